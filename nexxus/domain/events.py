@@ -1,0 +1,119 @@
+"""Events: what happened to an object, and to whom it is delivered."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.operations import OperationError
+
+EventName: TypeAlias = Literal["model_created", "model_updated", "model_deleted"]
+Reason: TypeAlias = Literal["deleted", "left", "denied"]
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel"):
+    """One applied write, as the writer announces it.
+
+    `before` and `after` are whole objects, None where there was or is none. `patches` bring a
+    copy of `before` to exactly `after` without the schema. `version` is that of the write;
+    None for a transient create, which has no versions.
+    """
+
+    event: EventName
+    app_id: str
+    type: str
+    id: str
+    version: int | None
+    before: Document | None
+    after: Document | None
+    patches: list[dict[str, Any]] = []
+    user_id: str | None = None
+    operation_id: str = ""
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object it happened to."""
+        return ObjectKey(self.app_id, self.type, self.id)
+
+
+class Delivery(msgspec.Struct, frozen=True, rename="camel", tag="delivery"):
+    """One event for one node: what it is to which routing keys that have subscribers there.
+
+    A routing key stands in exactly one of the five lists. `object` is there when `created` is
+    not empty, `patches` when `updated` is not.
+    """
+
+    app_id: str
+    type: str
+    id: str
+    version: int | None
+    user_id: str | None = None
+    object: Document | None = None
+    patches: list[dict[str, Any]] = []
+    created: list[str] = []
+    updated: list[str] = []
+    left: list[str] = []
+    denied: list[str] = []
+    deleted: list[str] = []
+
+
+class Rejection(msgspec.Struct, frozen=True, rename="camel", tag="rejection"):
+    """Tells a device on this node that its operation was rejected."""
+
+    app_id: str
+    device_id: str
+    operation_id: str
+    error: OperationError
+
+
+class Outcome(msgspec.Struct, frozen=True, rename="camel", tag="outcome"):
+    """Tells the node that waits for an operation what became of it.
+
+    `document` is the stored object, for a delete ``{id, type, version}``; None if rejected.
+    """
+
+    operation_id: str
+    document: Document | None = None
+    error: OperationError | None = None
+
+
+class SessionEnded(msgspec.Struct, frozen=True, rename="camel", tag="session_ended"):
+    """The device's connection on this node is to be closed as logged out."""
+
+    app_id: str
+    device_id: str
+
+
+class ConnectionReplaced(msgspec.Struct, frozen=True, rename="camel", tag="connection_replaced"):
+    """Another node holds the device now; `connection_id` here is to be closed as replaced."""
+
+    app_id: str
+    device_id: str
+    connection_id: str
+
+
+class SubscriptionChanged(msgspec.Struct, frozen=True, rename="camel", tag="subscription_changed"):
+    """The device's subscriptions in the registry changed; its node is to read them anew."""
+
+    app_id: str
+    device_id: str
+
+
+class ApplicationChanged(msgspec.Struct, frozen=True, rename="camel", tag="application_changed"):
+    """The application was created, replaced or deleted; read it anew."""
+
+    app_id: str
+
+
+NodeMessage: TypeAlias = (
+    Delivery
+    | Rejection
+    | Outcome
+    | SessionEnded
+    | ConnectionReplaced
+    | SubscriptionChanged
+    | ApplicationChanged
+)
+"""Everything that a node's own queue carries."""

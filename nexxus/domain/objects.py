@@ -1,0 +1,87 @@
+"""Objects: what a model's instances are, as stored and as delivered."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from uuid_utils import uuid7
+
+from nexxus.domain.schema import ModelType
+from nexxus.domain.values import coerce_fields
+from nexxus.errors import AccessDenied, InvalidParameters
+
+Document: TypeAlias = dict[str, Any]
+"""An object as on the wire: ``id type appId userId? createdAt updatedAt version`` and its fields."""
+
+OBJECT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+BUILT_IN: Final = ("id", "type", "appId", "userId", "createdAt", "updatedAt", "version")
+
+
+class ObjectKey(NamedTuple):
+    """Names one object in the whole server; also the unit of ordering."""
+
+    app_id: str
+    type: str
+    id: str
+
+
+def new_id() -> str:
+    """A UUIDv7: unique, and sorted by the time of its making."""
+    return str(uuid7())
+
+
+def check_id(value: Any, where: str = "id") -> str:
+    """`value` if it may name an object, else `InvalidParameters`."""
+    if isinstance(value, str) and OBJECT_ID.fullmatch(value) and value not in (".", ".."):
+        return value
+    raise InvalidParameters(
+        f"{where}: expected 1 to 128 characters of A-Z a-z 0-9 . _ ~ -, not '.' or '..'",
+        {"field": where, "rule": "id"},
+    )
+
+
+def build_object(
+    model: ModelType, body: dict[str, Any], *, app_id: str, user_id: str | None, now: int
+) -> Document:
+    """The object that a create's `body` describes, without a version yet.
+
+    `body` may give `id`, and may repeat `type`, `appId` and `userId`. Raises
+    `InvalidParameters` naming the field, or `AccessDenied` for somebody else's `userId`.
+    """
+    fields = dict(body)
+    given_id = fields.pop("id", None)
+    object_id = new_id() if given_id is None else check_id(given_id)
+    for name, own in (("type", model.name), ("appId", app_id)):
+        if fields.pop(name, own) != own:
+            raise InvalidParameters(f"{name}: expected {own!r} or nothing", {"field": name})
+    owner = fields.pop("userId", user_id)
+    if owner != user_id:
+        raise AccessDenied("userId: an object belongs to the user who creates it; leave it out")
+    for name in ("createdAt", "updatedAt", "version"):
+        if name in fields:
+            raise InvalidParameters(f"{name} is set by the server; leave it out", {"field": name})
+    document: Document = {"id": object_id, "type": model.name, "appId": app_id}
+    if user_id is not None:
+        document["userId"] = user_id
+    document["createdAt"] = document["updatedAt"] = now
+    document.update(coerce_fields(fields, model.fields, ""))
+    return document
+
+
+def check_object(model: ModelType, document: Document) -> None:
+    """Raise `InvalidParameters` unless the stored `document` is valid under `model`."""
+    fields = {name: value for name, value in document.items() if name not in BUILT_IN}
+    coerce_fields(fields, model.fields, "")
+
+
+def value_at(document: Document, path: str) -> Any:
+    """The value at a dotted path; None where any part of the way is absent."""
+    if "." not in path:
+        return document.get(path)
+    node: Any = document
+    for part in path.split("."):
+        if not isinstance(node, dict):
+            return None
+        node = node.get(part)
+    return node

@@ -1,0 +1,251 @@
+"""Schemas: what a model's objects may look like.
+
+A schema document (contract §2) is compiled once into `ModelType` trees; everything that
+judges a value, a patch or a filter asks those trees.
+
+Paths are dotted (``location.lat``). The paths of a model's filterable fields, with the
+built-in ones (`id`, `userId`, `createdAt`, `updatedAt`), are in `ModelType.filterable`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.errors import InvalidParameters
+
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+RESERVED_MODELS: Final = frozenset({"count", "user", "application", "device", "setting", "acl"})
+RESERVED_FIELDS: Final = frozenset(
+    {"id", "type", "appId", "userId", "createdAt", "updatedAt", "version"}
+)
+MAX_DEPTH: Final = 16
+"""Levels of nested objects that a schema may declare."""
+
+
+class Kind(StrEnum):
+    """The type of a field's value."""
+
+    STRING = "string"
+    INT = "int"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    ARRAY = "array"
+    OBJECT = "object"
+
+
+PRIMITIVES: Final = frozenset({Kind.STRING, Kind.INT, Kind.FLOAT, Kind.BOOLEAN, Kind.DATE})
+NUMERIC: Final = frozenset({Kind.INT, Kind.FLOAT, Kind.DATE})
+_KINDS: Final[dict[str, Kind]] = {**{kind.value: kind for kind in Kind}, "number": Kind.FLOAT}
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One declared field.
+
+    `element` is the kind of an array's elements; `properties` are those of an object, or of
+    the objects in an array. `acl` allows access conditions on the field.
+    """
+
+    kind: Kind
+    required: bool = False
+    nullable: bool = False
+    filterable: bool = False
+    acl: bool = False
+    element: Kind | None = None
+    properties: Mapping[str, Field] | None = None
+
+
+BUILT_IN_FIELDS: Final[Mapping[str, Field]] = {
+    "id": Field(Kind.STRING, required=True, filterable=True, acl=True),
+    "userId": Field(Kind.STRING, filterable=True, acl=True),
+    "createdAt": Field(Kind.DATE, required=True, filterable=True, acl=True),
+    "updatedAt": Field(Kind.DATE, required=True, filterable=True),
+}
+"""The fields of every object that a filter may use, declared or not."""
+
+
+class ModelType(msgspec.Struct, frozen=True):
+    """One compiled model type.
+
+    `fields` is the declared tree; `paths` has every declared field by dotted path (not into
+    arrays of objects); `filterable` has those that filters and sorts may use, the built-in
+    ones included; `acl` those that access conditions may use.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    paths: Mapping[str, Field]
+    filterable: Mapping[str, Field]
+    acl: frozenset[str]
+    subscribable: bool = True
+    transient: bool = False
+
+
+def compile_model(name: str, document: Any) -> ModelType:
+    """Compile one model of a schema document, in the long or the short form.
+
+    Raises `InvalidParameters`, naming the model, the field and the rule.
+    """
+    where = f"schema.{name}"
+    check_name(name, where)
+    if name in RESERVED_MODELS:
+        raise InvalidParameters(f"{where}: the name is reserved; choose another")
+    if not isinstance(document, dict):
+        raise InvalidParameters(f"{where}: expected an object that describes the model")
+    if not is_long_form(document):
+        return build_model(name, _compile_fields(document, where, 0, filterable=False))
+    unknown = document.keys() - {"fields", "subscribable", "transient", "description"}
+    if unknown:
+        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+    subscribable = _flag(document, "subscribable", True, where)
+    transient = _flag(document, "transient", False, where)
+    if transient and not subscribable:
+        raise InvalidParameters(
+            f"{where}: a transient model exists only to be pushed, so it must be subscribable"
+        )
+    fields = _compile_fields(document["fields"], f"{where}.fields", 0, filterable=not subscribable)
+    return build_model(name, fields, subscribable=subscribable, transient=transient)
+
+
+def is_long_form(document: Mapping[str, Any]) -> bool:
+    """Whether a model's document has its fields under ``fields``.
+
+    The short form may have a field that is itself called ``fields``: that one has a ``type``.
+    """
+    fields = document.get("fields")
+    return isinstance(fields, dict) and not isinstance(fields.get("type"), str)
+
+
+def build_model(
+    name: str,
+    fields: Mapping[str, Field],
+    *,
+    subscribable: bool = True,
+    transient: bool = False,
+) -> ModelType:
+    """The `ModelType` of already compiled fields."""
+    paths = dict(_walk(fields, ""))
+    filterable = {path: field for path, field in paths.items() if field.filterable}
+    return ModelType(
+        name=name,
+        fields=fields,
+        paths=paths,
+        filterable={**BUILT_IN_FIELDS, **filterable},
+        acl=frozenset(["id", "userId", "createdAt", *(p for p, f in filterable.items() if f.acl)]),
+        subscribable=subscribable,
+        transient=transient,
+    )
+
+
+def compile_fields(document: Any, where: str) -> Mapping[str, Field]:
+    """Compile a map of fields that is not a model's, such as a user type's details."""
+    return _compile_fields(document, where, 0, filterable=False, reserved=frozenset())
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise `InvalidParameters` unless `name` may name a model or a field."""
+    if not NAME.fullmatch(name):
+        raise InvalidParameters(
+            f"{where}: {name!r} is not a name (a letter, then at most 63 letters, digits or _)"
+        )
+
+
+def _walk(fields: Mapping[str, Field], prefix: str) -> Iterator[tuple[str, Field]]:
+    for name, field in fields.items():
+        path = f"{prefix}{name}"
+        yield path, field
+        if field.kind is Kind.OBJECT and field.properties is not None:
+            yield from _walk(field.properties, f"{path}.")
+
+
+def _compile_fields(
+    document: Any,
+    where: str,
+    depth: int,
+    *,
+    filterable: bool,
+    reserved: frozenset[str] = RESERVED_FIELDS,
+) -> Mapping[str, Field]:
+    if not isinstance(document, dict):
+        raise InvalidParameters(f"{where}: expected an object of fields")
+    if depth > MAX_DEPTH:
+        raise InvalidParameters(f"{where}: objects nest deeper than {MAX_DEPTH} levels")
+    fields = {}
+    for name, entry in document.items():
+        here = f"{where}.{name}"
+        check_name(name, here)
+        if depth == 0 and name in reserved:
+            raise InvalidParameters(f"{here}: the name is reserved; choose another")
+        fields[name] = _compile_field(entry, here, depth, filterable=filterable)
+    return fields
+
+
+_FIELD_KEYS: Final = frozenset(
+    {"type", "required", "nullable", "filterable", "acl", "arrayType", "properties", "description"}
+)
+
+
+def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -> Field:
+    if not isinstance(document, dict):
+        raise InvalidParameters(f"{where}: expected an object with a 'type'")
+    unknown = document.keys() - _FIELD_KEYS
+    if unknown:
+        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+    kind = _kind(document.get("type"), f"{where}.type")
+    element = None
+    holds_objects = kind is Kind.OBJECT
+    if kind is Kind.ARRAY:
+        element = _kind(document.get("arrayType"), f"{where}.arrayType")
+        if element is Kind.ARRAY:
+            raise InvalidParameters(f"{where}.arrayType: arrays of arrays are not supported")
+        holds_objects = element is Kind.OBJECT
+    elif "arrayType" in document:
+        raise InvalidParameters(f"{where}.arrayType: only an array has one")
+
+    properties = None
+    if holds_objects:
+        if "properties" not in document:
+            raise InvalidParameters(f"{where}: an object needs 'properties'")
+        properties = _compile_fields(
+            document["properties"],
+            f"{where}.properties",
+            depth + 1,
+            filterable=filterable and kind is Kind.OBJECT,
+        )
+    elif "properties" in document:
+        raise InvalidParameters(f"{where}.properties: only an object has them")
+
+    is_filterable = _flag(document, "filterable", False, where)
+    if is_filterable and holds_objects:
+        raise InvalidParameters(
+            f"{where}.filterable: only primitives and arrays of primitives can be filtered; "
+            "mark the properties instead"
+        )
+    return Field(
+        kind=kind,
+        required=_flag(document, "required", False, where),
+        nullable=_flag(document, "nullable", False, where),
+        filterable=is_filterable or (filterable and kind in PRIMITIVES),
+        acl=_flag(document, "acl", False, where),
+        element=element,
+        properties=properties,
+    )
+
+
+def _kind(value: Any, where: str) -> Kind:
+    kind = _KINDS.get(value) if isinstance(value, str) else None
+    if kind is None:
+        raise InvalidParameters(f"{where}: expected one of {', '.join(sorted(_KINDS))}")
+    return kind
+
+
+def _flag(document: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
+    value = document.get(key, default)
+    if not isinstance(value, bool):
+        raise InvalidParameters(f"{where}.{key}: expected true or false")
+    return value

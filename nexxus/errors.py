@@ -1,0 +1,185 @@
+"""Every error that Nexxus raises on purpose, in one tree.
+
+::
+
+    NexxusError
+    ├── ConfigurationError                 the process cannot start as configured (exit 2)
+    ├── StartupError                       the process cannot start here and now (exit 1)
+    ├── VersionMismatch                    a compare-and-set lost its race (never leaves the server)
+    └── WireError                          has a name and a status, and may be shown to a client
+        ├── InvalidParameters              400
+        ├── InvalidAuthMethod              400
+        ├── NoAuthPresent                  401
+        ├── UserTokenExpired               401
+        ├── UserAuthenticationFailed       401
+        ├── InvalidRefreshToken            401
+        ├── AccessDenied                   403
+        ├── ApplicationNotFound            404
+        ├── ModelNotFound                  404
+        ├── NotFound                       404
+        ├── MethodNotAllowed               405
+        ├── UserAlreadyExists              409
+        ├── DeviceNotConnected             409
+        ├── VersionConflict                409
+        ├── ApplicationAlreadyExists       409
+        ├── PayloadTooLarge                413
+        ├── UnsupportedMediaType           415
+        ├── TooManyRequests                429
+        ├── ServerError                    500
+        └── ServiceUnavailable             503
+
+A `WireError` travels as ``{"error": <wire name>, "message": …, "details"?: …}``; `name` and
+`status` are fixed per class, the message says what was wrong and how to mend it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class NexxusError(Exception):
+    """The root of everything below."""
+
+
+class ConfigurationError(NexxusError):
+    """The configuration cannot work; the message names the source, the key and the mend."""
+
+
+class StartupError(NexxusError):
+    """The surroundings do not allow a start: a port in use, an unusable folder, a service away."""
+
+
+class VersionMismatch(NexxusError):
+    """A compare-and-set found another version than the expected one."""
+
+
+class WireError(NexxusError):
+    """An error that a client may see.
+
+    `message` is for a human, `details` for a program: which field, which rule.
+    """
+
+    name: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(self, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def to_wire(self) -> dict[str, Any]:
+        """The error's body, without the request's id."""
+        body: dict[str, Any] = {"error": self.name, "message": self.message}
+        if self.details is not None:
+            body["details"] = self.details
+        return body
+
+
+class InvalidParameters(WireError):
+    name, status = "InvalidParametersException", 400
+
+
+class InvalidAuthMethod(WireError):
+    name, status = "InvalidAuthMethodException", 400
+
+
+class NoAuthPresent(WireError):
+    name, status = "NoAuthPresentException", 401
+
+
+class UserTokenExpired(WireError):
+    name, status = "UserTokenExpiredException", 401
+
+
+class UserAuthenticationFailed(WireError):
+    name, status = "UserAuthenticationFailedException", 401
+
+
+class InvalidRefreshToken(WireError):
+    name, status = "InvalidRefreshTokenException", 401
+
+
+class AccessDenied(WireError):
+    name, status = "AccessDeniedException", 403
+
+
+class ApplicationNotFound(WireError):
+    name, status = "ApplicationNotFoundException", 404
+
+
+class ModelNotFound(WireError):
+    name, status = "ModelNotFoundException", 404
+
+
+class NotFound(WireError):
+    name, status = "NotFoundException", 404
+
+
+class MethodNotAllowed(WireError):
+    """Carries the methods that the route knows, for the ``Allow`` header."""
+
+    name, status = "MethodNotAllowedException", 405
+
+    def __init__(self, message: str, *, allow: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class UserAlreadyExists(WireError):
+    name, status = "UserAlreadyExistsException", 409
+
+
+class DeviceNotConnected(WireError):
+    name, status = "DeviceNotConnectedException", 409
+
+
+class VersionConflict(WireError):
+    name, status = "VersionConflictException", 409
+
+
+class ApplicationAlreadyExists(WireError):
+    name, status = "ApplicationAlreadyExistsException", 409
+
+
+class PayloadTooLarge(WireError):
+    name, status = "PayloadTooLargeException", 413
+
+
+class UnsupportedMediaType(WireError):
+    name, status = "UnsupportedMediaTypeException", 415
+
+
+class TooManyRequests(WireError):
+    """Carries the seconds after which a retry makes sense, for the ``Retry-After`` header."""
+
+    name, status = "TooManyRequestsException", 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ServerError(WireError):
+    name, status = "ServerErrorException", 500
+
+
+class ServiceUnavailable(WireError):
+    name, status = "ServiceUnavailableException", 503
+
+
+def _leaves(kind: type[WireError]) -> dict[str, type[WireError]]:
+    return {leaf.name: leaf for leaf in kind.__subclasses__()}
+
+
+BY_NAME: dict[str, type[WireError]] = _leaves(WireError)
+"""Wire name → class, to raise again what another process reported."""
+
+
+def from_wire(name: str, message: str, details: dict[str, Any] | None = None) -> WireError:
+    """The error that `WireError.to_wire` described; an unknown name is a `ServerError`."""
+    kind = BY_NAME.get(name, ServerError)
+    if kind is MethodNotAllowed:
+        return MethodNotAllowed(message, allow=())
+    if kind is TooManyRequests:
+        return TooManyRequests(message, retry_after=1)
+    return kind(message, details)

@@ -1,0 +1,1 @@
+"""What adapters implement; each interface has its conformance kit in `nexxus.testing`."""
