@@ -12,7 +12,7 @@ from nexxus.domain.values import coerce_fields
 from nexxus.errors import AccessDenied, InvalidParameters
 
 Document: TypeAlias = dict[str, Any]
-"""An object as on the wire: ``id type appId userId? createdAt updatedAt version`` and its fields."""
+"""As on the wire: ``id type appId userId? createdAt updatedAt version`` and the fields."""
 
 OBJECT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 BUILT_IN: Final = ("id", "type", "appId", "userId", "createdAt", "updatedAt", "version")
