@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.patches import Patch
 
 State: TypeAlias = Literal["queued", "applied", "rejected"]
 
@@ -20,13 +21,10 @@ class PatchMetadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     user_id: str | None = None
 
 
-class QueuedPatch(msgspec.Struct, frozen=True):
-    """A validated patch: one value per path, values in their stored form."""
+class QueuedPatch(Patch, frozen=True, kw_only=True):
+    """A validated patch on its way to the writer."""
 
-    op: str
-    path: list[str]
     metadata: PatchMetadata
-    value: list[Any] = []
 
 
 class Deletion(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

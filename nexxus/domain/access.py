@@ -1,0 +1,259 @@
+"""Access control: from roles to a yes, a no, or a filter (contract §2).
+
+Roles are compiled once per application. `Access.decide` answers for one caller, action and
+model with a `Grant`: everything, nothing, or the rows that a filter describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter
+from nexxus.domain.filter_parser import conjoin, disjoin, parse_filter
+from nexxus.domain.schema import Field, Kind, ModelType, build_model
+from nexxus.errors import InvalidParameters
+
+
+class Action(StrEnum):
+    """What a statement allows or denies, one by one."""
+
+    CREATE = "create"
+    GET = "get"
+    SEARCH = "search"
+    COUNT = "count"
+    UPDATE = "update"
+    DELETE = "delete"
+    SUBSCRIBE = "subscribe"
+
+
+_READ: Final = frozenset({Action.GET, Action.SEARCH, Action.COUNT, Action.SUBSCRIBE})
+_WRITE: Final = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
+_ACTIONS: Final[dict[str, frozenset[Action]]] = {
+    **{str(action): frozenset({action}) for action in Action},
+    "read": _READ,
+    "write": _WRITE,
+    "*": frozenset(Action),
+}
+_OPERATORS: Final = {
+    "StringEquals": (Kind.STRING, False),
+    "StringNotEquals": (Kind.STRING, True),
+    "NumericEquals": (Kind.FLOAT, False),
+    "NumericNotEquals": (Kind.FLOAT, True),
+}
+_VARIABLES: Final = ("$nxx:userId", "$nxx:userType", "$nxx:appId")
+_ANY_MODEL: Final = build_model("*", {})
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whom access control judges; no `user_id` where the application has no users."""
+
+    app_id: str
+    user_id: str | None = None
+    user_type: str | None = None
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One compiled statement; `condition` still has its variables."""
+
+    allow: bool
+    actions: frozenset[Action]
+    resources: frozenset[str] | None
+    condition: dict[str, Any] | None
+
+    def covers(self, action: Action, model: str) -> bool:
+        """Whether the statement speaks about this."""
+        return action in self.actions and (self.resources is None or model in self.resources)
+
+
+class Access:
+    """An application's compiled roles and its user types' grants.
+
+    `enabled` is ``auth.acl``; without it everything is allowed.
+    """
+
+    def __init__(
+        self,
+        *,
+        enabled: bool,
+        roles: Mapping[str, Sequence[Statement]],
+        grants: Mapping[str, Sequence[str]],
+        models: Mapping[str, ModelType],
+    ) -> None:
+        self._enabled = enabled
+        self._models = models
+        self._statements = {
+            user_type: [statement for role in names for statement in roles[role]]
+            for user_type, names in grants.items()
+        }
+        self._decided: dict[tuple[Caller, Action, str], Filter] = {}
+
+    def decide(self, caller: Caller, action: Action, model: str) -> Filter:
+        """The rows of `model` that the caller may do this with.
+
+        `EVERYTHING` and `NOTHING` say that no row needs looking at.
+        """
+        if not self._enabled or caller.user_type is None:
+            return EVERYTHING
+        key = (caller, action, model)
+        decided = self._decided.get(key)
+        if decided is None:
+            if len(self._decided) >= 10_000:
+                self._decided.clear()
+            decided = self._decided[key] = self._decide(caller, action, model)
+        return decided
+
+    def _decide(self, caller: Caller, action: Action, model: str) -> Filter:
+        statements = self._statements.get(caller.user_type or "")
+        if not statements:
+            return EVERYTHING if caller.user_type == "default" else NOTHING
+        spoken = [statement for statement in statements if statement.covers(action, model)]
+        if any(not statement.allow for statement in spoken):
+            return NOTHING
+        return disjoin(*(self._rows(statement, caller, model) for statement in spoken))
+
+    def _rows(self, statement: Statement, caller: Caller, model: str) -> Filter:
+        if statement.condition is None:
+            return EVERYTHING
+        return compile_condition(statement.condition, self._models[model], caller)
+
+
+def parse_roles(document: Any, models: Mapping[str, ModelType]) -> dict[str, tuple[Statement, ...]]:
+    """Compile the ``roles`` of an application document.
+
+    Raises `InvalidParameters` naming the role, the statement and the rule.
+    """
+    if not isinstance(document, dict):
+        raise InvalidParameters("roles: expected an object of roles", {"field": "roles"})
+    roles = {}
+    for name, role in document.items():
+        where = f"roles.{name}"
+        if not isinstance(role, dict) or not isinstance(role.get("statements"), list):
+            raise InvalidParameters(f"{where}: expected an object with a list of 'statements'")
+        unknown = role.keys() - {"statements", "description"}
+        if unknown:
+            raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+        roles[name] = tuple(
+            _parse_statement(statement, f"{where}.statements[{i}]", models)
+            for i, statement in enumerate(role["statements"])
+        )
+    return roles
+
+
+def _parse_statement(document: Any, where: str, models: Mapping[str, ModelType]) -> Statement:
+    if not isinstance(document, dict):
+        raise InvalidParameters(f"{where}: expected an object")
+    unknown = document.keys() - {"effect", "action", "resource", "condition"}
+    if unknown:
+        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+    effect = document.get("effect")
+    if effect not in ("Allow", "Deny"):
+        raise InvalidParameters(f"{where}.effect: expected Allow or Deny")
+    actions: set[Action] = set()
+    for name in _names(document, "action", where):
+        if name not in _ACTIONS:
+            raise InvalidParameters(f"{where}.action: {name!r} is not one of {', '.join(_ACTIONS)}")
+        actions |= _ACTIONS[name]
+    resources = _names(document, "resource", where)
+    for name in resources:
+        if name != "*" and name not in models:
+            raise InvalidParameters(f"{where}.resource: {name!r} is not a model of the schema")
+    named = None if "*" in resources else frozenset(resources)
+    condition = document.get("condition")
+    if condition is not None:
+        if effect == "Deny":
+            raise InvalidParameters(f"{where}.condition: only an Allow may have one")
+        _check_condition(condition, f"{where}.condition", named, models)
+    return Statement(effect == "Allow", frozenset(actions), named, condition)
+
+
+def _names(document: dict[str, Any], key: str, where: str) -> list[str]:
+    names = document.get(key)
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise InvalidParameters(f"{where}.{key}: expected a list of names")
+    return names
+
+
+def _check_condition(
+    condition: Any,
+    where: str,
+    resources: frozenset[str] | None,
+    models: Mapping[str, ModelType],
+) -> None:
+    """Try the condition on every model it is for, with stand-ins for the variables."""
+    if not isinstance(condition, dict) or not condition:
+        raise InvalidParameters(f"{where}: expected an object with an operator or a filter")
+    example = Caller("application", "user", "type")
+    targets = [_ANY_MODEL] if resources is None else [models[name] for name in sorted(resources)]
+    for model in targets:
+        try:
+            compile_condition(condition, model, example)
+        except InvalidParameters as error:
+            raise InvalidParameters(f"{where}: {error.message}", error.details) from None
+
+
+def compile_condition(condition: Mapping[str, Any], model: ModelType, caller: Caller) -> Filter:
+    """The filter that a condition means for this caller; operators and fields are *and*."""
+    allowed = _restricted(model)
+    parts = []
+    for operator, fields in condition.items():
+        if operator == "filter":
+            parts.append(parse_filter(_substitute(fields, caller), allowed))
+            continue
+        if operator not in _OPERATORS:
+            known = ", ".join((*_OPERATORS, "filter"))
+            raise InvalidParameters(f"{operator!r} is not one of {known}")
+        if not isinstance(fields, dict) or not fields:
+            raise InvalidParameters(f"{operator}: expected an object of fields")
+        for path, values in fields.items():
+            parts.append(_compile_comparison(operator, path, values, allowed, caller))
+    return conjoin(*parts)
+
+
+def _compile_comparison(
+    operator: str, path: str, values: Any, model: ModelType, caller: Caller
+) -> Filter:
+    kind, negated = _OPERATORS[operator]
+    field = model.filterable.get(path)
+    if field is None:
+        raise InvalidParameters(
+            f"{path} cannot be in a condition: only id, userId, createdAt and, where models are "
+            "named, fields that are both filterable and acl",
+            {"field": path},
+        )
+    textual = field.kind is Kind.STRING
+    if textual != (kind is Kind.STRING) or field.kind in (Kind.ARRAY, Kind.BOOLEAN):
+        raise InvalidParameters(f"{path}: {operator} does not fit its type", {"field": path})
+    entries = values if isinstance(values, list) else [values]
+    if not entries:
+        raise InvalidParameters(f"{path}: {operator} needs a value", {"field": path})
+    substituted = [_substitute(entry, caller) for entry in entries]
+    return parse_filter({path: {"nin" if negated else "in": substituted}}, model)
+
+
+def _restricted(model: ModelType) -> ModelType:
+    """The model with only those fields filterable that a condition may use."""
+    allowed: dict[str, Field] = {
+        path: field for path, field in model.filterable.items() if path in model.acl
+    }
+    return msgspec.structs.replace(model, filterable=allowed)
+
+
+def _substitute(value: Any, caller: Caller) -> Any:
+    """Put the caller's own values in the place of the variables, at any depth."""
+    if isinstance(value, str) and value in _VARIABLES:
+        return {
+            "$nxx:userId": caller.user_id,
+            "$nxx:userType": caller.user_type,
+            "$nxx:appId": caller.app_id,
+        }[value]
+    if isinstance(value, dict):
+        return {key: _substitute(entry, caller) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_substitute(entry, caller) for entry in value]
+    return value

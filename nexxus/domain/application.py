@@ -1,0 +1,231 @@
+"""Applications: one tenant's document, checked and compiled (contract §2).
+
+`parse_application` turns what an operator wrote into an `Application`, whose `document` is the
+complete one that is stored (with its secrets) and whose other attributes are what the roles
+work with.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.domain.access import Access, parse_roles
+from nexxus.domain.objects import new_id
+from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
+from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
+
+APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_DETAIL_NAMES: Final = frozenset({"username", "password", "userType", "device"})
+_STRATEGY_SECRETS: Final = frozenset({"clientSecret"})
+
+
+class SessionSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How long an application's tokens live, in seconds."""
+
+    jwt_expires_in: int = 3600
+    refresh_token_expires_in: int = 2_592_000
+
+
+class UserType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of user. A `private` one cannot be chosen at registration."""
+
+    private: bool = False
+    roles: tuple[str, ...] = ()
+    description: str = ""
+
+
+class AuthSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How an application's users sign in and what they are."""
+
+    strategies: dict[str, dict[str, Any]] = {}
+    user_types: dict[str, UserType] = {}
+    user_detail_schema: dict[str, Any] = {}
+    acl: bool = False
+    allow_multiple_login: bool = True
+
+
+class _Document(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The shape of an application document; what lies deeper is compiled separately."""
+
+    id: str = ""
+    name: str = ""
+    description: str = ""
+    default_limit: int = 10
+    max_limit: int = 100
+    session: SessionSettings = SessionSettings()
+    auth: AuthSettings | None = None
+    roles: dict[str, Any] = {}
+    schema: dict[str, Any] = {}
+    signing_secret: str = ""
+
+
+class Application:
+    """One tenant, compiled: its models, its users' rules, its access control."""
+
+    def __init__(
+        self,
+        *,
+        document: dict[str, Any],
+        parsed: _Document,
+        models: Mapping[str, ModelType],
+        details: Mapping[str, Mapping[str, Field]],
+        access: Access,
+    ) -> None:
+        self.document = document
+        self.id = parsed.id
+        self.name = parsed.name
+        self.default_limit = parsed.default_limit
+        self.max_limit = parsed.max_limit
+        self.session = parsed.session
+        self.auth = parsed.auth
+        self.signing_secret = parsed.signing_secret
+        self.models = models
+        self.details = details
+        self.access = access
+
+    def model(self, name: str) -> ModelType:
+        """The model of that name, or `ModelNotFound`."""
+        found = self.models.get(name)
+        if found is None:
+            raise ModelNotFound(f"the application {self.id} has no model {name!r}")
+        return found
+
+    def users(self) -> AuthSettings:
+        """How users are kept, or `InvalidAuthMethod` where there are none."""
+        if self.auth is None:
+            raise InvalidAuthMethod(f"the application {self.id} has no users")
+        return self.auth
+
+    def strategy(self, name: str) -> dict[str, Any]:
+        """The settings of a sign-in strategy, or `NotFound`."""
+        settings = self.users().strategies.get(name)
+        if settings is None:
+            raise NotFound(f"the application {self.id} has no sign-in strategy {name!r}")
+        return settings
+
+    def public_document(self) -> dict[str, Any]:
+        """The document as administrators see it: without its secrets."""
+        return without_secrets(self.document)
+
+
+def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of an application document without the values that are never shown."""
+    shown = {key: value for key, value in document.items() if key != "signingSecret"}
+    strategies = (shown.get("auth") or {}).get("strategies")
+    if strategies:
+        shown["auth"] = {
+            **shown["auth"],
+            "strategies": {
+                name: {k: v for k, v in settings.items() if k not in _STRATEGY_SECRETS}
+                for name, settings in strategies.items()
+            },
+        }
+    return shown
+
+
+def merge_application(stored: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The stored document with the top-level keys of `changes` in the place of its own.
+
+    Secrets that `changes` leaves out are kept. Another ``id`` is an `InvalidParameters`.
+    """
+    if changes.get("id", stored["id"]) != stored["id"]:
+        raise InvalidParameters("id: an application's id cannot be changed", {"field": "id"})
+    merged = {**stored, **changes}
+    if changes.get("auth", {}) is None:
+        del merged["auth"]
+        return merged
+    former = ((stored.get("auth") or {}).get("strategies")) or {}
+    auth = merged.get("auth")
+    if not isinstance(auth, dict) or not isinstance(auth.get("strategies"), dict):
+        return merged
+    strategies = {}
+    for name, settings in auth["strategies"].items():
+        kept = {k: v for k, v in former.get(name, {}).items() if k in _STRATEGY_SECRETS}
+        strategies[name] = {**kept, **settings} if isinstance(settings, dict) else settings
+    merged["auth"] = {**auth, "strategies": strategies}
+    return merged
+
+
+def parse_application(document: Any) -> Application:
+    """Check and compile an application document, completing its ``id`` and signing secret.
+
+    Raises `InvalidParameters` naming the key and the rule.
+    """
+    if not isinstance(document, dict):
+        raise InvalidParameters("expected an application document: an object")
+    try:
+        parsed = msgspec.convert(document, _Document)
+    except msgspec.ValidationError as error:
+        raise InvalidParameters(f"the application document: {error}") from None
+    complete = dict(document)
+    if not parsed.id:
+        complete["id"] = new_id()
+    elif not APPLICATION_ID.fullmatch(parsed.id):
+        raise InvalidParameters(
+            "id: expected 1 to 64 characters of a-z 0-9 _ -, the first a letter or a digit",
+            {"field": "id"},
+        )
+    if not parsed.signing_secret:
+        complete["signingSecret"] = secrets.token_urlsafe(32)
+    parsed = msgspec.structs.replace(
+        parsed, id=complete["id"], signing_secret=complete["signingSecret"]
+    )
+    _check_limits(parsed)
+    models = {name: compile_model(name, model) for name, model in parsed.schema.items()}
+    roles = parse_roles(parsed.roles, models)
+    details: Mapping[str, Mapping[str, Field]] = {}
+    grants: dict[str, tuple[str, ...]] = {}
+    if parsed.auth is not None:
+        auth = msgspec.structs.replace(
+            parsed.auth, user_types={"default": UserType(), **parsed.auth.user_types}
+        )
+        parsed = msgspec.structs.replace(parsed, auth=auth)
+        _check_user_types(auth, roles)
+        details = _compile_details(auth)
+        grants = {name: kind.roles for name, kind in auth.user_types.items()}
+    access = Access(
+        enabled=parsed.auth is not None and parsed.auth.acl,
+        roles=roles,
+        grants=grants,
+        models=models,
+    )
+    return Application(
+        document=complete, parsed=parsed, models=models, details=details, access=access
+    )
+
+
+def _check_limits(parsed: _Document) -> None:
+    if not 1 <= parsed.default_limit <= parsed.max_limit:
+        raise InvalidParameters("defaultLimit: expected 1 up to maxLimit")
+    if parsed.max_limit > 10_000:
+        raise InvalidParameters("maxLimit: expected at most 10000")
+    if parsed.session.jwt_expires_in < 1 or parsed.session.refresh_token_expires_in < 1:
+        raise InvalidParameters("session: expected life times of at least a second")
+
+
+def _check_user_types(auth: AuthSettings, roles: Mapping[str, Any]) -> None:
+    for name, kind in auth.user_types.items():
+        for role in kind.roles:
+            if role not in roles:
+                raise InvalidParameters(
+                    f"auth.userTypes.{name}.roles: {role!r} is not one of the application's roles"
+                )
+
+
+def _compile_details(auth: AuthSettings) -> dict[str, Mapping[str, Field]]:
+    details = {}
+    for user_type, document in auth.user_detail_schema.items():
+        where = f"auth.userDetailSchema.{user_type}"
+        if user_type not in auth.user_types:
+            raise InvalidParameters(f"{where}: there is no such user type")
+        fields = compile_fields(document, where)
+        taken = fields.keys() & _DETAIL_NAMES
+        if taken:
+            raise InvalidParameters(f"{where}.{min(taken)}: the name is reserved")
+        details[user_type] = fields
+    return details

@@ -1,0 +1,279 @@
+"""JsonPatch (contract §4): judged by the schema, applied to an object, told to the world.
+
+`parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` runs them
+on a stored object and returns the new object together with the patches that clients need: those
+bring a copy of the old object to exactly the new one without knowing the schema.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.domain.objects import BUILT_IN, Document
+from nexxus.domain.schema import NUMERIC, Field, Kind, ModelType
+from nexxus.domain.values import MAX_INT, coerce, coerce_element, coerce_primitive, undeclared
+from nexxus.errors import InvalidParameters
+
+
+class PatchOp(StrEnum):
+    """What a patch does to a path."""
+
+    REPLACE = "replace"
+    APPEND = "append"
+    PREPEND = "prepend"
+    INCR = "incr"
+    DECR = "decr"
+    REMOVE = "remove"
+
+
+class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One validated patch: one value per path, in stored form; none for `PatchOp.REMOVE`.
+
+    For an array, the value of an append or a prepend is the list of elements to add.
+    """
+
+    op: PatchOp
+    path: list[str]
+    value: list[Any] = []
+
+
+_OPS: Final = ", ".join(PatchOp)
+_GROWING: Final = frozenset({PatchOp.APPEND, PatchOp.PREPEND})
+_COUNTING: Final = frozenset({PatchOp.INCR, PatchOp.DECR})
+
+
+def parse_patches(document: Any, model: ModelType) -> list[Patch]:
+    """The patches of an update's ``patch``: one patch or a list of them.
+
+    Raises `InvalidParameters` naming the path and the rule.
+    """
+    documents = document if isinstance(document, list) else [document]
+    if not documents:
+        raise InvalidParameters("patch: the list is empty", {"field": "patch"})
+    if not isinstance(document, list):
+        return [_parse_patch(document, model, "patch")]
+    return [_parse_patch(entry, model, f"patch[{i}]") for i, entry in enumerate(documents)]
+
+
+def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
+    if not isinstance(document, dict):
+        raise InvalidParameters(f"{where}: expected an object with op, path and value")
+    unknown = document.keys() - {"op", "path", "value"}
+    if unknown:
+        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}", {"field": min(unknown)})
+    try:
+        op = PatchOp(document.get("op"))
+    except ValueError:
+        raise InvalidParameters(f"{where}.op: expected one of {_OPS}", {"field": "op"}) from None
+    paths, values = _pair(document, op, where)
+    parsed = [
+        _parse_value(op, path, value, model) for path, value in zip(paths, values, strict=True)
+    ]
+    return Patch(op, paths, [] if op is PatchOp.REMOVE else parsed)
+
+
+def _pair(document: dict[str, Any], op: PatchOp, where: str) -> tuple[list[str], list[Any]]:
+    """The paths and one value for each; a scalar path takes the value itself."""
+    path = document.get("path")
+    paths = path if isinstance(path, list) else [path]
+    if not paths:
+        raise InvalidParameters(f"{where}.path: names no path", {"field": "path"})
+    if not all(isinstance(entry, str) and entry for entry in paths):
+        raise InvalidParameters(f"{where}.path: expected dotted paths", {"field": "path"})
+    if op is PatchOp.REMOVE:
+        if "value" in document:
+            raise InvalidParameters(f"{where}.value: remove takes none", {"field": "value"})
+        return paths, [None] * len(paths)
+    if "value" not in document:
+        raise InvalidParameters(f"{where}.value: is missing", {"field": "value"})
+    value = document["value"]
+    if not isinstance(path, list):
+        return paths, [value]
+    if isinstance(value, list) and len(value) == len(paths):
+        return paths, value
+    if len(paths) == 1 and not isinstance(value, list):
+        return paths, [value]
+    raise InvalidParameters(
+        f"{where}.value: expected a list of {len(paths)}, one value per path", {"field": "value"}
+    )
+
+
+def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
+    field = model.paths.get(path)
+    if field is None:
+        if path.partition(".")[0] in BUILT_IN:
+            raise InvalidParameters(
+                f"{path} is kept by the server and cannot be patched", {"field": path}
+            )
+        raise undeclared(path)
+    if op is PatchOp.REPLACE:
+        return coerce(value, field, path)
+    if op is PatchOp.REMOVE:
+        if field.required:
+            raise _misplaced(op, path, "the field is required")
+        return None
+    if op in _GROWING:
+        return _parse_growth(op, path, value, field)
+    if field.kind not in NUMERIC:
+        raise _misplaced(op, path, "the field is not an int, a float or a date")
+    # A date is moved by a number of seconds, not by another date.
+    step = Kind.FLOAT if field.kind is Kind.FLOAT else Kind.INT
+    return coerce_primitive(value, step, path)
+
+
+def _parse_growth(op: PatchOp, path: str, value: Any, field: Field) -> Any:
+    if field.kind is Kind.STRING:
+        return coerce_primitive(value, Kind.STRING, path)
+    if field.kind is not Kind.ARRAY:
+        raise _misplaced(op, path, "the field is not an array or a string")
+    # Only an array of scalars takes several elements at once; one of objects takes an object.
+    many = isinstance(value, list) and field.element is not Kind.OBJECT
+    elements = value if many else [value]
+    return [coerce_element(item, field, f"{path}[{i}]") for i, item in enumerate(elements)]
+
+
+def _misplaced(op: PatchOp, path: str, why: str) -> InvalidParameters:
+    return InvalidParameters(f"{path}: cannot {op} here, {why}", {"field": path, "rule": str(op)})
+
+
+def apply(
+    patches: Sequence[Patch], document: Document, model: ModelType, *, now: int
+) -> tuple[Document, list[dict[str, Any]]]:
+    """The object one version later, and the patches that tell a client how to get there.
+
+    All patches or none: `document` itself is never touched. Raises `InvalidParameters` when a
+    patch does not fit the stored value. The told patches include ``updatedAt``, which never
+    goes back.
+    """
+    result = dict(document)
+    told: list[dict[str, Any]] = []
+    owned: set[str] = set()
+    made: set[str] = set()
+    for patch in patches:
+        values = patch.value or [None] * len(patch.path)
+        for path, value in zip(patch.path, values, strict=True):
+            told.append(_apply_one(result, patch.op, path, value, model, owned, made))
+    for path in made:
+        _check_made(result, path, model)
+    result["updatedAt"] = max(now, document["updatedAt"])
+    result["version"] = document["version"] + 1
+    told.append(_tell(PatchOp.REPLACE, "updatedAt", result["updatedAt"]))
+    return result, told
+
+
+def _apply_one(
+    document: Document,
+    op: PatchOp,
+    path: str,
+    value: Any,
+    model: ModelType,
+    owned: set[str],
+    made: set[str],
+) -> dict[str, Any]:
+    field = model.paths.get(path)
+    if field is None:  # the schema changed between acceptance and application
+        raise undeclared(path)
+    parts = path.split(".")
+    if op is PatchOp.REMOVE:
+        parent = _existing_parent(document, parts, owned)
+        if parent is not None:
+            parent.pop(parts[-1], None)
+        return {"op": "remove", "path": [path]}
+
+    parent, created = _parent_for_writing(document, parts, owned)
+    name = parts[-1]
+    current = parent.get(name)
+    parent[name] = _next_value(op, path, current, value, field)
+    if op is PatchOp.REPLACE:
+        # What stood here is gone, and what stands here now is the patch's own.
+        owned -= {known for known in owned if known == path or known.startswith(f"{path}.")}
+    if created is not None:
+        made.add(created)
+        # The client's copy has no parent to set into: it gets the whole new branch.
+        return _tell(PatchOp.REPLACE, created, _branch(document, created))
+    if op is PatchOp.REPLACE or current is None:
+        return _tell(PatchOp.REPLACE, path, parent[name])
+    if isinstance(value, list) and len(value) == 1:
+        return _tell(op, path, value[0])
+    return _tell(op, path, value)
+
+
+def _check_made(document: Document, path: str, model: ModelType) -> None:
+    """An object made on the way to a patched field needs its required fields too."""
+    node: Any = document
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    if node is not None:
+        coerce(node, model.paths[path], path)
+
+
+def _next_value(op: PatchOp, path: str, current: Any, value: Any, field: Field) -> Any:
+    if op is PatchOp.REPLACE:
+        return coerce(value, field, path)
+    if op in _GROWING:
+        empty: Any = "" if field.kind is Kind.STRING else []
+        base = empty if current is None else current
+        return base + value if op is PatchOp.APPEND else value + base
+    base = 0 if current is None else current
+    moved = base + value if op is PatchOp.INCR else base - value
+    if field.kind is Kind.FLOAT:
+        moved = float(moved)
+        in_range = math.isfinite(moved)
+    else:
+        in_range = -MAX_INT <= moved <= MAX_INT
+    if not in_range:
+        raise InvalidParameters(
+            f"{path}: the result of {op} would be out of range", {"field": path, "rule": "range"}
+        )
+    return moved
+
+
+def _existing_parent(
+    document: Document, parts: list[str], owned: set[str]
+) -> dict[str, Any] | None:
+    node: Any = document
+    for depth in range(1, len(parts)):
+        if not isinstance(node.get(parts[depth - 1]), dict):
+            return None
+        node = _own(node, parts, depth, owned)
+    return node  # type: ignore[no-any-return]
+
+
+def _parent_for_writing(
+    document: Document, parts: list[str], owned: set[str]
+) -> tuple[dict[str, Any], str | None]:
+    """The object that holds the last part, made where it is unset, and the topmost path made."""
+    node: Any = document
+    created: str | None = None
+    for depth in range(1, len(parts)):
+        if not isinstance(node.get(parts[depth - 1]), dict):
+            node[parts[depth - 1]] = {}
+            created = created or ".".join(parts[:depth])
+        node = _own(node, parts, depth, owned)
+    return node, created
+
+
+def _own(node: dict[str, Any], parts: list[str], depth: int, owned: set[str]) -> dict[str, Any]:
+    """The child object at `depth`, copied once, so that the stored one is never touched."""
+    name, path = parts[depth - 1], ".".join(parts[:depth])
+    if path not in owned:
+        node[name] = dict(node[name])
+        owned.add(path)
+    return node[name]  # type: ignore[no-any-return]
+
+
+def _branch(document: Document, path: str) -> Any:
+    node: Any = document
+    for part in path.split("."):
+        node = node[part]
+    return copy.deepcopy(node)
+
+
+def _tell(op: PatchOp, path: str, value: Any) -> dict[str, Any]:
+    return {"op": str(op), "path": [path], "value": [value]}
