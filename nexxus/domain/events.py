@@ -38,7 +38,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
         return ObjectKey(self.app_id, self.type, self.id)
 
 
-class Delivery(msgspec.Struct, frozen=True, rename="camel", tag="delivery"):
+class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="delivery"):
     """One event for one node: what it is to which routing keys that have subscribers there.
 
     A routing key stands in exactly one of the five lists. `object` is there when `created` is
@@ -59,7 +59,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag="delivery"):
     deleted: list[str] = []
 
 
-class Rejection(msgspec.Struct, frozen=True, rename="camel", tag="rejection"):
+class Rejection(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="rejection"):
     """Tells a device on this node that its operation was rejected."""
 
     app_id: str
@@ -68,7 +68,7 @@ class Rejection(msgspec.Struct, frozen=True, rename="camel", tag="rejection"):
     error: OperationError
 
 
-class Outcome(msgspec.Struct, frozen=True, rename="camel", tag="outcome"):
+class Outcome(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="outcome"):
     """Tells the node that waits for an operation what became of it.
 
     `document` is the stored object, for a delete ``{id, type, version}``; None if rejected.
@@ -79,14 +79,22 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", tag="outcome"):
     error: OperationError | None = None
 
 
-class SessionEnded(msgspec.Struct, frozen=True, rename="camel", tag="session_ended"):
-    """The device's connection on this node is to be closed as logged out."""
+class SessionEnded(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="session_ended"
+):
+    """The device's connection on this node is to be closed as logged out.
+
+    Only if it is of that session: the device may have signed in anew by now.
+    """
 
     app_id: str
     device_id: str
+    session_id: str
 
 
-class ConnectionReplaced(msgspec.Struct, frozen=True, rename="camel", tag="connection_replaced"):
+class ConnectionReplaced(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="connection_replaced"
+):
     """Another node holds the device now; `connection_id` here is to be closed as replaced."""
 
     app_id: str
@@ -94,14 +102,18 @@ class ConnectionReplaced(msgspec.Struct, frozen=True, rename="camel", tag="conne
     connection_id: str
 
 
-class SubscriptionChanged(msgspec.Struct, frozen=True, rename="camel", tag="subscription_changed"):
+class SubscriptionChanged(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="subscription_changed"
+):
     """The device's subscriptions in the registry changed; its node is to read them anew."""
 
     app_id: str
     device_id: str
 
 
-class ApplicationChanged(msgspec.Struct, frozen=True, rename="camel", tag="application_changed"):
+class ApplicationChanged(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="application_changed"
+):
     """The application was created, replaced or deleted; read it anew."""
 
     app_id: str

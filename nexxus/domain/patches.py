@@ -68,7 +68,7 @@ def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
     if unknown:
         raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}", {"field": min(unknown)})
     try:
-        op = PatchOp(document.get("op"))
+        op = PatchOp(document.get("op", ""))
     except ValueError:
         raise InvalidParameters(f"{where}.op: expected one of {_OPS}", {"field": "op"}) from None
     paths, values = _pair(document, op, where)
@@ -81,7 +81,7 @@ def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
 def _pair(document: dict[str, Any], op: PatchOp, where: str) -> tuple[list[str], list[Any]]:
     """The paths and one value for each; a scalar path takes the value itself."""
     path = document.get("path")
-    paths = path if isinstance(path, list) else [path]
+    paths: list[Any] = path if isinstance(path, list) else [path]
     if not paths:
         raise InvalidParameters(f"{where}.path: names no path", {"field": "path"})
     if not all(isinstance(entry, str) and entry for entry in paths):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -86,6 +86,13 @@ class Consumer(ABC, Generic[T]):
         """Deliver these again after `delay` seconds, with `attempts` one higher, before any
         later message of their keys."""
 
+    async def refuse(self, messages: Sequence[Received[T]], error: Exception) -> None:  # noqa: ARG002
+        """Give these back to their publishers, whose `Broker.publish` raises `error`.
+
+        Only where the broker `confirms_settled`; elsewhere they were accepted, and are retried.
+        """
+        await self.retry(messages, 1.0)
+
     @abstractmethod
     async def bury(self, messages: Sequence[Received[T]], reason: str) -> None:
         """Set these aside as dead letters: kept for an operator, not delivered again."""
@@ -96,7 +103,13 @@ class Consumer(ABC, Generic[T]):
 
 
 class Broker(ABC):
-    """Queues that keep order per key and lose nothing that was confirmed."""
+    """Queues that keep order per key and lose nothing that was confirmed.
+
+    `confirms_settled` says that `publish` to the writer returns only when the message was
+    settled, so that a refused write (`Consumer.refuse`) was never accepted.
+    """
+
+    confirms_settled: ClassVar[bool] = False
 
     @abstractmethod
     async def open(self) -> None:
