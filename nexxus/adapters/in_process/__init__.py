@@ -1,0 +1,1 @@
+"""Adapters for one process: nothing to install, nothing to connect to."""

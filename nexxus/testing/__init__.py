@@ -1,0 +1,1 @@
+"""Conformance kits: what every implementation of an interface must pass."""
