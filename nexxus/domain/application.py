@@ -103,7 +103,7 @@ class Application:
 
     def strategy(self, name: str) -> dict[str, Any]:
         """The settings of a sign-in strategy, or `NotFound`."""
-        settings = self.users().strategies.get(name)
+        settings = None if self.auth is None else self.auth.strategies.get(name)
         if settings is None:
             raise NotFound(f"the application {self.id} has no sign-in strategy {name!r}")
         return settings

@@ -4,12 +4,23 @@ A normalised tree has six kinds of node. Every other operator is one of them in 
 ``ne`` is ``Not(Compare(eq))``, ``nin`` is ``Not(In)``, ``exists`` is ``Not(Missing)``, a
 comparison with ``null`` is `Missing`. Logic is two-valued: a comparison with a missing value
 is false, so its `Not` is true.
+
+Trees are built with `conjoin`, `disjoin` and `negate`, which keep them normal:
+
+- `Not` stands only directly above a `Compare`, an `In` or a `Missing`;
+- the parts of an `And` or `Or` are sorted, distinct, of other kinds than their parent, and
+  two or more (`EVERYTHING` and `NOTHING` stand alone);
+- what the parts say about one path with equality and `Missing` is said as briefly as it can be:
+  ``a = 1 or a = 2`` is one `In`, ``a = 1 and a = 2`` is `NOTHING`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,10 +38,12 @@ class Op(StrEnum):
     CONTAINS = "contains"
 
 
-class Compare(msgspec.Struct, frozen=True):
+# A tree has no cycles, and there are a million of them: the collector need not look at them.
+class Compare(msgspec.Struct, frozen=True, gc=False):
     """The value at `path` is there and compares so with `value`.
 
-    For `Op.CONTAINS` the value at `path` is an array of which one element equals `value`.
+    For `Op.CONTAINS` the value at `path` is an array of which one element equals `value`. A
+    number that is a whole one within ±2^53 is an int, whatever the field's type.
     """
 
     path: str
@@ -38,32 +51,32 @@ class Compare(msgspec.Struct, frozen=True):
     value: Scalar
 
 
-class In(msgspec.Struct, frozen=True):
+class In(msgspec.Struct, frozen=True, gc=False):
     """The value at `path` is there and equals one of `values` (two or more, sorted, distinct)."""
 
     path: str
     values: tuple[Scalar, ...]
 
 
-class Missing(msgspec.Struct, frozen=True):
+class Missing(msgspec.Struct, frozen=True, gc=False):
     """The value at `path` is absent, ``null`` or an empty array."""
 
     path: str
 
 
-class And(msgspec.Struct, frozen=True):
+class And(msgspec.Struct, frozen=True, gc=False):
     """Every part holds; with no parts, true."""
 
     parts: tuple[Filter, ...]
 
 
-class Or(msgspec.Struct, frozen=True):
+class Or(msgspec.Struct, frozen=True, gc=False):
     """One part holds; with no parts, false."""
 
     parts: tuple[Filter, ...]
 
 
-class Not(msgspec.Struct, frozen=True):
+class Not(msgspec.Struct, frozen=True, gc=False):
     """`part` does not hold."""
 
     part: Filter
@@ -73,3 +86,165 @@ Filter: TypeAlias = Compare | In | Missing | And | Or | Not
 
 EVERYTHING: Final = And(())
 NOTHING: Final = Or(())
+
+
+def equals_one_of(path: str, values: Iterable[Scalar]) -> Filter:
+    """The value at `path` equals one of `values`, of which there may be none, one or more."""
+    distinct = frozenset(values)
+    if not distinct:
+        return NOTHING
+    if len(distinct) == 1:
+        return Compare(path, Op.EQ, next(iter(distinct)))
+    return In(path, tuple(sorted(distinct, key=_order_of_value)))
+
+
+def conjoin(*filters: Filter) -> Filter:
+    """All of these normal filters hold, as one normal filter."""
+    parts = [part for part in filters if part != EVERYTHING]
+    if len(parts) == 1:
+        return parts[0]
+    return negate(disjoin(*map(negate, parts)))
+
+
+def disjoin(*filters: Filter) -> Filter:
+    """One of these normal filters holds, as one normal filter."""
+    equalities: dict[str, _Values] = {}
+    others: set[Filter] = set()
+    for part in _flattened(filters):
+        path, values = _values_of(part)
+        if values is None:
+            others.add(part)
+        else:
+            known = equalities.get(path)
+            equalities[path] = values if known is None else known | values
+    for path, values in equalities.items():
+        others.update(values.as_parts(path))
+    if EVERYTHING in others or any(isinstance(p, Not) and p.part in others for p in others):
+        return EVERYTHING
+    return next(iter(others)) if len(others) == 1 else Or(_sorted(others))
+
+
+def negate(filter: Filter) -> Filter:
+    """This normal filter does not hold, as a normal filter (de Morgan's laws all the way down)."""
+    match filter:
+        case Not(part):
+            return part
+        case And(parts):
+            return Or(_sorted(map(negate, parts)))
+        case Or(parts):
+            return And(_sorted(map(negate, parts)))
+        case _:
+            return Not(filter)
+
+
+def to_document(filter: Filter) -> dict[str, Any]:
+    """The one FilterQuery document of a normal filter; parsing it yields the filter again."""
+    match filter:
+        case Compare(path, op, value):
+            return {path: {op.value: value}}
+        case In(path, values):
+            return {path: {"in": list(values)}}
+        case Missing(path):
+            return {path: {"exists": False}}
+        case Not(Compare(path, Op.EQ, value)):
+            return {path: {"ne": value}}
+        case Not(In(path, values)):
+            return {path: {"nin": list(values)}}
+        case Not(Missing(path)):
+            return {path: {"exists": True}}
+        case Not(part):
+            return {"$not": to_document(part)}
+        case And(()):
+            return {}
+        case And(parts):
+            return {"$and": [to_document(part) for part in parts]}
+        case Or(parts):
+            return {"$or": [to_document(part) for part in parts]}
+
+
+def filter_id(filter: Filter) -> str:
+    """The 16 hex digits that name a normal filter in a channel id."""
+    # ASCII, so that a string no encoding can write (a lone surrogate) has an id as well.
+    canonical = json.dumps(to_document(filter), separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+
+
+class _Values(NamedTuple):
+    """A set of what may be at a path: scalars, and the missing value.
+
+    When `all_but`, `values` are the scalars that do not belong. The filters that describe such
+    a set are closed under union: those that exclude scalars include the missing value, except
+    ``exists``, which excludes nothing else.
+    """
+
+    values: frozenset[Scalar]
+    all_but: bool
+    missing: bool
+
+    def __or__(self, other: _Values) -> _Values:  # type: ignore[override]  # not a tuple's
+        missing = self.missing or other.missing
+        if self.all_but and other.all_but:
+            return _Values(self.values & other.values, True, missing)
+        if self.all_but:
+            return _Values(self.values - other.values, True, missing)
+        if other.all_but:
+            return _Values(other.values - self.values, True, missing)
+        return _Values(self.values | other.values, False, missing)
+
+    def as_parts(self, path: str) -> list[Filter]:
+        """The parts of an `Or` that describe the set."""
+        if self.all_but:
+            return [negate(equals_one_of(path, self.values) if self.missing else Missing(path))]
+        parts: list[Filter] = [equals_one_of(path, self.values)] if self.values else []
+        return [*parts, Missing(path)] if self.missing else parts
+
+
+def _values_of(part: Filter) -> tuple[str, _Values | None]:
+    match part:
+        case Compare(path, Op.EQ, value):
+            return path, _Values(frozenset([value]), all_but=False, missing=False)
+        case In(path, values):
+            return path, _Values(frozenset(values), all_but=False, missing=False)
+        case Missing(path):
+            return path, _Values(frozenset(), all_but=False, missing=True)
+        case Not(Compare(path, Op.EQ, value)):
+            return path, _Values(frozenset([value]), all_but=True, missing=True)
+        case Not(In(path, values)):
+            return path, _Values(frozenset(values), all_but=True, missing=True)
+        case Not(Missing(path)):
+            return path, _Values(frozenset(), all_but=True, missing=False)
+        case _:
+            return "", None
+
+
+def _flattened(filters: Iterable[Filter]) -> Iterable[Filter]:
+    for part in filters:
+        if isinstance(part, Or):
+            yield from part.parts
+        else:
+            yield part
+
+
+def _sorted(parts: Iterable[Filter]) -> tuple[Filter, ...]:
+    return tuple(sorted(parts, key=_order_of))
+
+
+def _order_of(filter: Filter) -> tuple[Any, ...]:
+    """A key by which any two different filters have the same order everywhere."""
+    match filter:
+        case Compare(path, op, value):
+            return 0, path, op.value, _order_of_value(value)
+        case In(path, values):
+            return 1, path, tuple(map(_order_of_value, values))
+        case Missing(path):
+            return 2, path
+        case Not(part):
+            return 3, _order_of(part)
+        case And(parts):
+            return 4, tuple(map(_order_of, parts))
+        case Or(parts):
+            return 5, tuple(map(_order_of, parts))
+
+
+def _order_of_value(value: Scalar) -> tuple[bool, Scalar]:
+    return isinstance(value, str), value

@@ -70,9 +70,24 @@ def build_object(
 
 
 def check_object(model: ModelType, document: Document) -> None:
-    """Raise `InvalidParameters` unless the stored `document` is valid under `model`."""
+    """Raise `InvalidParameters` unless the stored `document` is valid under `model`.
+
+    It must be so as it is: a string that could be read as a date is not a stored date. An
+    int is fine where a float is meant.
+    """
     fields = {name: value for name, value in document.items() if name not in BUILT_IN}
-    coerce_fields(fields, model.fields, "")
+    coerced = coerce_fields(fields, model.fields, "")
+    for name, value in fields.items():
+        if not _is_same(value, coerced[name]):
+            raise InvalidParameters(f"{name}: the stored value is of another type", {"field": name})
+
+
+def _is_same(stored: Any, coerced: Any) -> bool:
+    if isinstance(stored, dict):
+        return all(_is_same(value, coerced[name]) for name, value in stored.items())
+    if isinstance(stored, list):
+        return all(_is_same(*pair) for pair in zip(stored, coerced, strict=True))
+    return type(stored) is type(coerced) or (type(stored), type(coerced)) == (int, float)
 
 
 def value_at(document: Document, path: str) -> Any:

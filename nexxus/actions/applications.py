@@ -1,0 +1,233 @@
+"""Applications: the tenants that this node knows, and their administration."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from nexxus.actions.nodes import tell_node
+from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
+from nexxus.domain.application import Application, merge_application, parse_application
+from nexxus.domain.events import ApplicationChanged
+from nexxus.domain.filters import EVERYTHING
+from nexxus.domain.objects import ObjectKey, check_object
+from nexxus.domain.schema import ModelType
+from nexxus.errors import (
+    ApplicationAlreadyExists,
+    ApplicationNotFound,
+    InvalidParameters,
+    VersionConflict,
+)
+from nexxus.interfaces.broker import Broker
+from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
+from nexxus.interfaces.registry import Registry
+
+_PAGE = 500
+
+Listener = Callable[[Application | None, Application | None], Awaitable[None]]
+
+
+class Applications:
+    """The directory of applications, kept in memory and read anew when one changes.
+
+    `changed` callbacks are awaited with the former and the present application; either is
+    None where there is none.
+    """
+
+    def __init__(self, *, database: Database, broker: Broker, registry: Registry) -> None:
+        self._database = database
+        self._broker = broker
+        self._registry = registry
+        self._known: dict[str, Application] = {}
+        self._versions: dict[str, int] = {}
+        self._lock = asyncio.Lock()
+        self._listeners: list[Listener] = []
+
+    def on_change(self, listener: Listener) -> None:
+        """Await `listener` after each change that this node learns of."""
+        self._listeners.append(listener)
+
+    def get(self, app_id: str) -> Application:
+        """The application, or `ApplicationNotFound`."""
+        found = self._known.get(app_id)
+        if found is None:
+            raise ApplicationNotFound(
+                f"there is no application {app_id!r}; create it with 'nexxus app create'"
+            )
+        return found
+
+    def all(self) -> Iterable[Application]:
+        """Every application, in no particular order."""
+        return tuple(self._known.values())
+
+    async def load(self) -> None:
+        """Read every application from the database; call once before serving."""
+        await self._database.prepare(SYSTEM, [APPLICATION])
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Take over what other nodes changed. Cheap when nothing did."""
+        async with self._lock:
+            stored = {}
+            after: tuple[Any, ...] | None = None
+            while True:
+                page = await self._database.search(
+                    Query(SYSTEM, APPLICATION, sort=(SortKey("id"),), limit=_PAGE, after=after)
+                )
+                stored.update({document["id"]: document for document in page})
+                if len(page) < _PAGE:
+                    break
+                after = (page[-1]["id"],)
+            for app_id in self._known.keys() - stored.keys():
+                await self._forget(app_id)
+            for app_id, document in stored.items():
+                if self._versions.get(app_id) != document["version"]:
+                    await self._put_in_force(
+                        parse_application(document["document"]), document["version"]
+                    )
+
+    async def create(self, document: Any) -> Application:
+        """Check, prepare and store a new application, or `ApplicationAlreadyExists`."""
+        application = parse_application(document)
+        async with self._lock:
+            await self._prepare(application)
+            record = await self._load(application.id)
+            if record is not None and record.deleted_at is None:
+                raise ApplicationAlreadyExists(
+                    f"the application {application.id!r} exists; change it with PUT"
+                )
+            await self._store(application, record)
+        await self._tell_other_nodes(application.id)
+        return application
+
+    async def replace(self, app_id: str, changes: Any) -> Application:
+        """Replace the top-level keys that `changes` gives.
+
+        Raises `InvalidParameters` with an example when a stored object would become invalid.
+        """
+        if not isinstance(changes, dict):
+            raise InvalidParameters("expected an object with the keys to replace")
+        self.get(app_id)
+        async with self._lock:
+            record = await self._load(app_id)
+            if record is None or record.deleted_at is not None:
+                raise ApplicationNotFound(f"there is no application {app_id!r}")
+            former = parse_application(record.document["document"])
+            application = parse_application(merge_application(former.document, changes))
+            await self._check_stored_objects(former, application)
+            await self._prepare(application)
+            await self._store(application, record)
+        await self._tell_other_nodes(app_id)
+        return application
+
+    async def delete(self, app_id: str) -> None:
+        """Remove the application and everything that belongs to it."""
+        self.get(app_id)
+        async with self._lock:
+            record = await self._load(app_id)
+            if record is not None and record.deleted_at is None:
+                identity = {"id": app_id, "type": APPLICATION.name, "appId": SYSTEM}
+                gone = Record(identity, record.version + 1, deleted_at=int(time.time()))
+                await self._commit(Mutation(_key(app_id), record, gone))
+            await self._forget(app_id)
+            await self._database.drop(app_id)
+            await self._registry.drop(app_id)
+        await self._tell_other_nodes(app_id)
+
+    async def _prepare(self, application: Application) -> None:
+        stored = [model for model in application.models.values() if not model.transient]
+        await self._database.prepare(application.id, [*stored, USER, ACCOUNT_NAME])
+
+    async def _load(self, app_id: str) -> Record | None:
+        return (await self._database.load([_key(app_id)]))[0]
+
+    async def _store(self, application: Application, former: Record | None) -> None:
+        now = int(time.time())
+        version = 1 if former is None else former.version + 1
+        document = {
+            "id": application.id,
+            "type": APPLICATION.name,
+            "appId": SYSTEM,
+            "createdAt": now if former is None else former.document.get("createdAt", now),
+            "updatedAt": now,
+            "version": version,
+            "document": application.document,
+        }
+        await self._commit(Mutation(_key(application.id), former, Record(document, version)))
+        await self._put_in_force(application, version)
+
+    async def _commit(self, mutation: Mutation) -> None:
+        (won,) = await self._database.commit([mutation])
+        if not won:
+            raise VersionConflict(
+                f"the application {mutation.key.id!r} was changed elsewhere just now; try again"
+            )
+
+    async def _put_in_force(self, application: Application, version: int) -> None:
+        former = self._known.get(application.id)
+        self._known[application.id] = application
+        self._versions[application.id] = version
+        for listener in self._listeners:
+            await listener(former, application)
+
+    async def _forget(self, app_id: str) -> None:
+        former = self._known.pop(app_id, None)
+        self._versions.pop(app_id, None)
+        if former is not None:
+            for listener in self._listeners:
+                await listener(former, None)
+
+    async def _tell_other_nodes(self, app_id: str) -> None:
+        message = ApplicationChanged(app_id)
+        for node in await self._registry.nodes():
+            for transport in node.transports:
+                await tell_node(self._broker, transport, node.id, app_id, message)
+
+    async def _check_stored_objects(self, former: Application, present: Application) -> None:
+        for name, model in former.models.items():
+            if model.transient:
+                continue
+            successor = present.models.get(name)
+            if successor is None or successor.transient:
+                await self._refuse_if_any(former.id, model)
+            elif successor.fields != model.fields:
+                await self._refuse_if_invalid(former.id, model, successor)
+
+    async def _refuse_if_any(self, app_id: str, model: ModelType) -> None:
+        for document in await self._database.search(Query(app_id, model, EVERYTHING, limit=1)):
+            raise InvalidParameters(
+                f"schema.{model.name}: there are stored objects of this model, such as "
+                f"{document['id']}; delete them first",
+                {"model": model.name, "example": document["id"]},
+            )
+
+    async def _refuse_if_invalid(self, app_id: str, model: ModelType, successor: ModelType) -> None:
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = await self._database.search(
+                Query(app_id, model, EVERYTHING, (SortKey("id"),), limit=_PAGE, after=after)
+            )
+            for document in page:
+                _refuse_unless_valid(successor, document)
+            if len(page) < _PAGE:
+                return
+            after = (page[-1]["id"],)
+            # Thousands of objects are judged between two pages of writes, not instead of them.
+            await asyncio.sleep(0)
+
+
+def _refuse_unless_valid(model: ModelType, document: dict[str, Any]) -> None:
+    try:
+        check_object(model, document)
+    except InvalidParameters as error:
+        raise InvalidParameters(
+            f"schema.{model.name}: stored objects would become invalid, such as "
+            f"{document['id']}: {error.message}",
+            {**(error.details or {}), "model": model.name, "example": document["id"]},
+        ) from None
+
+
+def _key(app_id: str) -> ObjectKey:
+    return ObjectKey(SYSTEM, APPLICATION.name, app_id)

@@ -1,0 +1,176 @@
+"""Queries: what a client asks for, as the database understands it; and the cursors of pages."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+
+from nexxus.domain.application import Application
+from nexxus.domain.channels import Descriptor
+from nexxus.domain.filter_parser import conjoin, filter_id, from_document, parse_filter, to_document
+from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op
+from nexxus.domain.objects import Document, check_id, value_at
+from nexxus.domain.schema import Kind, ModelType
+from nexxus.errors import InvalidParameters
+from nexxus.interfaces.database import Query, SortKey
+
+DEFAULT_SORT = (SortKey("createdAt"), SortKey("id"))
+
+
+class Paging(msgspec.Struct, frozen=True):
+    """The part of a query's answer that a client asks for, as it came."""
+
+    limit: int | None = None
+    offset: int | None = None
+    sort: list[str] | None = None
+    cursor: str | None = None
+
+
+def describe(
+    application: Application,
+    model: ModelType,
+    *,
+    id: str | None,
+    user_id: str | None,
+    filter: Any,
+    max_conditions: int,
+    max_depth: int,
+) -> Descriptor:
+    """What a client wants to see, checked and normalised."""
+    if id is not None and user_id is not None:
+        raise InvalidParameters("id and userId exclude each other", {"field": "userId"})
+    if user_id is not None and application.auth is None:
+        raise InvalidParameters(
+            "userId: this application has no users", {"field": "userId", "rule": "auth"}
+        )
+    if id is not None:
+        check_id(id)
+    normalised = EVERYTHING
+    if filter is not None:
+        normalised = parse_filter(
+            filter, model, max_conditions=max_conditions, max_depth=max_depth
+        )
+    return Descriptor(
+        model=model.name,
+        id=id,
+        user_id=user_id,
+        filter=None if normalised == EVERYTHING else to_document(normalised),
+    )
+
+
+def filter_of(descriptor: Descriptor, model: ModelType) -> Filter:
+    """The client's own filter, without the descriptor's id and user."""
+    return EVERYTHING if descriptor.filter is None else from_document(descriptor.filter, model)
+
+
+def rows_of(descriptor: Descriptor, model: ModelType) -> Filter:
+    """All that a descriptor asks for, as one filter."""
+    parts = [filter_of(descriptor, model)]
+    if descriptor.id is not None:
+        parts.append(Compare("id", Op.EQ, descriptor.id))
+    if descriptor.user_id is not None:
+        parts.append(Compare("userId", Op.EQ, descriptor.user_id))
+    return conjoin(*parts)
+
+
+def build_query(
+    application: Application, model: ModelType, rows: Filter, paging: Paging
+) -> Query:
+    """The database's query for a page of `rows`.
+
+    Raises `InvalidParameters` for a limit, a sort or a cursor that cannot be.
+    """
+    sort = _parse_sort(paging.sort, model)
+    limit = application.default_limit if paging.limit is None else paging.limit
+    if limit < 1:
+        raise InvalidParameters("limit: expected at least 1", {"field": "limit"})
+    offset = paging.offset or 0
+    if not 0 <= offset <= 2**31:
+        raise InvalidParameters("offset: expected 0 or more", {"field": "offset"})
+    after = None
+    if paging.cursor is not None:
+        if paging.offset is not None:
+            raise InvalidParameters(
+                "cursor: cannot be combined with an offset", {"field": "cursor"}
+            )
+        after = _read_cursor(paging.cursor, model, rows, sort)
+    return Query(
+        app_id=application.id,
+        model=model,
+        filter=rows,
+        sort=sort,
+        limit=min(limit, application.max_limit),
+        offset=offset,
+        after=after,
+    )
+
+
+def cursor_behind(document: Document, query: Query) -> str:
+    """The cursor that continues a query behind an object."""
+    values = [_sort_value(document, key.path) for key in query.sort]
+    packed = msgspec.json.encode([_fingerprint(query.model, query.filter, query.sort), values])
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]:
+    if sort is None:
+        return DEFAULT_SORT
+    keys: list[SortKey] = []
+    for entry in sort:
+        key = SortKey(entry.removeprefix("-"), entry.startswith("-"))
+        field = model.filterable.get(key.path)
+        if field is None or field.kind is Kind.ARRAY:
+            raise InvalidParameters(
+                f"sort: {key.path!r} is not a filterable field with an order", {"field": "sort"}
+            )
+        if any(key.path == other.path for other in keys):
+            raise InvalidParameters(f"sort: {key.path!r} stands twice", {"field": "sort"})
+        keys.append(key)
+        if key.path == "id":
+            break  # nothing is left to order behind it
+    if not keys or keys[-1].path != "id":
+        keys.append(SortKey("id"))
+    return tuple(keys)
+
+
+def _read_cursor(
+    cursor: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]
+) -> tuple[Any, ...]:
+    bad = InvalidParameters(
+        "cursor: is of another query, or damaged; start again without it", {"field": "cursor"}
+    )
+    try:
+        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        fingerprint, values = msgspec.json.decode(packed, type=tuple[str, tuple[Any, ...]])
+    except (ValueError, msgspec.MsgspecError):
+        raise bad from None
+    if fingerprint != _fingerprint(model, rows, sort) or len(values) != len(sort):
+        raise bad
+    for key, value in zip(sort, values, strict=True):
+        if not _fits(value, model.filterable[key.path].kind):
+            raise bad
+    return values
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    if value is None:
+        return True
+    match kind:
+        case Kind.STRING:
+            return isinstance(value, str)
+        case Kind.BOOLEAN:
+            return isinstance(value, bool)
+        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fingerprint(model: ModelType, rows: Filter, sort: tuple[SortKey, ...]) -> str:
+    order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in sort)
+    return hashlib.sha256(f"{model.name}|{filter_id(rows)}|{order}".encode()).hexdigest()[:16]
+
+
+def _sort_value(document: Document, path: str) -> Any:
+    return value_at(document, path)

@@ -1,0 +1,323 @@
+"""Writing objects: from a client's wish to an operation that the broker has taken."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import Any
+
+import msgspec
+
+from nexxus.actions.applications import Applications
+from nexxus.actions.identity import Identity
+from nexxus.actions.reads import denied, require, stored_model
+from nexxus.domain.access import Action
+from nexxus.domain.application import Application
+from nexxus.domain.events import Event, Outcome
+from nexxus.domain.filter_matcher import compile_matcher
+from nexxus.domain.filter_parser import to_document
+from nexxus.domain.filters import EVERYTHING, Filter
+from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, new_id
+from nexxus.domain.operations import (
+    AnyOperation,
+    Create,
+    Delete,
+    Deletion,
+    Fate,
+    PatchMetadata,
+    QueuedPatch,
+    Update,
+)
+from nexxus.domain.patches import Patch, parse_patches
+from nexxus.domain.schema import ModelType
+from nexxus.errors import InvalidParameters, NotFound, from_wire
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Message
+from nexxus.interfaces.database import Database
+from nexxus.interfaces.registry import Registry
+
+_DAY = 86_400
+MAX_WAIT = 30.0
+"""Seconds that a ``Prefer: wait`` is honoured at most."""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A write that was taken.
+
+    `operation_id` is None for a transient create. `stored` is the object after the write (for
+    a delete ``{id, type, version}``) when the caller waited for it and it came in time.
+    """
+
+    id: str
+    type: str
+    operation_id: str | None
+    stored: Document | None = None
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How a client wants its write to be handled.
+
+    `idempotency_key` makes it happen once; `wait` is in seconds, None for not waiting.
+    """
+
+    idempotency_key: str | None = None
+    wait: float | None = None
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What an idempotency key stands for."""
+
+    request: str
+    operation_id: str
+    object_id: str
+
+
+class Writes:
+    """Judges writes as far as the API can, and hands them to the writer."""
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        database: Database,
+        broker: Broker,
+        registry: Registry,
+        node: str,
+    ) -> None:
+        self._applications = applications
+        self._database = database
+        self._broker = broker
+        self._registry = registry
+        self._node = node
+        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take in what the writer tells whoever waits here."""
+        waiting = self._waiting.pop(outcome.operation_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+
+    async def create(
+        self, identity: Identity, model_name: str, body: dict[str, Any], terms: Terms
+    ) -> Accepted:
+        """Create an object; a transient one goes straight to its channels."""
+        application = self._applications.get(identity.app_id)
+        model = application.model(model_name)
+        permitted = require(application, identity, Action.CREATE, model)
+        now = int(time.time())
+        document = build_object(
+            model, body, app_id=application.id, user_id=identity.user_id, now=now
+        )
+        if permitted is not EVERYTHING and not compile_matcher(permitted)(document):
+            raise denied(Action.CREATE, model)
+        if model.transient:
+            return await self._push(document, terms)
+        claim, known = await self._claim(
+            identity, terms, document["id"], ("create", model.name, body)
+        )
+        document["id"] = claim.object_id
+        operation = Create(
+            operation_id=claim.operation_id,
+            accepted_at=now,
+            user_id=identity.user_id,
+            device_id=identity.device_id,
+            reply_to=self._reply_to(terms),
+            data=document,
+        )
+        return await self._submit(identity, operation, terms, known)
+
+    async def update(
+        self,
+        identity: Identity,
+        model_name: str,
+        object_id: str,
+        *,
+        patch: Any,
+        if_version: int | None,
+        terms: Terms,
+    ) -> Accepted:
+        """Patch an object."""
+        application = self._applications.get(identity.app_id)
+        model = stored_model(application, model_name)
+        permitted = require(application, identity, Action.UPDATE, model)
+        check_id(object_id)
+        patches = parse_patches(patch, model)
+        await self._check_present_row(application, model, object_id, permitted, Action.UPDATE)
+        claim, known = await self._claim(
+            identity, terms, object_id, ("update", model.name, object_id, patch, if_version)
+        )
+        metadata = PatchMetadata(application.id, object_id, model.name, identity.user_id)
+        operation = Update(
+            operation_id=claim.operation_id,
+            accepted_at=int(time.time()),
+            user_id=identity.user_id,
+            device_id=identity.device_id,
+            permit=_permit(permitted),
+            if_version=if_version,
+            reply_to=self._reply_to(terms),
+            data=[_queued(entry, metadata) for entry in patches],
+        )
+        return await self._submit(identity, operation, terms, known)
+
+    async def delete(
+        self,
+        identity: Identity,
+        model_name: str,
+        object_id: str,
+        *,
+        if_version: int | None,
+        terms: Terms,
+    ) -> Accepted:
+        """Delete an object."""
+        application = self._applications.get(identity.app_id)
+        model = stored_model(application, model_name)
+        permitted = require(application, identity, Action.DELETE, model)
+        check_id(object_id)
+        await self._check_present_row(application, model, object_id, permitted, Action.DELETE)
+        claim, known = await self._claim(
+            identity, terms, object_id, ("delete", model.name, object_id, if_version)
+        )
+        operation = Delete(
+            operation_id=claim.operation_id,
+            accepted_at=int(time.time()),
+            user_id=identity.user_id,
+            device_id=identity.device_id,
+            permit=_permit(permitted),
+            if_version=if_version,
+            reply_to=self._reply_to(terms),
+            data=Deletion(object_id, model.name, application.id, identity.user_id),
+        )
+        return await self._submit(identity, operation, terms, known)
+
+    async def fate(self, identity: Identity, operation_id: str) -> Fate:
+        """What became of an operation of the caller's; `NotFound` for anybody else's."""
+        fate = await self._registry.get_fate(identity.app_id, operation_id)
+        if fate is None or fate.owner != identity.owner:
+            raise NotFound(f"there is no operation {operation_id!r} of yours in the last 24 h")
+        return fate
+
+    async def _check_present_row(
+        self,
+        application: Application,
+        model: ModelType,
+        object_id: str,
+        permitted: Filter,
+        action: Action,
+    ) -> None:
+        """Refuse at once what is plainly not permitted; the writer judges again, for good."""
+        if permitted is EVERYTHING:
+            return
+        key = ObjectKey(application.id, model.name, object_id)
+        (record,) = await self._database.load([key])
+        if record is None or record.deleted_at is not None:
+            raise denied(action, model)
+        if not compile_matcher(permitted)(record.document):
+            raise denied(action, model)
+
+    async def _claim(
+        self, identity: Identity, terms: Terms, object_id: str, request: tuple[Any, ...]
+    ) -> tuple[_Claim, Fate | None]:
+        """The ids of the write: new ones, or those that its idempotency key stands for.
+
+        With the latter comes the operation's fate, if it has one; without a fate the operation
+        is submitted again, and the writer applies it once.
+        """
+        fresh = _Claim(_digest(request), new_id(), object_id)
+        if terms.idempotency_key is None:
+            return fresh, None
+        key = f"{identity.owner}|{terms.idempotency_key}"
+        stood = await self._registry.claim(
+            identity.app_id, "idempotency", key, msgspec.json.encode(fresh), _DAY
+        )
+        if stood is None:
+            return fresh, None
+        claim = msgspec.json.decode(stood, type=_Claim)
+        if claim.request != fresh.request:
+            raise InvalidParameters(
+                "Idempotency-Key: the key was used for another request; choose a new one",
+                {"field": "Idempotency-Key"},
+            )
+        fate = await self._registry.get_fate(identity.app_id, claim.operation_id)
+        return claim, None if fate is None or fate.state == "queued" else fate
+
+    async def _submit(
+        self, identity: Identity, operation: AnyOperation, terms: Terms, known: Fate | None
+    ) -> Accepted:
+        key = operation.key
+        accepted = Accepted(key.id, key.type, operation.operation_id)
+        if known is not None:
+            return await self._answer_again(accepted, known, key, operation, terms)
+        waiting = self._expect(operation.operation_id) if terms.wait is not None else None
+        try:
+            if not self._broker.confirms_settled:
+                fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
+                await self._registry.put_fates([fate])
+            message = Message[AnyOperation]("\x00".join(key), operation)
+            await self._broker.publish(WRITER, [message])
+            if waiting is None or terms.wait is None:
+                return accepted
+            async with asyncio.timeout(min(terms.wait, MAX_WAIT)):
+                outcome = await waiting
+        except TimeoutError:
+            return accepted
+        finally:
+            self._waiting.pop(operation.operation_id, None)
+        if outcome.error is not None:
+            raise from_wire(outcome.error.error, outcome.error.message, outcome.error.details)
+        return msgspec.structs.replace(accepted, stored=outcome.document)
+
+    async def _answer_again(
+        self,
+        accepted: Accepted,
+        fate: Fate,
+        key: ObjectKey,
+        operation: AnyOperation,
+        terms: Terms,
+    ) -> Accepted:
+        """The answer to the repetition of a write that was judged already."""
+        if terms.wait is None:
+            return accepted
+        if fate.error is not None:
+            raise from_wire(fate.error.error, fate.error.message, fate.error.details)
+        if isinstance(operation, Delete):
+            stored = {"id": key.id, "type": key.type, "version": fate.version}
+            return msgspec.structs.replace(accepted, stored=stored)
+        (record,) = await self._database.load([key])
+        document = None if record is None or record.deleted_at is not None else record.document
+        return msgspec.structs.replace(accepted, stored=document)
+
+    async def _push(self, document: Document, terms: Terms) -> Accepted:
+        event = Event(
+            event="model_created",
+            app_id=document["appId"],
+            type=document["type"],
+            id=document["id"],
+            version=None,
+            before=None,
+            after=document,
+            user_id=document.get("userId"),
+        )
+        message = Message("\x00".join(event.key), event)
+        await self._broker.publish(TRANSPORT_MANAGER, [message])
+        stored = document if terms.wait is not None else None
+        return Accepted(document["id"], document["type"], None, stored)
+
+    def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
+        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[operation_id] = waiting
+        return waiting
+
+    def _reply_to(self, terms: Terms) -> str:
+        return "" if terms.wait is None else self._node
+
+
+def _permit(permitted: Filter) -> dict[str, Any] | None:
+    return None if permitted is EVERYTHING else to_document(permitted)
+
+
+def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:
+    return QueuedPatch(op=patch.op, path=patch.path, value=patch.value, metadata=metadata)
+
+
+def _digest(request: tuple[Any, ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()

@@ -1,0 +1,198 @@
+"""FilterQuery: from what a client wrote to the normal tree (contract §4).
+
+Everything that a client may spell in several ways is decided here, and every complaint names
+the field and the rule.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from nexxus.domain.filters import (
+    Compare,
+    Filter,
+    Missing,
+    Op,
+    Scalar,
+    conjoin,
+    disjoin,
+    equals_one_of,
+    negate,
+)
+from nexxus.domain.schema import NUMERIC, Field, Kind, ModelType
+from nexxus.domain.values import MAX_INT, coerce_primitive
+from nexxus.errors import InvalidParameters
+
+MAX_IN_VALUES: Final = 1024
+_LOGIC: Final = frozenset({"and", "or", "not"})
+_ORDER: Final = {"gt": Op.GT, "gte": Op.GTE, "lt": Op.LT, "lte": Op.LTE}
+_OPERATORS: Final = ("eq", "ne", *_ORDER, "in", "nin", "exists", "contains")
+
+
+def parse_filter(
+    document: Any, model: ModelType, *, max_conditions: int = 256, max_depth: int = 64
+) -> Filter:
+    """The normal filter that a client's `document` means for `model`.
+
+    `max_conditions` bounds the operators on fields (an ``in`` counts as one), `max_depth` the
+    levels of ``$and``, ``$or`` and ``$not``, the whole document being the first. Raises
+    `InvalidParameters` naming the field and the rule.
+    """
+    return _Parser(model, max_conditions, max_depth).parse(document, "filter", 1)
+
+
+def from_document(document: dict[str, Any], model: ModelType) -> Filter:
+    """The filter of a stored document, which passed `parse_filter` once: no limits apply.
+
+    Raises `InvalidParameters` where `model` has changed so that it no longer fits.
+    """
+    return _Parser(model, sys.maxsize, sys.maxsize).parse(document, "filter", 1)
+
+
+class _Parser:
+    def __init__(self, model: ModelType, max_conditions: int, max_depth: int) -> None:
+        self._model = model
+        self._max_conditions = max_conditions
+        self._max_depth = max_depth
+        self._conditions = 0
+
+    def parse(self, document: Any, where: str, depth: int) -> Filter:
+        if not isinstance(document, dict):
+            raise _complaint(where, "expected an object of conditions", "filter")
+        if depth > self._max_depth:
+            raise _complaint(where, f"nests deeper than {self._max_depth} levels", "depth")
+        parts = [self._entry(key, value, where, depth) for key, value in document.items()]
+        return parts[0] if len(parts) == 1 else conjoin(*parts)
+
+    def _entry(self, key: Any, value: Any, where: str, depth: int) -> Filter:
+        field = self._model.filterable.get(key)
+        if field is not None:
+            return self._field(sys.intern(key), value, field)
+        name = self._logic(key)
+        if name is None:
+            raise self._unusable(key)
+        here = f"{where}.{key}"
+        if name == "not":
+            return negate(self.parse(value, here, depth + 1))
+        if not isinstance(value, list):
+            raise _complaint(here, "expected a list of filters", name)
+        parts = [self.parse(part, f"{here}[{i}]", depth + 1) for i, part in enumerate(value)]
+        return conjoin(*parts) if name == "and" else disjoin(*parts)
+
+    def _logic(self, key: Any) -> str | None:
+        """Which logical operator `key` is: without a ``$`` only where no field is called so."""
+        if not isinstance(key, str) or key in self._model.fields:
+            return None
+        name = key.removeprefix("$")
+        return name if name in _LOGIC else None
+
+    def _unusable(self, key: Any) -> InvalidParameters:
+        if not isinstance(key, str):
+            return _complaint(f"{key!r:.60}", "expected the name of a field", "declared")
+        if key.startswith("$"):
+            return _complaint(key, "expected $and, $or, $not or a field", "operator")
+        if key in self._model.paths:
+            return _complaint(key, "is not filterable", "filterable")
+        return _complaint(key, "is not a field that this model can be filtered by", "declared")
+
+    def _field(self, path: str, value: Any, field: Field) -> Filter:
+        if not isinstance(value, dict):
+            return self._condition(path, "eq", value, field)
+        if not value:
+            raise _complaint(path, f"expected a value or one of {_shown(_OPERATORS)}", "operator")
+        parts = [self._operator(path, key, operand, field) for key, operand in value.items()]
+        return parts[0] if len(parts) == 1 else conjoin(*parts)
+
+    def _operator(self, path: str, key: Any, operand: Any, field: Field) -> Filter:
+        name = key.removeprefix("$") if isinstance(key, str) else None
+        if name not in _OPERATORS:
+            rule = f"{key!r:.60} is not one of {_shown(_OPERATORS)}"
+            raise _complaint(path, rule, "operator")
+        return self._condition(path, name, operand, field)
+
+    def _condition(self, path: str, operator: str, operand: Any, field: Field) -> Filter:
+        self._conditions += 1
+        if self._conditions > self._max_conditions:
+            rule = f"the filter has more than {self._max_conditions} conditions"
+            raise _complaint(path, rule, "filter_conditions")
+        match operator:
+            case "eq":
+                return _equality(path, operand, field)
+            case "ne":
+                return negate(_equality(path, operand, field))
+            case "in":
+                return _membership(path, operator, operand, field)
+            case "nin":
+                return negate(_membership(path, operator, operand, field))
+            case "exists":
+                return _existence(path, operand)
+            case "contains":
+                return _containment(path, operand, field)
+            case _:
+                return _comparison(path, operator, operand, field)
+
+
+def _equality(path: str, operand: Any, field: Field) -> Filter:
+    if operand is None:
+        return Missing(path)
+    return Compare(path, Op.EQ, _scalar(path, operand, field))
+
+
+def _membership(path: str, operator: str, operand: Any, field: Field) -> Filter:
+    if not isinstance(operand, list):
+        raise _complaint(path, f"{operator} expects a list of values", operator)
+    if len(operand) > MAX_IN_VALUES:
+        rule = f"{operator} holds at most {MAX_IN_VALUES} values, got {len(operand)}"
+        raise _complaint(path, rule, operator)
+    found = equals_one_of(path, [_scalar(path, v, field) for v in operand if v is not None])
+    return disjoin(found, Missing(path)) if None in operand else found
+
+
+def _existence(path: str, operand: Any) -> Filter:
+    if not isinstance(operand, bool):
+        raise _complaint(path, "exists expects true or false", "exists")
+    return negate(Missing(path)) if operand else Missing(path)
+
+
+def _containment(path: str, operand: Any, field: Field) -> Filter:
+    if field.element is None:
+        raise _complaint(path, "contains is for arrays", "contains")
+    if operand is None:
+        raise _complaint(path, "contains cannot be asked of null", "contains")
+    return Compare(path, Op.CONTAINS, _stored(path, operand, field.element))
+
+
+def _comparison(path: str, operator: str, operand: Any, field: Field) -> Filter:
+    if field.kind not in NUMERIC:
+        raise _complaint(path, f"{operator} is for int, float and date", operator)
+    if operand is None:
+        raise _complaint(path, f"{operator} cannot be asked of null", operator)
+    return Compare(path, _ORDER[operator], _scalar(path, operand, field))
+
+
+def _scalar(path: str, operand: Any, field: Field) -> Scalar:
+    if field.kind is Kind.ARRAY:
+        raise _complaint(path, "is an array, which takes only contains and exists", "array")
+    return _stored(path, operand, field.kind)
+
+
+def _stored(path: str, operand: Any, kind: Kind) -> Scalar:
+    """`operand` as it is stored, but for numbers: any whole one is an int.
+
+    An int may be compared with a float, which need not be whole.
+    """
+    if kind is Kind.INT and isinstance(operand, float):
+        kind = Kind.FLOAT
+    value: Scalar = coerce_primitive(operand, kind, path)
+    if isinstance(value, float) and value.is_integer() and -MAX_INT <= value <= MAX_INT:
+        return int(value)
+    return value
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
+
+
+def _complaint(where: str, rule: str, rule_name: str) -> InvalidParameters:
+    return InvalidParameters(f"{where}: {rule}", {"field": where, "rule": rule_name})
