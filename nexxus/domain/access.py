@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from nexxus.domain.filter_parser import conjoin, disjoin, parse_filter
-from nexxus.domain.filters import EVERYTHING, NOTHING, Filter
+from nexxus.domain.filter_parser import parse_filter
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, disjoin
 from nexxus.domain.schema import Field, Kind, ModelType, build_model
 from nexxus.errors import InvalidParameters
 

@@ -146,20 +146,24 @@ def to_document(filter: Filter) -> dict[str, Any]:
             return {path: {"in": list(values)}}
         case Missing(path):
             return {path: {"exists": False}}
-        case Not(Compare(path, Op.EQ, value)):
-            return {path: {"ne": value}}
-        case Not(In(path, values)):
-            return {path: {"nin": list(values)}}
-        case Not(Missing(path)):
-            return {path: {"exists": True}}
         case Not(part):
-            return {"$not": to_document(part)}
-        case And(()):
-            return {}
+            return _document_of_not(part)
         case And(parts):
-            return {"$and": [to_document(part) for part in parts]}
+            return {"$and": [to_document(part) for part in parts]} if parts else {}
         case Or(parts):
             return {"$or": [to_document(part) for part in parts]}
+
+
+def _document_of_not(part: Filter) -> dict[str, Any]:
+    match part:
+        case Compare(path, Op.EQ, value):
+            return {path: {"ne": value}}
+        case In(path, values):
+            return {path: {"nin": list(values)}}
+        case Missing(path):
+            return {path: {"exists": True}}
+        case _:
+            return {"$not": to_document(part)}
 
 
 def filter_id(filter: Filter) -> str:
@@ -181,7 +185,7 @@ class _Values(NamedTuple):
     all_but: bool
     missing: bool
 
-    def __or__(self, other: _Values) -> _Values:  # type: ignore[override]  # not a tuple's
+    def __or__(self, other: _Values) -> _Values:
         missing = self.missing or other.missing
         if self.all_but and other.all_but:
             return _Values(self.values & other.values, True, missing)
