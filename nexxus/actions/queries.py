@@ -10,8 +10,8 @@ import msgspec
 
 from nexxus.domain.application import Application
 from nexxus.domain.channels import Descriptor
-from nexxus.domain.filter_parser import conjoin, filter_id, from_document, parse_filter, to_document
-from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op
+from nexxus.domain.filter_parser import from_document, parse_filter
+from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op, conjoin, filter_id, to_document
 from nexxus.domain.objects import Document, check_id, value_at
 from nexxus.domain.schema import Kind, ModelType
 from nexxus.errors import InvalidParameters
@@ -48,11 +48,9 @@ def describe(
         )
     if id is not None:
         check_id(id)
-    normalised = EVERYTHING
+    normalised: Filter = EVERYTHING
     if filter is not None:
-        normalised = parse_filter(
-            filter, model, max_conditions=max_conditions, max_depth=max_depth
-        )
+        normalised = parse_filter(filter, model, max_conditions=max_conditions, max_depth=max_depth)
     return Descriptor(
         model=model.name,
         id=id,
@@ -76,9 +74,7 @@ def rows_of(descriptor: Descriptor, model: ModelType) -> Filter:
     return conjoin(*parts)
 
 
-def build_query(
-    application: Application, model: ModelType, rows: Filter, paging: Paging
-) -> Query:
+def build_query(application: Application, model: ModelType, rows: Filter, paging: Paging) -> Query:
     """The database's query for a page of `rows`.
 
     Raises `InvalidParameters` for a limit, a sort or a cursor that cannot be.

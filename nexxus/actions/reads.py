@@ -12,8 +12,7 @@ from nexxus.actions.queries import Paging, build_query, cursor_behind, describe,
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.filter_matcher import compile_matcher
-from nexxus.domain.filter_parser import conjoin
-from nexxus.domain.filters import EVERYTHING, NOTHING, Filter
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound
@@ -47,7 +46,7 @@ class Reads:
         key = ObjectKey(application.id, model.name, object_id)
         (record,) = await self._database.load([key])
         found = record is not None and record.deleted_at is None
-        if permitted is not EVERYTHING and not (
+        if permitted != EVERYTHING and not (
             record is not None and found and compile_matcher(permitted)(record.document)
         ):
             raise denied(Action.GET, model)

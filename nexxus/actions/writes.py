@@ -16,8 +16,7 @@ from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event, Outcome
 from nexxus.domain.filter_matcher import compile_matcher
-from nexxus.domain.filter_parser import to_document
-from nexxus.domain.filters import EVERYTHING, Filter
+from nexxus.domain.filters import EVERYTHING, Filter, to_document
 from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, new_id
 from nexxus.domain.operations import (
     AnyOperation,
@@ -108,7 +107,7 @@ class Writes:
         document = build_object(
             model, body, app_id=application.id, user_id=identity.user_id, now=now
         )
-        if permitted is not EVERYTHING and not compile_matcher(permitted)(document):
+        if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
         if model.transient:
             return await self._push(document, terms)
@@ -205,7 +204,7 @@ class Writes:
         action: Action,
     ) -> None:
         """Refuse at once what is plainly not permitted; the writer judges again, for good."""
-        if permitted is EVERYTHING:
+        if permitted == EVERYTHING:
             return
         key = ObjectKey(application.id, model.name, object_id)
         (record,) = await self._database.load([key])
@@ -312,7 +311,7 @@ class Writes:
 
 
 def _permit(permitted: Filter) -> dict[str, Any] | None:
-    return None if permitted is EVERYTHING else to_document(permitted)
+    return None if permitted == EVERYTHING else to_document(permitted)
 
 
 def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:

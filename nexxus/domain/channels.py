@@ -42,6 +42,7 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
 
     `channel_id` never changes while the subscription lives; `route` does when roles change.
     `narrowing_from` is the former route while the change is under way, None otherwise.
+    `user_id` and `user_type` are the subscriber's, by which the route is narrowed anew.
     """
 
     app_id: str
@@ -50,6 +51,8 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
     descriptor: Descriptor
     route: Route
     narrowing_from: Route | None = None
+    user_id: str | None = None
+    user_type: str | None = None
 
 
 def channel_of(key: str) -> str:

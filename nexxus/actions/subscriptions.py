@@ -1,0 +1,231 @@
+"""Subscriptions: a device's places in channels, made without a gap, narrowed when roles change."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+import msgspec
+
+from nexxus.actions.applications import Applications
+from nexxus.actions.identity import Identity
+from nexxus.actions.nodes import tell_node
+from nexxus.actions.queries import Paging, describe, filter_of, rows_of
+from nexxus.actions.reads import Page, Reads, require, stored_model
+from nexxus.domain.access import Action
+from nexxus.domain.application import Application
+from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.events import SubscriptionChanged
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
+from nexxus.domain.schema import ModelType
+from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound
+from nexxus.interfaces.broker import Broker
+from nexxus.interfaces.registry import Presence, Registry
+
+
+class SubscriptionHost(Protocol):
+    """This node's gateway, as far as subscribing needs it."""
+
+    async def adopt(self, app_id: str, device_id: str) -> None:
+        """Serve the device's subscriptions as the registry has them, from now on."""
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """The answer to a subscription. `channel_id` is None where nothing was subscribed to."""
+
+    channel_id: str | None
+    page: Page
+
+
+class Subscriptions:
+    """Makes and ends subscriptions. `host` is None on a node without a gateway."""
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        reads: Reads,
+        registry: Registry,
+        broker: Broker,
+        node: str,
+        host: SubscriptionHost | None,
+        max_per_device: int,
+        max_conditions: int,
+        max_depth: int,
+    ) -> None:
+        self._applications = applications
+        self._reads = reads
+        self._registry = registry
+        self._broker = broker
+        self._node = node
+        self._host = host
+        self._max_per_device = max_per_device
+        self._max_conditions = max_conditions
+        self._max_depth = max_depth
+
+    async def subscribe(
+        self,
+        identity: Identity,
+        model_name: str,
+        *,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+        paging: Paging,
+        get_only: bool,
+    ) -> Subscribed:
+        """Subscribe and read the first page; with `get_only` just read.
+
+        The subscription is in force on every transport manager before the page is read, so
+        whatever the page lacks arrives as an event.
+        """
+        application = self._applications.get(identity.app_id)
+        model = application.model(model_name)
+        descriptor, access = self._judge(application, identity, model, id, user_id, filter)
+        rows = conjoin(rows_of(descriptor, model), access)
+        if get_only:
+            stored_model(application, model_name)
+            return Subscribed(None, await self._reads.page(application, model, rows, paging))
+        if not model.subscribable:
+            raise InvalidParameters(f"{model_name} cannot be subscribed to", {"field": "model"})
+        presence = await self._require_presence(identity)
+        subscription = await self._place(identity, model, descriptor, access)
+        await self._registry.subscribe(subscription, presence.transport, presence.node)
+        await self._adopt(presence)
+        if model.transient:
+            return Subscribed(subscription.channel_id, Page([]))
+        page = await self._reads.page(application, model, rows, paging)
+        return Subscribed(subscription.channel_id, page)
+
+    async def unsubscribe(
+        self,
+        identity: Identity,
+        model_name: str,
+        *,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> str:
+        """End the subscription to that channel; its id, or `NotFound`."""
+        application = self._applications.get(identity.app_id)
+        model = application.model(model_name)
+        descriptor = self._describe(application, model, id, user_id, filter)
+        access = application.access.decide(identity.caller, Action.SUBSCRIBE, model.name)
+        channel = channel_id(application.id, descriptor, model, access)
+        device_id = identity.device()
+        for held in await self._registry.subscriptions_of(application.id, device_id):
+            if held.descriptor == descriptor or held.channel_id == channel:
+                await self._registry.unsubscribe(application.id, device_id, [held.channel_id])
+                presence = await self._registry.presence_of(application.id, device_id)
+                if presence is not None:
+                    await self._adopt(presence)
+                return held.channel_id
+        raise NotFound("this device has no such subscription")
+
+    def _judge(
+        self,
+        application: Application,
+        identity: Identity,
+        model: ModelType,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> tuple[Descriptor, Filter]:
+        access = require(application, identity, Action.SUBSCRIBE, model)
+        return self._describe(application, model, id, user_id, filter), access
+
+    def _describe(
+        self,
+        application: Application,
+        model: ModelType,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> Descriptor:
+        return describe(
+            application,
+            model,
+            id=id,
+            user_id=user_id,
+            filter=filter,
+            max_conditions=self._max_conditions,
+            max_depth=self._max_depth,
+        )
+
+    async def _require_presence(self, identity: Identity) -> Presence:
+        presence = await self._registry.presence_of(identity.app_id, identity.device())
+        if presence is None:
+            raise DeviceNotConnected(
+                "connect the device and send a register frame before subscribing"
+            )
+        return presence
+
+    async def _place(
+        self, identity: Identity, model: ModelType, descriptor: Descriptor, access: Filter
+    ) -> Subscription:
+        """The device's subscription to the channel: the one it has, or a new one."""
+        app_id, device_id = identity.app_id, identity.device()
+        channel = channel_id(app_id, descriptor, model, access)
+        held = await self._registry.subscriptions_of(app_id, device_id)
+        for subscription in held:
+            if subscription.descriptor == descriptor or subscription.channel_id == channel:
+                return subscription
+        if len(held) >= self._max_per_device:
+            raise InvalidParameters(
+                f"the device has {len(held)} subscriptions, which is the limit; "
+                "end some, or ask the operator to raise limits.subscriptions",
+                {"rule": "limits.subscriptions"},
+            )
+        return Subscription(
+            app_id=app_id,
+            device_id=device_id,
+            channel_id=channel,
+            descriptor=descriptor,
+            route=route_of(channel, app_id, descriptor, access),
+            user_id=identity.user_id,
+            user_type=identity.user_type,
+        )
+
+    async def _adopt(self, presence: Presence) -> None:
+        if presence.node == self._node and self._host is not None:
+            await self._host.adopt(presence.app_id, presence.device_id)
+            return
+        changed = SubscriptionChanged(presence.app_id, presence.device_id)
+        await tell_node(
+            self._broker, presence.transport, presence.node, presence.device_id, changed
+        )
+
+
+def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Filter) -> str:
+    """The public name of a channel: of the client's filter and the role's together."""
+    parts = [f"nxx:subscription:{app_id}:{descriptor.model}"]
+    if descriptor.id is not None:
+        parts.append(descriptor.id)
+    if descriptor.user_id is not None:
+        parts.append(f"user:{descriptor.user_id}")
+    effective = conjoin(filter_of(descriptor, model), access)
+    if effective != EVERYTHING:
+        parts.append(f"filter:{filter_id(effective)}")
+    return ":".join(parts)
+
+
+def route_of(channel: str, app_id: str, descriptor: Descriptor, access: Filter) -> Route:
+    """The audience of a channel's members who may see `access`."""
+    if access == EVERYTHING:
+        return Route(channel, app_id, descriptor)
+    document = to_document(access)
+    split = msgspec.json.encode([descriptor, document], order="deterministic")
+    key = f"{channel}~{hashlib.sha256(split).hexdigest()[:16]}"
+    return Route(key, app_id, descriptor, document)
+
+
+def permitted_rows(application: Application, subscription: Subscription) -> Filter:
+    """What the subscriber may see of the channel's model now."""
+    identity = Identity(
+        subscription.app_id, user_id=subscription.user_id, user_type=subscription.user_type
+    )
+    if subscription.descriptor.model not in application.models:
+        return NOTHING
+    return application.access.decide(
+        identity.caller, Action.SUBSCRIBE, subscription.descriptor.model
+    )
