@@ -1,0 +1,5 @@
+"""Matching: the index from an event to its channels."""
+
+from nexxus.matching.index import RouteIndex, Verdicts
+
+__all__ = ["RouteIndex", "Verdicts"]

@@ -1,0 +1,158 @@
+"""The index from an event to its channels.
+
+A route is found by the most selective condition that its objects must meet, so that an event
+looks up its own values and judges only what it finds there: the work does not grow with the
+number of routes, but with those that are near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from nexxus.domain.channels import Route
+from nexxus.domain.events import Event
+from nexxus.domain.filter_parser import from_document
+from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op, conjoin
+from nexxus.domain.objects import Document
+from nexxus.domain.schema import ModelType
+from nexxus.matching.entries import Anchor, Entry, Predicate
+from nexxus.matching.paths import PathIndex
+from nexxus.matching.plans import plan
+
+
+class Verdicts(msgspec.Struct):
+    """What one event is to whom: each routing key concerned stands in one of the lists."""
+
+    created: list[str] = []
+    updated: list[str] = []
+    left: list[str] = []
+    denied: list[str] = []
+    deleted: list[str] = []
+
+
+class RouteIndex:
+    """The routes of one model of one application.
+
+    It belongs to one form of the model: when the schema changes, a new one is built.
+    """
+
+    def __init__(self, model: ModelType) -> None:
+        self._model = model
+        self._entries: dict[str, Entry] = {}
+        self._paths: dict[str, PathIndex] = {}
+        self._unanchored: set[Entry] = set()
+        self._predicates: dict[Filter, Predicate] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def add(self, route: Route) -> None:
+        """Take the route in; one with the same key is replaced.
+
+        Raises `InvalidParameters` where a filter does not fit the model; nothing is changed then.
+        """
+        access = self._filter(route.access)
+        condition = conjoin(*self._conditions(route), access)
+        self.remove(route.key)
+        found = plan(condition, self._share)
+        residual = condition if found is None else found.residual
+        entry = Entry(
+            route.key,
+            () if found is None else found.anchors,
+            self._acquire(residual),
+            self._acquire(access),
+        )
+        self._entries[route.key] = entry
+        if found is None:
+            self._unanchored.add(entry)
+        for anchor in entry.anchors:
+            self._path(anchor.path).add(anchor, entry)
+
+    def remove(self, key: str) -> None:
+        """Let the route with this key go; none is fine."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._unanchored.discard(entry)
+        for anchor in entry.anchors:
+            self._paths[anchor.path].remove(anchor, entry)
+            if not self._paths[anchor.path]:
+                del self._paths[anchor.path]
+        self._release(entry.residual)
+        self._release(entry.access)
+
+    def match(self, event: Event) -> Verdicts:
+        """Whom the event concerns, and as what.
+
+        An object that stops matching has left, or is denied when the route's access no longer
+        allows it.
+        """
+        before, after = self._members(event.before), self._members(event.after)
+        verdicts = Verdicts(
+            created=[entry.key for entry in after - before],
+            updated=[entry.key for entry in after & before],
+        )
+        if event.after is None:
+            verdicts.deleted = [entry.key for entry in before]
+            return verdicts
+        for entry in before - after:
+            is_allowed = entry.access is None or entry.access.holds(event.after)
+            (verdicts.left if is_allowed else verdicts.denied).append(entry.key)
+        return verdicts
+
+    def _members(self, document: Document | None) -> set[Entry]:
+        """The entries whose routes the object matches."""
+        if document is None:
+            return set()
+        found = self._unanchored.copy()
+        for path in self._paths.values():
+            path.collect(document, found)
+        return {
+            entry for entry in found if entry.residual is None or entry.residual.holds(document)
+        }
+
+    def _conditions(self, route: Route) -> Iterator[Filter]:
+        descriptor = route.descriptor
+        if descriptor.id is not None:
+            yield Compare("id", Op.EQ, descriptor.id)
+        if descriptor.user_id is not None:
+            yield Compare("userId", Op.EQ, descriptor.user_id)
+        yield self._filter(descriptor.filter)
+
+    def _filter(self, document: dict[str, object] | None) -> Filter:
+        return EVERYTHING if document is None else from_document(document, self._model)
+
+    def _share(self, anchor: Anchor) -> float:
+        path = self._paths.get(anchor.path)
+        return (path or PathIndex(anchor.path)).share(anchor)
+
+    def _path(self, path: str) -> PathIndex:
+        found = self._paths.get(path)
+        if found is None:
+            found = self._paths[path] = PathIndex(path)
+        return found
+
+    def _acquire(self, filter: Filter | None) -> Predicate | None:
+        """The one predicate of all entries with this filter; None where it asks nothing."""
+        if filter is None or filter == EVERYTHING:
+            return None
+        found = self._predicates.get(filter)
+        if found is None:
+            found = self._predicates[filter] = Predicate(filter)
+        found.uses += 1
+        return found
+
+    def _release(self, predicate: Predicate | None) -> None:
+        if predicate is None:
+            return
+        predicate.uses -= 1
+        if not predicate.uses:
+            del self._predicates[predicate.filter]

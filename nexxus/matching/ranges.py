@@ -1,0 +1,134 @@
+"""Ranges: which intervals and thresholds a number meets, without asking each of them."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from typing import Final
+
+from nexxus.matching.entries import Bucket, Entry, collect, discard, load_of, put
+
+Number = int | float
+
+
+class IntervalGrid:
+    """Intervals in a hierarchy of grids, each with cells twice as wide as the one below.
+
+    An interval lies in the finest grid whose cells are wider than itself, so in two cells at
+    most; a number is looked up in one cell of every grid in use (a few dozen when the
+    intervals' widths are spread from seconds to centuries).
+    """
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[int, int], Bucket] = {}
+        self._levels: dict[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._cells)
+
+    def add(self, low: Number, high: Number, entry: Entry) -> None:
+        """Let numbers from `low` to `high` find `entry`."""
+        level = _level_of(low, high)
+        for cell in _cells_of(low, high, level):
+            put(self._cells, cell, entry)
+            self._levels[level] = self._levels.get(level, 0) + 1
+
+    def remove(self, low: Number, high: Number, entry: Entry) -> None:
+        """Undo one `add`."""
+        level = _level_of(low, high)
+        for cell in _cells_of(low, high, level):
+            discard(self._cells, cell, entry)
+            self._levels[level] -= 1
+            if not self._levels[level]:
+                del self._levels[level]
+
+    def share(self, low: Number, high: Number) -> float:
+        """An estimate of how likely a number is to find an entry that is added so."""
+        level = _level_of(low, high)
+        total = self._levels.get(level, 0)
+        return sum(share(load_of(self._cells, cell), total) for cell in _cells_of(low, high, level))
+
+    def collect(self, value: Number, found: set[Entry]) -> None:
+        """Add to `found` every entry whose interval has `value`, and some near ones."""
+        for level in self._levels:
+            try:
+                cell = _cell_of(value, level)
+            except OverflowError:  # too far from zero for an interval so narrow
+                continue
+            collect(self._cells.get((level, cell)), found)
+
+
+class Thresholds:
+    """One-sided ranges, sorted by their bound.
+
+    Half of them match a typical number, and its entries must all be told: a sorted list,
+    whose changes cost about as little as copying it, is never what takes the time.
+    """
+
+    def __init__(self, *, upward: bool) -> None:
+        self._upward = upward
+        self._buckets: dict[Number, Bucket] = {}
+        self._bounds: list[Number] = []
+        self._unsorted: list[Number] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._buckets)
+
+    def add(self, bound: Number, entry: Entry) -> None:
+        """Let numbers from `bound` upward (or downward) find `entry`."""
+        if bound not in self._buckets:
+            self._unsorted.append(bound)
+        put(self._buckets, bound, entry)
+
+    def remove(self, bound: Number, entry: Entry) -> None:
+        """Undo one `add`."""
+        discard(self._buckets, bound, entry)
+        if bound not in self._buckets:
+            self._settle()
+            del self._bounds[bisect_left(self._bounds, bound)]
+
+    def collect(self, value: Number, found: set[Entry]) -> None:
+        """Add to `found` every entry whose range has `value`, or begins with it."""
+        self._settle()
+        if self._upward:
+            met = self._bounds[: bisect_right(self._bounds, value)]
+        else:
+            met = self._bounds[bisect_left(self._bounds, value) :]
+        for bound in met:
+            collect(self._buckets[bound], found)
+
+    def _settle(self) -> None:
+        if len(self._unsorted) <= _FEW:
+            for bound in self._unsorted:
+                insort(self._bounds, bound)
+        else:
+            self._bounds += self._unsorted
+            self._bounds.sort()
+        self._unsorted.clear()
+
+
+_FEW: Final = 32
+"""Up to so many bounds are inserted one by one; more are sorted in at once."""
+
+_PRIOR: Final = 8
+"""As how many other entries, each with a value of its own, a path begins."""
+
+
+def share(load: int, total: int) -> float:
+    """How likely a value is in an event, judged by its share of the entries (Laplace's rule)."""
+    return (load + 1) / (total + _PRIOR)
+
+
+def _level_of(low: Number, high: Number) -> int:
+    """The exponent of the narrowest power of two that is wider than the interval."""
+    width = high - low
+    return math.frexp(width)[1] if math.isfinite(width) else 1024
+
+
+def _cells_of(low: Number, high: Number, level: int) -> list[tuple[int, int]]:
+    return [(level, n) for n in range(_cell_of(low, level), _cell_of(high, level) + 1)]
+
+
+def _cell_of(value: Number, level: int) -> int:
+    # Scaling may round, but never turns the order of two numbers round: that is all it takes.
+    return math.floor(math.ldexp(value, -level))
