@@ -1,0 +1,8 @@
+"""The in-process registry, one module per thing that it keeps."""
+
+from nexxus.adapters.in_process.registry.registry import (
+    InProcessRegistry,
+    InProcessRegistrySettings,
+)
+
+__all__ = ["InProcessRegistry", "InProcessRegistrySettings"]
