@@ -1,0 +1,65 @@
+"""One server for the whole run, and clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from client import Admin, NexxusClient, new_http
+from server import Endpoint, Server, endpoint_from_environment
+from view import Ledger
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """A running server: the one of ``NEXXUS_URL``, ``NEXXUS_WS_URL`` and ``NEXXUS_ADMIN_KEY``,
+    else one of our own with nothing configured."""
+    given = endpoint_from_environment()
+    if given is not None:
+        yield given
+        return
+    server = Server(tmp_path_factory.mktemp("server"))
+    try:
+        yield server.start().endpoint
+        assert server.stop() == 0, server.log[-8000:]
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def admin(endpoint: Endpoint) -> Iterator[Admin]:
+    """Manages the server's applications."""
+    admin = Admin(endpoint)
+    yield admin
+    admin.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """The HTTP connections of a test."""
+    async with new_http() as client:
+        yield client
+
+
+ClientMaker = Callable[..., NexxusClient]
+
+
+@pytest.fixture
+async def new_client(endpoint: Endpoint, http: httpx.AsyncClient) -> AsyncIterator[ClientMaker]:
+    """Makes clients that share a ledger; broken promises fail the test at its end."""
+    ledger = Ledger()
+    clients: list[NexxusClient] = []
+
+    def make(application: str | dict[str, Any]) -> NexxusClient:
+        app_id = application if isinstance(application, str) else application["id"]
+        client = NexxusClient(endpoint, app_id, http=http, ledger=ledger)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()
+    for client in clients:
+        client.check()
