@@ -1,0 +1,85 @@
+"""The routing table: one model's routes, kept as fresh as the registry's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nexxus.domain.channels import Route
+from nexxus.domain.events import Delivery, Event
+from nexxus.domain.schema import ModelType
+from nexxus.errors import InvalidParameters
+from nexxus.interfaces.registry import Registry, RouteState
+from nexxus.matching import RouteIndex
+
+Target = tuple[str, str]
+"""A transport and a node."""
+
+
+class RoutingTable:
+    """The routes of one application's model, indexed, and the nodes that each leads to."""
+
+    def __init__(self, app_id: str, model: ModelType) -> None:
+        self._app_id = app_id
+        self.model = model
+        self._index = RouteIndex(model)
+        self._nodes: dict[str, frozenset[Target]] = {}
+        self._version = 0
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    async def refresh(self, registry: Registry) -> None:
+        """Catch up with the registry; costs one small question when nothing changed."""
+        version = await registry.routes_version(self._app_id, self.model.name)
+        if version == self._version:
+            return
+        changes = await registry.routes(self._app_id, self.model.name, self._version)
+        if changes.complete:
+            self._index = RouteIndex(self.model)
+            self._nodes.clear()
+        for state in changes.states:
+            self._put(state)
+        self._version = changes.version
+
+    def deliveries(self, event: Event) -> Iterable[tuple[Target, Delivery]]:
+        """What each node with subscribers is to be told of an event."""
+        if not self._nodes:
+            return ()
+        verdicts = self._index.match(event)
+        keys: dict[Target, dict[str, list[str]]] = {}
+        for kind in ("created", "updated", "left", "denied", "deleted"):
+            for key in getattr(verdicts, kind):
+                for target in self._nodes.get(key, ()):
+                    keys.setdefault(target, {}).setdefault(kind, []).append(key)
+        return [(target, _deliver(event, lists)) for target, lists in keys.items()]
+
+    def _put(self, state: RouteState) -> None:
+        key = state.route.key
+        if not state.nodes:
+            if self._nodes.pop(key, None) is not None:
+                self._index.remove(key)
+            return
+        if key not in self._nodes and not self._add(state.route):
+            return
+        self._nodes[key] = state.nodes
+
+    def _add(self, route: Route) -> bool:
+        """Index a route; False where the present schema does not know its fields any more."""
+        try:
+            self._index.add(route)
+        except InvalidParameters:
+            return False
+        return True
+
+
+def _deliver(event: Event, lists: dict[str, list[str]]) -> Delivery:
+    return Delivery(
+        app_id=event.app_id,
+        type=event.type,
+        id=event.id,
+        version=event.version,
+        user_id=event.user_id,
+        object=event.after if "created" in lists else None,
+        patches=event.patches if "updated" in lists else [],
+        **lists,
+    )

@@ -1,0 +1,112 @@
+"""The transport manager role: events in, one message per node with subscribers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nexxus.actions.applications import Applications
+from nexxus.consuming import finish
+from nexxus.domain.application import Application
+from nexxus.domain.events import Event, NodeMessage
+from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
+from nexxus.interfaces.broker import (
+    TRANSPORT_MANAGER,
+    Broker,
+    Consumer,
+    Message,
+    Received,
+    node_queue,
+)
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+from nexxus.transport_manager.routing_table import RoutingTable, Target
+
+
+class RoutingFigures(msgspec.Struct):
+    """What the metrics page tells about routing."""
+
+    events: int = 0
+    deliveries: int = 0
+
+
+class TransportManager:
+    """Routes events to nodes.
+
+    Before a batch is matched, the routes of its models are compared with the registry's by
+    version: a subscription that was made before an event was written is always seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        broker: Broker,
+        registry: Registry,
+        logger: Logger,
+        batch: int,
+    ) -> None:
+        self.figures = RoutingFigures()
+        self._applications = applications
+        self._broker = broker
+        self._registry = registry
+        self._logger = logger
+        self._batch = batch
+        self._tables: dict[tuple[str, str], RoutingTable] = {}
+        applications.on_change(self._forget)
+
+    async def run(self) -> None:
+        """Consume until cancelled; a batch that was begun is finished first."""
+        consumer = await self._broker.consume(TRANSPORT_MANAGER, prefetch=2 * self._batch)
+        try:
+            while True:
+                batch = await consumer.take(self._batch)
+                await finish(self._process(consumer, batch))
+        finally:
+            await consumer.close()
+
+    async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
+        try:
+            await self._route([message.payload for message in batch])
+        except ServiceUnavailable as error:
+            self._logger.warning("a batch of events was not routed", reason=error.message)
+            await consumer.retry(batch, 1.0)
+        else:
+            await consumer.settle(batch)
+
+    async def _route(self, events: Sequence[Event]) -> None:
+        fresh: dict[tuple[str, str], RoutingTable | None] = {}
+        outgoing: dict[Target, list[Message[NodeMessage]]] = {}
+        for event in events:
+            name = (event.app_id, event.type)
+            if name not in fresh:
+                fresh[name] = await self._fresh_table(*name)
+            table = fresh[name]
+            if table is None:
+                continue
+            for target, delivery in table.deliveries(event):
+                outgoing.setdefault(target, []).append(Message[NodeMessage](event.id, delivery))
+        self.figures.events += len(events)
+        for (transport, node), messages in outgoing.items():
+            self.figures.deliveries += len(messages)
+            await self._broker.publish(node_queue(transport, node), messages)
+
+    async def _fresh_table(self, app_id: str, model_name: str) -> RoutingTable | None:
+        """The model's table, as fresh as the registry; None for a model that is gone."""
+        try:
+            model = self._applications.get(app_id).model(model_name)
+        except (ApplicationNotFound, ModelNotFound):
+            return None
+        table = self._tables.get((app_id, model_name))
+        if table is None or table.model is not model:
+            table = self._tables[app_id, model_name] = RoutingTable(app_id, model)
+        await table.refresh(self._registry)
+        return table
+
+    async def _forget(self, former: Application | None, present: Application | None) -> None:
+        """Drop the tables of an application that changed: its schema may have."""
+        changed = former or present
+        assert changed is not None
+        for name in [name for name in self._tables if name[0] == changed.id]:
+            del self._tables[name]

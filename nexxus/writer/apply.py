@@ -1,0 +1,165 @@
+"""Applying one operation to one record: a decision, without I/O.
+
+`apply_operation` answers with the record and the event of an applied write, or raises the
+`WireError` that the operation is rejected with. The same operation applied again is a
+`Repeated`: the record remembers the operations that made it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import msgspec
+
+from nexxus.domain.application import Application
+from nexxus.domain.events import Event, EventName
+from nexxus.domain.filter_matcher import compile_matcher
+from nexxus.domain.filter_parser import from_document
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.operations import AnyOperation, Create, Delete, Update
+from nexxus.domain.patches import apply
+from nexxus.domain.schema import ModelType
+from nexxus.errors import AccessDenied, ModelNotFound, VersionConflict
+from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Record
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The record after a write, and the event that tells of it."""
+
+    record: Record
+    event: Event
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The operation had been applied before: nothing changes but that its event goes out again."""
+
+    event: Event
+
+
+def apply_operation(
+    operation: AnyOperation, record: Record | None, application: Application
+) -> Applied | Repeated:
+    """What `operation` makes of `record` (None: nothing is stored, not even a tombstone)."""
+    if record is not None and operation.operation_id in record.operations:
+        return Repeated(_event_again(operation, record))
+    model = application.model(operation.key.type)
+    stored = None if record is None or record.deleted_at is not None else record.document
+    match operation:
+        case Create():
+            return _create(operation, record, stored)
+        case Update():
+            return _update(operation, record, _require(operation, stored, model), model)
+        case Delete():
+            return _delete(operation, record, _require(operation, stored, model))
+        case _:
+            assert_never(operation)
+
+
+def _require(operation: Update | Delete, stored: Document | None, model: ModelType) -> Document:
+    """The stored object, if the operation may change it and it has the expected version."""
+    key = operation.key
+    if operation.permit is not None and not (stored and _permits(operation, stored, model)):
+        raise AccessDenied(f"you may not change this {key.type}")
+    if stored is None:
+        raise ModelNotFound(f"there is no {key.type} {key.id!r}")
+    if operation.if_version is not None and operation.if_version != stored["version"]:
+        raise VersionConflict(
+            f"{key.type} {key.id!r} has version {stored['version']}, not {operation.if_version}; "
+            "read it and decide anew",
+            {"version": stored["version"]},
+        )
+    return stored
+
+
+def _create(operation: Create, record: Record | None, stored: Document | None) -> Applied:
+    key = operation.key
+    if stored is not None:
+        raise VersionConflict(
+            f"{key.type} {key.id!r} is stored already; update it, or choose another id",
+            {"version": stored["version"]},
+        )
+    # An id that is created again goes on counting behind its tombstone.
+    version = 1 if record is None else record.version + 1
+    document = {**operation.data, "version": version}
+    return _applied(operation, "model_created", None, document, record, version)
+
+
+def _update(
+    operation: Update, record: Record | None, stored: Document, model: ModelType
+) -> Applied:
+    document, told = apply(operation.data, stored, model, now=operation.accepted_at)
+    if operation.permit is not None and not _permits(operation, document, model):
+        raise AccessDenied(f"you may not make this {operation.key.type} what you asked for")
+    return _applied(operation, "model_updated", stored, document, record, document["version"], told)
+
+
+def _delete(operation: Delete, record: Record | None, stored: Document) -> Applied:
+    return _applied(operation, "model_deleted", stored, None, record, stored["version"] + 1)
+
+
+def _applied(
+    operation: AnyOperation,
+    name: EventName,
+    before: Document | None,
+    after: Document | None,
+    record: Record | None,
+    version: int,
+    patches: list[dict[str, Any]] | None = None,
+) -> Applied:
+    remembered = () if record is None else record.operations
+    operations = (*remembered[1 - OPERATIONS_REMEMBERED :], operation.operation_id)
+    key = operation.key
+    identified = after or before or {}
+    following = Record(
+        document=after if after is not None else _identity(key, identified),
+        version=version,
+        operations=operations,
+        deleted_at=operation.accepted_at if after is None else None,
+        token=None if record is None else record.token,
+    )
+    event = Event(
+        event=name,
+        app_id=key.app_id,
+        type=key.type,
+        id=key.id,
+        version=version,
+        before=before,
+        after=after,
+        patches=patches or [],
+        user_id=identified.get("userId"),
+        operation_id=operation.operation_id,
+    )
+    return Applied(following, event)
+
+
+def _event_again(operation: AnyOperation, record: Record) -> Event:
+    """The event of an operation that was applied before, as far as the record still tells.
+
+    It carries the present object as a creation, or its deletion: whoever has that version
+    already ignores it, whoever missed it has it now.
+    """
+    key = operation.key
+    gone = record.deleted_at is not None
+    return Event(
+        event="model_deleted" if gone else "model_created",
+        app_id=key.app_id,
+        type=key.type,
+        id=key.id,
+        version=record.version,
+        before=record.document if gone else None,
+        after=None if gone else record.document,
+        user_id=record.document.get("userId"),
+        operation_id=operation.operation_id,
+    )
+
+
+def _identity(key: ObjectKey, document: Document) -> Document:
+    identity = {"id": key.id, "type": key.type, "appId": key.app_id}
+    if "userId" in document:
+        identity["userId"] = document["userId"]
+    return identity
+
+
+def _permits(operation: Update | Delete, document: Document, model: ModelType) -> bool:
+    assert operation.permit is not None
+    return compile_matcher(from_document(operation.permit, model))(document)

@@ -1,0 +1,227 @@
+"""The writer role: batches of operations in, committed records and events out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from nexxus.actions.applications import Applications
+from nexxus.actions.nodes import tell_node
+from nexxus.consuming import finish
+from nexxus.domain.events import Event, Outcome, Rejection
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.operations import AnyOperation, Fate, OperationError, owner_of
+from nexxus.errors import ServiceUnavailable, WireError
+from nexxus.interfaces.broker import (
+    TRANSPORT_MANAGER,
+    WRITER,
+    Broker,
+    Consumer,
+    Message,
+    Queue,
+    Received,
+)
+from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Database, Mutation, Record
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+from nexxus.writer.apply import Repeated, apply_operation
+
+
+class WriterFigures(msgspec.Struct):
+    """What the metrics page tells about the writer."""
+
+    applied: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    batches: int = 0
+
+
+class _Verdicts(msgspec.Struct):
+    """What became of one round: everything that is told once it is committed."""
+
+    events: list[Event] = []
+    fates: list[Fate] = []
+    outcomes: list[tuple[AnyOperation, Outcome]] = []
+
+
+class Writer:
+    """Applies operations in the order of their object's partition.
+
+    One round: load the records, apply every operation of an object to it in turn, commit one
+    mutation per object, announce the events, keep the fates, settle the messages. What loses
+    its compare-and-set (a fenced-off predecessor still wrote) is loaded and applied again.
+    """
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        database: Database,
+        broker: Broker,
+        registry: Registry,
+        logger: Logger,
+        transports: Sequence[str],
+        event_queues: Sequence[Queue[Event]] = (),
+        batch: int,
+    ) -> None:
+        self.figures = WriterFigures()
+        self._applications = applications
+        self._database = database
+        self._broker = broker
+        self._registry = registry
+        self._logger = logger
+        self._transports = transports
+        self._event_queues = (TRANSPORT_MANAGER, *event_queues)
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Consume until cancelled; a batch that was begun is finished first."""
+        consumer = await self._broker.consume(WRITER, prefetch=2 * self._batch)
+        try:
+            while True:
+                batch = await consumer.take(self._batch)
+                await finish(self._process(consumer, batch))
+        finally:
+            await consumer.close()
+
+    async def _process(
+        self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
+    ) -> None:
+        self.figures.batches += 1
+        remaining = list(batch)
+        try:
+            while remaining:
+                remaining = await self._round(consumer, remaining)
+        except ServiceUnavailable as error:
+            self._logger.warning("a batch of writes was not stored", reason=error.message)
+            if self._broker.confirms_settled:
+                await consumer.refuse(remaining, error)
+            else:
+                await consumer.retry(remaining, 1.0)
+
+    async def _round(
+        self, consumer: Consumer[AnyOperation], batch: list[Received[AnyOperation]]
+    ) -> list[Received[AnyOperation]]:
+        """Handle what can be handled at once; the messages that need another round."""
+        by_key, later = _group(batch)
+        keys = list(by_key)
+        records = dict(zip(keys, await self._database.load(keys), strict=True))
+        verdicts = {
+            key: self._apply_all(key, records[key], messages) for key, messages in by_key.items()
+        }
+        mutations = [
+            Mutation(key, records[key], record)
+            for key, (record, _) in verdicts.items()
+            if record is not None and record is not records[key]
+        ]
+        won = await self._database.commit(mutations) if mutations else []
+        lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
+        done = [key for key in keys if key not in lost]
+        await self._announce([verdicts[key][1] for key in done])
+        await consumer.settle([message for key in done for message in by_key[key]])
+        again = [message for key in keys if key in lost for message in by_key[key]]
+        return again + later
+
+    def _apply_all(
+        self,
+        key: ObjectKey,
+        record: Record | None,
+        messages: list[Received[AnyOperation]],
+    ) -> tuple[Record | None, _Verdicts]:
+        verdicts = _Verdicts()
+        for message in messages:
+            record = self._apply(key, record, message.payload, verdicts)
+        return record, verdicts
+
+    def _apply(
+        self,
+        key: ObjectKey,
+        record: Record | None,
+        operation: AnyOperation,
+        verdicts: _Verdicts,
+    ) -> Record | None:
+        """The record after one operation; what is to be told of it goes into `verdicts`."""
+        owner = owner_of(operation.user_id, operation.device_id)
+        try:
+            applied = apply_operation(operation, record, self._applications.get(key.app_id))
+        except WireError as error:
+            self.figures.rejected += 1
+            told = OperationError(error.name, error.message, error.details)
+            verdicts.fates.append(
+                Fate(key.app_id, operation.operation_id, "rejected", owner, error=told)
+            )
+            verdicts.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
+            return record
+        if isinstance(applied, Repeated):
+            self.figures.repeated += 1
+            following = record
+        else:
+            self.figures.applied += 1
+            following = applied.record
+        assert following is not None
+        verdicts.events.append(applied.event)
+        verdicts.fates.append(
+            Fate(key.app_id, operation.operation_id, "applied", owner, following.version)
+        )
+        if operation.reply_to:
+            stored = _as_stored(key, following)
+            verdicts.outcomes.append((operation, Outcome(operation.operation_id, stored)))
+        return following
+
+    async def _announce(self, done: list[_Verdicts]) -> None:
+        """Tell the transport managers and workers, the registry, and whoever waits."""
+        messages = [
+            Message("\x00".join(event.key), event) for verdicts in done for event in verdicts.events
+        ]
+        if messages:
+            for queue in self._event_queues:
+                await self._broker.publish(queue, messages)
+        await self._registry.put_fates([fate for verdicts in done for fate in verdicts.fates])
+        for verdicts in done:
+            for operation, outcome in verdicts.outcomes:
+                await self._report(operation, outcome)
+
+    async def _report(self, operation: AnyOperation, outcome: Outcome) -> None:
+        if operation.reply_to:
+            for transport in self._transports:
+                await tell_node(
+                    self._broker, transport, operation.reply_to, operation.operation_id, outcome
+                )
+        if outcome.error is None or operation.device_id is None:
+            return
+        app_id = operation.key.app_id
+        presence = await self._registry.presence_of(app_id, operation.device_id)
+        if presence is not None:
+            rejection = Rejection(
+                app_id, operation.device_id, operation.operation_id, outcome.error
+            )
+            await tell_node(
+                self._broker, presence.transport, presence.node, operation.device_id, rejection
+            )
+
+
+def _group(
+    batch: list[Received[AnyOperation]],
+) -> tuple[dict[ObjectKey, list[Received[AnyOperation]]], list[Received[AnyOperation]]]:
+    """The messages by object, in order; what exceeds a record's memory waits for the next round.
+
+    A record remembers the last `OPERATIONS_REMEMBERED` operations: more than those in one
+    commit could be repeated unrecognised after a crash.
+    """
+    by_key: dict[ObjectKey, list[Received[AnyOperation]]] = {}
+    later = []
+    for message in batch:
+        messages = by_key.setdefault(message.payload.key, [])
+        if len(messages) < OPERATIONS_REMEMBERED:
+            messages.append(message)
+        else:
+            later.append(message)
+    return by_key, later
+
+
+def _as_stored(key: ObjectKey, record: Record) -> Document:
+    if record.deleted_at is None:
+        return record.document
+    return {"id": key.id, "type": key.type, "version": record.version}
