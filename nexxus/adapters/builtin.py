@@ -1,0 +1,79 @@
+"""The adapters that come with Nexxus, offered through the same hooks as anybody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+
+
+def _sqlite(settings: Any, context: AdapterContext) -> Any:
+    from nexxus.adapters.sqlite.database import SqliteDatabase
+
+    return SqliteDatabase(settings, data_dir=context.data_dir)
+
+
+def _in_process_broker(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    from nexxus.adapters.in_process.broker import InProcessBroker
+
+    return InProcessBroker(settings)
+
+
+def _in_process_registry(settings: Any, context: AdapterContext) -> Any:
+    from nexxus.adapters.in_process.registry import InProcessRegistry
+
+    return InProcessRegistry(settings, data_dir=context.data_dir)
+
+
+def _loguru(settings: Any, context: AdapterContext) -> Any:
+    from nexxus.adapters.loguru_logger import LoguruLogger
+
+    return LoguruLogger(settings, node=context.node)
+
+
+@hookimpl
+def nexxus_databases() -> list[Adapter]:
+    return [
+        Adapter(
+            "sqlite",
+            "nexxus.adapters.sqlite.database:SqliteSettings",
+            _sqlite,
+            "one file in the data directory; for one process",
+        )
+    ]
+
+
+@hookimpl
+def nexxus_brokers() -> list[Adapter]:
+    return [
+        Adapter(
+            "in-process",
+            "nexxus.adapters.in_process.broker:InProcessBrokerSettings",
+            _in_process_broker,
+            "queues in memory; for one process",
+        )
+    ]
+
+
+@hookimpl
+def nexxus_registries() -> list[Adapter]:
+    return [
+        Adapter(
+            "in-process",
+            "nexxus.adapters.in_process.registry:InProcessRegistrySettings",
+            _in_process_registry,
+            "in memory, what must survive in the data directory; for one process",
+        )
+    ]
+
+
+@hookimpl
+def nexxus_loggers() -> list[Adapter]:
+    return [
+        Adapter(
+            "loguru",
+            "nexxus.adapters.loguru_logger:LoguruSettings",
+            _loguru,
+            "text or JSON lines on standard error",
+        )
+    ]

@@ -1,0 +1,132 @@
+"""The built-in logger: loguru, as text for people or JSON lines for machines."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO
+
+import msgspec
+from msgspec import Meta
+
+from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.redaction import redact_text
+
+if TYPE_CHECKING:
+    import loguru
+
+_TEXT: Final = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> <level>{level: <8}</level> {message}"
+_OURS: Final = "nexxus"
+
+
+class LoguruSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[logger]`` for ``adapter = "loguru"``."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        Meta(description="The least level that is written."),
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"],
+        Meta(description="Lines for people, or one JSON object a line."),
+    ] = "text"
+    colors: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(description="Colours in text; `auto`: when it goes to a terminal."),
+    ] = "auto"
+
+
+class LoguruLogger(Logger):
+    """Writes to a stream, standard error unless told otherwise, in the place of loguru's default.
+
+    Handlers that an embedder has added to loguru get our records too, and what others say
+    through loguru is written here in the same form. Tracebacks never show values.
+    """
+
+    def __init__(
+        self, settings: LoguruSettings, *, node: str = "", stream: TextIO | None = None
+    ) -> None:
+        from loguru import logger
+
+        self._level = Level[settings.level.upper()]
+        self._base = {"node": node} if node else {}
+        self._loguru = logger
+        with suppress(ValueError):  # somebody has put their own in its place: it stays
+            logger.remove(0)
+        self._sink: int | None = logger.add(
+            stream or sys.stderr,
+            level=self._level.name,
+            format=self._json if settings.format == "json" else self._text,
+            colorize={"auto": None, "always": True, "never": False}[settings.colors],
+            backtrace=False,
+            diagnose=False,
+        )
+
+    async def open(self) -> None:
+        """Nothing to do: the stream is open."""
+
+    async def close(self) -> None:
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            self._loguru.remove(sink)
+
+    def is_enabled(self, level: Level) -> bool:
+        return level >= self._level
+
+    def write(self, record: Record) -> None:
+        self._loguru.bind(**{_OURS: record}).log(record.level.name, record.message)
+
+    def _text(self, line: loguru.Record) -> str:
+        ours = _record(line)
+        fields = {**ours.fields, "source": ours.source}
+        if ours.source == "nexxus":
+            del fields["source"]
+        shown = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
+        line["extra"]["fields"] = shown
+        line["extra"]["error"] = _traceback(ours.error)
+        return _TEXT + "<dim>{extra[fields]}</dim>{extra[error]}\n"
+
+    def _json(self, line: loguru.Record) -> str:
+        ours = _record(line)
+        document: dict[str, Any] = {
+            "time": datetime.fromtimestamp(ours.time, UTC).isoformat(timespec="milliseconds"),
+            "level": ours.level.name.lower(),
+            "message": ours.message,
+            "source": ours.source,
+            **self._base,
+        }
+        if ours.error is not None:
+            document["error"] = _traceback(ours.error).lstrip("\n")
+        for name, value in ours.fields.items():
+            document.setdefault(name, value)
+        line["extra"]["json"] = msgspec.json.encode(document, enc_hook=repr).decode()
+        return "{extra[json]}\n"
+
+
+def _record(line: loguru.Record) -> Record:
+    """Our record behind a line of loguru's; one made up for a line that is not ours."""
+    ours = line["extra"].get(_OURS)
+    if isinstance(ours, Record):
+        return ours
+    level = max((level for level in Level if level <= line["level"].no), default=Level.DEBUG)
+    exception = line["exception"]
+    return Record(
+        time=line["time"].timestamp(),
+        level=level,
+        message=line["message"],
+        fields=dict(line["extra"]),
+        source=line["name"] or "loguru",
+        error=exception.value if exception is not None else None,
+    )
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) and value.isprintable() and value else repr(value)
+
+
+def _traceback(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    return "\n" + redact_text("".join(traceback.format_exception(error)).rstrip())

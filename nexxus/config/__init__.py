@@ -1,0 +1,33 @@
+"""Configuration: sections, sources, and what came from where."""
+
+from nexxus.config.config import Config
+from nexxus.config.sections import (
+    ROLES,
+    AdapterSection,
+    AdminSection,
+    ApiSection,
+    AuthSection,
+    GatewaySection,
+    LimitsSection,
+    Role,
+    ServerSection,
+    TransportManagerSection,
+    WriterSection,
+)
+from nexxus.config.sources import Setting
+
+__all__ = [
+    "ROLES",
+    "AdapterSection",
+    "AdminSection",
+    "ApiSection",
+    "AuthSection",
+    "Config",
+    "GatewaySection",
+    "LimitsSection",
+    "Role",
+    "ServerSection",
+    "Setting",
+    "TransportManagerSection",
+    "WriterSection",
+]

@@ -1,0 +1,154 @@
+"""The configuration of a process, complete and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.config.resolve import Resolver
+from nexxus.config.sections import (
+    AdapterSection,
+    AdminSection,
+    ApiSection,
+    AuthSection,
+    GatewaySection,
+    LimitsSection,
+    ServerSection,
+    TransportManagerSection,
+    WriterSection,
+)
+from nexxus.config.sources import (
+    Setting,
+    from_environment,
+    from_file,
+    from_mapping,
+    from_overrides,
+)
+from nexxus.hookspecs import AdapterContext
+from nexxus.plugins import Catalog, Kind
+
+SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "server": ServerSection,
+    "api": ApiSection,
+    "gateway": GatewaySection,
+    "writer": WriterSection,
+    "transport_manager": TransportManagerSection,
+    "auth": AuthSection,
+    "admin": AdminSection,
+    "limits": LimitsSection,
+}
+"""The sections whose keys are the same whatever adapters are chosen."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was configured, checked; made by `load` or `from_mapping`.
+
+    `plugins` has the settings of the plugins that have a section or are selected, by name;
+    `applications` are documents as in contract §2, unchecked. `origins` says for each dotted
+    key which source it came from. `catalog` knows all adapters there are to choose from.
+    """
+
+    server: ServerSection
+    api: ApiSection
+    gateway: GatewaySection
+    writer: WriterSection
+    transport_manager: TransportManagerSection
+    database: AdapterSection
+    broker: AdapterSection
+    registry: AdapterSection
+    logger: AdapterSection
+    auth: AuthSection
+    admin: AdminSection
+    limits: LimitsSection
+    applications: tuple[dict[str, Any], ...]
+    plugins: Mapping[str, msgspec.Struct]
+    origins: Mapping[str, str]
+    catalog: Catalog
+
+    @classmethod
+    def load(
+        cls,
+        file: str | Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        overrides: Iterable[str | Setting] = (),
+        *,
+        plugins: Iterable[object] = (),
+    ) -> Config:
+        """The configuration from all sources, the strongest first: `overrides`
+        (``section.key=value``, the last one wins), `environ` (the process's own when None),
+        configuration providers, `file` (``nexxus.toml`` where it exists when None), defaults.
+
+        `plugins` are modules with hooks, beside the installed ones. Blocks while files are read
+        and configuration providers are asked. Raises `ConfigurationError`, which names the
+        source, the key and the nearest known key, and whatever a provider raises.
+        """
+        catalog = Catalog.discover(*plugins)
+        lower = from_file(Path(file) if file is not None else None)
+        upper = from_environment(os.environ if environ is None else environ)
+        for override in overrides:
+            upper += [override] if isinstance(override, Setting) else from_overrides([override])
+        provided = _ask_providers([*lower, *upper], catalog)
+        return _resolve([*lower, *provided, *upper], catalog)
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any], *, plugins: Iterable[object] = ()) -> Config:
+        """The configuration of an embedder: section → key → value over the defaults.
+
+        Neither a file nor the environment is read. Raises as `load` does.
+        """
+        catalog = Catalog.discover(*plugins)
+        settings = from_mapping(document, "mapping")
+        return _resolve([*_ask_providers(settings, catalog), *settings], catalog)
+
+
+def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
+    resolver = Resolver(settings, SECTIONS, catalog)
+    server = resolver.section("server", ServerSection)
+    gateway = resolver.section("gateway", GatewaySection)
+    selected = {
+        "server.workers": (Kind.WORKER, server.workers),
+        "gateway.transports": (Kind.TRANSPORT, gateway.transports),
+        "server.config_providers": (Kind.CONFIG_PROVIDER, server.config_providers),
+    }
+    for key, (kind, names) in selected.items():
+        resolver.check_names(kind, names, key)
+    return Config(
+        server=server,
+        api=resolver.section("api", ApiSection),
+        gateway=gateway,
+        writer=resolver.section("writer", WriterSection),
+        transport_manager=resolver.section("transport_manager", TransportManagerSection),
+        database=resolver.adapter("database"),
+        broker=resolver.adapter("broker"),
+        registry=resolver.adapter("registry"),
+        logger=resolver.adapter("logger"),
+        auth=resolver.section("auth", AuthSection),
+        admin=resolver.section("admin", AdminSection),
+        limits=resolver.section("limits", LimitsSection),
+        applications=resolver.applications(),
+        plugins=resolver.plugins(name for _, names in selected.values() for name in names),
+        origins=resolver.origins,
+        catalog=catalog,
+    )
+
+
+def _ask_providers(settings: list[Setting], catalog: Catalog) -> list[Setting]:
+    resolver = Resolver(settings, SECTIONS, catalog)
+    server = resolver.section("server", ServerSection)
+    names = server.config_providers
+    resolver.check_names(Kind.CONFIG_PROVIDER, names, "server.config_providers")
+    if not names:
+        return []
+    from nexxus.config.providers import ask
+
+    context = AdapterContext(node=server.node, data_dir=server.data_dir)
+    provided: list[Setting] = []
+    for name in names:
+        adapter = catalog.plugin_sections[name]
+        provider = adapter.create(resolver.plugin(name), context)
+        provided += from_mapping(ask(provider), f"configuration provider {name}")
+    return provided

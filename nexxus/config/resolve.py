@@ -1,0 +1,315 @@
+"""Judges settings: which key each one means, whether its value fits, and which one wins."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from nexxus.config.sections import AdapterSection
+from nexxus.config.sources import Setting, toml_value
+from nexxus.errors import ConfigurationError
+from nexxus.plugins import Catalog, Kind, settings_type
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+ADAPTER_SECTIONS: Final[Mapping[str, tuple[Kind, str]]] = {
+    "database": (Kind.DATABASE, "sqlite"),
+    "broker": (Kind.BROKER, "in-process"),
+    "registry": (Kind.REGISTRY, "in-process"),
+    "logger": (Kind.LOGGER, "loguru"),
+}
+"""The sections that name an adapter, its kind, and the adapter they name by default."""
+
+DEFAULT: Final = "default"
+_ADAPTER_KEY: Final = "adapter"
+_APPLICATIONS: Final = "applications"
+_PLUGINS: Final = "plugins"
+_NEAR: Final = 0.6
+
+
+class Resolver:
+    """The settings of all sources, lowest first, and the sections that come out of them.
+
+    Every method raises `ConfigurationError` naming the source and the key. `origins` fills
+    with the source of each key, by dotted path, as sections are asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Iterable[Setting],
+        sections: Mapping[str, type[msgspec.Struct]],
+        catalog: Catalog,
+    ) -> None:
+        self.origins: dict[str, str] = {}
+        self._sections = sections
+        self._catalog = catalog
+        self._known = sorted([*sections, *ADAPTER_SECTIONS, _APPLICATIONS, _PLUGINS])
+        self._settings: dict[str, list[Setting]] = {name: [] for name in self._known}
+        for setting in settings:
+            section = _match(setting.path[0], self._known, setting)
+            if section is None:
+                raise self._unknown_section(setting)
+            self._settings[section].append(setting)
+
+    def section(self, name: str, kind: type[S]) -> S:
+        """The section of that name as its struct."""
+        return self._build((name,), kind, self._settings[name])
+
+    def adapter(self, name: str) -> AdapterSection:
+        """A section that names an adapter, with the adapter's own settings."""
+        kind, selected = ADAPTER_SECTIONS[name]
+        origin, own = DEFAULT, []
+        for setting in self._settings[name]:
+            if len(setting.path) > 1 and setting.path[1] == _ADAPTER_KEY:
+                selected, origin = _convert(setting, str, (name, _ADAPTER_KEY)), setting.origin
+            else:
+                own.append(setting)
+        self.origins[f"{name}.{_ADAPTER_KEY}"] = origin
+        adapter = self._catalog.get(kind, selected)
+        if adapter is None:
+            raise self._unknown_name(kind, selected, f"{name}.{_ADAPTER_KEY}", origin)
+        struct = settings_type(adapter) or _Nothing
+        settings = self._build((name,), struct, own, also=(_ADAPTER_KEY,))
+        return AdapterSection(selected, None if struct is _Nothing else settings)
+
+    def plugins(self, selected: Iterable[str] = ()) -> dict[str, msgspec.Struct]:
+        """The sections ``[plugins.<name>]`` that are given, and those of `selected` names."""
+        names = dict.fromkeys([*selected, *self._plugin_settings()])
+        built = {name: self.plugin(name) for name in names}
+        return {name: settings for name, settings in built.items() if settings is not None}
+
+    def plugin(self, name: str) -> msgspec.Struct | None:
+        """The settings of one plugin; None where it has nothing to set."""
+        struct = settings_type(self._catalog.plugin_sections[name]) or _Nothing
+        settings = self._plugin_settings().get(name, [])
+        built = self._build((_PLUGINS, name), struct, settings)
+        return None if struct is _Nothing else built
+
+    def _plugin_settings(self) -> dict[str, list[Setting]]:
+        known = list(self._catalog.plugin_sections)
+        given: dict[str, list[Setting]] = {}
+        for setting in self._settings[_PLUGINS]:
+            if len(setting.path) == 1:
+                self._expect_table(setting)
+                continue
+            name = _match(setting.path[1], known, setting)
+            if name is None:
+                raise ConfigurationError(
+                    f"{setting.origin}: unknown key {setting.key}: no plugin {setting.path[1]!r} "
+                    f"is installed{_nearest(setting.path[1], known)}"
+                )
+            given.setdefault(name, []).append(setting)
+        return given
+
+    def applications(self) -> tuple[dict[str, Any], ...]:
+        """The declared applications' documents; the highest source that has any wins."""
+        documents: tuple[dict[str, Any], ...] = ()
+        for setting in self._settings[_APPLICATIONS]:
+            documents = _convert(setting, tuple[dict[str, Any], ...], (_APPLICATIONS,))
+            self.origins[_APPLICATIONS] = setting.origin
+        return documents
+
+    def check_names(self, kind: Kind, names: Sequence[str], key: str) -> None:
+        """Raise unless every one of the names that `key` lists is one of that kind."""
+        for name in names:
+            if self._catalog.get(kind, name) is None:
+                raise self._unknown_name(kind, name, key, self.origins[key])
+
+    def _build(
+        self,
+        prefix: tuple[str, ...],
+        struct: type[S],
+        settings: Sequence[Setting],
+        also: Sequence[str] = (),
+    ) -> S:
+        values: dict[str, Any] = {}
+        for setting in settings:
+            if len(setting.path) == len(prefix):
+                self._expect_table(setting)
+                continue
+            located = _locate(struct, setting, len(prefix))
+            if located is None:
+                raise self._unknown_key(setting, prefix, struct, also)
+            path, type_ = located
+            if _struct_in(type_) is not None and setting.value == {}:
+                continue
+            key = (*prefix, *path)
+            _put(values, path, _convert(setting, type_, key))
+            self.origins[".".join(key)] = setting.origin
+        return self._construct(prefix, struct, values, settings)
+
+    def _construct(
+        self,
+        prefix: tuple[str, ...],
+        struct: type[S],
+        values: Mapping[str, Any],
+        settings: Sequence[Setting],
+    ) -> S:
+        arguments: dict[str, Any] = {}
+        for field in msgspec.structs.fields(struct):
+            key = (*prefix, field.encode_name)
+            dotted = ".".join(key)
+            nested = _struct_in(field.type)
+            if field.encode_name in values:
+                value = values[field.encode_name]
+                if nested is not None and isinstance(value, dict):
+                    value = self._construct(key, nested, value, settings)
+                arguments[field.name] = value
+            elif field.required:
+                raise ConfigurationError(
+                    f"{dotted} has no default and must be set: in the file, or as "
+                    f"NEXXUS_{'__'.join(key).upper().replace('-', '_')} in the environment"
+                )
+            else:
+                self.origins.setdefault(dotted, DEFAULT)
+        try:
+            return struct(**arguments)
+        except ValueError as error:
+            origins = sorted({setting.origin for setting in settings})
+            raise ConfigurationError(
+                f"{', '.join(origins) or DEFAULT}: [{'.'.join(prefix)}]: {error}"
+            ) from error
+
+    def _expect_table(self, setting: Setting) -> None:
+        if setting.value != {}:
+            raise ConfigurationError(
+                f"{setting.origin}: {setting.key} is a section, not a value; "
+                f"set one of its keys, as in {setting.key}.key = value"
+            )
+
+    def _unknown_section(self, setting: Setting) -> ConfigurationError:
+        return ConfigurationError(
+            f"{setting.origin}: unknown key {setting.key}: there is no section "
+            f"[{setting.path[0]}]{_nearest(setting.path[0], self._known)}"
+        )
+
+    def _unknown_key(
+        self,
+        setting: Setting,
+        prefix: tuple[str, ...],
+        struct: type[msgspec.Struct],
+        also: Sequence[str],
+    ) -> ConfigurationError:
+        section = ".".join(prefix)
+        wanted = ".".join(setting.path[len(prefix) :])
+        here = [*also, *_keys(struct)]
+        near = difflib.get_close_matches(wanted, here, 1, _NEAR)
+        candidates = [f"{section}.{key}" for key in near or here]
+        if not near:
+            candidates += [
+                f"{name}.{key}" for name, s in self._sections.items() for key in _keys(s)
+            ]
+        hint = _nearest(f"{section}.{wanted}", candidates)
+        return ConfigurationError(f"{setting.origin}: unknown key {section}.{wanted}{hint}")
+
+    def _unknown_name(self, kind: Kind, name: str, key: str, origin: str) -> ConfigurationError:
+        known = self._catalog.names(kind)
+        installed = f"installed: {', '.join(known)}" if known else "none is installed"
+        return ConfigurationError(
+            f"{origin}: {key}: there is no {kind} {name!r}{_nearest(name, known)} ({installed})"
+        )
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    """The settings of an adapter that has none."""
+
+
+def _locate(
+    struct: type[msgspec.Struct], setting: Setting, depth: int
+) -> tuple[tuple[str, ...], Any] | None:
+    """The canonical path below `depth` and the type that is declared there; None: no such key."""
+    type_: Any = struct
+    path: list[str] = []
+    for component in setting.path[depth:]:
+        nested = _struct_in(type_)
+        bare = _bare(type_)
+        if nested is not None:
+            fields = {field.encode_name: field.type for field in msgspec.structs.fields(nested)}
+            name = _match(component, list(fields), setting)
+            if name is None:
+                return None
+            type_ = fields[name]
+        elif get_origin(bare) in (dict, Mapping):
+            name, type_ = component, get_args(bare)[1]
+        elif bare is Any:
+            name = component
+        else:
+            return None
+        path.append(name)
+    return tuple(path), type_
+
+
+def _match(component: str, names: Sequence[str], setting: Setting) -> str | None:
+    """The name that a path's component means; the environment knows no case and no hyphens."""
+    if component in names:
+        return component
+    if setting.origin.startswith("environment "):
+        for name in names:
+            if name.lower().replace("-", "_") == component:
+                return name
+    return None
+
+
+def _convert(setting: Setting, type_: Any, key: Sequence[str]) -> Any:
+    """A setting's value as `type_`; text is a TOML value where that fits, else a string."""
+    candidates = [setting.value]
+    if setting.raw:
+        with suppress(ValueError):
+            candidates.insert(0, toml_value(setting.value))
+    reasons = []
+    for candidate in candidates:
+        try:
+            return msgspec.convert(candidate, type_, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            reasons.append(str(error))
+    choices = get_args(_bare(type_)) if get_origin(_bare(type_)) is Literal else ()
+    hint = f"; expected one of {', '.join(map(str, choices))}" if choices else ""
+    raise ConfigurationError(f"{setting.origin}: {'.'.join(key)}: {reasons[0]}{hint}")
+
+
+def _decode(type_: type, value: Any) -> Any:
+    if type_ is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError(f"Expected a value for {type_.__name__}")
+
+
+def _bare(type_: Any) -> Any:
+    return get_args(type_)[0] if get_origin(type_) is Annotated else type_
+
+
+def _struct_in(type_: Any) -> type[msgspec.Struct] | None:
+    """The struct that a type is, or that is one of its alternatives."""
+    bare = _bare(type_)
+    options = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else (bare,)
+    for option in map(_bare, options):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return option
+    return None
+
+
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for component in path[:-1]:
+        values = values.setdefault(component, {})
+    values[path[-1]] = value
+
+
+def _keys(struct: type[msgspec.Struct]) -> list[str]:
+    keys = []
+    for field in msgspec.structs.fields(struct):
+        nested = _struct_in(field.type)
+        if nested is None:
+            keys.append(field.encode_name)
+        else:
+            keys += [f"{field.encode_name}.{key}" for key in _keys(nested)]
+    return keys
+
+
+def _nearest(word: str, candidates: Sequence[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(word, candidates, 1, 0.0)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -1,0 +1,145 @@
+"""The logger: where the process says what happens to it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from nexxus.redaction import redact, redact_text
+
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+_CONTEXT: ContextVar[Mapping[str, Any]] = ContextVar("nexxus_log_context", default=_NO_FIELDS)
+
+
+class Level(IntEnum):
+    """How much a record matters; the numbers are those of the standard library."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+    CRITICAL = 50
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One thing that happened, secrets masked already.
+
+    `time` is in UNIX seconds. `fields` are the call's, the logger's bound ones and the
+    context's, such as ``requestId`` and ``appId``; their values may be of any type.
+    `source` is the part that speaks, such as ``nexxus`` or ``uvicorn.error``.
+    """
+
+    time: float
+    level: Level
+    message: str
+    fields: Mapping[str, Any]
+    source: str = "nexxus"
+    error: BaseException | None = None
+
+
+class Logger(ABC):
+    """Takes messages with structured fields: ``logger.info("started", port=8080)``.
+
+    An implementation writes records and chooses the least level; masking secrets, bound
+    fields and context are settled here, once for all. Logging never raises and never waits:
+    it is called on hot paths and from other threads.
+    """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make ready; records may come before, and an implementation keeps or writes them."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write out what is pending, in a few seconds at most; may be called twice."""
+
+    @abstractmethod
+    def is_enabled(self, level: Level) -> bool:
+        """Whether records of that level are written at all."""
+
+    @abstractmethod
+    def write(self, record: Record) -> None:
+        """Take one record of an enabled level, at once and whatever happens."""
+
+    def log(
+        self,
+        level: Level,
+        message: str,
+        fields: Mapping[str, Any],
+        *,
+        error: BaseException | None = None,
+        source: str = "nexxus",
+    ) -> None:
+        """Say something of the given level; the methods below are shorter."""
+        if self.is_enabled(level):
+            everything = redact({**_CONTEXT.get(), **fields})
+            self.write(Record(time.time(), level, redact_text(message), everything, source, error))
+
+    def debug(self, message: str, **fields: Any) -> None:
+        """What only a developer wants to know."""
+        self.log(Level.DEBUG, message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """What is normal and worth knowing."""
+        self.log(Level.INFO, message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """What is wrong and mends itself, or may become worse."""
+        self.log(Level.WARNING, message, fields)
+
+    def error(self, message: str, *, error: BaseException | None = None, **fields: Any) -> None:
+        """What went wrong and is lost or needs somebody; with `error`, its traceback too."""
+        self.log(Level.ERROR, message, fields, error=error)
+
+    def bind(self, **fields: Any) -> Logger:
+        """The same logger, adding `fields` to every record."""
+        return _BoundLogger(self, fields)
+
+
+class _BoundLogger(Logger):
+    """Adds fields to what it hands on; its owner opens and closes the logger beneath."""
+
+    def __init__(self, beneath: Logger, fields: Mapping[str, Any]) -> None:
+        self._beneath = beneath
+        self._fields = fields
+
+    async def open(self) -> None:
+        """Nothing to do: the logger beneath is its owner's."""
+
+    async def close(self) -> None:
+        """Nothing to do: the logger beneath is its owner's."""
+
+    def is_enabled(self, level: Level) -> bool:
+        return self._beneath.is_enabled(level)
+
+    def write(self, record: Record) -> None:
+        self._beneath.write(record)
+
+    def log(
+        self,
+        level: Level,
+        message: str,
+        fields: Mapping[str, Any],
+        *,
+        error: BaseException | None = None,
+        source: str = "nexxus",
+    ) -> None:
+        self._beneath.log(level, message, {**self._fields, **fields}, error=error, source=source)
+
+
+@contextmanager
+def log_context(**fields: Any) -> Iterator[None]:
+    """Add fields to every record of this task while the block runs, whoever logs it."""
+    token = _CONTEXT.set({**_CONTEXT.get(), **fields})
+    try:
+        yield
+    finally:
+        _CONTEXT.reset(token)

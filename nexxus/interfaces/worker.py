@@ -1,0 +1,51 @@
+"""Custom workers: a plugin's own work on the writer's events."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+from nexxus.domain.events import Event
+from nexxus.interfaces.logger import Logger
+
+
+class WorkerContext(msgspec.Struct, frozen=True):
+    """What a worker is given when it opens: the process's id, and a logger bound to its name."""
+
+    node: str
+    logger: Logger
+
+
+class Worker(ABC):
+    """Consumes every event that the writer announces, in a queue of its own.
+
+    Each event comes at least once: after a crash, or after `handle` raised, it comes again.
+    The events of one object come in the order of their versions. Several processes may run the
+    worker; they share its queue, and one object's events go to one of them at a time.
+    """
+
+    name: ClassVar[str]
+    """Names the worker in the configuration and its queue, ``worker.<name>``."""
+
+    batch: ClassVar[int] = 100
+    """Events that are handed over in one go, at most."""
+
+    attempts: ClassVar[int] = 10
+    """How often an event is tried before it is set aside as a dead letter."""
+
+    async def open(self, context: WorkerContext) -> None:  # noqa: B027 - most need none
+        """Connect to what the worker needs; raises `ServiceUnavailable` when that is away."""
+
+    async def close(self) -> None:  # noqa: B027 - most need none
+        """Let go of everything; no `handle` is running and none follows."""
+
+    @abstractmethod
+    async def handle(self, events: Sequence[Event]) -> None:
+        """Do the work for these events; they are done with when it returns.
+
+        Whatever it raises is logged, and all of these events come again after a growing delay,
+        until they have been tried `attempts` times. Cancelled at shutdown: they come again too.
+        """
