@@ -1,0 +1,154 @@
+"""Narrowing: live subscriptions follow their application's roles (contract §2).
+
+A changed role changes what a subscription may show. Its channel id stays; its route becomes
+another one. While the change is under way the device is on both routes, so that no event is
+missed whichever route a transport manager still knows; then what is no longer permitted is
+taken away, object by object, and the former route is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from nexxus.actions.queries import rows_of
+from nexxus.actions.subscriptions import SubscriptionHost, permitted_rows, route_of
+from nexxus.domain.application import Application
+from nexxus.domain.channels import Subscription
+from nexxus.domain.filter_parser import from_document
+from nexxus.domain.filters import EVERYTHING, Filter, conjoin, negate
+from nexxus.domain.objects import Document
+from nexxus.domain.schema import ModelType
+from nexxus.errors import InvalidParameters, NexxusError
+from nexxus.interfaces.database import Database, Query, SortKey
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+
+_PAGE = 500
+
+
+class NarrowingHost(SubscriptionHost, Protocol):
+    """This node's gateway, as far as narrowing needs it."""
+
+    transport: str
+
+    def devices_of(self, app_id: str) -> Iterable[str]:
+        """The devices of an application that this node serves, the silent ones too."""
+
+    async def send_denied(
+        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
+    ) -> None:
+        """Tell the device that it may not see these any more, but for what it was sent since."""
+
+    async def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
+        """Tell the device to read these channels anew."""
+
+
+class Narrowing:
+    """Narrows the subscriptions of this node's devices when an application changes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        host: NarrowingHost,
+        node: str,
+        logger: Logger,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._host = host
+        self._node = node
+        self._logger = logger
+
+    async def application_changed(
+        self, former: Application | None, present: Application | None
+    ) -> None:
+        """Bring every subscription of the application in line with its roles and schema."""
+        if former is None or present is None:
+            return
+        for device_id in list(self._host.devices_of(present.id)):
+            for subscription in await self._registry.subscriptions_of(present.id, device_id):
+                try:
+                    await self._narrow(subscription, former, present)
+                except NexxusError as error:
+                    self._logger.error(
+                        "a subscription could not be narrowed and was ended",
+                        channel=subscription.channel_id,
+                        reason=str(error),
+                    )
+                    await self._end(subscription)
+
+    async def _narrow(
+        self, subscription: Subscription, former: Application, present: Application
+    ) -> None:
+        name = subscription.descriptor.model
+        model = present.models.get(name)
+        if model is None or not model.subscribable:
+            await self._end(subscription)
+            return
+        allowed = permitted_rows(present, subscription)
+        route = route_of(subscription.channel_id, present.id, subscription.descriptor, allowed)
+        if route == subscription.route:
+            return
+        was_allowed = _access_of(subscription, former.models.get(name, model))
+        rows = rows_of(subscription.descriptor, model)
+        moving = msgspec.structs.replace(
+            subscription, route=route, narrowing_from=subscription.route
+        )
+        await self._put(moving)
+        if not model.transient:
+            await self._take_away(moving, model, conjoin(rows, was_allowed, negate(allowed)))
+            gained = conjoin(rows, allowed, negate(was_allowed))
+            if await self._database.count(present.id, model, gained):
+                await self._host.send_resync(
+                    present.id, subscription.device_id, [subscription.channel_id]
+                )
+        held = await self._registry.subscriptions_of(present.id, subscription.device_id)
+        if any(other.channel_id == subscription.channel_id for other in held):
+            await self._put(msgspec.structs.replace(moving, narrowing_from=None))
+
+    async def _take_away(self, subscription: Subscription, model: ModelType, lost: Filter) -> None:
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = await self._database.search(
+                Query(subscription.app_id, model, lost, (SortKey("id"),), _PAGE, after=after)
+            )
+            if page:
+                await self._host.send_denied(
+                    subscription.app_id,
+                    subscription.device_id,
+                    subscription.channel_id,
+                    [_identify(document) for document in page],
+                )
+            if len(page) < _PAGE:
+                return
+            after = (page[-1]["id"],)
+
+    async def _put(self, subscription: Subscription) -> None:
+        await self._registry.subscribe(subscription, self._host.transport, self._node)
+        await self._host.adopt(subscription.app_id, subscription.device_id)
+
+    async def _end(self, subscription: Subscription) -> None:
+        app_id, device_id = subscription.app_id, subscription.device_id
+        await self._registry.unsubscribe(app_id, device_id, [subscription.channel_id])
+        await self._host.adopt(app_id, device_id)
+
+
+def _access_of(subscription: Subscription, model: ModelType) -> Filter:
+    """What the subscription's present route lets through."""
+    access = subscription.route.access
+    if access is None:
+        return EVERYTHING
+    try:
+        return from_document(access, model)
+    except InvalidParameters:  # the schema no longer knows the field: take nothing for granted
+        return EVERYTHING
+
+
+def _identify(document: Document) -> dict[str, Any]:
+    named = ("id", "type", "appId", "userId", "version")
+    return {name: document[name] for name in named if name in document}
