@@ -1,0 +1,190 @@
+"""The database in one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from nexxus.adapters.sqlite import commits
+from nexxus.adapters.sqlite.filling import fill_some, forget_some
+from nexxus.adapters.sqlite.queries import count_objects, select_documents
+from nexxus.adapters.sqlite.records import load_records
+from nexxus.adapters.sqlite.tables import (
+    SCHEMA,
+    Table,
+    adapt_table,
+    drop_tables,
+    finish_columns,
+    read_tables,
+)
+from nexxus.adapters.sqlite_engine import SqliteEngine
+from nexxus.domain.filters import EVERYTHING, Filter
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.schema import ModelType
+from nexxus.errors import ModelNotFound
+from nexxus.interfaces.database import Database, Mutation, Query, Record
+
+T = TypeVar("T")
+
+_decode_documents = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[database]`` for ``adapter = "sqlite"``.
+
+    A relative `path` lies in the data directory; the empty one is ``nexxus.sqlite3``. With
+    `synchronous` ``"full"`` a stored write survives a loss of power, with ``"normal"`` only the
+    death of the process. `readers` queries run at a time. `busy_timeout` (seconds) is how long a
+    foreign program may keep the file locked.
+    """
+
+    path: str = ""
+    synchronous: Literal["full", "normal"] = "full"
+    readers: int = 2
+    busy_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.readers <= 64:
+            raise ValueError("readers: expected 1 to 64")
+        if not 0 <= self.busy_timeout <= 3600:
+            raise ValueError("busy_timeout: expected 0 to 3600 seconds")
+
+
+class SqliteDatabase(Database):
+    """Stores everything in one file, which belongs to this process alone."""
+
+    def __init__(self, settings: SqliteSettings, *, data_dir: Path) -> None:
+        self._engine = SqliteEngine(
+            data_dir / (settings.path or "nexxus.sqlite3"),
+            synchronous="FULL" if settings.synchronous == "full" else "NORMAL",
+            readers=settings.readers,
+            schema=SCHEMA,
+            busy_timeout=settings.busy_timeout,
+        )
+        self._tables: dict[tuple[str, str], Table] = {}
+        self._adapting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def open(self) -> None:
+        await self._engine.open()
+        self._tables = await self._engine.read(read_tables)
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+    async def ping(self) -> None:
+        await self._engine.read(lambda connection: connection.execute("SELECT 1 FROM models"))
+
+    async def prepare(self, app_id: str, models: Sequence[ModelType]) -> None:
+        stored = [model for model in models if not model.transient]
+        async with self._adapting[app_id]:
+            # From one step to the next the order of writes is what counts: those that know a
+            # table as it was are executed before the next step's.
+            tables = await self._engine.write(partial(_adapt, app_id=app_id, models=stored))
+            self._tables.update(tables)
+            for table in tables.values():
+                await self._fill(table)
+            self._tables.update(await self._engine.write(partial(_finish, tables=tables)))
+
+    async def _fill(self, table: Table) -> None:
+        number: int | None = 0 if table.filling else None
+        while number is not None:
+            number = await self._engine.write(partial(fill_some, table=table, after=number))
+        for column in table.retiring:
+            forget = partial(forget_some, table=table, column=column)
+            while await self._engine.write(forget):
+                pass
+
+    async def drop(self, app_id: str) -> None:
+        async with self._adapting[app_id]:
+            # Forgotten first: no write may come after the tables are gone.
+            dropped = {key: table for key, table in self._tables.items() if key[0] == app_id}
+            for key in dropped:
+                del self._tables[key]
+            try:
+                await self._engine.write(lambda connection: drop_tables(connection, app_id))
+            except BaseException:
+                self._tables.update(dropped)
+                raise
+
+    async def load(self, keys: Sequence[ObjectKey]) -> list[Record | None]:
+        places: defaultdict[Table, list[int]] = defaultdict(list)
+        for place, key in enumerate(keys):
+            table = self._tables.get((key.app_id, key.type))
+            if table is not None:
+                places[table].append(place)
+        records: list[Record | None] = [None] * len(keys)
+        for table, wanted in places.items():
+            ids = [keys[place].id for place in wanted]
+            found = await self._read(table, partial(load_records, table=table, ids=ids))
+            for index, record in (found or {}).items():
+                records[wanted[index]] = record
+        return records
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[bool]:
+        if not mutations:
+            return []
+        writes = [commits.encode(self._table_for(m.key), m) for m in mutations]
+        return await self._engine.write_together(commits.apply, writes)
+
+    async def search(self, query: Query) -> list[Document]:
+        table = self._tables.get((query.app_id, query.model.name))
+        if table is None or query.limit <= 0:
+            return []
+        statement, values = select_documents(table, query)
+        found = await self._read(table, partial(_value, statement=statement, values=values))
+        return _decode_documents(found or b"[]")
+
+    async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
+        table = self._tables.get((app_id, model.name))
+        if table is None:
+            return 0
+        statement, values = count_objects(table, filter)
+        found = await self._read(table, partial(_value, statement=statement, values=values))
+        return found or 0
+
+    async def purge(self, deleted_before: int) -> int:
+        return await self._engine.write(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM tombstones WHERE deleted_at < ?", (deleted_before,)
+                ).rowcount
+            )
+        )
+
+    def _table_for(self, key: ObjectKey) -> Table:
+        table = self._tables.get((key.app_id, key.type))
+        if table is None:
+            raise ModelNotFound(f"the application {key.app_id!r} stores no {key.type!r}")
+        return table
+
+    async def _read(self, table: Table, job: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What `job` reads; None where the table has been dropped meanwhile."""
+        try:
+            return await self._engine.read(job)
+        except sqlite3.OperationalError:
+            if any(known.number == table.number for known in self._tables.values()):
+                raise
+            return None
+
+
+def _adapt(
+    connection: sqlite3.Connection, app_id: str, models: Sequence[ModelType]
+) -> dict[tuple[str, str], Table]:
+    return {(app_id, model.name): adapt_table(connection, app_id, model) for model in models}
+
+
+def _finish(
+    connection: sqlite3.Connection, tables: dict[tuple[str, str], Table]
+) -> dict[tuple[str, str], Table]:
+    return {key: finish_columns(connection, table) for key, table in tables.items()}
+
+
+def _value(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> Any:
+    return connection.execute(statement, values).fetchone()[0]

@@ -1,0 +1,510 @@
+"""What a filter and an order mean, asked of a database: the queries' part of `database_kit`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nexxus.domain.filter_matcher import compile_matcher, is_missing
+from nexxus.domain.filter_parser import parse_filter
+from nexxus.domain.filters import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Compare,
+    Filter,
+    In,
+    Missing,
+    Not,
+    Op,
+    Or,
+)
+from nexxus.domain.objects import Document, ObjectKey, value_at
+from nexxus.domain.schema import compile_model
+from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
+
+TASK: Final = compile_model(
+    "task",
+    {
+        "title": {"type": "string", "filterable": True},
+        "Title": {"type": "string", "filterable": True, "nullable": True},
+        "points": {"type": "int", "filterable": True, "nullable": True},
+        "score": {"type": "float", "filterable": True},
+        "done": {"type": "boolean", "filterable": True},
+        "due": {"type": "date", "filterable": True, "nullable": True},
+        "tags": {"type": "array", "arrayType": "string", "filterable": True, "nullable": True},
+        "marks": {"type": "array", "arrayType": "float", "filterable": True},
+        "place": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "filterable": True},
+                "at": {
+                    "type": "object",
+                    "properties": {"lat": {"type": "float", "filterable": True}},
+                },
+            },
+        },
+        "notes": {"type": "string"},
+    },
+)
+"""A model with a filterable field of every kind, two of which differ only in case."""
+
+MAX_INT: Final = 2**53
+
+
+def new_app() -> str:
+    """An application that nobody else uses."""
+    return f"kit-{uuid4().hex}"
+
+
+def task(app_id: str, id: str, version: int = 1, **fields: Any) -> Document:
+    """A document of `TASK`; `createdAt` and `userId` may be given, too."""
+    identity = {"id": id, "type": TASK.name, "appId": app_id}
+    stamps = {"createdAt": 1_700_000_000, "updatedAt": 1_700_000_000, "version": version}
+    return {**identity, **stamps, **fields}
+
+
+def key_of(document: Document) -> ObjectKey:
+    """The key of a document."""
+    return ObjectKey(document["appId"], document["type"], document["id"])
+
+
+async def store(database: Database, *documents: Document) -> None:
+    """Store new documents."""
+    mutations = [Mutation(key_of(d), None, Record(d, d["version"])) for d in documents]
+    assert all(await database.commit(mutations))
+
+
+async def ids(database: Database, app_id: str, filter: Filter = EVERYTHING) -> set[str]:
+    """The ids of the tasks that match; checks that they are counted alike."""
+    found = await database.search(Query(app_id, TASK, filter, limit=10_000))
+    assert await database.count(app_id, TASK, filter) == len(found)
+    return {document["id"] for document in found}
+
+
+def matching(filter: Filter, documents: Sequence[Document]) -> set[str]:
+    """The ids of the documents that the matcher lets through."""
+    holds = compile_matcher(filter)
+    return {document["id"] for document in documents if holds(document)}
+
+
+def in_order(documents: Sequence[Document], sort: Sequence[SortKey]) -> list[Document]:
+    """The documents in the order of the contract, the plain way."""
+    ordered = list(documents)
+    for key in reversed(sort):
+        there = [d for d in ordered if not is_missing(value_at(d, key.path))]
+        missing = [d for d in ordered if is_missing(value_at(d, key.path))]
+        there.sort(key=lambda d, path=key.path: value_at(d, path), reverse=key.descending)  # type: ignore[misc]
+        ordered = there + missing
+    return ordered
+
+
+async def pages(
+    database: Database, app_id: str, sort: tuple[SortKey, ...], limit: int
+) -> list[str]:
+    """The ids of all tasks, page by page, each continuing behind the last one's end."""
+    found: list[str] = []
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = await database.search(Query(app_id, TASK, sort=sort, limit=limit, after=after))
+        found += [document["id"] for document in page]
+        if len(page) < limit:
+            return found
+        after = tuple(value_at(page[-1], key.path) for key in sort)
+
+
+class DatabaseFilterConformance:
+    """Filters, orders and pages, a test each."""
+
+    @pytest.fixture
+    async def app(self, database: Database) -> str:
+        app_id = new_app()
+        await database.prepare(app_id, [TASK])
+        return app_id
+
+    # Filters
+
+    @pytest.mark.parametrize(
+        ("filter", "expected"),
+        [
+            (EVERYTHING, "abcd"),
+            (NOTHING, ""),
+            (Compare("id", Op.EQ, "a"), "a"),
+            (In("id", ("a", "c", "zz")), "ac"),
+            (Compare("title", Op.EQ, "one"), "a"),
+            (Compare("Title", Op.EQ, "one"), "b"),
+            (Compare("title", Op.EQ, "ONE"), ""),
+            (Not(Compare("title", Op.EQ, "one")), "bcd"),
+            (In("title", ("one", "two")), "ab"),
+            (Not(In("title", ("one", "two"))), "cd"),
+            (Compare("points", Op.EQ, 1), "a"),
+            (Compare("points", Op.GT, 1), "b"),
+            (Compare("points", Op.GTE, 1), "ab"),
+            (Compare("points", Op.LT, 1.5), "a"),
+            (Compare("points", Op.LTE, -1), ""),
+            (Not(Compare("points", Op.GT, 1)), "acd"),
+            (In("points", (1, 2, 3)), "ab"),
+            (Missing("points"), "cd"),
+            (Not(Missing("points")), "ab"),
+            (Compare("score", Op.EQ, 0.1), "b"),
+            (Compare("score", Op.EQ, 2), "a"),
+            (Compare("score", Op.GT, 0.1), "a"),
+            (In("score", (0.1, 2)), "ab"),
+            (Compare("done", Op.EQ, True), "a"),
+            (Compare("done", Op.EQ, False), "b"),
+            (In("done", (False, True)), "ab"),
+            (Not(Compare("done", Op.EQ, True)), "bcd"),
+            (Compare("due", Op.GTE, 1_700_000_000), "a"),
+            (Compare("tags", Op.CONTAINS, "x"), "a"),
+            (Not(Compare("tags", Op.CONTAINS, "x")), "bcd"),
+            (Missing("tags"), "bcd"),
+            (Not(Missing("tags")), "a"),
+            (Compare("marks", Op.CONTAINS, 1), "a"),
+            (Compare("marks", Op.CONTAINS, 0.1), "a"),
+            (Compare("place.city", Op.EQ, "Oslo"), "a"),
+            (Compare("place.at.lat", Op.LT, 0), "a"),
+            (Missing("place.at.lat"), "bcd"),
+            (Compare("userId", Op.EQ, "u1"), "b"),
+            (Missing("userId"), "acd"),
+            (Compare("createdAt", Op.GT, 1_700_000_000), "d"),
+            (And((Compare("done", Op.EQ, True), Compare("points", Op.EQ, 1))), "a"),
+            (And((Compare("done", Op.EQ, True), Compare("points", Op.EQ, 2))), ""),
+            (Or((Compare("done", Op.EQ, True), Compare("points", Op.EQ, 2))), "ab"),
+            (Not(And((Missing("points"), Missing("userId")))), "ab"),
+            (Not(Or((Compare("points", Op.GT, 0), Compare("score", Op.GT, 0)))), "cd"),
+        ],
+    )
+    async def test_a_filter_finds_exactly_what_it_describes(
+        self, database: Database, app: str, filter: Filter, expected: str
+    ) -> None:
+        a = task(
+            app, "a", title="one", points=1, score=2.0, done=True, due=1_700_000_000,
+            tags=["x", "y", "x"], marks=[0.1, 1.0], place={"city": "Oslo", "at": {"lat": -0.5}},
+        )  # fmt: skip
+        b = task(
+            app, "b", title="two", Title="one", points=2, score=0.1, done=False, due=-1,
+            tags=[], userId="u1",
+        )  # fmt: skip
+        c = task(app, "c", Title=None, points=None, due=None, tags=None, place={"at": {}})
+        d = task(app, "d", createdAt=1_700_000_001)
+        await store(database, a, b, c, d)
+        assert await ids(database, app, filter) == set(expected)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "",
+            "\x00",
+            "a",
+            "a\x00",
+            "a\x00b",
+            "a ",
+            "A",
+            "é",
+            "e\u0301",
+            "🙂",
+            "\uffff",
+            "%",
+            "'",
+            '"',
+        ],
+    )
+    async def test_strings_are_equal_when_their_code_points_are(
+        self, database: Database, app: str, value: str
+    ) -> None:
+        others = ["", "\x00", "a", "a\x00", "a\x00b", "a ", "A", "é", "e\u0301", "🙂", "\uffff"]
+        others += ["%", "'", '"']
+        await store(
+            database,
+            *(task(app, f"t{n}", title=other, tags=[other]) for n, other in enumerate(others)),
+        )
+        expected = {f"t{others.index(value)}"}
+        assert await ids(database, app, Compare("title", Op.EQ, value)) == expected
+        assert await ids(database, app, In("title", ("nothing", value))) == expected
+        assert await ids(database, app, Compare("tags", Op.CONTAINS, value)) == expected
+
+    @pytest.mark.parametrize(
+        "value",
+        [0, 0.1, 0.1 + 0.2, 0.3, 1 / 3, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308,
+         -1.5, MAX_INT, MAX_INT - 1, -MAX_INT, 1e300, 123456789.12345679],
+    )  # fmt: skip
+    async def test_numbers_are_compared_without_rounding(
+        self, database: Database, app: str, value: float
+    ) -> None:
+        numbers = [0.0, 0.1, 0.1 + 0.2, 0.3, 1 / 3, 5e-324, 2.2250738585072014e-308, -1.5, 1e300]
+        numbers += [1.7976931348623157e308, float(MAX_INT), float(MAX_INT - 1), -float(MAX_INT)]
+        numbers += [123456789.12345679, 123456789.1234568]
+        await store(
+            database,
+            *(task(app, f"t{n}", score=number, marks=[number]) for n, number in enumerate(numbers)),
+        )
+
+        def where(holds: Any) -> set[str]:
+            return {f"t{n}" for n, number in enumerate(numbers) if holds(number)}
+
+        equal = where(lambda number: number == value)
+        assert len(equal) == 1
+        assert await ids(database, app, Compare("score", Op.EQ, value)) == equal
+        assert await ids(database, app, In("score", (-77, value))) == equal
+        assert await ids(database, app, Compare("marks", Op.CONTAINS, value)) == equal
+        greater = await ids(database, app, Compare("score", Op.GT, value))
+        assert greater == where(lambda number: number > value)
+        at_most = await ids(database, app, Compare("score", Op.LTE, value))
+        assert at_most == where(lambda number: number <= value)
+
+    async def test_the_largest_filter_that_is_allowed_is_answered(
+        self, database: Database, app: str
+    ) -> None:
+        parts: list[Filter] = []
+        for n in range(128):
+            numbers = tuple(m + n / 128 for m in range(1024))
+            parts.append(Not(In("score", tuple(-1 - number for number in numbers))))
+            parts.append(Or((In("title", tuple(f"{n}-{m}" for m in range(1024))), EVERYTHING)))
+        await store(database, task(app, "a", score=5.5), task(app, "b", score=-5.5))
+        assert await ids(database, app, And(tuple(parts))) == {"a"}
+
+    async def test_the_deepest_filter_that_is_allowed_is_answered(
+        self, database: Database, app: str
+    ) -> None:
+        chains = [_chain(levels=61, step=step) for step in range(1, 5)]
+        deep = And((Or((chains[0], Not(chains[1]))), Or((Not(chains[2]), chains[3]))))
+        documents = [task(app, f"t{n}", points=n) for n in range(66)]
+        await store(database, *documents)
+        for part in (*chains, deep, Not(deep)):
+            assert await ids(database, app, part) == matching(part, documents)
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    @given(data=st.data())
+    async def test_the_database_answers_as_the_matcher_does(
+        self, database: Database, data: st.DataObject
+    ) -> None:
+        app_id = new_app()
+        await database.prepare(app_id, [TASK])
+        fields = data.draw(st.lists(_FIELDS, min_size=1, max_size=12))
+        documents = [task(app_id, f"t{n}", **given) for n, given in enumerate(fields)]
+        await store(database, *documents)
+        spelled = data.draw(st.lists(_CLIENT_FILTERS, max_size=4))
+        filters = data.draw(st.lists(_FILTERS, min_size=1, max_size=6))
+        for asked in [*filters, *(parse_filter(document, TASK) for document in spelled)]:
+            assert await ids(database, app_id, asked) == matching(asked, documents)
+        await database.drop(app_id)
+
+    # Orders and pages
+
+    @pytest.mark.parametrize("descending", [False, True])
+    @pytest.mark.parametrize("path", ["title", "points", "score", "done", "due", "place.at.lat"])
+    async def test_missing_values_come_last_in_both_directions(
+        self, database: Database, app: str, path: str, descending: bool
+    ) -> None:
+        documents = _some_tasks(app)
+        await store(database, *documents)
+        sort = (SortKey(path, descending), SortKey("id"))
+        found = await database.search(Query(app, TASK, sort=sort, limit=100))
+        assert [d["id"] for d in found] == [d["id"] for d in in_order(documents, sort)]
+
+    async def test_strings_are_ordered_by_code_points(self, database: Database, app: str) -> None:
+        titles = ["a", "B", "é", "z", "\uffff", "\U0001f642", "", "a\x00", "aa"]
+        await store(database, *(task(app, f"t{n}", title=t) for n, t in enumerate(titles)))
+        sort = (SortKey("title"), SortKey("id"))
+        found = await database.search(Query(app, TASK, sort=sort, limit=100))
+        assert [d["title"] for d in found] == sorted(titles)
+
+    async def test_by_default_the_oldest_come_first_and_ids_break_ties(
+        self, database: Database, app: str
+    ) -> None:
+        late, b, a = task(app, "0", createdAt=1_700_000_009), task(app, "b"), task(app, "a")
+        await store(database, late, b, a)
+        found = await database.search(Query(app, TASK))
+        assert [document["id"] for document in found] == ["a", "b", "0"]
+
+    @pytest.mark.parametrize(
+        "sort",
+        [
+            (SortKey("id"),),
+            (SortKey("id", True),),
+            (SortKey("createdAt"), SortKey("id")),
+            (SortKey("createdAt", True), SortKey("id", True)),
+            (SortKey("points"), SortKey("id")),
+            (SortKey("points", True), SortKey("id")),
+            (SortKey("done"), SortKey("points", True), SortKey("title"), SortKey("id")),
+            (SortKey("done", True), SortKey("points"), SortKey("title", True), SortKey("id", True)),
+            (SortKey("Title"), SortKey("due", True), SortKey("place.at.lat"), SortKey("id")),
+        ],
+    )
+    @pytest.mark.parametrize("limit", [1, 3, 7])
+    async def test_pages_continue_exactly_where_the_last_one_ended(
+        self, database: Database, app: str, sort: tuple[SortKey, ...], limit: int
+    ) -> None:
+        documents = _some_tasks(app)
+        await store(database, *documents)
+        expected = [document["id"] for document in in_order(documents, sort)]
+        assert await pages(database, app, sort, limit) == expected
+
+    async def test_pages_are_stable_while_objects_come_and_go(
+        self, database: Database, app: str
+    ) -> None:
+        await store(database, *(task(app, f"t{n}", points=n) for n in range(6)))
+        sort = (SortKey("points"), SortKey("id"))
+        query = Query(app, TASK, sort=sort, limit=3, after=(2, "t2"))
+        before = await database.search(query)
+        await store(database, task(app, "first", points=-1), task(app, "second", points=2))
+        assert [d["id"] for d in before] == ["t3", "t4", "t5"]
+        assert await database.search(query) == before
+
+    async def test_an_offset_skips_and_a_limit_cuts(self, database: Database, app: str) -> None:
+        documents = _some_tasks(app)
+        await store(database, *documents)
+        sort = (SortKey("points"), SortKey("id"))
+        expected = [d["id"] for d in in_order(documents, sort)]
+        for offset, limit in [(0, 5), (3, 4), (len(expected) - 1, 5), (100, 5), (2**60, 1)]:
+            query = Query(app, TASK, sort=sort, limit=limit, offset=offset)
+            found = [d["id"] for d in await database.search(query)]
+            assert found == expected[offset : offset + limit]
+
+    async def test_a_page_holds_only_what_matches(self, database: Database, app: str) -> None:
+        documents = _some_tasks(app)
+        await store(database, *documents)
+        sort = (SortKey("title", True), SortKey("id"))
+        undone = Not(Compare("done", Op.EQ, True))
+        holds = compile_matcher(undone)
+        expected = [d for d in in_order(documents, sort) if holds(d)]
+        after = (value_at(expected[2], "title"), expected[2]["id"])
+        query = Query(app, TASK, undone, sort, limit=4, after=after)
+        assert await database.search(query) == expected[3:7]
+
+
+def _chain(*, levels: int, step: int) -> Filter:
+    """A filter that nests, with a condition at each level that matters for some points."""
+    chain: Filter = Compare("points", Op.EQ, 0)
+    for level in range(1, levels):
+        condition = Compare("points", Op.EQ, level * step % 64)
+        chain = Or((condition, chain)) if level % 2 else And((Not(condition), chain))
+    return chain
+
+
+def _some_tasks(app_id: str) -> list[Document]:
+    """Tasks with many ties and many missing values, the same ones every time."""
+    dice = random.Random(7)
+    choices: dict[str, list[Any]] = {
+        "title": ["", "a", "b", "é", "\x00"],
+        "Title": ["x", "y", None],
+        "points": [-1, 0, 1, 2, None],
+        "score": [-0.5, 0.0, 0.1, 1e300],
+        "done": [False, True],
+        "due": [1_700_000_000, 5, None],
+        "place": [{}, {"at": {}}, {"at": {"lat": 1.5}}, {"at": {"lat": -1.5}}],
+    }
+    documents = []
+    for n in range(40):
+        fields = {name: dice.choice(c) for name, c in choices.items() if dice.random() < 0.75}
+        stamp = 1_700_000_000 + dice.randrange(4)
+        documents.append(task(app_id, f"t{n:02}", createdAt=stamp, **fields))
+    dice.shuffle(documents)
+    return documents
+
+
+_STRINGS = st.sampled_from(["", "a", "b", "a\x00", "é", "A"])
+_INTS = st.sampled_from([-1, 0, 1, 2, MAX_INT])
+_FLOATS = st.sampled_from([-0.5, 0.0, 0.1, 1.0, 2.0, 0.30000000000000004, 1e300])
+_SECONDS = st.sampled_from([0, 1, 1_700_000_000])
+_VALUES: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "title": _STRINGS,
+    "Title": _STRINGS,
+    "points": _INTS,
+    "score": _FLOATS,
+    "done": st.booleans(),
+    "due": _SECONDS,
+    "place.city": _STRINGS,
+    "place.at.lat": _FLOATS,
+    "id": st.sampled_from(["t0", "t1", "t2"]),
+    "userId": st.sampled_from(["u1", "u2"]),
+    "createdAt": _SECONDS,
+}
+_ELEMENTS: Final[dict[str, st.SearchStrategy[Any]]] = {"tags": _STRINGS, "marks": _FLOATS}
+_NUMERIC: Final = ("points", "score", "due", "place.at.lat", "createdAt")
+
+_FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": _STRINGS,
+        "Title": st.none() | _STRINGS,
+        "points": st.none() | _INTS,
+        "score": _FLOATS,
+        "done": st.booleans(),
+        "due": st.none() | _SECONDS,
+        "tags": st.none() | st.lists(_STRINGS, max_size=3),
+        "marks": st.lists(_FLOATS, max_size=3),
+        "place": st.fixed_dictionaries(
+            {},
+            optional={
+                "city": _STRINGS,
+                "at": st.fixed_dictionaries({}, optional={"lat": _FLOATS}),
+            },
+        ),
+        "userId": st.sampled_from(["u1", "u2"]),
+        "createdAt": _SECONDS,
+    },
+)
+
+
+def _leaf_for(path: str) -> st.SearchStrategy[Filter]:
+    if path in _ELEMENTS:
+        return _ELEMENTS[path].map(lambda value: Compare(path, Op.CONTAINS, value))
+    value = _VALUES[path]
+    leaves: list[st.SearchStrategy[Filter]] = [
+        value.map(lambda v: Compare(path, Op.EQ, v)),
+        st.lists(value, min_size=2, max_size=4, unique=True).map(lambda v: In(path, tuple(v))),
+    ]
+    if path in _NUMERIC:
+        order = st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE])
+        leaves.append(st.builds(Compare, st.just(path), order, _INTS | _FLOATS))
+    return st.one_of(leaves)
+
+
+_PATHS = st.sampled_from([*_VALUES, *_ELEMENTS])
+_LEAVES = _PATHS.flatmap(_leaf_for) | _PATHS.map(Missing)
+_FILTERS: st.SearchStrategy[Filter] = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(
+        inner.map(Not),
+        st.lists(inner, max_size=4).map(lambda parts: And(tuple(parts))),
+        st.lists(inner, max_size=4).map(lambda parts: Or(tuple(parts))),
+    ),
+    max_leaves=12,
+)
+
+
+def _client_condition(path: str) -> st.SearchStrategy[dict[str, Any]]:
+    if path in _ELEMENTS:
+        operators = {"contains": _ELEMENTS[path], "exists": st.booleans()}
+    else:
+        value = st.none() | _VALUES[path]
+        several = st.lists(value, max_size=4)
+        operators = {"eq": value, "ne": value, "in": several, "nin": several}
+        if path in _NUMERIC:
+            operators |= dict.fromkeys(("gt", "gte", "lt", "lte"), _VALUES[path])
+    names = st.lists(st.sampled_from(sorted(operators)), min_size=1, max_size=2, unique=True)
+    return names.flatmap(
+        lambda chosen: st.fixed_dictionaries({name: operators[name] for name in chosen})
+    ).map(lambda conditions: {path: conditions})
+
+
+_CLIENT_FILTERS: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    _PATHS.flatmap(_client_condition),
+    lambda inner: st.one_of(
+        inner.map(lambda part: {"$not": part}),
+        st.lists(inner, max_size=3).map(lambda parts: {"$and": parts}),
+        st.lists(inner, max_size=3).map(lambda parts: {"or": parts}),
+    ),
+    max_leaves=8,
+)
