@@ -1,0 +1,119 @@
+"""Order per key, whatever consumers do."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexxus.adapters.in_process.queues import LocalConsumer, LocalQueue
+from nexxus.interfaces.broker import Message, Received
+
+KEYS = "abc"
+CONSUMERS = 3
+
+publishes = st.tuples(st.just("publish"), st.sampled_from(KEYS))
+takes = st.tuples(st.just("take"), st.integers(0, CONSUMERS - 1), st.integers(1, 4))
+settles = st.tuples(st.just("settle"), st.integers(0, CONSUMERS - 1), st.integers(1, 4))
+retries = st.tuples(st.just("retry"), st.integers(0, CONSUMERS - 1), st.integers(1, 4))
+closes = st.tuples(st.just("close"), st.integers(0, CONSUMERS - 1))
+scripts = st.lists(st.one_of(publishes, publishes, takes, takes, settles, retries, closes))
+
+
+class Stage:
+    """A queue with three consumers, and what each of them has in hand."""
+
+    def __init__(self) -> None:
+        self.queue = LocalQueue(limit=1_000_000)
+        self.consumers = [self.new_consumer() for _ in range(CONSUMERS)]
+        self.in_hand: list[list[Received[int]]] = [[] for _ in range(CONSUMERS)]
+        self.published: dict[str, int] = defaultdict(int)
+        self.settled: dict[str, set[int]] = defaultdict(set)
+
+    def new_consumer(self) -> LocalConsumer[int]:
+        consumer: LocalConsumer[int] = LocalConsumer(
+            self.queue, 1_000, on_bury=lambda *_: None, on_close=lambda: None
+        )
+        self.queue.consumers.append(consumer)
+        return consumer
+
+    async def perform(self, action: str, *arguments: Any) -> None:
+        await getattr(self, action)(*arguments)
+
+    async def publish(self, key: str) -> None:
+        self.published[key] += 1
+        message = Message(key, self.published[key])
+        self.queue.put(self.queue.entries_of([message], None))
+
+    async def take(self, who: int, limit: int) -> None:
+        for message in self.queue.deliver(self.consumers[who], limit):
+            self.check(who, message)
+            self.in_hand[who].append(message)
+
+    async def settle(self, who: int, count: int) -> None:
+        batch, self.in_hand[who] = self.in_hand[who][:count], self.in_hand[who][count:]
+        for message in batch:
+            self.settled[message.key].add(message.payload)
+        await self.consumers[who].settle(batch)
+
+    async def retry(self, who: int, count: int) -> None:
+        batch, self.in_hand[who] = self.in_hand[who][:count], self.in_hand[who][count:]
+        await self.consumers[who].retry(batch, 0.0)
+
+    async def close(self, who: int) -> None:
+        await self.consumers[who].close()
+        self.consumers[who] = self.new_consumer()
+        self.in_hand[who] = []
+
+    def check(self, who: int, message: Received[int]) -> None:
+        """A key is with one consumer, and what comes is the oldest of it that can come."""
+        held = {
+            (holder, other.payload)
+            for holder, hand in enumerate(self.in_hand)
+            for other in hand
+            if other.key == message.key
+        }
+        assert all(holder == who for holder, _ in held)
+        away = self.settled[message.key] | {number for _, number in held}
+        assert message.payload not in away
+        assert all(number in away for number in range(1, message.payload))
+
+
+@given(scripts)
+@settings(max_examples=300, deadline=None)
+def test_a_key_is_with_one_consumer_and_nothing_overtakes_or_is_lost(
+    script: list[tuple[Any, ...]],
+) -> None:
+    async def play() -> None:
+        stage = Stage()
+        for step in script:
+            await stage.perform(*step)
+        for who in range(CONSUMERS):
+            await stage.close(who)
+        while stage.queue.size:
+            before = stage.queue.size
+            await stage.take(0, 10)
+            await stage.settle(0, 10)
+            assert stage.queue.size < before
+        assert {key: len(stage.settled[key]) for key in stage.published} == stage.published
+        assert stage.queue.depth == 0
+        assert all(not consumer.held for consumer in stage.queue.consumers)
+
+    asyncio.run(play())
+
+
+async def test_delays_of_one_key_run_out_in_its_order() -> None:
+    stage = Stage()
+    for _ in range(3):
+        await stage.publish("a")
+    await stage.take(0, 3)
+    first, second, third = stage.in_hand[0]
+    await stage.consumers[0].retry([third], 0.0)
+    await stage.consumers[0].retry([second], 0.05)
+    await stage.consumers[0].retry([first], 0.01)
+    taken: list[int] = []
+    while len(taken) < 3:
+        async with asyncio.timeout(10):
+            taken += [message.payload for message in await stage.consumers[1].take(1)]
+    assert taken == [1, 2, 3]
