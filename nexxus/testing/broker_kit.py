@@ -311,6 +311,13 @@ class BrokerConformance:
         assert facts(await take(consumer, 1)) == [("a", 2)]
         assert await is_quiet(consumer)
 
+    async def test_a_refused_message_that_was_accepted_comes_again(self, broker: Broker) -> None:
+        queue = new_queue()
+        consumer = await broker.consume(queue)
+        await broker.publish(queue, [event("a", 1), event("a", 2)])
+        await consumer.refuse(await take(consumer, 2, settle=False), ServiceUnavailable("later"))
+        assert facts(await take(consumer, 2)) == [("a", 1), ("a", 2)]
+
     # Several consumers
 
     async def test_what_a_closed_consumer_left_unsettled_goes_to_another(

@@ -77,15 +77,6 @@ async def test_a_refused_write_raises_what_it_was_refused_with(broker: InProcess
     assert await broker.depth(WRITER) == 0
 
 
-async def test_a_refused_event_is_retried_for_it_was_accepted(broker: InProcessBroker) -> None:
-    queue = new_queue()
-    consumer = await broker.consume(queue)
-    await broker.publish(queue, [event("a", 1)])
-    await consumer.refuse(await take(consumer, 1, settle=False), InvalidParameters("no"))
-    [again] = await take(consumer, 1)
-    assert again.attempts == 1
-
-
 async def test_a_buried_write_is_not_accepted(broker: InProcessBroker) -> None:
     consumer, publishing = await taken_write(broker)
     await consumer.bury(await take(consumer, 1, settle=False), "poison")
