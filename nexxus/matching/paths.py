@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from nexxus.domain.filter_matcher import SCALARS, compile_reader, is_missing
 from nexxus.domain.filters import Compare, In, Op, Scalar
@@ -85,9 +85,9 @@ class PathIndex:
         elif is_missing(value):
             collect(self._equal.get(None), found)
         elif kind is list:
-            for element in value:
-                if element.__class__ in SCALARS:
-                    collect(self._equal.get(element), found)
+            scalars: list[Any] = [item for item in value if item.__class__ in SCALARS]
+            for element in scalars:
+                collect(self._equal.get(element), found)
 
     def _thresholds(self, anchor: Compare) -> Thresholds:
         return self._above if anchor.op in _UPWARD else self._below
