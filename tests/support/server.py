@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 ADMIN_KEY = "an-admin-key-for-tests-only-0123456789"
+COMMAND = str(Path(sys.executable).with_name("nexxus"))
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 
@@ -61,7 +62,7 @@ def run_nexxus(
 ) -> subprocess.CompletedProcess[str]:
     """Run a `nexxus` command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "nexxus", *arguments],
+        [COMMAND, *arguments],
         cwd=cwd,
         env=clean_environment(**environment),
         capture_output=True,
@@ -95,7 +96,7 @@ class Server:
         return Endpoint(
             f"http://127.0.0.1:{self.port}",
             f"ws://127.0.0.1:{self.gateway_port}/",
-            self.environment["NEXXUS_ADMIN__KEY"],
+            self.environment.get("NEXXUS_ADMIN__KEY", ""),
         )
 
     @property
@@ -107,7 +108,7 @@ class Server:
         """Start the process without waiting for it to be ready."""
         assert self.process is None, "the server runs already"
         command = [
-            *(sys.executable, "-m", "nexxus", "serve"),
+            *(COMMAND, "serve"),
             *("--host", "127.0.0.1", "--port", str(self.port)),
             *("--gateway-port", str(self.gateway_port)),
             *("--data-dir", str(self.data_dir)),

@@ -1,0 +1,79 @@
+"""Contract §8: the names of errors; those that other sections do not show already."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from client import Admin, NexxusClient, assert_error
+from documents import open_application
+
+contract = partial(pytest.mark.contract, "8. Error names")
+
+
+@pytest.fixture(scope="module")
+def app(admin: Admin) -> Any:
+    return admin.create(open_application())
+
+
+@pytest.fixture
+async def client(app: Any, new_client: Any) -> NexxusClient:
+    return await new_client(app).register_device()  # type: ignore[no-any-return]
+
+
+@contract("405 with what is allowed")
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/device", {"GET", "PUT"}),
+        ("PATCH", "/model/task/x", {"GET", "PUT", "DELETE"}),
+        ("GET", "/subscription/", {"POST", "DELETE"}),
+        ("GET", "/auth/refresh", {"POST"}),
+        ("GET", "/model/task/search/", None),
+        ("POST", "/healthz", {"GET"}),
+    ],
+)
+async def test_a_method_that_a_route_has_not_is_not_allowed(
+    client: NexxusClient, method: str, path: str, allowed: set[str] | None
+) -> None:
+    response = await client.send(method, path)
+
+    if allowed is None:  # also the object whose id is "search"
+        assert response.status_code in (404, 405)
+        return
+    assert_error(response, 405, "MethodNotAllowedException")
+    listed = {name.strip() for name in response.headers["allow"].split(",")}
+    assert allowed <= listed
+    assert method not in listed
+
+
+@contract("404 for what is nowhere")
+@pytest.mark.parametrize("path", ["/nowhere", "/device/x/y", "/operation", "/wp-admin.php"])
+async def test_a_path_that_is_nowhere_is_not_found(client: NexxusClient, path: str) -> None:
+    assert_error(await client.send("GET", path), 404, "NotFoundException")
+
+
+@contract("415 for what is not understood")
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+async def test_another_kind_of_body_is_not_understood(client: NexxusClient, kind: str) -> None:
+    await client.refused(
+        "POST",
+        "/model/task/search",
+        {},
+        status=415,
+        error="UnsupportedMediaTypeException",
+        headers={"Content-Type": kind},
+    )
+
+
+@contract("a request has an id")
+async def test_errors_and_answers_may_be_told_apart_by_the_requests_id(
+    client: NexxusClient,
+) -> None:
+    bodies = [
+        assert_error(await client.send("GET", "/nowhere"), 404, "NotFoundException")
+        for _ in range(3)
+    ]
+
+    assert len({body["requestId"] for body in bodies}) == 3

@@ -1,0 +1,504 @@
+"""Contract §5: channels, what they tell, and that they converge."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+from client import Admin, NexxusClient, by_model, replace, unique
+from documents import open_application, signed_application
+from waiting import eventually
+
+contract = partial(pytest.mark.contract, "5. Subscriptions")
+
+
+@pytest.fixture(scope="module")
+def app(admin: Admin) -> Any:
+    return admin.create(open_application())
+
+
+@pytest.fixture(scope="module")
+def signed(admin: Admin) -> Any:
+    return admin.create(signed_application())
+
+
+@pytest.fixture
+async def client(app: Any, new_client: Any) -> NexxusClient:
+    return await (await new_client(app).register_device()).connect()  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def writer(app: Any, new_client: Any) -> NexxusClient:
+    return await new_client(app).register_device()  # type: ignore[no-any-return]
+
+
+def events(client: NexxusClient, object_id: str) -> list[tuple[str, int]]:
+    """What a connection was told of an object: kind and version, in order."""
+    frames = by_model(client.socket.frames)[object_id]
+    return [(f["event"], f["data"]["model"]["version"]) for f in frames]
+
+
+async def told(client: NexxusClient, object_id: str, version: int) -> Any:
+    """The frame that tells of this version."""
+    return await client.wait_for(
+        lambda f: (
+            f["event"].startswith("model_")
+            and f["data"]["model"]["id"] == object_id
+            and f["data"]["model"]["version"] == version
+        )
+    )
+
+
+# Subscribing
+
+
+@contract("subscribing answers with the first page")
+async def test_subscribing_answers_with_the_channel_and_the_first_page(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    status = unique("s")
+    tasks = [await writer.create("task", title=str(n), status=status, points=n) for n in range(5)]
+
+    answer = await client.ok(
+        "POST",
+        "/subscription/",
+        {
+            "model": "task",
+            "filter": {"status": status},
+            "sort": ["-points"],
+            "limit": 2,
+            "offset": 1,
+        },
+    )
+
+    assert set(answer["data"]) == {"channelId", "items"}
+    assert answer["data"]["items"] == [tasks[3], tasks[2]]
+
+
+@contract("getOnly reads without subscribing")
+async def test_get_only_answers_with_the_items_alone_and_needs_no_connection(
+    writer: NexxusClient,
+) -> None:
+    status = unique("s")
+    task = await writer.create("task", title="x", status=status)
+
+    body = {"model": "task", "filter": {"status": status}, "getOnly": True}
+    answer = await writer.ok("POST", "/subscription/", body)
+
+    assert answer == {"data": {"items": [task]}}
+    assert (await writer.ok("GET", "/device"))["subscriptions"] == []
+
+
+@contract("a connection is needed")
+async def test_a_device_without_a_connection_cannot_subscribe(writer: NexxusClient) -> None:
+    await writer.refused(
+        "POST",
+        "/subscription/",
+        {"model": "task"},
+        status=409,
+        error="DeviceNotConnectedException",
+    )
+
+
+@contract("unsubscribing")
+async def test_unsubscribing_names_the_channel_and_stops_its_events(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    task = await writer.create("task", title="x", status=unique("s"))
+    view = await client.subscribe("task", filter={"status": task["status"]})
+    await client.subscribe("task", id=task["id"])
+
+    await client.unsubscribe(view)
+    await writer.update("task", task["id"], replace(points=1))
+
+    frame = await told(client, task["id"], 2)
+    assert view.channel_id not in frame["data"]["metadata"]["channels"]
+
+
+@contract("unsubscribing")
+async def test_unsubscribing_from_what_is_not_subscribed_is_not_found(
+    client: NexxusClient,
+) -> None:
+    view = await client.subscribe("task", filter={"points": 1})
+    await client.unsubscribe(view)
+
+    for descriptor in (view.descriptor, {"model": "task", "filter": {"points": 2}}):
+        await client.refused(
+            "DELETE", "/subscription/", descriptor, status=404, error="NotFoundException"
+        )
+
+
+@contract("unsubscribing")
+async def test_another_spelling_of_the_filter_unsubscribes_too(client: NexxusClient) -> None:
+    view = await client.subscribe("task", filter={"points": 7})
+
+    answer = await client.ok(
+        "DELETE", "/subscription/", {"model": "task", "filter": {"points": {"$in": [7]}}}
+    )
+    assert answer == {"data": {"channel": view.channel_id}}
+
+
+@contract("a descriptor that makes no sense is refused")
+@pytest.mark.parametrize(
+    ("descriptor", "named"),
+    [
+        ({}, "model"),
+        ({"model": 7}, "model"),
+        ({"model": "task", "id": 7}, "id"),
+        ({"model": "task", "id": "a b"}, "id"),
+        ({"model": "task", "id": "x", "userId": "y"}, "userId"),
+        ({"model": "task", "userId": "y"}, "userId"),
+        ({"model": "task", "filter": []}, "filter"),
+        ({"model": "task", "limit": 0}, "limit"),
+        ({"model": "task", "getOnly": "yes"}, "getOnly"),
+        ({"model": "task", "sort": ["notes"]}, "sort"),
+    ],
+)
+async def test_a_descriptor_that_makes_no_sense_is_refused(
+    client: NexxusClient, descriptor: Any, named: str
+) -> None:
+    await client.refused("POST", "/subscription/", descriptor, named)
+
+
+@contract("a descriptor that makes no sense is refused")
+async def test_an_unknown_model_cannot_be_subscribed_to(client: NexxusClient) -> None:
+    await client.refused(
+        "POST", "/subscription/", {"model": "ufo"}, status=404, error="ModelNotFoundException"
+    )
+
+
+@contract("subscribing twice is one subscription")
+async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    status = unique("s")
+    body = {"model": "task", "filter": {"status": status}}
+    first = await client.ok("POST", "/subscription/", body)
+    task = await writer.create("task", title="x", status=status)
+
+    second = await client.ok("POST", "/subscription/", body)
+
+    assert second["data"] == {"channelId": first["data"]["channelId"], "items": [task]}
+    await writer.update("task", task["id"], replace(points=1))
+    frame = await told(client, task["id"], 2)
+    assert frame["data"]["metadata"]["channels"] == [first["data"]["channelId"]]
+    await client.ok("DELETE", "/subscription/", body)
+    await client.refused("DELETE", "/subscription/", body, status=404, error="NotFoundException")
+
+
+@contract("limits: subscriptions of a device")
+async def test_a_device_has_at_most_a_thousand_subscriptions(client: NexxusClient) -> None:
+    last = 1000
+
+    async def subscribe(n: int) -> Any:
+        return await client.socket.request("subscribe", {"model": "task", "id": f"o{n}"})
+
+    for start in range(0, last, 100):
+        replies = await asyncio.gather(*(subscribe(n) for n in range(start, start + 100)))
+        assert {reply["status"] for reply in replies} == {200}
+    refused = await subscribe(last)
+    assert refused["status"] == 400
+    assert refused["error"]["error"] == "InvalidParametersException"
+    assert (await subscribe(0))["status"] == 200  # one of them, again
+    await client.ok("DELETE", "/subscription/", {"model": "task", "id": "o1"})
+    assert (await subscribe(last))["status"] == 200
+
+
+# Channel ids
+
+
+@contract("the id of a channel")
+async def test_a_channels_id_names_its_parts(signed: Any, new_client: Any) -> None:
+    user = await new_client(signed).register_user(unique("ann"))
+    await user.connect()
+    base = f"nxx:subscription:{signed['id']}:task"
+
+    assert (await user.subscribe("task")).channel_id == base
+    assert (await user.subscribe("task", id="a-b.c")).channel_id == f"{base}:a-b.c"
+    owned = await user.subscribe("task", userId=user.user_id)
+    assert owned.channel_id == f"{base}:user:{user.user_id}"
+    filtered = await user.subscribe("task", id="x", filter={"points": 1})
+    prefix, _, digest = filtered.channel_id.rpartition(":")
+    assert prefix == f"{base}:x:filter"
+    assert len(digest) == 16
+    assert set(digest) <= set("0123456789abcdef")
+    both = await user.subscribe("task", userId=user.user_id, filter={"points": 1})
+    assert both.channel_id == f"{base}:user:{user.user_id}:filter:{digest}"
+
+
+@contract("the id of a channel")
+async def test_the_same_filter_of_another_device_is_the_same_channel(
+    client: NexxusClient, app: Any, new_client: Any
+) -> None:
+    other = await (await new_client(app).register_device()).connect()
+
+    mine = await client.subscribe("task", filter={"points": {"gt": 1}})
+    theirs = await other.subscribe("task", filter={"points": {"$gt": 1.0}})
+
+    assert mine.channel_id == theirs.channel_id
+
+
+# Events
+
+
+@contract("what an event says")
+async def test_a_create_an_update_and_a_delete_are_told(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    view = await client.subscribe("task")
+    task = await writer.create("task", title="x")
+    created = await told(client, task["id"], 1)
+    assert created["event"] == "model_created"
+    assert created["data"]["model"] == task
+    assert created["data"]["metadata"]["channels"] == [view.channel_id]
+
+    await writer.update("task", task["id"], replace(points=1))
+    updated = await told(client, task["id"], 2)
+    assert updated["event"] == "model_updated"
+    assert updated["data"]["model"] == {
+        "id": task["id"],
+        "type": "task",
+        "appId": client.app_id,
+        "version": 2,
+    }
+
+    await writer.delete("task", task["id"])
+    deleted = await told(client, task["id"], 3)
+    assert deleted["event"] == "model_deleted"
+    assert deleted["data"]["reason"] == "deleted"
+    assert set(deleted["data"]["model"]) == {"id", "type", "appId", "version"}
+
+
+@contract("what an event says")
+async def test_an_event_names_the_owner(signed: Any, new_client: Any) -> None:
+    user = await new_client(signed).register_user(unique("ann"))
+    await user.connect()
+    await user.subscribe("task")
+
+    task = await user.create("task", title="x")
+    await user.update("task", task["id"], replace(points=1))
+    await user.delete("task", task["id"])
+
+    for version in (1, 2, 3):
+        frame = await told(user, task["id"], version)
+        assert frame["data"]["model"]["userId"] == user.user_id
+
+
+@contract("entering and leaving a filter")
+async def test_an_object_that_begins_to_match_is_created_and_one_that_stops_is_deleted(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    view = await client.subscribe("task", filter={"points": {"gte": 5}}, limit=5000)
+    task = await writer.create("task", title="x", points=1)
+
+    entered = await writer.update("task", task["id"], replace(points=5))
+    frame = await told(client, task["id"], 2)
+    assert frame["event"] == "model_created"
+    assert frame["data"]["model"] == entered
+
+    await writer.update("task", task["id"], replace(points=6))
+    assert (await told(client, task["id"], 3))["event"] == "model_updated"
+
+    await writer.update("task", task["id"], replace(points=0))
+    frame = await told(client, task["id"], 4)
+    assert frame["event"] == "model_deleted"
+    assert frame["data"]["reason"] == "left"
+
+    await writer.update("task", task["id"], {"op": "remove", "path": "points"})
+    await writer.update("task", task["id"], replace(points=9))
+    assert (await told(client, task["id"], 6))["event"] == "model_created"
+    assert [version for _, version in events(client, task["id"])] == [2, 3, 4, 6]
+    await client.converged(view)
+
+
+@contract("one write, one frame of each kind")
+async def test_one_write_may_be_three_things_to_three_channels_but_one_frame_each(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    every = await client.subscribe("task")
+    low = [
+        await client.subscribe("task", filter={"points": {"lt": 5}, "status": s})
+        for s in ("a", "b")
+    ]
+    below = await client.subscribe("task", filter={"points": {"lt": 5}})
+    above = await client.subscribe("task", filter={"points": {"gte": 5}})
+    one = unique("one")
+    single = await client.subscribe("task", id=one)
+    await writer.create("task", id=one, title="x", points=1, status="a")
+    await told(client, one, 1)
+
+    await writer.update("task", one, replace(points=9))
+    await writer.update("task", one, replace(title="sentinel"))
+    await told(client, one, 3)
+
+    frames = [f for f in by_model(client.socket.frames)[one] if f["data"]["model"]["version"] == 2]
+    told_to = {f["event"]: set(f["data"]["metadata"]["channels"]) for f in frames}
+    assert len(frames) == 3
+    assert told_to == {
+        "model_created": {above.channel_id},
+        "model_updated": {every.channel_id, single.channel_id},
+        "model_deleted": {below.channel_id, low[0].channel_id},
+    }
+    await client.converged()
+
+
+@contract("channels of one object and of one user")
+async def test_an_object_may_be_followed_before_it_exists(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    future = unique("future")
+    view = await client.subscribe("task", id=future, filter={"points": 1}, limit=10)
+    assert view.items == {}
+
+    await writer.create("task", id=future, title="x", points=0)
+    await writer.update("task", future, replace(points=1))
+    await writer.create("task", title="another", points=1)
+    await writer.update("task", future, replace(title="y"))
+    await told(client, future, 3)
+
+    assert events(client, future) == [("model_created", 2), ("model_updated", 3)]
+    await client.converged(view)
+
+
+@contract("channels of one object and of one user")
+async def test_a_users_channel_tells_of_that_users_objects(signed: Any, new_client: Any) -> None:
+    ann = await new_client(signed).register_user(unique("ann"))
+    bob = await new_client(signed).register_user(unique("bob"))
+    await ann.connect()
+    view = await ann.subscribe("task", userId=bob.user_id, limit=100)
+
+    theirs = await bob.create("task", title="his")
+    mine = await ann.create("task", title="hers")
+    await bob.update("task", theirs["id"], replace(points=1))
+    await told(ann, theirs["id"], 2)
+
+    assert events(ann, mine["id"]) == []
+    await ann.converged(view)
+    assert set(view.items) == {theirs["id"]}
+
+
+@contract("the device that writes is told too")
+async def test_the_device_that_writes_is_told_as_everybody_is(client: NexxusClient) -> None:
+    view = await client.subscribe("task", limit=5000)
+
+    task = await client.create("task", title="x")
+
+    await told(client, task["id"], 1)
+    await client.converged(view)
+
+
+@contract("transient models")
+async def test_a_transient_object_is_only_pushed(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    answer = await client.ok("POST", "/subscription/", {"model": "cursor", "filter": {"who": "a"}})
+    assert answer["data"]["items"] == []
+
+    await writer.write("POST", "/model/cursor", {"x": 1, "who": "b"})
+    await writer.write("POST", "/model/cursor", {"x": 2, "who": "a"})
+
+    frame = await client.wait_for("model_created")
+    assert frame["data"]["model"]["x"] == 2
+    assert "version" not in frame["data"]["model"]
+    assert frame["data"]["metadata"]["channels"] == [answer["data"]["channelId"]]
+
+
+@contract("per object, events come in the order of versions")
+async def test_a_burst_of_writes_is_told_in_order(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    view = await client.subscribe("task", limit=5000)
+    burst = unique("burst")
+    await writer.create("task", id=burst, title="x", points=0, wait=False)
+    patch = {"op": "incr", "path": "points", "value": 1}
+
+    for _ in range(60):
+        await writer.update("task", burst, patch, wait=False)
+
+    await told(client, burst, 61)
+    assert [version for _, version in events(client, burst)] == list(range(1, 62))
+    await client.converged(view)
+
+
+@contract("no gap")
+@pytest.mark.parametrize("over", ["http", "socket"])
+async def test_objects_written_while_the_subscription_is_made_are_not_missed(
+    client: NexxusClient, writer: NexxusClient, over: str
+) -> None:
+    status = unique("s")
+
+    async def write(number: int) -> None:
+        await writer.create("task", title=str(number), status=status, wait=False)
+
+    writes = [asyncio.create_task(write(number)) for number in range(40)]
+    views = [
+        await client.subscribe(
+            "task", over=over, filter={"status": status, "points": {"ne": number}}, limit=5000
+        )
+        for number in range(12)
+    ]
+    await asyncio.gather(*writes)
+
+    async def all_stored() -> bool:
+        return await writer.count("task", filter={"status": status}) == 40
+
+    await eventually(all_stored)
+    await client.converged()
+    assert all(view.complete for view in views)
+
+
+@contract("a gap is closed by reading through the channel")
+async def test_an_object_beyond_the_first_page_joins_the_view_when_an_event_names_it(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    status = unique("s")
+    tasks = [await writer.create("task", title=str(n), status=status, points=n) for n in range(5)]
+    view = await client.subscribe("task", filter={"status": status}, sort=["points"], limit=2)
+    assert list(view.items) == [task["id"] for task in tasks[:2]]
+
+    await writer.update("task", tasks[4]["id"], replace(points=9))
+    await told(client, tasks[4]["id"], 2)
+    await client.settled()
+
+    assert view.rereads == 1
+    assert set(view.items) == {tasks[0]["id"], tasks[1]["id"], tasks[4]["id"]}
+    await client.converged(view)
+
+
+@contract("a late event never undoes a newer object")
+async def test_an_object_created_again_is_newer_than_its_former_life(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    view = await client.subscribe("task", limit=5000)
+    phoenix = unique("phoenix")
+
+    for life in range(3):
+        await writer.create("task", id=phoenix, title=f"life {life}", wait=False)
+        await writer.update("task", phoenix, replace(points=life), wait=False)
+        await writer.delete("task", phoenix, wait=False)
+    await writer.create("task", id=phoenix, title="the last")
+
+    await told(client, phoenix, 10)
+    assert [version for _, version in events(client, phoenix)] == list(range(1, 11))
+    await client.converged(view)
+    assert view.items[phoenix]["title"] == "the last"
+
+
+# Isolation
+
+
+@contract("tenants are isolated")
+async def test_events_stay_within_the_application(
+    client: NexxusClient, admin: Admin, new_client: Any
+) -> None:
+    stranger = await new_client(admin.create(open_application())).register_device()
+    view = await client.subscribe("task", id="shared-id", limit=5)
+
+    await stranger.create("task", id="shared-id", title="theirs")
+    await client.create("task", id="shared-id", title="ours")
+    frame = await told(client, "shared-id", 1)
+
+    assert frame["data"]["model"]["appId"] == client.app_id
+    await client.converged(view)
