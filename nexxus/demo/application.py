@@ -1,0 +1,53 @@
+"""The application `demo`: its schema, and how it comes to be on a server."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+
+APP_ID: Final = "demo"
+
+APPLICATION: Final[dict[str, Any]] = {
+    "id": APP_ID,
+    "name": "Departures",
+    "description": "A departures board: 2,000 real flights of 2001, replayed in fast motion.",
+    "defaultLimit": 100,
+    "maxLimit": 1000,
+    "schema": {
+        "flight": {
+            "fields": {
+                "origin": {"type": "string", "required": True, "filterable": True},
+                "destination": {"type": "string", "required": True, "filterable": True},
+                "scheduled": {"type": "date", "required": True, "filterable": True},
+                "status": {"type": "string", "required": True, "filterable": True},
+                "delay": {"type": "int", "filterable": True},
+                "distance": {"type": "int", "filterable": True},
+                "gate": {"type": "string"},
+            }
+        },
+        # A page writes to a probe of its own to see how long a write takes to come back.
+        "probe": {"fields": {"beat": {"type": "int"}}},
+    },
+}
+"""No users: whoever reaches the server may look on and write. `delay` is in minutes, `distance`
+in miles, `status` one of ``scheduled``, ``delayed``, ``boarding`` and ``departed``."""
+
+
+async def ensure_application(http: httpx.AsyncClient, admin_key: str) -> None:
+    """Create the application, or bring the one of an earlier start up to date.
+
+    `http` has the API's address as its base. Raises `httpx.HTTPError` when the server refuses.
+    """
+    headers = {"Authorization": f"Bearer {admin_key}"}
+    created = await http.post("/admin/applications", json=APPLICATION, headers=headers)
+    if created.status_code != httpx.codes.CONFLICT:
+        created.raise_for_status()
+        return
+    address = f"/admin/applications/{APP_ID}"
+    replaced = await http.put(address, json=APPLICATION, headers=headers)
+    if replaced.status_code == httpx.codes.BAD_REQUEST:
+        # Stored flights of another release do not fit this schema; they are only a show.
+        (await http.delete(address, headers=headers)).raise_for_status()
+        replaced = await http.post("/admin/applications", json=APPLICATION, headers=headers)
+    replaced.raise_for_status()
