@@ -63,6 +63,18 @@ class Sessions:
         Raises `UserTokenExpired` also for the token of an ended session,
         `UserAuthenticationFailed` for one that does not verify.
         """
+        identity = self._read(app_id, token)
+        await self.require_live(identity)
+        return identity
+
+    def read(self, token: str) -> Identity:
+        """Who a genuine token is that comes without the application's name.
+
+        Whether its session is live remains to be asked, with `require_live`.
+        """
+        return self._read(application_named_in(token), token)
+
+    def _read(self, app_id: str, token: str) -> Identity:
         identity = self._verified.get((app_id, token))
         if identity is None:
             claims = verify_access_token(self._applications.get(app_id), token)
@@ -73,12 +85,7 @@ class Sessions:
         elif identity.expires_at <= time.time():
             del self._verified[app_id, token]
             raise UserTokenExpired("the access token has expired; refresh it")
-        await self.require_live(identity)
         return identity
-
-    async def verify_unnamed(self, token: str) -> Identity:
-        """Like `verify`, for a token that comes without the application's name."""
-        return await self.verify(application_named_in(token), token)
 
     async def require_live(self, identity: Identity) -> None:
         """Raise `UserTokenExpired` when the session behind a verified token has ended."""

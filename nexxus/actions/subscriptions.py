@@ -26,8 +26,12 @@ from nexxus.interfaces.registry import Presence, Registry
 class SubscriptionHost(Protocol):
     """This node's gateway, as far as subscribing needs it."""
 
-    async def adopt(self, app_id: str, device_id: str) -> None:
-        """Serve the device's subscriptions as the registry has them, from now on."""
+    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
+        """Serve the device's subscriptions as the registry has them, from now on.
+
+        `channel_id` is the one just made, if that is what changed. Raises `DeviceNotConnected`
+        when the device has no connection here.
+        """
 
 
 class Subscribed(msgspec.Struct, frozen=True):
@@ -91,7 +95,7 @@ class Subscriptions:
         presence = await self._require_presence(identity)
         subscription = await self._place(identity, model, descriptor, access)
         await self._registry.subscribe(subscription, presence.transport, presence.node)
-        await self._adopt(presence)
+        await self._adopt(presence, subscription.channel_id)
         if model.transient:
             return Subscribed(subscription.channel_id, Page([]))
         page = await self._reads.page(application, model, rows, paging)
@@ -186,9 +190,9 @@ class Subscriptions:
             user_type=identity.user_type,
         )
 
-    async def _adopt(self, presence: Presence) -> None:
+    async def _adopt(self, presence: Presence, channel_id: str | None = None) -> None:
         if presence.node == self._node and self._host is not None:
-            await self._host.adopt(presence.app_id, presence.device_id)
+            await self._host.adopt(presence.app_id, presence.device_id, channel_id)
             return
         changed = SubscriptionChanged(presence.app_id, presence.device_id)
         await tell_node(

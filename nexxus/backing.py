@@ -1,0 +1,86 @@
+"""The backing services: adapters opened in order, waited for, and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.interfaces.logger import Logger
+
+_FIRST_DELAY = 0.2
+_LONGEST_DELAY = 5.0
+_PING_TIMEOUT = 3.0
+
+
+class BackingService(Protocol):
+    """What databases, brokers and registries have in common."""
+
+    async def open(self) -> None:
+        """Connect; `ServiceUnavailable` when the service is only away."""
+
+    async def close(self) -> None:
+        """Let go; may be called twice."""
+
+    async def ping(self) -> None:
+        """Return if the service answers, else raise `ServiceUnavailable`."""
+
+
+class Backing:
+    """The services of one process, by what they are called in logs and in ``/readyz``."""
+
+    def __init__(self, services: Mapping[str, BackingService], logger: Logger) -> None:
+        self._services = services
+        self._logger = logger
+
+    async def open(self, *, within: float) -> None:
+        """Open every service, waiting for those that are away.
+
+        Raises `StartupError` naming the one that did not come `within` so many seconds.
+        """
+        deadline = time.monotonic() + within
+        for name, service in self._services.items():
+            await self._open_one(name, service, deadline)
+
+    async def close(self) -> None:
+        """Close every service, the last opened first, whatever happens to one of them."""
+        for name, service in reversed(list(self._services.items())):
+            try:
+                await service.close()
+            except Exception as error:  # the others are to be closed as well
+                self._logger.error("closing failed", service=name, error=error)
+
+    async def problems(self) -> dict[str, str]:
+        """What is wrong with which service; nothing when all answer."""
+        answers = await asyncio.gather(*(self._ask(service) for service in self._services.values()))
+        return {
+            name: answer
+            for name, answer in zip(self._services, answers, strict=True)
+            if answer is not None
+        }
+
+    async def _open_one(self, name: str, service: BackingService, deadline: float) -> None:
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                return await service.open()
+            except ServiceUnavailable as error:
+                if time.monotonic() + delay > deadline:
+                    raise StartupError(
+                        f"{name} did not come within server.startup_timeout: {error.message}"
+                    ) from error
+                self._logger.warning("waiting for a service", service=name, reason=error.message)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
+
+    async def _ask(self, service: BackingService) -> str | None:
+        try:
+            async with asyncio.timeout(_PING_TIMEOUT):
+                await service.ping()
+        except TimeoutError:
+            return f"no answer within {_PING_TIMEOUT:.0f} s"
+        except ServiceUnavailable as error:
+            return error.message
+        return None

@@ -1,0 +1,169 @@
+"""The process: ports, signals and exit codes around a `Nexxus`.
+
+Exit codes: 0 after a drain, 1 when the surroundings do not allow a start or a role fails, 2
+when the configuration cannot work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nexxus.config import Config
+from nexxus.errors import ConfigurationError, StartupError
+from nexxus.listeners import Listener
+from nexxus.server import Nexxus
+from nexxus.version import __version__
+
+
+def serve(config: Config) -> int:
+    """Run a server until it is told to stop; returns the exit code."""
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(config))
+    except ConfigurationError as error:
+        print(f"nexxus: {error}", file=sys.stderr)
+        return 2
+    except StartupError as error:
+        print(f"nexxus: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(config: Config) -> int:
+    nexxus = Nexxus(config)
+    listeners = _Listeners(nexxus)
+    listeners.bind()
+    try:
+        await nexxus.start()
+    except BaseException:
+        await listeners.stop()
+        raise
+    stopping = _stop_on_signals()
+    demo: asyncio.Task[None] | None = None
+    try:
+        await listeners.start()
+        nexxus.logger.info(
+            "Nexxus is ready", version=__version__, node=nexxus.node_id, **listeners.addresses()
+        )
+        if config.server.demo:
+            demo = asyncio.create_task(_play_demo(nexxus, listeners))
+        await _first(stopping.wait(), nexxus.failed())
+    finally:
+        if demo is not None:
+            demo.cancel()
+            await asyncio.gather(demo, return_exceptions=True)
+        nexxus.logger.info("Nexxus is stopping")
+        await nexxus.drain()
+        await listeners.stop()
+        await nexxus.stop()
+    return 0 if stopping.is_set() else 1
+
+
+class _Listeners:
+    """The ports of the roles that have one."""
+
+    def __init__(self, nexxus: Nexxus) -> None:
+        config, roles = nexxus.config, nexxus.config.server.roles
+        self._nexxus = nexxus
+        self._app: ASGIApp | None = None
+        certificate, key = config.api.tls_certificate, config.api.tls_key
+        shared: dict[str, Any] = {
+            "tls": (certificate, key) if certificate else None,
+            "drain_timeout": config.server.drain_timeout,
+        }
+        self.api: Listener | None = None
+        self.gateway: Listener | None = None
+        if "api" in roles:
+            self.api = Listener(
+                self._serve_api,
+                host=config.api.host,
+                port=config.api.port,
+                max_connections=config.api.max_connections + config.gateway.max_connections,
+                setting="--port",
+                **shared,
+            )
+        if "gateway" in roles and config.gateway.enabled:
+            self.gateway = Listener(
+                self._serve_api,
+                host=config.gateway.host,
+                port=config.gateway.port,
+                max_connections=config.gateway.max_connections,
+                setting="--gateway-port",
+                **shared,
+            )
+
+    def bind(self) -> None:
+        """Take the ports, before anything is opened that would have to be closed again."""
+        for listener in self._all():
+            listener.bind()
+
+    async def start(self) -> None:
+        """Serve on all ports."""
+        gateway = self._nexxus.gateway
+        for listener, path in ((self.api, "/ws"), (self.gateway, "/")):
+            if listener is not None:
+                await listener.start(None if gateway is None else gateway.protocol_class(path))
+
+    async def stop(self) -> None:
+        """Close all ports."""
+        await asyncio.gather(*(listener.stop() for listener in self._all()))
+
+    def addresses(self) -> dict[str, str]:
+        """Where the ports are."""
+        named = {"api": self.api, "gateway": self.gateway}
+        return {name: listener.url for name, listener in named.items() if listener is not None}
+
+    def _all(self) -> list[Listener]:
+        return [listener for listener in (self.api, self.gateway) if listener is not None]
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._nexxus.app(scope, receive, send)
+
+
+async def _play_demo(nexxus: Nexxus, listeners: _Listeners) -> None:
+    from nexxus.demo.run import run
+
+    if listeners.api is None:
+        nexxus.logger.warning("the demo needs the role api on this node")
+        return
+    gateway = listeners.gateway
+    address = None if gateway is None else f"ws{gateway.url.removeprefix('http')}/"
+    try:
+        await run(listeners.api.url, nexxus.admin_key, gateway_url=address)
+    except Exception as error:  # the demo may fail; the server goes on
+        nexxus.logger.error("the demo has ended", error=error)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set on the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,408 @@
+"""The composition root: configuration in, running roles out.
+
+Nothing else reads the configuration, and nothing is looked up globally: whoever wants to know
+what a Nexxus process is made of reads `Nexxus` from top to bottom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from starlette.types import ASGIApp
+
+from nexxus.actions.applications import Applications
+from nexxus.actions.devices import Devices
+from nexxus.actions.external_sign_in import ExternalSignIn
+from nexxus.actions.narrowing import Narrowing
+from nexxus.actions.passwords import Passwords
+from nexxus.actions.reads import Reads
+from nexxus.actions.requests import Requests
+from nexxus.actions.sessions import Sessions
+from nexxus.actions.subscriptions import Subscriptions
+from nexxus.actions.user_records import UserRecords
+from nexxus.actions.users import Users
+from nexxus.actions.writes import Writes
+from nexxus.admin_key import load_admin_key, prepare_data_dir
+from nexxus.api.app import build_api
+from nexxus.api.services import Services
+from nexxus.backing import Backing
+from nexxus.client_actions import GatewayActions
+from nexxus.config import AdapterSection, Config
+from nexxus.domain.application import Application
+from nexxus.domain.events import ApplicationChanged, Outcome
+from nexxus.domain.objects import new_id
+from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
+from nexxus.gateway import Gateway, GatewaySettings
+from nexxus.hookspecs import AdapterContext
+from nexxus.interfaces.broker import Broker, worker_queue
+from nexxus.interfaces.database import Database
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Node, Registry
+from nexxus.membership import Membership
+from nexxus.metrics import Figure, process_figures, to_prometheus
+from nexxus.node import NodeInbox
+from nexxus.plugins import Kind
+from nexxus.transport_manager import TransportManager
+from nexxus.version import __version__
+from nexxus.workers import WorkerRunner
+from nexxus.writer import TombstoneSweeper, Writer
+
+WEBSOCKETS = "websockets"
+_SWEEP_EVERY = 300.0
+
+
+class Nexxus:
+    """A whole server without its ports: ``async with Nexxus(config) as nexxus: …``.
+
+    `app` is the ASGI application: the HTTP API, and the WebSocket at ``/ws``. Entering raises
+    `ConfigurationError` when the roles and adapters cannot work together, and `StartupError`
+    when they cannot here and now.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config.from_mapping({})
+        self.node_id = self.config.server.node or new_id()
+        self._context = AdapterContext(self.node_id, self.config.server.data_dir)
+        self._check_roles()
+        self.logger: Logger = self._create(Kind.LOGGER, self.config.logger)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed = asyncio.Event()
+        self._is_draining = False
+
+    # The life of a server
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open what is needed, then run the roles; on return everything is served."""
+        prepare_data_dir(self.config.server.data_dir)
+        await self.logger.open()
+        self.database: Database = self._create(Kind.DATABASE, self.config.database)
+        self.broker: Broker = self._create(Kind.BROKER, self.config.broker)
+        self.registry: Registry = self._create(Kind.REGISTRY, self.config.registry)
+        self._backing = Backing(
+            {"database": self.database, "registry": self.registry, "broker": self.broker},
+            self.logger,
+        )
+        try:
+            await self._backing.open(within=self.config.server.startup_timeout)
+            await self._compose()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def drain(self) -> None:
+        """Say that the server goes: close the connections with 1001, accept no more."""
+        self._is_draining = True
+        if self.gateway is not None:
+            await self.gateway.drain()
+
+    async def stop(self) -> None:
+        """Finish what was accepted, then close everything."""
+        await self.drain()
+        await self.membership.leave()
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+
+    async def failed(self) -> None:
+        """Return when a role has ended that should have run for ever; its error is logged."""
+        await self._failed.wait()
+
+    async def _close(self) -> None:
+        if hasattr(self, "passwords"):
+            self.passwords.close()
+        await self._backing.close()
+        await self.logger.close()
+
+    # What it is made of
+
+    async def _compose(self) -> None:
+        config, roles = self.config, self.config.server.roles
+        self.admin_key = config.admin.key or load_admin_key(config.server.data_dir)
+        self.applications = Applications(
+            database=self.database, broker=self.broker, registry=self.registry
+        )
+        self._compose_actions()
+        self.inbox = NodeInbox(
+            self.broker, transport=WEBSOCKETS, node=self.node_id, logger=self.logger
+        )
+        self.inbox.on(Outcome, self._take_outcome)
+        self.inbox.on(ApplicationChanged, self._take_application_change)
+        self.gateway = self._compose_gateway() if {"gateway", "api"} & set(roles) else None
+        self._compose_subscriptions()
+        await self.applications.load()
+        await self._declare_applications()
+
+        self.membership = Membership(
+            Node(self.node_id, tuple(roles), (WEBSOCKETS,)),
+            registry=self.registry,
+            applications=self.applications,
+            logger=self.logger,
+        )
+        await self.membership.join()
+        self._run("membership", self.membership.run())
+        self._run("inbox", self.inbox.run())
+        if self.gateway is not None:
+            self._run("gateway", self.gateway.run())
+        self._compose_writer("writer" in roles)
+        self._compose_transport_manager("transport-manager" in roles)
+        if "workers" in roles:
+            self._compose_workers()
+        self.app: ASGIApp = self._compose_api()
+
+    def _compose_actions(self) -> None:
+        config, limits = self.config, self.config.limits
+        self.passwords = Passwords(
+            time_cost=config.auth.time_cost,
+            memory_cost=config.auth.memory_cost,
+            parallelism=config.auth.parallelism,
+        )
+        records = UserRecords(self.database)
+        self.sessions = Sessions(
+            applications=self.applications,
+            users=records,
+            registry=self.registry,
+            broker=self.broker,
+            refresh_grace=config.auth.refresh_grace,
+        )
+        self.devices = Devices(self.registry)
+        self.users = Users(
+            records=records,
+            sessions=self.sessions,
+            devices=self.devices,
+            registry=self.registry,
+            passwords=self.passwords,
+            sign_in_attempts=limits.sign_in_attempts,
+        )
+        self.reads = Reads(
+            applications=self.applications,
+            database=self.database,
+            max_conditions=limits.filter_conditions,
+            max_depth=limits.depth,
+        )
+        self.writes = Writes(
+            applications=self.applications,
+            database=self.database,
+            broker=self.broker,
+            registry=self.registry,
+            node=self.node_id,
+        )
+        self.applications.on_change(self._forget_tokens)
+
+    def _compose_gateway(self) -> Gateway:
+        section, limits = self.config.gateway, self.config.limits
+        self._client_actions = GatewayActions(self.sessions, self.registry)
+        return Gateway(
+            GatewaySettings(
+                max_connections=section.max_connections,
+                frame=limits.frame,
+                depth=limits.depth,
+                send_buffer=section.send_buffer,
+                register_timeout=section.register_timeout,
+                ping_interval=section.ping_interval,
+                silence_timeout=section.ping_timeout,
+                drain_timeout=self.config.server.drain_timeout,
+                resume_window=section.resume_window,
+                resume_grace=section.resume_grace,
+                resume_frames=section.resume_frames,
+                resume_bytes=section.resume_bytes,
+            ),
+            node=self.node_id,
+            broker=self.broker,
+            registry=self.registry,
+            actions=self._client_actions,
+            inbox=self.inbox,
+            logger=self.logger,
+        )
+
+    def _compose_subscriptions(self) -> None:
+        limits = self.config.limits
+        subscriptions = Subscriptions(
+            applications=self.applications,
+            reads=self.reads,
+            registry=self.registry,
+            broker=self.broker,
+            node=self.node_id,
+            host=self.gateway,
+            max_per_device=limits.subscriptions,
+            max_conditions=limits.filter_conditions,
+            max_depth=limits.depth,
+        )
+        self.requests = Requests(reads=self.reads, writes=self.writes, subscriptions=subscriptions)
+        if self.gateway is None:
+            return
+        self._client_actions.requests = self.requests
+        narrowing = Narrowing(
+            database=self.database,
+            registry=self.registry,
+            host=self.gateway,
+            node=self.node_id,
+            logger=self.logger,
+        )
+        self.applications.on_change(narrowing.application_changed)
+
+    def _compose_writer(self, runs_here: bool) -> None:
+        self.writer = Writer(
+            applications=self.applications,
+            database=self.database,
+            broker=self.broker,
+            registry=self.registry,
+            logger=self.logger,
+            transports=(WEBSOCKETS,),
+            event_queues=[worker_queue(name) for name in self.config.server.workers],
+            batch=self.config.writer.batch,
+        )
+        if runs_here:
+            sweeper = TombstoneSweeper(
+                self.database,
+                self.logger,
+                keep=self.config.writer.tombstone_hours * 3600,
+                every=_SWEEP_EVERY,
+            )
+            self._run("writer", self.writer.run())
+            self._run("tombstones", sweeper.run())
+
+    def _compose_transport_manager(self, runs_here: bool) -> None:
+        self.transport_manager = TransportManager(
+            applications=self.applications,
+            broker=self.broker,
+            registry=self.registry,
+            logger=self.logger,
+            batch=self.config.transport_manager.batch,
+        )
+        if runs_here:
+            self._run("transport-manager", self.transport_manager.run())
+
+    def _compose_workers(self) -> None:
+        for name in self.config.server.workers:
+            adapter = self.config.catalog.get(Kind.WORKER, name)
+            assert adapter is not None, "the configuration was checked"
+            worker = adapter.create(self.config.plugins.get(name), self._context)
+            runner = WorkerRunner(worker, broker=self.broker, logger=self.logger, node=self.node_id)
+            self._run(f"worker {name}", runner.run())
+
+    def _compose_api(self) -> ASGIApp:
+        return build_api(
+            Services(
+                applications=self.applications,
+                sessions=self.sessions,
+                users=self.users,
+                devices=self.devices,
+                reads=self.reads,
+                writes=self.writes,
+                requests=self.requests,
+                external_sign_in=ExternalSignIn(),
+                limits=self.config.limits,
+                api=self.config.api,
+                admin_key=self.admin_key,
+                readiness=self.problems,
+                metrics=self.metrics,
+                logger=self.logger,
+                version=__version__,
+                websocket_app=None if self.gateway is None else self.gateway.asgi_app,
+                demo_url="/demo/" if self.config.server.demo else "",
+            )
+        )
+
+    # What it tells about itself
+
+    async def problems(self) -> dict[str, str]:
+        """What keeps the server from being ready, by the name of the part."""
+        problems = await self._backing.problems()
+        if self._is_draining:
+            problems["server"] = "is stopping"
+        return problems
+
+    async def metrics(self) -> str:
+        """The process's figures in Prometheus' text format."""
+        figures = process_figures()
+        parts: dict[str, Any] = {
+            "writer": self.writer.figures,
+            "transport_manager": self.transport_manager.figures,
+        }
+        for part, numbers in parts.items():
+            for name in numbers.__struct_fields__:
+                figures.append(
+                    Figure(
+                        f"nexxus_{part}_{name}_total",
+                        "counter",
+                        f"{name.capitalize()} of the {part.replace('_', ' ')}.",
+                        getattr(numbers, name),
+                    )
+                )
+        if self.gateway is not None:
+            figures += self.gateway.figures()
+        for name, value in (await self.registry.statistics()).items():
+            figures.append(Figure(f"nexxus_registry_{name}", "gauge", f"{name}.", value))
+        return to_prometheus(figures)
+
+    # Small duties
+
+    def _check_roles(self) -> None:
+        config = self.config
+        needed = {"api", "writer", "transport-manager", "gateway"}
+        missing = needed - set(config.server.roles)
+        alone = [
+            f"{section} = {adapter.adapter!r}"
+            for section, adapter in (
+                ("broker.adapter", config.broker),
+                ("registry.adapter", config.registry),
+            )
+            if adapter.adapter == "in-process"
+        ]
+        if missing and alone:
+            raise ConfigurationError(
+                f"server.roles leaves out {', '.join(sorted(missing))}, which must run in this "
+                f"process with {' and '.join(alone)}; run all roles, or choose adapters that "
+                "connect processes"
+            )
+
+    def _create(self, kind: Kind, section: AdapterSection) -> Any:
+        adapter = self.config.catalog.get(kind, section.adapter)
+        assert adapter is not None, "the configuration was checked"
+        return adapter.create(section.settings, self._context)
+
+    async def _declare_applications(self) -> None:
+        """Put the configuration file's applications in force."""
+        for document in self.config.applications:
+            try:
+                await self.applications.create(document)
+            except ApplicationAlreadyExists:
+                await self.applications.replace(document["id"], document)
+
+    def _run(self, name: str, role: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(role, name=f"nexxus {name}")
+        task.add_done_callback(self._role_ended)
+        self._tasks.append(task)
+
+    def _role_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self.logger.error("a role has ended", role=task.get_name(), error=task.exception())
+        self._failed.set()
+
+    async def _take_outcome(self, outcome: Outcome) -> None:
+        self.writes.settle(outcome)
+
+    async def _take_application_change(self, _: ApplicationChanged) -> None:
+        await self.applications.refresh()
+
+    async def _forget_tokens(self, former: Application | None, present: Application | None) -> None:
+        changed = former or present
+        if changed is not None:
+            self.sessions.forget_tokens(changed.id)
