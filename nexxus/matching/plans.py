@@ -18,55 +18,53 @@ _UPPER: Final = frozenset({Op.LT, Op.LTE})
 class Plan(NamedTuple):
     """Every object that matches the filter meets one of `anchors`.
 
-    `share` estimates which part of all events does; `residual` is what remains to be asked of
-    those, None for nothing.
+    `residual` is what remains to be asked of those that do, None for nothing.
     """
 
-    share: float
     anchors: tuple[Anchor, ...]
     residual: Filter | None
 
 
 def plan(filter: Filter, share: Share) -> Plan | None:
-    """The plan with the smallest share; None when each object must be judged."""
+    """The plan by which the fewest events need judging; None when every one does."""
     match filter:
         case Compare(_, Op.EQ | Op.CONTAINS) | In() | Missing():
-            return Plan(share(filter), (filter,), None)
+            return Plan((filter,), None)
         case Compare():
-            return Plan(share(filter), (filter,), filter)
+            return Plan((filter,), filter)
         case And(parts):
-            return min(_plans_of_and(filter, parts, share), key=_share_of, default=None)
+            return _plan_of_and(filter, parts, share)
         case Or(parts):
             return _plan_of_or(filter, parts, share)
         case Not():
             return None
 
 
-def _plans_of_and(filter: Filter, parts: Sequence[Filter], share: Share) -> Iterator[Plan]:
+def _plan_of_and(filter: Filter, parts: Sequence[Filter], share: Share) -> Plan | None:
+    plans = [Plan((interval,), filter) for interval in _intervals(parts)]
     for i, part in enumerate(parts):
         found = plan(part, share)
-        if found is not None and found.residual is None:
+        if found is None:
+            continue
+        if found.residual is None:
             rest = (*parts[:i], *parts[i + 1 :])
-            yield found._replace(residual=rest[0] if len(rest) == 1 else And(rest))
-        elif found is not None:
-            yield found._replace(residual=filter)
-    for interval in _intervals(parts):
-        yield Plan(share(interval), (interval,), filter)
+            plans.append(Plan(found.anchors, rest[0] if len(rest) == 1 else And(rest)))
+        else:
+            plans.append(Plan(found.anchors, filter))
+    return min(plans, key=lambda found: sum(map(share, found.anchors)), default=None)
 
 
 def _plan_of_or(filter: Filter, parts: Sequence[Filter], share: Share) -> Plan | None:
-    total = 0.0
-    anchors: list[Anchor] = []
+    plans = [plan(part, share) for part in parts]
+    anchors: dict[Anchor, None] = {}
     residual = None
-    for part in parts:
-        found = plan(part, share)
+    for found in plans:
         if found is None:
             return None
-        total += found.share
-        anchors += found.anchors
+        anchors |= dict.fromkeys(found.anchors)
         if found.residual is not None:
             residual = filter
-    return Plan(total, tuple(dict.fromkeys(anchors)), residual)
+    return Plan(tuple(anchors), residual)
 
 
 def _intervals(parts: Sequence[Filter]) -> Iterator[Interval]:
@@ -79,9 +77,6 @@ def _intervals(parts: Sequence[Filter]) -> Iterator[Interval]:
                 lows[path] = max(value, lows.get(path, value))
             elif part.op in _UPPER:
                 highs[path] = min(value, highs.get(path, value))
-    for path in lows.keys() & highs.keys():
-        yield Interval(path, lows[path], highs[path])
-
-
-def _share_of(found: Plan) -> float:
-    return found.share
+    for path, low in lows.items():
+        if path in highs:
+            yield Interval(path, low, highs[path])

@@ -106,7 +106,6 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=200)
 @given(SEVERAL_ROUTES, st.lists(EVENTS, min_size=1, max_size=3))
 def test_an_event_concerns_whom_asking_every_route_would_find(
     routes: list[Route], events: list[Event]
@@ -138,7 +137,6 @@ NUMERIC_DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
 @given(st.lists(RANGES, max_size=40), st.lists(NUMERIC_DOCUMENTS, min_size=1, max_size=5))
 def test_ranges_of_every_width_find_their_numbers(
     filters: list[dict[str, Any]], documents: list[Document]
@@ -153,6 +151,7 @@ def test_ranges_of_every_width_find_their_numbers(
 CHANGES = st.lists(st.tuples(st.booleans(), routes()), max_size=12)
 
 
+@settings(max_examples=50)
 @given(CHANGES, st.lists(EVENTS, min_size=1, max_size=2))
 def test_routes_come_and_go_and_leave_nothing_behind(
     changes: list[tuple[bool, Route]], events: list[Event]
