@@ -41,7 +41,7 @@ class _Request(
     """What all of them have in common."""
 
 
-class UpdateRequest(_Request, frozen=True):
+class UpdateRequest(_Request, frozen=True, kw_only=True):
     """Patch an object. What the path names may be left out of the body, or repeated."""
 
     patch: AnyPatch
@@ -50,7 +50,7 @@ class UpdateRequest(_Request, frozen=True):
     if_version: Version | None = None
 
 
-class DeleteRequest(_Request, frozen=True):
+class DeleteRequest(_Request, frozen=True, kw_only=True):
     """Delete an object. What the path names may be left out of the body, or repeated."""
 
     type: str | None = None
@@ -58,7 +58,7 @@ class DeleteRequest(_Request, frozen=True):
     if_version: Version | None = None
 
 
-class SearchRequest(_Request, frozen=True):
+class SearchRequest(_Request, frozen=True, kw_only=True):
     """Ask for a page of objects; `id` and `userId` exclude each other."""
 
     id: str | None = None
@@ -70,7 +70,7 @@ class SearchRequest(_Request, frozen=True):
     cursor: str | None = None
 
 
-class CountRequest(_Request, frozen=True):
+class CountRequest(_Request, frozen=True, kw_only=True):
     """Ask how many objects there are."""
 
     type: str
@@ -78,7 +78,7 @@ class CountRequest(_Request, frozen=True):
     filter: Filter | None = None
 
 
-class SubscribeRequest(_Request, frozen=True):
+class SubscribeRequest(_Request, frozen=True, kw_only=True):
     """Follow a channel from its first page on; with `getOnly` just read the page."""
 
     model: str
@@ -91,7 +91,7 @@ class SubscribeRequest(_Request, frozen=True):
     get_only: bool = False
 
 
-class UnsubscribeRequest(_Request, frozen=True):
+class UnsubscribeRequest(_Request, frozen=True, kw_only=True):
     """End the subscription to the channel that this describes."""
 
     model: str
@@ -126,16 +126,18 @@ class Requests:
             "unsubscribe": self._unsubscribe_from_frame,
         }
 
-    async def perform(self, identity: Identity, event: str, data: Any) -> Reply:
-        """What a frame asks for; raises the `WireError` that is the answer otherwise.
+    async def perform(self, identity: Identity, event: str, data: Any) -> tuple[int, Document]:
+        """Do what a frame asks for: the status and the ``data`` of the HTTP answer.
 
         `data` is the frame's, decoded and neither too deep nor of types that JSON has not.
+        Raises the `WireError` that HTTP would answer with.
         """
         frame = self._frames.get(event)
         if frame is None:
             known = ", ".join(self._frames)
             raise InvalidParameters(f"event: expected one of {known}", {"field": "event"})
-        return await frame(identity, data)
+        reply = await frame(identity, data)
+        return reply.status, reply.data
 
     async def create(
         self, identity: Identity, model: str | None, body: Document, terms: Terms = _NOW

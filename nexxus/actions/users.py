@@ -155,6 +155,14 @@ class Users:
             user = await self._records.change(user, lambda latest: _link(latest, provider))
         return await self._begin(application, user, hint)
 
+    async def add_device(self, application: Application, identity: Identity, name: Any) -> SignedIn:
+        """One more device of the calling user, with a session of its own."""
+        user = await self._records.get(application.id, identity.user())
+        if user is None:
+            raise NoAuthPresent("the user of this token does not exist any more")
+        device = await self._devices.register(application, name, user.id)
+        return SignedIn(await self._sessions.begin(application, device, user), device, user)
+
     def me(self, application: Application, identity: Identity) -> dict[str, Any]:
         """The user's claims, as the token has them."""
         application.users()

@@ -1,0 +1,158 @@
+"""Administration: applications and their users, with the admin key (contract §2)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Parameter, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import (
+    ApplicationAlreadyExists,
+    ApplicationNotFound,
+    InvalidAuthMethod,
+    NotFound,
+    ServiceUnavailable,
+    VersionConflict,
+)
+
+_section = Section("Administration", access=Access.ADMIN)
+ENDPOINTS = _section.endpoints
+
+_MAX_USERS = 1000
+_MANY = 2**31
+
+
+class UserChange(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """What an administrator may change of a user; either ends the user's sessions."""
+
+    user_type: Annotated[str, Meta(description="One of the application's.")] | None = None
+    disabled: Annotated[bool, Meta(description="Whether signing in is refused.")] | None = None
+
+
+@_section.route(
+    "POST",
+    "/admin/applications",
+    body=dict[str, Any],
+    answers={201: answers.Object},
+    errors=(ApplicationAlreadyExists, ServiceUnavailable, VersionConflict),
+)
+async def create(request: Request[dict[str, Any]]) -> Answer:
+    """Create an application."""
+    application = await request.services.applications.create(request.body)
+    return Answer(201, {"data": application.public_document()})
+
+
+@_section.route("GET", "/admin/applications", answers={200: answers.Found})
+async def list_applications(request: Request[None]) -> Answer:
+    """All applications, by id."""
+    applications = sorted(request.services.applications.all(), key=lambda each: each.id)
+    items = [application.public_document() for application in applications]
+    return Answer(200, {"data": {"items": items}})
+
+
+@_section.route(
+    "GET",
+    "/admin/applications/{id}",
+    answers={200: answers.Object},
+    errors=(ApplicationNotFound,),
+)
+async def get(request: Request[None]) -> Answer:
+    """An application, without its secrets."""
+    application = request.services.applications.get(request.path["id"])
+    return Answer(200, {"data": application.public_document()})
+
+
+@_section.route(
+    "PUT",
+    "/admin/applications/{id}",
+    body=dict[str, Any],
+    answers={200: answers.Object},
+    errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
+)
+async def replace(request: Request[dict[str, Any]]) -> Answer:
+    """Replace the top-level keys that are given; kept secrets need not be repeated."""
+    application = await request.services.applications.replace(request.path["id"], request.body)
+    return Answer(200, {"data": application.public_document()})
+
+
+@_section.route(
+    "DELETE",
+    "/admin/applications/{id}",
+    answers={200: answers.Message},
+    errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
+)
+async def delete(request: Request[None]) -> Answer:
+    """Remove an application with all that belongs to it."""
+    await request.services.applications.delete(request.path["id"])
+    return Answer(200, answers.Message(message="application deleted"))
+
+
+@_section.route(
+    "GET",
+    "/admin/applications/{id}/users",
+    answers={200: answers.Found},
+    errors=(ApplicationNotFound, ServiceUnavailable),
+    parameters=(
+        Parameter(
+            "limit",
+            "query",
+            "At most this many users.",
+            {"type": "integer", "minimum": 1, "maximum": _MAX_USERS, "default": 100},
+        ),
+        Parameter(
+            "offset",
+            "query",
+            "Skip this many users.",
+            {"type": "integer", "minimum": 0, "maximum": _MANY, "default": 0},
+        ),
+    ),
+)
+async def list_users(request: Request[None]) -> Answer:
+    """An application's users, oldest first."""
+    services = request.services
+    users = await services.users.list(
+        services.applications.get(request.path["id"]),
+        limit=request.integer("limit", 100, low=1, high=_MAX_USERS),
+        offset=request.integer("offset", 0, low=0, high=_MANY),
+    )
+    return Answer(200, {"data": {"items": users}})
+
+
+@_section.route(
+    "PUT",
+    "/admin/applications/{id}/users/{userId}",
+    body=UserChange,
+    answers={200: answers.Object},
+    errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
+)
+async def change_user(request: Request[UserChange]) -> Answer:
+    """Change a user's type, or disable the user."""
+    services = request.services
+    user = await services.users.administer(
+        services.applications.get(request.path["id"]),
+        request.path["userId"],
+        user_type=request.body.user_type,
+        disabled=request.body.disabled,
+    )
+    return Answer(200, {"data": user})
+
+
+@_section.route(
+    "DELETE",
+    "/admin/applications/{id}/users/{userId}",
+    answers={200: answers.Message},
+    errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
+)
+async def delete_user(request: Request[None]) -> Answer:
+    """Remove a user with the user's sessions and devices; their objects stay."""
+    services = request.services
+    application = services.applications.get(request.path["id"])
+    await services.users.delete(application, request.path["userId"])
+    return Answer(200, answers.Message(message="user deleted"))

@@ -1,0 +1,222 @@
+"""The shapes of answers, as routes build them and as ``/openapi.json`` describes them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from nexxus.domain.objects import Document
+from nexxus.domain.operations import OperationError, State
+
+
+class _Answer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What all of them have in common."""
+
+
+class ErrorBody(_Answer, frozen=True, kw_only=True):
+    """Every error. `details` says which field and which rule, where that helps."""
+
+    error: str
+    message: str
+    details: dict[str, Any] | UnsetType = UNSET
+    request_id: str
+
+
+class Message(_Answer, frozen=True, kw_only=True):
+    """An answer that only says that it was done."""
+
+    message: str
+
+
+class Greeting(_Answer, frozen=True, kw_only=True):
+    """What answers here."""
+
+    message: str
+    version: str
+
+
+class SessionDevice(_Answer, frozen=True, kw_only=True):
+    """The device of a session."""
+
+    id: str
+    name: str
+
+
+class SessionUser(_Answer, frozen=True, kw_only=True):
+    """The user of a session."""
+
+    id: str
+    username: str
+
+
+class Session(_Answer, frozen=True, kw_only=True):
+    """A session: a short-lived access token, and a refresh token for the next one."""
+
+    token: str
+    refresh_token: str
+    device: SessionDevice
+    user: SessionUser
+
+
+class TokenPair(_Answer, frozen=True, kw_only=True):
+    """The next pair of tokens."""
+
+    token: str
+    refresh_token: str
+
+
+class Me(_Answer, frozen=True, kw_only=True):
+    """The calling user, as the token has it."""
+
+    id: str
+    username: str | None
+    user_type: str | None
+    auth_providers: list[str] | None
+    details: dict[str, Any] | None
+    app_id: str
+
+
+class RegisteredDevice(_Answer, frozen=True, kw_only=True):
+    """A device that was just made."""
+
+    id: str
+    name: str
+    app_id: str
+    user_id: str | UnsetType = UNSET
+
+
+class DeviceSession(_Answer, frozen=True, kw_only=True):
+    """A new device and its session."""
+
+    message: str
+    device: RegisteredDevice
+    token: str
+    refresh_token: str
+
+
+class DeviceDescription(_Answer, frozen=True, kw_only=True):
+    """A device and what is known of its connection. `lastSeen` is an ISO 8601 time."""
+
+    id: str
+    app_id: str
+    name: str
+    user_id: str | UnsetType = UNSET
+    type: Literal["volatile", "persistent", "unknown"]
+    status: Literal["online", "offline", "unknown"]
+    transport: str | None
+    last_seen: str | UnsetType = UNSET
+    subscriptions: list[str]
+
+
+class DeviceList(_Answer, frozen=True, kw_only=True):
+    """The user's devices."""
+
+    devices: list[DeviceDescription]
+
+
+class Created(_Answer, frozen=True, kw_only=True):
+    """An accepted create; one of a transient object has no operation."""
+
+    id: str
+    type: str
+    operation_id: str | UnsetType = UNSET
+
+
+class CreateAccepted(_Answer, frozen=True, kw_only=True):
+    """The create was taken and will be stored."""
+
+    message: str
+    data: Created
+
+
+class Operation(_Answer, frozen=True, kw_only=True):
+    """An accepted write."""
+
+    operation_id: str
+
+
+class WriteAccepted(_Answer, frozen=True, kw_only=True):
+    """The write was taken and will be applied."""
+
+    message: str
+    data: Operation
+
+
+class Stored(_Answer, frozen=True, kw_only=True):
+    """The write was applied; `data` is the object, of a delete its id, type and version."""
+
+    message: str
+    data: Document
+
+
+class Object(_Answer, frozen=True, kw_only=True):
+    """One object."""
+
+    data: Document
+
+
+class Items(_Answer, frozen=True, kw_only=True):
+    """Objects; `cursor` continues while more follow."""
+
+    items: list[Document]
+    cursor: str | UnsetType = UNSET
+
+
+class Found(_Answer, frozen=True, kw_only=True):
+    """A page of objects."""
+
+    data: Items
+
+
+class Count(_Answer, frozen=True, kw_only=True):
+    """A number of objects."""
+
+    count: int
+
+
+class Counted(_Answer, frozen=True, kw_only=True):
+    """How many there are."""
+
+    data: Count
+
+
+class Subscription(_Answer, frozen=True, kw_only=True):
+    """A channel and its first page; with `getOnly` the page alone."""
+
+    channel_id: str | UnsetType = UNSET
+    items: list[Document]
+
+
+class Subscribed(_Answer, frozen=True, kw_only=True):
+    """The subscription is in force."""
+
+    data: Subscription
+
+
+class Channel(_Answer, frozen=True, kw_only=True):
+    """The channel that was left."""
+
+    channel: str
+
+
+class Unsubscribed(_Answer, frozen=True, kw_only=True):
+    """The subscription has ended."""
+
+    data: Channel
+
+
+class OperationFate(_Answer, frozen=True, kw_only=True):
+    """What became of a write."""
+
+    id: str
+    state: State
+    version: int | UnsetType = UNSET
+    error: OperationError | UnsetType = UNSET
+
+
+class OperationState(_Answer, frozen=True, kw_only=True):
+    """What became of a write."""
+
+    data: OperationFate

@@ -1,0 +1,84 @@
+"""Devices: the calling one, and the user's others (contract §3)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from nexxus.actions.sessions import Tokens
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import (
+    InvalidAuthMethod,
+    NoAuthPresent,
+    NotFound,
+    UserAuthenticationFailed,
+    UserTokenExpired,
+)
+from nexxus.interfaces.registry import Device
+
+_section = Section("Devices", access=Access.DEVICE)
+ENDPOINTS = _section.endpoints
+
+
+class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a device is called."""
+
+    name: str
+
+
+@_section.route(
+    "POST",
+    "/device/register",
+    body=DeviceName,
+    answers={200: answers.DeviceSession},
+    errors=(NoAuthPresent, UserTokenExpired, UserAuthenticationFailed, InvalidAuthMethod),
+    access=Access.APPLICATION,
+)
+async def register(request: Request[DeviceName]) -> Answer:
+    """Register a device and begin its session; with users, as one of the calling user's."""
+    services, application, name = request.services, request.application, request.body.name
+    if application.auth is not None:
+        identity = await services.sessions.verify(application.id, request.require_token())
+        added = await services.users.add_device(application, identity, name)
+        return _registered(added.device, added.tokens)
+    device = await services.devices.register(application, name, None)
+    return _registered(device, await services.sessions.begin(application, device, None))
+
+
+@_section.route("GET", "/device", answers={200: answers.DeviceDescription}, errors=(NotFound,))
+async def get(request: Request[None]) -> Answer:
+    """The calling device."""
+    return Answer(200, await request.services.devices.get(request.identity))
+
+
+@_section.route(
+    "PUT", "/device", body=DeviceName, answers={200: answers.Message}, errors=(NotFound,)
+)
+async def rename(request: Request[DeviceName]) -> Answer:
+    """Give the calling device another name."""
+    await request.services.devices.rename(request.identity, request.body.name)
+    return Answer(200, answers.Message(message="device updated"))
+
+
+@_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))
+async def list_devices(request: Request[None]) -> Answer:
+    """The user's devices; without users just the calling one."""
+    return Answer(200, {"devices": await request.services.devices.list(request.identity)})
+
+
+def _registered(device: Device, tokens: Tokens) -> Answer:
+    answer = answers.DeviceSession(
+        message="device registered",
+        device=answers.RegisteredDevice(
+            id=device.id,
+            name=device.name,
+            app_id=device.app_id,
+            user_id=UNSET if device.user_id is None else device.user_id,
+        ),
+        token=tokens.token,
+        refresh_token=tokens.refresh_token,
+    )
+    return Answer(200, answer)

@@ -1,0 +1,127 @@
+"""Endpoints: what each route takes, does and answers, said once.
+
+The router, the dispatcher and ``/openapi.json`` all read the same `Endpoint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import msgspec
+
+from nexxus.api.responses import Answer, Raw
+from nexxus.domain.decoding import Decoder
+from nexxus.errors import WireError
+
+if TYPE_CHECKING:
+    from nexxus.api.requests import Request
+
+Handler: TypeAlias = "Callable[[Request[Any]], Awaitable[Answer | Raw]]"
+H = TypeVar("H", bound="Callable[[Request[Any]], Awaitable[Answer | Raw]]")
+
+
+class Access(Enum):
+    """Whom a route is for, and what a request must bring."""
+
+    PUBLIC = auto()
+    """Anybody, without an application."""
+    APPLICATION = auto()
+    """Anybody who names an application."""
+    MODELS = auto()
+    """A token where the application has users; elsewhere one that is given must be good."""
+    DEVICE = auto()
+    """A token, always."""
+    ADMIN = auto()
+    """The admin key."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of the query or a header that a route reads; `schema` is its JSON Schema."""
+
+    name: str
+    place: str
+    description: str
+    schema: Mapping[str, Any]
+    required: bool = False
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path.
+
+    `body` is the type of the request's body, None where there is none. `answers` has the type
+    of the body per successful status, None for an answer without one or one that is not JSON.
+    Endpoints that are not `limited` are beside the rate limit. `app_id_in_query` lets a browser
+    name the application as ``?appId=``.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    tag: str
+    summary: str
+    body: Any = None
+    decoder: Decoder | None = None
+    answers: Mapping[int, Any]
+    errors: Sequence[type[WireError]] = ()
+    parameters: Sequence[Parameter] = ()
+    media_type: str = "application/json"
+    documented: bool = True
+    limited: bool = True
+    app_id_in_query: bool = False
+
+
+class Section:
+    """Collects the endpoints of one section of the contract, in the order they are written."""
+
+    def __init__(self, tag: str, *, access: Access) -> None:
+        self.endpoints: list[Endpoint] = []
+        self._tag = tag
+        self._access = access
+
+    def route(
+        self,
+        method: str,
+        *paths: str,
+        body: Any = None,
+        answers: Mapping[int, Any],
+        errors: Sequence[type[WireError]] = (),
+        parameters: Sequence[Parameter] = (),
+        access: Access | None = None,
+        media_type: str = "application/json",
+        documented: bool = True,
+        limited: bool = True,
+        app_id_in_query: bool = False,
+    ) -> Callable[[H], H]:
+        """Make the decorated function the handler of `method` on `paths`.
+
+        The first line of its docstring becomes the summary.
+        """
+
+        def add(handler: H) -> H:
+            summary = (handler.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+            self.endpoints += [
+                Endpoint(
+                    method=method,
+                    path=path,
+                    handler=handler,
+                    access=self._access if access is None else access,
+                    tag=self._tag,
+                    summary=summary,
+                    body=body,
+                    decoder=None if body is None else Decoder(body),
+                    answers=answers,
+                    errors=errors,
+                    parameters=parameters,
+                    media_type=media_type,
+                    documented=documented,
+                    limited=limited,
+                    app_id_in_query=app_id_in_query,
+                )
+                for path in paths
+            ]
+            return handler
+
+        return add

@@ -1,0 +1,27 @@
+"""Errors: how they are answered (contract §8)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nexxus.api.responses import Answer
+from nexxus.errors import MethodNotAllowed, PayloadTooLarge, TooManyRequests, WireError
+
+_UNAUTHORIZED: Final = 401
+
+
+def to_answer(error: WireError, request_id: str) -> Answer:
+    """The one shape of all errors, with the headers that some of them have."""
+    body = error.to_wire()
+    body["requestId"] = request_id
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allow).encode()))
+    elif isinstance(error, TooManyRequests):
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    elif isinstance(error, PayloadTooLarge):
+        # The rest of the upload is not read, so nothing more can be said on this connection.
+        headers.append((b"connection", b"close"))
+    elif error.status == _UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Answer(error.status, body, headers)

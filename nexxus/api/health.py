@@ -1,0 +1,59 @@
+"""Health: whether the process lives, is ready, and how it is doing (contract §7)."""
+
+from __future__ import annotations
+
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Section
+from nexxus.api.metrics import CONTENT_TYPE
+from nexxus.api.pages import page
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer, Raw
+from nexxus.errors import ServiceUnavailable
+
+_section = Section("Health", access=Access.PUBLIC)
+ENDPOINTS = _section.endpoints
+
+
+@_section.route("GET", "/", answers={200: answers.Greeting})
+async def greet(request: Request[None]) -> Answer | Raw:
+    """What answers here; a browser gets a page with the ways onward."""
+    services = request.services
+    if b"text/html" in request.headers.get(b"accept", b""):
+        return page("landing.html", version=services.version, demo=services.demo_url)
+    return Answer(200, answers.Greeting(message="Nexxus", version=services.version))
+
+
+@_section.route("GET", "/healthz", answers={200: answers.Message}, limited=False)
+async def live(request: Request[None]) -> Answer:  # noqa: ARG001
+    """Whether the process lives."""
+    return Answer(200, answers.Message(message="alive"))
+
+
+@_section.route(
+    "GET",
+    "/readyz",
+    answers={200: answers.Message},
+    errors=(ServiceUnavailable,),
+    limited=False,
+)
+async def ready(request: Request[None]) -> Answer:
+    """Whether every backing service answers; if not, which does not."""
+    problems = await request.services.readiness()
+    if problems:
+        described = "; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items()))
+        raise ServiceUnavailable(f"not ready: {described}", dict(problems))
+    return Answer(200, answers.Message(message="ready"))
+
+
+@_section.route(
+    "GET",
+    "/metrics",
+    answers={200: None},
+    media_type="text/plain",
+    limited=False,
+)
+async def metrics(request: Request[None]) -> Raw:
+    """The process's figures, in Prometheus' text format."""
+    others = await request.services.metrics()
+    text = request.http_metrics.render() + others
+    return Raw(200, text.encode(), CONTENT_TYPE)

@@ -1,0 +1,42 @@
+"""The rate limit: a bucket of requests per device, else per address."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from typing import Final
+
+from nexxus.errors import TooManyRequests
+
+_BUCKETS: Final = 100_000
+"""How many buckets are kept; the one that was used longest ago is forgotten first."""
+
+
+class RateLimit:
+    """Lets `rate` requests per second through for each key, a second's worth at once.
+
+    Each node counts for itself. A rate of 0 lets everything through.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.enabled = rate > 0
+        self._rate = rate
+        self._size = max(rate, 1.0)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str) -> None:
+        """Count a request; `TooManyRequests` when there were too many."""
+        now = time.monotonic()
+        level, then = self._buckets.get(key, (self._size, now))
+        level = min(self._size, level + (now - then) * self._rate)
+        if level < 1.0:
+            wait = math.ceil((1.0 - level) / self._rate)
+            raise TooManyRequests(
+                f"more than {self._rate:g} requests per second; wait {wait} s",
+                retry_after=wait,
+            )
+        self._buckets[key] = (level - 1.0, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _BUCKETS:
+            self._buckets.popitem(last=False)

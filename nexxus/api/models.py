@@ -1,0 +1,210 @@
+"""Models: writing and reading objects (contract §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.actions.requests import (
+    CountRequest,
+    DeleteRequest,
+    Reply,
+    SearchRequest,
+    UpdateRequest,
+)
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, H, Parameter, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import (
+    AccessDenied,
+    InvalidParameters,
+    ModelNotFound,
+    ServiceUnavailable,
+    VersionConflict,
+)
+
+_section = Section("Models", access=Access.MODELS)
+ENDPOINTS = _section.endpoints
+
+_IDEMPOTENCY_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "header",
+    "The same key within 24 h is applied once.",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+)
+_PREFER: Final = Parameter(
+    "Prefer",
+    "header",
+    "wait=<seconds>: answer once the write is stored.",
+    {"type": "string", "examples": ["wait=5"]},
+)
+_TERMS: Final = (_IDEMPOTENCY_KEY, _PREFER)
+_TYPE: Final = Parameter("type", "query", "The name of the model.", {"type": "string"})
+_IF_VERSION: Final = Parameter(
+    "ifVersion",
+    "query",
+    "The version that the object must have.",
+    {"type": "integer", "minimum": 0, "maximum": 2**53},
+)
+_WRITE_ERRORS: Final = (AccessDenied, ModelNotFound, VersionConflict, ServiceUnavailable)
+_READ_ERRORS: Final = (AccessDenied, ModelNotFound, ServiceUnavailable)
+
+
+@_section.route(
+    "POST",
+    "/model",
+    body=dict[str, Any],
+    answers={202: answers.CreateAccepted, 201: answers.Stored},
+    errors=_WRITE_ERRORS,
+    parameters=_TERMS,
+)
+async def create(request: Request[dict[str, Any]]) -> Answer:
+    """Create an object of the model that the body names as its type."""
+    reply = await request.services.requests.create(
+        request.identity, None, request.body, request.terms()
+    )
+    return _written(reply, "create")
+
+
+@_section.route(
+    "POST",
+    "/model/{type}",
+    body=dict[str, Any],
+    answers={202: answers.CreateAccepted, 201: answers.Stored},
+    errors=_WRITE_ERRORS,
+    parameters=_TERMS,
+)
+async def create_typed(request: Request[dict[str, Any]]) -> Answer:
+    """Create an object; the body is its fields."""
+    reply = await request.services.requests.create(
+        request.identity, request.path["type"], request.body, request.terms()
+    )
+    return _written(reply, "create")
+
+
+@_section.route(
+    "PUT",
+    "/model/{type}/{id}",
+    "/model/{id}",
+    body=UpdateRequest,
+    answers={202: answers.WriteAccepted, 200: answers.Stored},
+    errors=_WRITE_ERRORS,
+    parameters=_TERMS,
+)
+async def update(request: Request[UpdateRequest]) -> Answer:
+    """Patch an object."""
+    wanted = msgspec.structs.replace(
+        request.body,
+        type=_agreed(request, "type", request.body.type),
+        id=_agreed(request, "id", request.body.id),
+    )
+    reply = await request.services.requests.update(request.identity, wanted, request.terms())
+    return _written(reply, "update")
+
+
+def _deletes(path: str, *parameters: Parameter) -> Callable[[H], H]:
+    return _section.route(
+        "DELETE",
+        path,
+        body=DeleteRequest,
+        answers={202: answers.WriteAccepted, 200: answers.Stored},
+        errors=_WRITE_ERRORS,
+        parameters=(*_TERMS, *parameters),
+    )
+
+
+@_deletes("/model/{type}/{id}", _IF_VERSION)
+@_deletes("/model/{id}", _TYPE, _IF_VERSION)
+async def delete(request: Request[DeleteRequest]) -> Answer:
+    """Delete an object."""
+    model = _agreed(request, "type", request.body.type)
+    version = request.body.if_version
+    if version is None and "ifVersion" in request.query:
+        version = request.integer("ifVersion", 0, low=0, high=2**53)
+    wanted = DeleteRequest(
+        type=request.query.get("type") if model is None else model,
+        id=_agreed(request, "id", request.body.id),
+        if_version=version,
+    )
+    reply = await request.services.requests.delete(request.identity, wanted, request.terms())
+    return _written(reply, "delete")
+
+
+@_section.route("GET", "/model/{type}/{id}", answers={200: answers.Object}, errors=_READ_ERRORS)
+async def get(request: Request[None]) -> Answer:
+    """Read an object."""
+    return await _get(request, request.path["type"])
+
+
+@_section.route(
+    "GET",
+    "/model/{id}",
+    answers={200: answers.Object},
+    errors=_READ_ERRORS,
+    parameters=(msgspec.structs.replace(_TYPE, required=True),),
+)
+async def get_untyped(request: Request[None]) -> Answer:
+    """Read an object of the model that the query names."""
+    model = request.query.get("type")
+    if not model:
+        raise InvalidParameters(
+            "type: name the model in the query, as in ?type=task",
+            {"field": "type", "rule": "required"},
+        )
+    return await _get(request, model)
+
+
+@_section.route(
+    "POST",
+    "/model/count",
+    body=CountRequest,
+    answers={200: answers.Counted},
+    errors=_READ_ERRORS,
+)
+async def count(request: Request[CountRequest]) -> Answer:
+    """Count objects."""
+    reply = await request.services.requests.count(request.identity, request.body)
+    return Answer(200, {"data": reply.data})
+
+
+@_section.route(
+    "POST",
+    "/model/{type}/search",
+    body=SearchRequest,
+    answers={200: answers.Found},
+    errors=_READ_ERRORS,
+)
+async def search(request: Request[SearchRequest]) -> Answer:
+    """Query objects, page by page."""
+    reply = await request.services.requests.search(
+        request.identity, request.path["type"], request.body
+    )
+    return Answer(200, {"data": reply.data})
+
+
+async def _get(request: Request[None], model: str) -> Answer:
+    document = await request.services.reads.get(request.identity, model, request.path["id"])
+    return Answer(200, {"data": document})
+
+
+def _agreed(request: Request[Any], name: str, given: str | None) -> str | None:
+    """What the path names; the body may repeat it, and names it where the path does not."""
+    named = request.path.get(name)
+    if named is None:
+        return given
+    if given is not None and given != named:
+        raise InvalidParameters(
+            f"{name}: is {given!r} in the body, but {named!r} in the path", {"field": name}
+        )
+    return named
+
+
+def _written(reply: Reply, what: str) -> Answer:
+    done = f"{what} accepted" if reply.status == 202 else f"{what}d"
+    body = {"message": done, "data": reply.data}
+    if reply.operation_id is None:
+        return Answer(reply.status, body)
+    return Answer(reply.status, body, ((b"nxx-operation-id", reply.operation_id.encode()),))

@@ -1,0 +1,40 @@
+"""Pages: the few static files that a browser gets."""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from nexxus.api.responses import Raw
+
+_FOLDER: Final = Path(__file__).parent / "static"
+_MEDIA_TYPES: Final = {
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".css": b"text/css; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = (
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-cache"),
+)
+
+
+def page(name: str, **values: str) -> Raw:
+    """A file of ours, with each ``{{name}}`` replaced by its value, escaped."""
+    text = _read(name)
+    for key, value in values.items():
+        text = text.replace(f"{{{{{key}}}}}", html.escape(value))
+    return Raw(200, text.encode(), _MEDIA_TYPES[Path(name).suffix], _HEADERS)
+
+
+@cache
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,196 @@
+"""Requests: what the API reads from one, lazily, and no part twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from nexxus.actions.identity import Identity
+from nexxus.actions.writes import Terms
+from nexxus.api.metrics import HttpMetrics
+from nexxus.api.services import Services
+from nexxus.domain.application import Application
+from nexxus.domain.decoding import Decoder
+from nexxus.errors import (
+    InvalidParameters,
+    NoAuthPresent,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+
+if TYPE_CHECKING:
+    from nexxus.api.endpoints import Endpoint
+
+B = TypeVar("B")
+
+_WAIT: Final = re.compile(
+    r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9}(?:\.\d{1,9})?)"?\s*(?=$|[,;])', re.IGNORECASE
+)
+_MAX_KEY: Final = 255
+_NO_TERMS: Final = Terms()
+
+
+class ClientDisconnected(Exception):
+    """The client has gone; nobody reads an answer."""
+
+
+class Request(Generic[B]):
+    """One request on its way to its handler.
+
+    `path` has the parameters of the path. `application`, `identity` and `body` are set by the
+    dispatcher where the endpoint has them, before the handler is called.
+    """
+
+    __slots__ = (
+        "_query",
+        "_receive",
+        "application",
+        "body",
+        "endpoint",
+        "headers",
+        "http_metrics",
+        "identity",
+        "path",
+        "scope",
+        "services",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        services: Services,
+        http_metrics: HttpMetrics,
+        headers: dict[bytes, bytes],
+        endpoint: Endpoint,
+        path: dict[str, str],
+    ) -> None:
+        self.scope = scope
+        self.services = services
+        self.http_metrics = http_metrics
+        self.headers = headers
+        self.endpoint = endpoint
+        self.path = path
+        self.application: Application
+        self.identity: Identity
+        self.body: B
+        self._receive = receive
+        self._query: dict[str, str] | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query; of a repeated one, the last."""
+        if self._query is None:
+            text = self.scope.get("query_string", b"").decode("latin-1")
+            self._query = dict(parse_qsl(text, keep_blank_values=True)) if text else {}
+        return self._query
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is for this client: scheme, host and, when mounted, the path."""
+        host = self.headers.get(b"host", b"localhost").decode("latin-1")
+        return f"{self.scope.get('scheme', 'http')}://{host}{self.scope.get('root_path', '')}"
+
+    def token(self) -> str | None:
+        """The bearer token; None without one or with another scheme."""
+        header = self.headers.get(b"authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.decode("latin-1").strip().partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+
+    def require_token(self) -> str:
+        """The bearer token, or `NoAuthPresent`."""
+        token = self.token()
+        if token is None:
+            raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
+        return token
+
+    def app_id(self) -> str:
+        """The application that the request names, or `InvalidParameters`."""
+        app_id = self.headers.get(b"nxx-app-id")
+        if app_id:
+            return app_id.decode("latin-1")
+        named = self.query.get("appId") if self.endpoint.app_id_in_query else None
+        if not named:
+            raise InvalidParameters(
+                "name the application in the header nxx-app-id", {"field": "nxx-app-id"}
+            )
+        return named
+
+    def terms(self) -> Terms:
+        """How a write is to be handled, by ``Idempotency-Key`` and ``Prefer: wait=``."""
+        key = self.headers.get(b"idempotency-key")
+        prefer = self.headers.get(b"prefer")
+        if key is None and prefer is None:
+            return _NO_TERMS
+        if key is not None and not 0 < len(key) <= _MAX_KEY:
+            raise InvalidParameters(
+                f"Idempotency-Key: expected 1 to {_MAX_KEY} characters",
+                {"field": "Idempotency-Key"},
+            )
+        wait = None if prefer is None else _WAIT.search(prefer.decode("latin-1"))
+        return Terms(
+            idempotency_key=None if key is None else key.decode("latin-1"),
+            wait=None if wait is None else float(wait.group(1)),
+        )
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        """An integer parameter of the query, or `InvalidParameters`."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 17 and low <= int(text) <= high):
+            raise InvalidParameters(
+                f"{name}: expected an integer from {low} to {high}", {"field": name}
+            )
+        return int(text)
+
+    async def read(self, decoder: Decoder) -> Any:
+        """The decoded body. No body at all is an object without keys."""
+        limits = self.services.limits
+        data = await self._read_bytes(limits.body)
+        if not data:
+            return decoder.decode_json(b"{}", max_depth=limits.depth)
+        media_type = self.headers.get(b"content-type", b"application/json")
+        if media_type != b"application/json":
+            media_type = media_type.partition(b";")[0].strip().lower()
+        if media_type == b"application/json":
+            return decoder.decode_json(data, max_depth=limits.depth)
+        if media_type == b"application/msgpack":
+            return decoder.decode_msgpack(data, max_depth=limits.depth)
+        raise UnsupportedMediaType(
+            f"{media_type.decode('latin-1')}: send application/json or application/msgpack"
+        )
+
+    async def _read_bytes(self, limit: int) -> bytes:
+        announced = self.headers.get(b"content-length")
+        if announced is not None and announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        first: bytes = message.get("body", b"")
+        if len(first) > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return first
+        chunks, size = [first], len(first)
+        while message.get("more_body", False):
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is larger than {limit} bytes", {"rule": "limits.body"})

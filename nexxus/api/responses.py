@@ -1,0 +1,63 @@
+"""Answers: what a handler returns, and how it becomes bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+JSON: Final = b"application/json"
+MSGPACK: Final = b"application/msgpack"
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+class Answer(NamedTuple):
+    """An answer whose `body` is encoded as the client wants it."""
+
+    status: int
+    body: Any
+    headers: Headers = ()
+
+
+class Raw(NamedTuple):
+    """An answer whose `body` is bytes already, of this `media_type`."""
+
+    status: int
+    body: bytes
+    media_type: bytes
+    headers: Headers = ()
+
+
+def encode(answer: Answer | Raw, accept: bytes | None) -> tuple[bytes, bytes]:
+    """The answer's bytes and their media type, by the request's ``Accept``."""
+    if isinstance(answer, Raw):
+        return answer.body, answer.media_type
+    # Hardly anybody asks for MessagePack, and only then is the header worth reading.
+    if accept is not None and b"msgpack" in accept and _prefers_msgpack(accept):
+        return _msgpack.encode(answer.body), MSGPACK
+    return _json.encode(answer.body), JSON
+
+
+def _prefers_msgpack(accept: bytes) -> bool:
+    qualities = {"application/msgpack": 0.0, "application/json": 0.0}
+    for entry in accept.decode("latin-1").lower().split(","):
+        media_type, *parameters = (part.strip() for part in entry.split(";"))
+        if media_type in qualities:
+            qualities[media_type] = _quality(parameters)
+    msgpack = qualities["application/msgpack"]
+    return msgpack > 0 and msgpack >= qualities["application/json"]
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 1.0
+    return 1.0

@@ -1,0 +1,48 @@
+"""What the API is made of; the composition root fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from nexxus.actions.applications import Applications
+from nexxus.actions.devices import Devices
+from nexxus.actions.external_sign_in import ExternalSignIn
+from nexxus.actions.reads import Reads
+from nexxus.actions.requests import Requests
+from nexxus.actions.sessions import Sessions
+from nexxus.actions.users import Users
+from nexxus.actions.writes import Writes
+from nexxus.config.sections import ApiSection, LimitsSection
+from nexxus.interfaces.logger import Logger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Everything that the routes call.
+
+    `readiness` tells what is wrong, by the name of the adapter; nothing means ready. `metrics`
+    gives the process's other figures in Prometheus' text format. `websocket_app` takes the
+    connections to ``/ws``, None where they are handled before they come here. `demo_url` is
+    where the example pages are, "" where there are none.
+    """
+
+    applications: Applications
+    sessions: Sessions
+    users: Users
+    devices: Devices
+    reads: Reads
+    writes: Writes
+    requests: Requests
+    external_sign_in: ExternalSignIn
+    limits: LimitsSection
+    api: ApiSection
+    admin_key: str
+    readiness: Callable[[], Awaitable[dict[str, str]]]
+    metrics: Callable[[], Awaitable[str]]
+    logger: Logger
+    version: str
+    websocket_app: ASGIApp | None = None
+    demo_url: str = ""

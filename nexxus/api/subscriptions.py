@@ -1,0 +1,45 @@
+"""Subscriptions: following channels (contract §5)."""
+
+from __future__ import annotations
+
+from nexxus.actions.requests import SubscribeRequest, UnsubscribeRequest
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import (
+    AccessDenied,
+    DeviceNotConnected,
+    ModelNotFound,
+    NotFound,
+    ServiceUnavailable,
+)
+
+_section = Section("Subscriptions", access=Access.DEVICE)
+ENDPOINTS = _section.endpoints
+
+
+@_section.route(
+    "POST",
+    "/subscription",
+    body=SubscribeRequest,
+    answers={200: answers.Subscribed},
+    errors=(AccessDenied, ModelNotFound, DeviceNotConnected, ServiceUnavailable),
+)
+async def subscribe(request: Request[SubscribeRequest]) -> Answer:
+    """Follow a channel and read its first page."""
+    reply = await request.services.requests.subscribe(request.identity, request.body)
+    return Answer(200, {"data": reply.data})
+
+
+@_section.route(
+    "DELETE",
+    "/subscription",
+    body=UnsubscribeRequest,
+    answers={200: answers.Unsubscribed},
+    errors=(ModelNotFound, NotFound, ServiceUnavailable),
+)
+async def unsubscribe(request: Request[UnsubscribeRequest]) -> Answer:
+    """Leave a channel."""
+    reply = await request.services.requests.unsubscribe(request.identity, request.body)
+    return Answer(200, {"data": reply.data})

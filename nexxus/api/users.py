@@ -1,0 +1,40 @@
+"""Users: the calling one (contract §3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nexxus.actions.requests import AnyPatch
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import InvalidAuthMethod, UserAlreadyExists
+
+_section = Section("Users", access=Access.DEVICE)
+ENDPOINTS = _section.endpoints
+
+
+class UserPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A patch of the user name, the password, or the details."""
+
+    patch: AnyPatch
+
+
+@_section.route("GET", "/user/me", answers={200: answers.Me}, errors=(InvalidAuthMethod,))
+async def me(request: Request[None]) -> Answer:
+    """The calling user; a change shows after the next refresh."""
+    return Answer(200, request.services.users.me(request.application, request.identity))
+
+
+@_section.route(
+    "PUT",
+    "/user",
+    body=UserPatch,
+    answers={200: answers.Message},
+    errors=(InvalidAuthMethod, UserAlreadyExists),
+)
+async def change(request: Request[UserPatch]) -> Answer:
+    """Change the calling user; a new password ends the user's other sessions."""
+    await request.services.users.change(request.application, request.identity, request.body.patch)
+    return Answer(200, answers.Message(message="user updated"))

@@ -1,0 +1,139 @@
+"""Decoding: from a client's bytes to checked values, or a 400 that says what is wrong.
+
+JSON and MessagePack mean the same here: what JSON cannot say (binary, timestamps, keys that are
+no strings, NaN) is refused in MessagePack too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from nexxus.errors import InvalidParameters
+
+T = TypeVar("T")
+
+_AT: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
+_MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
+_EXPECTED: Final = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`)?")
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+class Decoder:
+    """Decodes one kind of body, in either format.
+
+    `type` is what the body must be; a struct refuses the keys that it does not define.
+    """
+
+    def __init__(self, type: Any) -> None:
+        self._json: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type)
+        self._type = type
+
+    def decode_json(self, data: bytes, *, max_depth: int) -> Any:
+        """The checked value of a JSON text; raises `InvalidParameters`."""
+        try:
+            # Brackets within strings count too, which only costs a second look.
+            if data.count(b"{") + data.count(b"[") > max_depth:
+                check_depth(msgspec.json.decode(data), max_depth)
+            return self._json.decode(data)
+        except RecursionError:
+            raise _too_deep(max_depth) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise explain(error, "JSON") from None
+
+    def decode_msgpack(self, data: bytes, *, max_depth: int) -> Any:
+        """The checked value of a MessagePack message; raises `InvalidParameters`."""
+        try:
+            value = msgspec.msgpack.decode(data)
+        except RecursionError:
+            raise _too_deep(max_depth) from None
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise explain(error, "MessagePack") from None
+        check_depth(value, max_depth)
+        _check_plain(value)
+        return convert(value, self._type)
+
+
+def convert(value: Any, type: type[T]) -> T:
+    """`value`, as decoded, as a `type`; raises `InvalidParameters`."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise explain(error, "body") from None
+
+
+def check_depth(value: Any, max_depth: int) -> None:
+    """Raise `InvalidParameters` when `value` nests more than `max_depth` levels."""
+    level = [value] if isinstance(value, dict | list) else []
+    depth = 0
+    while level:
+        depth += 1
+        if depth > max_depth:
+            raise _too_deep(max_depth)
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else container)
+            if isinstance(child, dict | list)
+        ]
+
+
+def explain(error: Exception, what: str) -> InvalidParameters:
+    """A decoder's complaint in words that name the field and the rule."""
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidParameters(f"the {what} cannot be read: {text}", {"rule": "syntax"})
+    at = _AT.search(text)
+    where = at.group(1) if at is not None else ""
+    if at is not None:
+        text = text[: at.start()]
+    if unknown := _UNKNOWN.match(text):
+        field = _join(where, unknown.group(1))
+        return InvalidParameters(
+            f"{field} is not a key of this request", {"field": field, "rule": "unknown"}
+        )
+    if missing := _MISSING.match(text):
+        field = _join(where, missing.group(1))
+        return InvalidParameters(f"{field} is required", {"field": field, "rule": "required"})
+    rule = text[:1].lower() + text[1:]
+    if expected := _EXPECTED.fullmatch(text):
+        wanted, got = expected.groups()
+        rule = "expected " + " or ".join(wanted.split(" | ")) + (f", got {got}" if got else "")
+    rule = rule.replace("`", "")
+    if not where:
+        return InvalidParameters(f"the body: {rule}", {"rule": rule})
+    return InvalidParameters(f"{where}: {rule}", {"field": where, "rule": rule})
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _check_plain(value: Any) -> None:
+    """Refuse what only MessagePack can say; `value` is known not to be deep."""
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidParameters(f"the key {key!r} is not a string", {"rule": "keys"})
+            _check_plain(item)
+    elif kind is list:
+        for item in value:
+            _check_plain(item)
+    elif kind not in _PLAIN:
+        raise InvalidParameters(
+            f"a value of the type {kind.__name__} cannot be sent; send what JSON can say",
+            {"rule": "types"},
+        )
+    elif kind is float and not math.isfinite(value):
+        raise InvalidParameters("NaN and infinities are not numbers here", {"rule": "finite"})
+
+
+def _too_deep(max_depth: int) -> InvalidParameters:
+    return InvalidParameters(
+        f"the body nests more than {max_depth} levels", {"rule": "limits.depth"}
+    )
