@@ -29,6 +29,11 @@ class Membership:
         self._registry = registry
         self._applications = applications
         self._logger = logger
+        self._look = asyncio.Event()
+
+    def look_now(self) -> None:
+        """Take over what another node has changed, at once."""
+        self._look.set()
 
     async def join(self) -> None:
         """Be known to the others, before anything is served."""
@@ -37,15 +42,25 @@ class Membership:
     async def run(self) -> None:
         """Stay known until cancelled."""
         while True:
-            await asyncio.sleep(_EVERY)
+            told = await self._wait()
             try:
                 await self._registry.announce(self._node, LIFETIME)
                 for dead in await self._registry.sweep():
                     self._logger.warning("a node has died and was swept", dead=dead)
-                if len(await self._registry.nodes()) > 1:
+                if told or len(await self._registry.nodes()) > 1:
                     await self._applications.refresh()
             except ServiceUnavailable as error:
                 self._logger.warning("the registry cannot be reached", reason=error.message)
+
+    async def _wait(self) -> bool:
+        """Wait for the next round; whether somebody asked for it."""
+        try:
+            async with asyncio.timeout(_EVERY):
+                await self._look.wait()
+        except TimeoutError:
+            return False
+        self._look.clear()
+        return True
 
     async def leave(self) -> None:
         """Be forgotten at once."""

@@ -35,7 +35,9 @@ from nexxus.domain.application import Application
 from nexxus.domain.events import ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
 from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
-from nexxus.gateway import Gateway, GatewaySettings
+from nexxus.gateway.asgi import build_websocket_app
+from nexxus.gateway.gateway import Gateway
+from nexxus.gateway.settings import GatewaySettings
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.broker import Broker, worker_queue
 from nexxus.interfaces.database import Database
@@ -141,7 +143,7 @@ class Nexxus:
         self.inbox = NodeInbox(
             self.broker, transport=WEBSOCKETS, node=self.node_id, logger=self.logger
         )
-        self.inbox.on(Outcome, self._take_outcome)
+        self.inbox.on(Outcome, self.writes.settle)
         self.inbox.on(ApplicationChanged, self._take_application_change)
         self.gateway = self._compose_gateway() if {"gateway", "api"} & set(roles) else None
         self._compose_subscriptions()
@@ -154,11 +156,12 @@ class Nexxus:
             applications=self.applications,
             logger=self.logger,
         )
+        await self.inbox.open()
         await self.membership.join()
         self._run("membership", self.membership.run())
         self._run("inbox", self.inbox.run())
         if self.gateway is not None:
-            self._run("gateway", self.gateway.run())
+            self.gateway.listen(self.inbox)
         self._compose_writer("writer" in roles)
         self._compose_transport_manager("transport-manager" in roles)
         if "workers" in roles:
@@ -226,7 +229,6 @@ class Nexxus:
             broker=self.broker,
             registry=self.registry,
             actions=self._client_actions,
-            inbox=self.inbox,
             logger=self.logger,
         )
 
@@ -251,6 +253,7 @@ class Nexxus:
             database=self.database,
             registry=self.registry,
             host=self.gateway,
+            transport=WEBSOCKETS,
             node=self.node_id,
             logger=self.logger,
         )
@@ -314,7 +317,7 @@ class Nexxus:
                 metrics=self.metrics,
                 logger=self.logger,
                 version=__version__,
-                websocket_app=None if self.gateway is None else self.gateway.asgi_app,
+                websocket_app=None if self.gateway is None else build_websocket_app(self.gateway),
                 demo_url="/demo/" if self.config.server.demo else "",
             )
         )
@@ -346,10 +349,22 @@ class Nexxus:
                     )
                 )
         if self.gateway is not None:
-            figures += self.gateway.figures()
+            figures += self._gateway_figures(self.gateway)
         for name, value in (await self.registry.statistics()).items():
             figures.append(Figure(f"nexxus_registry_{name}", "gauge", f"{name}.", value))
         return to_prometheus(figures)
+
+    def _gateway_figures(self, gateway: Gateway) -> list[Figure]:
+        counters = gateway.counters
+        return [
+            Figure(
+                f"nexxus_gateway_{name}{'' if name == 'connections' else '_total'}",
+                "gauge" if name == "connections" else "counter",
+                f"{name.replace('_', ' ').capitalize()} of the gateway.",
+                getattr(counters, name),
+            )
+            for name in counters.__slots__
+        ]
 
     # Small duties
 
@@ -396,11 +411,8 @@ class Nexxus:
         self.logger.error("a role has ended", role=task.get_name(), error=task.exception())
         self._failed.set()
 
-    async def _take_outcome(self, outcome: Outcome) -> None:
-        self.writes.settle(outcome)
-
-    async def _take_application_change(self, _: ApplicationChanged) -> None:
-        await self.applications.refresh()
+    def _take_application_change(self, _: ApplicationChanged) -> None:
+        self.membership.look_now()
 
     async def _forget_tokens(self, former: Application | None, present: Application | None) -> None:
         changed = former or present

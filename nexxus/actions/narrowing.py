@@ -8,7 +8,7 @@ taken away, object by object, and the former route is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -29,20 +29,26 @@ from nexxus.interfaces.registry import Registry
 _PAGE = 500
 
 
+class ServedDevice(Protocol):
+    """A device that this node serves, connected or silent."""
+
+    @property
+    def device_id(self) -> str:
+        """The device's id."""
+
+
 class NarrowingHost(SubscriptionHost, Protocol):
     """This node's gateway, as far as narrowing needs it."""
 
-    transport: str
-
-    def devices_of(self, app_id: str) -> Iterable[str]:
+    def devices(self, app_id: str) -> Sequence[ServedDevice]:
         """The devices of an application that this node serves, the silent ones too."""
 
-    async def send_denied(
+    def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
     ) -> None:
         """Tell the device that it may not see these any more, but for what it was sent since."""
 
-    async def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
+    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Tell the device to read these channels anew."""
 
 
@@ -55,12 +61,14 @@ class Narrowing:
         database: Database,
         registry: Registry,
         host: NarrowingHost,
+        transport: str,
         node: str,
         logger: Logger,
     ) -> None:
         self._database = database
         self._registry = registry
         self._host = host
+        self._transport = transport
         self._node = node
         self._logger = logger
 
@@ -70,8 +78,9 @@ class Narrowing:
         """Bring every subscription of the application in line with its roles and schema."""
         if former is None or present is None:
             return
-        for device_id in list(self._host.devices_of(present.id)):
-            for subscription in await self._registry.subscriptions_of(present.id, device_id):
+        for device in self._host.devices(present.id):
+            held = await self._registry.subscriptions_of(present.id, device.device_id)
+            for subscription in held:
                 try:
                     await self._narrow(subscription, former, present)
                 except NexxusError as error:
@@ -104,7 +113,7 @@ class Narrowing:
             await self._take_away(moving, model, conjoin(rows, was_allowed, negate(allowed)))
             gained = conjoin(rows, allowed, negate(was_allowed))
             if await self._database.count(present.id, model, gained):
-                await self._host.send_resync(
+                self._host.send_resync(
                     present.id, subscription.device_id, [subscription.channel_id]
                 )
         held = await self._registry.subscriptions_of(present.id, subscription.device_id)
@@ -118,7 +127,7 @@ class Narrowing:
                 Query(subscription.app_id, model, lost, (SortKey("id"),), _PAGE, after=after)
             )
             if page:
-                await self._host.send_denied(
+                self._host.send_denied(
                     subscription.app_id,
                     subscription.device_id,
                     subscription.channel_id,
@@ -129,7 +138,7 @@ class Narrowing:
             after = (page[-1]["id"],)
 
     async def _put(self, subscription: Subscription) -> None:
-        await self._registry.subscribe(subscription, self._host.transport, self._node)
+        await self._registry.subscribe(subscription, self._transport, self._node)
         await self._host.adopt(subscription.app_id, subscription.device_id)
 
     async def _end(self, subscription: Subscription) -> None:

@@ -158,7 +158,9 @@ def apply(
     for patch in patches:
         values = patch.value or [None] * len(patch.path)
         for path, value in zip(patch.path, values, strict=True):
-            told.append(_apply_one(result, patch.op, path, value, model, owned, made))
+            change = _apply_one(result, patch.op, path, value, model, owned, made)
+            if change is not None:
+                told.append(change)
     for path in made:
         _check_made(result, path, model)
     result["updatedAt"] = max(now, document["updatedAt"])
@@ -175,15 +177,16 @@ def _apply_one(
     model: ModelType,
     owned: set[str],
     made: set[str],
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     field = model.paths.get(path)
     if field is None:  # the schema changed between acceptance and application
         raise undeclared(path)
     parts = path.split(".")
     if op is PatchOp.REMOVE:
         parent = _existing_parent(document, parts, owned)
-        if parent is not None:
-            parent.pop(parts[-1], None)
+        if parent is None or parts[-1] not in parent:
+            return None
+        del parent[parts[-1]]
         return {"op": "remove", "path": [path]}
 
     parent, created = _parent_for_writing(document, parts, owned)
