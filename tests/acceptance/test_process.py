@@ -340,11 +340,11 @@ def test_the_command_line_knows_its_commands(tmp_path: Path) -> None:
         result = run_nexxus(*command, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         assert "Usage" in result.stdout
-    help = run_nexxus("serve", "--help", cwd=tmp_path).stdout
+    described = run_nexxus("serve", "--help", cwd=tmp_path).stdout
     for option in ("--config", "--roles", "--host", "--port", "--gateway-port", "--data-dir"):
-        assert option in help
+        assert option in described
     for option in ("--set", "--demo"):
-        assert option in help
+        assert option in described
 
 
 # Limits that are set

@@ -142,6 +142,7 @@ class NexxusClient:
         self.repeats = False
         self.resyncs = 0
         self._resuming = False
+        self._ended: set[str] = set()
         self._owns_http = http is None
         self._early: list[list[tuple[str, str, Document]]] = []
         self._told: set[tuple[Any, ...]] = set()
@@ -374,12 +375,13 @@ class NexxusClient:
         Without it, or when the server answers with a ``resync``, the views are read anew in the
         background: `settled` waits for that.
         """
-        known = self.connection is not None
+        if self.connection is not None:
+            self.connection.detach()
+        cursor = self.cursor
         self._told.clear()
         self.connection = await Connection.open(
             url or self.endpoint.ws_url, protocol=protocol, on_frame=self._on_frame
         )
-        cursor = self.cursor
         await self.connection.send("register", {"token": self.token})
         registered = await self.connection.wait_for(lambda f: f["event"] in ("register", "error"))
         assert registered["event"] == "register", registered
@@ -389,9 +391,10 @@ class NexxusClient:
             self._resuming = True
             await self.connection.send("resume", {"cursor": cursor})
             await self.connection.wait_for(lambda f: f["event"] in ("resume", "resync"))
-        elif known:
-            for view in list(self.views.values()):
-                self._spawn(self._subscribe(view))
+        else:
+            self._ended |= set(self.views)
+        for channel in self._ended & set(self.views):
+            self._spawn(self._subscribe_again(self.views[channel]))
         return self
 
     async def drop(self) -> None:
@@ -458,7 +461,7 @@ class NexxusClient:
                 view.expect_page()
                 self._spawn(self._reload(view))
             elif whole:
-                self._spawn(self._subscribe(view))
+                self._ended.add(channel)
 
     # Subscriptions
 
@@ -466,6 +469,19 @@ class NexxusClient:
         """Follow a channel; an existing view of the same channel is given back, read anew."""
         view = View({"model": model, **descriptor}, self.ledger, self._read_through)
         return await self._subscribe(view, over)
+
+    async def _subscribe_again(self, view: View) -> None:
+        """Follow a channel anew whose subscription has ended.
+
+        When the connection is lost meanwhile, that is left to the next one.
+        """
+        connection = self.connection
+        try:
+            await self._subscribe(view)
+        except (AssertionError, httpx.TransportError):
+            view.give_up_page()
+            if connection is self.connection and self.socket.is_open:
+                raise
 
     async def _subscribe(self, view: View, over: str = "http") -> View:
         view.expect_page()
@@ -488,14 +504,15 @@ class NexxusClient:
         channel = data["channelId"]
         former = self.views.get(channel)
         if former is not None and former is not view:
-            view = former
-            view.expect_page()
-            await self._reload(view)
-            return view
+            self._forget(view)
+            former.expect_page()
+            await self._reload(former)
+            return former
         if view.channel_id != channel:
-            self.views.pop(view.channel_id, None)
+            self._forget(view)
         view.channel_id = channel
         self.views[channel] = view
+        self._ended.discard(channel)
         for its_channel, event, event_data in early:
             if its_channel == channel:
                 view.may_repeat = self.repeats
@@ -511,7 +528,11 @@ class NexxusClient:
         else:
             reply = await self.socket.request("unsubscribe", view.descriptor)
             assert reply == {"status": 200, "data": {"channel": view.channel_id}}, reply
+        self._forget(view)
+
+    def _forget(self, view: View) -> None:
         self.views.pop(view.channel_id, None)
+        self._ended.discard(view.channel_id)
 
     async def _reload(self, view: View) -> None:
         body = {**view.descriptor, **view.paging, "getOnly": True}

@@ -157,6 +157,10 @@ class Connection:
 
     # Ends
 
+    def detach(self) -> None:
+        """Show the owner no further frames: it has turned to another connection."""
+        self._on_frame = None
+
     async def close(self) -> None:
         """Close in an orderly way."""
         await self.socket.close()

@@ -53,7 +53,8 @@ class View:
         self._ledger = ledger
         self._read = read
         self._last: dict[str, int] = {}
-        self._kept: list[tuple[str, Document]] | None = None
+        self._kept: list[tuple[str, Document]] = []
+        self._pages_expected = 0
         self._repairs: dict[str, list[tuple[str, Document]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,14 +66,13 @@ class View:
     @property
     def is_settled(self) -> bool:
         """No page and no single object is being read."""
-        return self._kept is None and not self._tasks
+        return not self._pages_expected and not self._tasks
 
     # Pages
 
     def expect_page(self) -> None:
-        """A page is being asked for: events are kept until it is there."""
-        if self._kept is None:
-            self._kept = []
+        """A page is being asked for: events are kept until it is there, or given up."""
+        self._pages_expected += 1
         self._last.clear()
 
     def take_page(self, items: Iterable[Document], *, complete: bool) -> None:
@@ -83,9 +83,25 @@ class View:
         self.items = page
         self.complete = complete
         self.named = set(page)
-        kept, self._kept = self._kept or [], None
+        self._end_page()
+
+    def give_up_page(self) -> None:
+        """The page will not come; another one is asked for later."""
+        self._end_page()
+
+    def _end_page(self) -> None:
+        self._pages_expected -= 1
+        kept = list(self._kept)
+        # Of two pages that were asked for, the first answered need not be the older one: the
+        # events are kept until both are there.
+        if not self._pages_expected:
+            self._kept.clear()
         for kind, data in kept:
-            self._take(kind, data)
+            self.named.add(data["model"]["id"])
+            if data["model"]["id"] in self._repairs:
+                self._repairs[data["model"]["id"]].append((kind, data))
+            else:
+                self._apply(kind, data)
 
     # Events
 
@@ -111,7 +127,7 @@ class View:
         self.named.add(object_id)
         if object_id in self._repairs:
             self._repairs[object_id].append((kind, data))
-        elif self._kept is not None:
+        elif self._pages_expected:
             self._kept.append((kind, data))
         else:
             self._apply(kind, data)
