@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
     """A server whose signals are its owner's business."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
+from nexxus.gateway import websocket_protocol
 from nexxus.listeners import Listener
 from nexxus.server import Nexxus
 from nexxus.version import __version__
@@ -111,7 +112,8 @@ class _Listeners:
         gateway = self._nexxus.gateway
         for listener, path in ((self.api, "/ws"), (self.gateway, "/")):
             if listener is not None:
-                await listener.start(None if gateway is None else gateway.protocol_class(path))
+                protocol = None if gateway is None else websocket_protocol(gateway, path)
+                await listener.start(protocol)
 
     async def stop(self) -> None:
         """Close all ports."""

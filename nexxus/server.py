@@ -35,10 +35,9 @@ from nexxus.domain.application import Application
 from nexxus.domain.events import ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
 from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
-from nexxus.gateway.asgi import build_websocket_app
-from nexxus.gateway.gateway import Gateway
-from nexxus.gateway.settings import GatewaySettings
+from nexxus.gateway import Gateway, GatewayApp, GatewaySettings
 from nexxus.hookspecs import AdapterContext
+from nexxus.interfaces.auth_strategy import AuthStrategy
 from nexxus.interfaces.broker import Broker, worker_queue
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
@@ -128,6 +127,8 @@ class Nexxus:
     async def _close(self) -> None:
         if hasattr(self, "passwords"):
             self.passwords.close()
+            for strategy in self._strategies.values():
+                await strategy.close()
         await self._backing.close()
         await self.logger.close()
 
@@ -198,6 +199,12 @@ class Nexxus:
             max_conditions=limits.filter_conditions,
             max_depth=limits.depth,
         )
+        self._strategies: dict[str, AuthStrategy] = {
+            offer.adapter.name: offer.adapter.create(
+                config.plugins.get(offer.adapter.name), self._context
+            )
+            for offer in config.catalog.offers(Kind.AUTH_STRATEGY)
+        }
         self.writes = Writes(
             applications=self.applications,
             database=self.database,
@@ -218,7 +225,7 @@ class Nexxus:
                 send_buffer=section.send_buffer,
                 register_timeout=section.register_timeout,
                 ping_interval=section.ping_interval,
-                silence_timeout=section.ping_timeout,
+                ping_timeout=section.ping_timeout,
                 drain_timeout=self.config.server.drain_timeout,
                 resume_window=section.resume_window,
                 resume_grace=section.resume_grace,
@@ -309,7 +316,12 @@ class Nexxus:
                 reads=self.reads,
                 writes=self.writes,
                 requests=self.requests,
-                external_sign_in=ExternalSignIn(),
+                external_sign_in=ExternalSignIn(
+                    applications=self.applications,
+                    users=self.users,
+                    registry=self.registry,
+                    strategies=self._strategies,
+                ),
                 limits=self.config.limits,
                 api=self.config.api,
                 admin_key=self.admin_key,
@@ -317,7 +329,7 @@ class Nexxus:
                 metrics=self.metrics,
                 logger=self.logger,
                 version=__version__,
-                websocket_app=None if self.gateway is None else build_websocket_app(self.gateway),
+                websocket_app=None if self.gateway is None else GatewayApp(self.gateway),
                 demo_url="/demo/" if self.config.server.demo else "",
             )
         )

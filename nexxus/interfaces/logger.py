@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -98,6 +99,10 @@ class Logger(ABC):
     def error(self, message: str, *, error: BaseException | None = None, **fields: Any) -> None:
         """What went wrong and is lost or needs somebody; with `error`, its traceback too."""
         self.log(Level.ERROR, message, fields, error=error)
+
+    def exception(self, message: str, **fields: Any) -> None:
+        """An `error` with the exception that is being handled."""
+        self.error(message, error=sys.exception(), **fields)
 
     def bind(self, **fields: Any) -> Logger:
         """The same logger, adding `fields` to every record."""

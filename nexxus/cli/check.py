@@ -1,0 +1,72 @@
+"""``nexxus check``: the health of a running server, for people and for scripts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import click
+
+from nexxus.cli.options import json_option, server_options
+from nexxus.cli.output import print_json
+from nexxus.cli.root import FAILED, Failure
+from nexxus.cli.server_client import ServerClient, connect
+
+_PAUSE: Final = 0.2
+
+
+@click.command(epilog="Exit codes: 0 ready, 1 not ready or not there, 2 wrong usage.")
+@server_options
+@click.option(
+    "--wait", type=float, default=0, metavar="SECONDS", help="Keep asking until it is ready."
+)
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    url: str | None,
+    admin_key: str | None,
+    config_file: str | None,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Ask a running server whether it and every service behind it are ready.
+
+    \b
+    nexxus check
+    nexxus check --url https://sync.example --wait 30
+    """
+    with connect(url, admin_key, config_file) as server:
+        ready, answer = _ask(server, time.monotonic() + wait)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{server.url} is {'ready' if ready else 'not ready'}")
+        for name, state in _parts(answer):
+            click.echo(f"  {name}: {state}")
+    ctx.exit(0 if ready else FAILED)
+
+
+def _ask(server: ServerClient, deadline: float) -> tuple[bool, Any]:
+    """Whether the server is ready and what it said, asked again until the deadline."""
+    while True:
+        try:
+            response = server.send("GET", "/readyz")
+            if response.status_code == 200 or time.monotonic() >= deadline:
+                return response.status_code == 200, response.json()
+        except Failure:
+            if time.monotonic() >= deadline:
+                raise
+        except ValueError as error:
+            raise Failure(f"{server.url} answered no JSON; is this a Nexxus server?") from error
+        time.sleep(_PAUSE)
+
+
+def _parts(answer: Any) -> list[tuple[str, str]]:
+    """The state of each part, from an answer of which only ``details`` or ``checks`` is sure."""
+    if not isinstance(answer, dict):
+        return []
+    for key in ("checks", "details"):
+        if isinstance(answer.get(key), dict):
+            return [(name, str(state)) for name, state in answer[key].items()]
+    return [("message", str(answer["message"]))] if "message" in answer else []

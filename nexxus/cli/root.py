@@ -1,0 +1,116 @@
+"""The command ``nexxus`` itself: finds its subcommands and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from nexxus.errors import ConfigurationError, NexxusError
+
+OK: Final = 0
+FAILED: Final = 1
+MISUSED: Final = 2
+
+
+class Failure(click.ClickException):
+    """A command could not do its work; shown as one line, with exit code 1."""
+
+    exit_code = FAILED
+
+
+class Misuse(Failure):
+    """A command or the configuration is wrong; shown as one line, with exit code 2."""
+
+    exit_code = MISUSED
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed.
+
+    `commands` maps a command's name to its ``module:attribute`` and its line of help, so that
+    the overview imports none of them.
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            hint = _did_you_mean(args[0], known)
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self._lazy.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise Misuse(str(error)) from error
+        except NexxusError as error:
+            raise Failure(str(error)) from error
+
+
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("nexxus.cli.serve:serve", "Run the server, or some of its roles."),
+    "check": ("nexxus.cli.check:check", "Ask a running server whether it is ready."),
+    "app": ("nexxus.cli.app:app", "Create, show, change and delete applications."),
+    "user": ("nexxus.cli.user:user", "List, change and delete an application's users."),
+    "tail": ("nexxus.cli.tail:tail", "Print what happens to a model's objects, live."),
+    "bench": ("nexxus.cli.bench:bench", "Measure a running server, quickly."),
+    "config": ("nexxus.cli.config:config", "Check the configuration, or show what is in force."),
+    "plugins": ("nexxus.cli.plugins:plugins", "List the adapters and what offers them."),
+    "completion": ("nexxus.cli.completion:completion", "Print a shell's completion script."),
+    "version": ("nexxus.cli.version:version", "Print the version."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all is well, 1 it failed, 2 the command or the configuration is wrong.",
+)
+def cli() -> None:
+    """Nexxus, a self-hosted real-time synchronization backend.
+
+    \b
+    nexxus serve --demo          a server with an application to look at
+    nexxus serve                 a server, as nexxus.toml says where there is one
+    nexxus app create --file app.json
+    nexxus tail tasks task       every change to a task, as it happens
+    """
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit."""
+    cli(prog_name="nexxus")
+
+
+def _did_you_mean(word: str, candidates: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, candidates, 1)
+    return f" Did you mean {near[0]!r}?" if near else ""

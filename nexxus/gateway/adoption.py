@@ -1,0 +1,112 @@
+"""Adoption: subscriptions that were made, ended or narrowed elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexxus.errors import DeviceNotConnected
+from nexxus.gateway.delivery import identify
+from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resumption import announce_resync
+from nexxus.gateway.routing import Routes
+from nexxus.interfaces.registry import Registry
+
+
+class Adoption:
+    """Brings a device's subscriptions here in line with the registry's."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        registry: Registry,
+        devices: DeviceTable,
+        routes: Routes,
+        log: DeliveryLog,
+        cursors: Cursors,
+    ) -> None:
+        self._node = node
+        self._registry = registry
+        self._devices = devices
+        self._routes = routes
+        self._log = log
+        self._cursors = cursors
+
+    async def adopt(self, app_id: str, device_id: str, channel_id: str | None) -> None:
+        """See `nexxus.gateway.seams.AdoptSubscriptions`."""
+        async with self._devices.hold(app_id, device_id) as device:
+            if not device.is_vacant:
+                before = set(device.subscriptions)
+                await self._follow_registry(device)
+                if device.connection is not None:
+                    if channel_id in device.subscriptions:
+                        device.subscriptions[channel_id].is_kept = False
+                    return
+                if channel_id is None:
+                    return
+                orphans = [channel_id] if channel_id not in before else []
+            else:
+                found = await self._registry.subscriptions_of(app_id, device_id)
+                orphans = [subscription.channel_id for subscription in found]
+            await self._end_orphans(device, orphans)
+        raise DeviceNotConnected(
+            "the device's connection was lost; connect it, register, and subscribe again"
+        )
+
+    def send_denied(
+        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
+    ) -> None:
+        """Take objects out of a channel of a device that may not see them any more.
+
+        Each of `objects` has ``id type appId userId? version``. One that the channel's present
+        route has shown since the narrowing began is left alone: it is permitted.
+        """
+        device = self._devices.find(app_id, device_id)
+        held = None if device is None else device.subscriptions.get(channel_id)
+        if device is None or held is None:
+            return
+        seq = device.floor = self._log.advance()
+        connection = device.connection
+        if connection is None or not device.is_live:
+            return  # It is told by a resync, should it resume.
+        metadata = {"channels": [channel_id], "cursor": self._cursors.write(seq)}
+        for item in objects:
+            if self._routes.has_shown(connection, held.subscription.route.key, item["id"]):
+                continue
+            model = identify(
+                item["id"], item["type"], item["appId"], item.get("userId"), item.get("version")
+            )
+            event = "model_deleted"
+            data = {"event": event, "model": model, "reason": "denied", "metadata": metadata}
+            connection.send(event, data)
+
+    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
+        """Have a device read channels anew, such as where it may see more than before."""
+        device = self._devices.find(app_id, device_id)
+        if device is None:
+            return
+        if device.is_live:
+            announce_resync(device, channels, self._log, self._cursors)
+        else:
+            device.floor = self._log.advance()
+
+    async def _follow_registry(self, device: LocalDevice) -> None:
+        found = await self._registry.subscriptions_of(device.app_id, device.device_id)
+        present = {subscription.channel_id: subscription for subscription in found}
+        ended = [channel for channel in device.subscriptions if channel not in present]
+        self._devices.remove(device, ended)
+        for channel, subscription in present.items():
+            held = device.subscriptions.get(channel)
+            if held is None:
+                is_kept = device.connection is None
+                self._devices.install(device, subscription, is_kept=is_kept)
+            elif held.subscription != subscription:
+                self._devices.replace(device, subscription)
+
+    async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
+        """Remove subscriptions that came too late for a connection, unless another node has it."""
+        presence = await self._registry.presence_of(device.app_id, device.device_id)
+        if channels and (presence is None or presence.node == self._node):
+            await self._registry.unsubscribe(device.app_id, device.device_id, channels)
+            self._devices.remove(device, [c for c in channels if c in device.subscriptions])

@@ -1,0 +1,277 @@
+"""Connections: what is waiting to be sent, what was received, and when patience ends.
+
+An idle connection is one object without a task, a timer or a buffer of its own: there may be
+a hundred thousand of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nexxus.gateway.frames import Encoding, encode_frame
+from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.seams import TokenClaims
+from nexxus.gateway.settings import GatewaySettings
+from nexxus.gateway.timers import Deadlines
+from nexxus.gateway.wire import Wire
+
+if TYPE_CHECKING:
+    from nexxus.gateway.devices import LocalDevice
+
+
+class Owner(Protocol):
+    """Whoever decides what a connection's messages mean."""
+
+    settings: GatewaySettings
+    deadlines: Deadlines
+    outbox: Outbox
+
+    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
+        """Act on one message; those of one connection come one after the other."""
+        ...
+
+    def work(self, connection: Connection) -> asyncio.Task[None]:
+        """Run `connection.work` in a task that is waited for in the end."""
+        ...
+
+    def released(self, connection: Connection) -> None:
+        """The connection carries nothing any more: it is closing, or lost; called once."""
+        ...
+
+    def gone(self, connection: Connection) -> None:
+        """The connection's socket is closed; the last call."""
+        ...
+
+    def gave_up_resuming(self, connection: Connection) -> None:
+        """The time for a first frame after ``register`` is over."""
+        ...
+
+
+class Connection:
+    """One WebSocket. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
+
+    `claims` is None until the connection has registered, and `device` once it no longer holds
+    one. `expires` is the loop's time at which the token does. `awaits_first_frame` is true
+    between ``register`` and the frame after it, the only one that may be a ``resume``.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_inbox",
+        "_inbox_bytes",
+        "_is_lost",
+        "_last_heard",
+        "_next_ping",
+        "_owner",
+        "_patience",
+        "_worker",
+        "awaits_first_frame",
+        "claims",
+        "device",
+        "due",
+        "encoding",
+        "expires",
+        "id",
+        "is_closing",
+        "pending",
+        "wire",
+    )
+
+    def __init__(self, *, id: str, wire: Wire, encoding: Encoding, owner: Owner, now: float):
+        self.id = id
+        self.wire = wire
+        self.encoding = encoding
+        self.pending: list[bytes] = []
+        self.claims: TokenClaims | None = None
+        self.device: LocalDevice | None = None
+        self.expires = inf
+        self.awaits_first_frame = False
+        self.is_closing = False
+        self.due = inf
+        self._owner = owner
+        self._inbox: deque[tuple[bytes, bool]] | None = None
+        self._inbox_bytes = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._is_lost = False
+        self._last_heard = now
+        self._next_ping = now + owner.settings.ping_interval
+        # One deadline serves three states that follow each other: until `register`, until the
+        # first frame after it, and until the peer has answered a close.
+        self._patience = now + owner.settings.register_timeout
+        self._schedule()
+
+    # What goes out
+
+    def send(self, event: str, data: Any, ref: str | None = None) -> None:
+        """Send one frame, with whatever else leaves in this turn of the loop."""
+        self.send_bytes(encode_frame(self.encoding, event, data, ref))
+
+    def send_error(self, code: str, message: str, **more: Any) -> None:
+        """Send an ``error`` frame; the connection stays open."""
+        self.send("error", {"code": code, "message": message, **more})
+
+    def send_bytes(self, frame: bytes) -> None:
+        """Send an encoded frame, with whatever else leaves in this turn of the loop."""
+        if not self.is_closing:
+            self._owner.outbox.put(self, frame)
+
+    def close(self, code: int, reason: str, *, after_pending: bool = True) -> None:
+        """Close with a code; what is pending is sent before, or else forgotten."""
+        if self.is_closing:
+            return
+        if after_pending:
+            self._owner.outbox.flush_one(self)
+            if self.is_closing:
+                return
+        self._close(code, reason)
+
+    def expire(self) -> None:
+        """Close because the token is no longer good; nothing pending is sent."""
+        self.close(4002, "token_expired", after_pending=False)
+
+    def drop_as_slow(self) -> None:
+        """Close because the peer does not read what it is sent."""
+        self.close(4008, "slow_consumer", after_pending=False)
+
+    def _close(self, code: int, reason: str) -> None:
+        self.pending.clear()
+        self.is_closing = True
+        self._inbox = None
+        self._patience = self._now() + self._owner.settings.close_timeout
+        self.wire.close(code, reason)
+        self._owner.released(self)
+        # The peer's answer has to be read, even if its messages were not.
+        self.wire.resume_reading()
+        self._schedule()
+
+    # What comes in
+
+    def heard(self, now: float) -> None:
+        """The peer has shown a sign of life."""
+        self._last_heard = now
+
+    def received(self, payload: bytes, is_text: bool) -> None:
+        """The peer has sent a message, which is handled after those before it."""
+        if self.is_closing:
+            return
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append((payload, is_text))
+        self._inbox_bytes += len(payload)
+        if self._is_full():
+            self.wire.pause_reading()
+        if self._worker is None:
+            self._worker = self._owner.work(self)
+
+    async def work(self) -> None:
+        """Handle what was received, in order, until nothing is left."""
+        try:
+            while self._inbox:
+                payload, is_text = self._inbox.popleft()
+                await self._owner.handle(self, payload, is_text)
+                self._inbox_bytes -= len(payload)
+                if not self._is_full():
+                    self.wire.resume_reading()
+        finally:
+            self._worker = None
+            if not self._inbox:
+                self._inbox = None
+                self._inbox_bytes = 0
+
+    def closed_by_peer(self) -> None:
+        """The closing handshake is done, or the peer broke the protocol: nothing more is sent."""
+        if self.is_closing:
+            return
+        self.is_closing = True
+        self.pending.clear()
+        self._patience = self._now() + self._owner.settings.close_timeout
+        self._owner.released(self)
+        self._schedule()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every message received has been handled."""
+        return self._worker is None
+
+    def lost(self) -> None:
+        """The connection is gone; the last call that its wire makes."""
+        if self._is_lost:
+            return
+        self._is_lost = True
+        self._schedule()
+        if not self.is_closing:
+            self.is_closing = True
+            self.pending.clear()
+            self._inbox = None
+            self._owner.released(self)
+        self._owner.gone(self)
+
+    def _is_full(self) -> bool:
+        settings = self._owner.settings
+        if self._inbox is not None and len(self._inbox) >= settings.frames_queued:
+            return True
+        return self._inbox_bytes > settings.frame
+
+    # When patience ends
+
+    def registered(self, expires: float) -> None:
+        """The connection holds a device now, until the loop's time `expires`."""
+        self._patience = inf
+        self.expires = expires
+        self._schedule()
+
+    def await_first_frame(self) -> None:
+        """Give the device some time to ask for its kept subscriptions."""
+        self.awaits_first_frame = True
+        self._patience = self._now() + self._owner.settings.resume_grace
+        self._schedule()
+
+    def on_deadline(self, now: float) -> float:
+        """Do what is due: close, drop, ping, or start without the kept subscriptions."""
+        if self.is_closing:
+            if now >= self._patience:
+                self._abort()
+            return self._next_deadline()
+        if now >= self.expires:
+            self.expire()
+        elif now >= self._patience:
+            self._patience = inf
+            if self.claims is None:
+                limit = self._owner.settings.register_timeout
+                self.close(1008, f"no register frame within {limit:g} s")
+            else:
+                self._owner.gave_up_resuming(self)
+        elif self.wire.answers_pings:
+            self._check_life(now)
+        return self._next_deadline()
+
+    def _check_life(self, now: float) -> None:
+        if now - self._last_heard >= self._owner.settings.ping_timeout:
+            self._abort()
+        elif now >= self._next_ping:
+            self._next_ping = now + self._owner.settings.ping_interval
+            self.wire.ping()
+
+    def _abort(self) -> None:
+        self.wire.abort()
+        self.lost()
+
+    def _next_deadline(self) -> float:
+        if self._is_lost:
+            return inf
+        if self.is_closing:
+            return self._patience
+        due = min(self._patience, self.expires)
+        if self.wire.answers_pings:
+            silent = self._last_heard + self._owner.settings.ping_timeout
+            due = min(due, self._next_ping, silent)
+        return due
+
+    def _schedule(self) -> None:
+        self._owner.deadlines.set(self, self._next_deadline())
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,73 @@
+"""Fan-out: one delivery to all the local connections that it is for."""
+
+from __future__ import annotations
+
+from nexxus.domain.events import Delivery
+from nexxus.gateway.connection import Connection
+from nexxus.gateway.delivery import (
+    DeliveryFrames,
+    Verdict,
+    verdicts_of,
+    while_narrowing,
+)
+from nexxus.gateway.frames import Encoding
+from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.routing import Audience, Routes
+
+_ENCODINGS = tuple(Encoding)
+
+
+class FanOut:
+    """Puts a delivery's frames into the outbox, once per device and kind."""
+
+    def __init__(self, routes: Routes, outbox: Outbox) -> None:
+        self._routes = routes
+        self._outbox = outbox
+
+    def deliver(self, delivery: Delivery, seq: int, cursor: str) -> None:
+        """Tell every live connection what the event is to its channels."""
+        routes = self._routes
+        routes.note_delivered((*delivery.created, *delivery.updated), delivery.id, seq)
+        audiences: list[tuple[Audience, str, Verdict]] = []
+        for key, verdict in verdicts_of(delivery):
+            audience = routes.find(key)
+            if audience is not None:
+                audiences.append((audience, key, verdict))
+        if not audiences:
+            return
+        frames = DeliveryFrames(delivery, cursor)
+        if len(audiences) == 1 and audiences[0][0].narrowing is None:
+            self._deliver_to_one(audiences[0][0], audiences[0][2], frames)
+        else:
+            self._deliver_to_many(audiences, frames)
+
+    def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
+        """The common case: everybody is told the same, one frame."""
+        told = ((verdict, audience.channel),)
+        for encoding in _ENCODINGS:
+            members = audience.members[encoding]
+            if members:
+                self._outbox.put_all(members, frames.frames(told, encoding)[0])
+
+    def _deliver_to_many(
+        self, audiences: list[tuple[Audience, str, Verdict]], frames: DeliveryFrames
+    ) -> None:
+        told: dict[Connection, list[tuple[Verdict, str]]] = {}
+        keys = {key for _, key, _ in audiences}
+        for audience, _, verdict in audiences:
+            entry = (verdict, audience.channel)
+            for members in audience.members:
+                for connection in members:
+                    if connection in told:
+                        told[connection].append(entry)
+                    else:
+                        told[connection] = [entry]
+            if audience.narrowing is not None:
+                former = (while_narrowing(verdict), audience.channel)
+                for connection, moving_to in audience.narrowing.items():
+                    if moving_to not in keys:
+                        told.setdefault(connection, []).append(former)
+        put = self._outbox.put
+        for connection, verdicts in told.items():
+            for frame in frames.frames(tuple(verdicts), connection.encoding):
+                put(connection, frame)

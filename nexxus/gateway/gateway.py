@@ -1,0 +1,270 @@
+"""The gateway: the role that holds devices' WebSockets and pushes events to them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nexxus.domain.events import (
+    ConnectionReplaced,
+    Delivery,
+    Rejection,
+    SessionEnded,
+    SubscriptionChanged,
+)
+from nexxus.domain.objects import new_id
+from nexxus.errors import DeviceNotConnected
+from nexxus.gateway.adoption import Adoption
+from nexxus.gateway.connection import Connection
+from nexxus.gateway.counters import Counters
+from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
+from nexxus.gateway.fan_out import FanOut
+from nexxus.gateway.frames import Encoding
+from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.presences import Presences
+from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resumption import Resumption
+from nexxus.gateway.routing import Routes
+from nexxus.gateway.seams import ClientActions
+from nexxus.gateway.sessions import Sessions
+from nexxus.gateway.settings import GatewaySettings
+from nexxus.gateway.tasks import Tasks
+from nexxus.gateway.timers import Deadlines
+from nexxus.gateway.wire import Wire
+from nexxus.interfaces.broker import Broker
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+from nexxus.node import NodeInbox
+
+
+class Gateway:
+    """Owns the connections of one node. To be made within the event loop that it works in.
+
+    Connections come from `nexxus.gateway.protocol` and `nexxus.gateway.asgi`, messages from the
+    node's queue once it listens to the inbox (`listen`).
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        node: str,
+        broker: Broker,
+        registry: Registry,
+        actions: ClientActions,
+        logger: Logger,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.counters = Counters()
+        self.deadlines = Deadlines(loop)
+        self.outbox = Outbox(loop, self.counters)
+        self._loop = loop
+        self._tasks = Tasks(loop, logger)
+        self._connections: dict[str, Connection] = {}
+        self._is_draining = False
+        self._all_gone = asyncio.Event()
+        self._routes = Routes()
+        self._fan_out = FanOut(self._routes, self.outbox)
+        self._cursors = cursors = Cursors(node)
+        self._log = log = DeliveryLog(
+            window=_memory(settings),
+            max_deliveries=settings.log_deliveries,
+            max_bytes=settings.log_bytes,
+        )
+        self._devices = devices = DeviceTable(self._routes, log, self)
+        self._presences = Presences(
+            settings=settings,
+            node=node,
+            broker=broker,
+            registry=registry,
+            devices=devices,
+            log=log,
+            cursors=cursors,
+            deadlines=self.deadlines,
+            logger=logger,
+        )
+        self._resumption = Resumption(
+            settings=settings,
+            node=node,
+            registry=registry,
+            devices=devices,
+            log=log,
+            cursors=cursors,
+            counters=self.counters,
+            logger=logger,
+        )
+        self._adoption = Adoption(
+            node=node,
+            registry=registry,
+            devices=devices,
+            routes=self._routes,
+            log=log,
+            cursors=cursors,
+        )
+        self._sessions = Sessions(
+            actions=actions,
+            presences=self._presences,
+            resumption=self._resumption,
+            max_depth=settings.depth,
+            logger=logger,
+        )
+
+    # What the node's other parts call
+
+    def listen(self, inbox: NodeInbox) -> None:
+        """Act on the messages that are for a gateway."""
+        inbox.on(Delivery, self.deliver)
+        inbox.on(Rejection, self._reject)
+        inbox.on(SessionEnded, self._end_session)
+        inbox.on(ConnectionReplaced, self._close_replaced)
+        inbox.on(SubscriptionChanged, self._adopt_later)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Push an event to the devices of this node that it is for."""
+        self.counters.deliveries += 1
+        seq = self._log.append(delivery, self._loop.time())
+        self._fan_out.deliver(delivery, seq, self._cursors.write(seq))
+
+    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
+        """Serve the device's subscriptions as the registry has them, from now on.
+
+        `channel_id` is the one that was just made, None where it was another change: it stays
+        even if the device does not resume. Raises `DeviceNotConnected` when a device that
+        subscribes has no connection here; that subscription is then removed.
+        """
+        await self._adoption.adopt(app_id, device_id, channel_id)
+
+    def devices(self, app_id: str) -> list[DeviceView]:
+        """The application's devices on this node with their subscriptions, silent ones too."""
+        return list(self._devices.views(app_id))
+
+    def send_denied(
+        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
+    ) -> None:
+        """Take objects out of a channel of a device that may not see them any more.
+
+        Each of `objects` has ``id type appId userId? version``. One that the channel's present
+        route has shown since the narrowing began is left alone: it is permitted.
+        """
+        self._adoption.send_denied(app_id, device_id, channel_id, objects)
+
+    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
+        """Have a device read channels anew, such as where it may see more than before."""
+        self._adoption.send_resync(app_id, device_id, channels)
+
+    async def drain(self) -> None:
+        """Accept nothing more, finish what was received, and close everything with 1001.
+
+        Takes at most `drain_timeout` for the clients' operations and `close_timeout` for their
+        sockets; then what is left is cut off.
+        """
+        self._is_draining = True
+        self._presences.stop()
+        await self._tasks.join(self.settings.drain_timeout)
+        for connection in list(self._connections.values()):
+            connection.close(1001, "going away")
+        if self._connections:
+            try:
+                async with asyncio.timeout(self.settings.close_timeout):
+                    await self._all_gone.wait()
+            except TimeoutError:
+                for connection in list(self._connections.values()):
+                    connection.wire.abort()
+                    connection.lost()
+        if not await self._tasks.join(self.settings.close_timeout):
+            await self._tasks.cancel()
+        self.deadlines.close()
+
+    # What the wires call
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether another connection is welcome."""
+        return not self._is_draining and len(self._connections) < self.settings.max_connections
+
+    def accept(self, wire: Wire, encoding: Encoding) -> Connection:
+        """A connection for a WebSocket whose handshake is done."""
+        connection = Connection(
+            id=new_id(), wire=wire, encoding=encoding, owner=self, now=self._loop.time()
+        )
+        self._connections[connection.id] = connection
+        self.counters.connections += 1
+        self._all_gone.clear()
+        return connection
+
+    # What the connections call
+
+    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
+        """Act on one message of a connection."""
+        await self._sessions.handle(connection, payload, is_text)
+
+    def work(self, connection: Connection) -> asyncio.Task[None]:
+        """Run `connection.work` in a task that `drain` waits for."""
+        return self._tasks.start(connection.work())
+
+    def released(self, connection: Connection) -> None:
+        """The connection carries nothing any more: it is closing, or lost."""
+        device = self._presences.part(connection)
+        if device is not None:
+            self._tasks.start(self._presences.release(device, connection))
+
+    def gone(self, connection: Connection) -> None:
+        """The connection's socket is closed."""
+        if self._connections.pop(connection.id, None) is not None:
+            self.counters.connections -= 1
+        if not self._connections:
+            self._all_gone.set()
+
+    def gave_up_resuming(self, connection: Connection) -> None:
+        """The time for a first frame after ``register`` is over."""
+        if connection.awaits_first_frame:
+            connection.awaits_first_frame = False
+            self._tasks.start(self._resumption.start_anew(connection))
+
+    def silence_is_over(self, device: LocalDevice) -> None:
+        """A silent device did not come back in time."""
+        if not self._is_draining:
+            self._tasks.start(self._presences.end_silence(device))
+
+    # What the node's queue brings
+
+    def _reject(self, rejection: Rejection) -> None:
+        device = self._devices.find(rejection.app_id, rejection.device_id)
+        if device is None or device.connection is None:
+            return
+        device.connection.send_error(
+            "OPERATION_REJECTED",
+            rejection.error.message,
+            operationId=rejection.operation_id,
+            error=rejection.error,
+        )
+
+    def _end_session(self, ended: SessionEnded) -> None:
+        self._tasks.start(
+            self._presences.end_session(ended.app_id, ended.device_id, ended.session_id)
+        )
+
+    def _close_replaced(self, replaced: ConnectionReplaced) -> None:
+        connection = self._connections.get(replaced.connection_id)
+        if connection is not None:
+            connection.close(4003, "replaced")
+
+    def _adopt_later(self, changed: SubscriptionChanged) -> None:
+        self._tasks.start(self._adopt_if_here(changed.app_id, changed.device_id))
+
+    async def _adopt_if_here(self, app_id: str, device_id: str) -> None:
+        try:
+            await self._adoption.adopt(app_id, device_id, None)
+        except DeviceNotConnected:
+            return  # It left in the meantime, and its subscriptions with it.
+
+
+def _memory(settings: GatewaySettings) -> float:
+    """How long deliveries are remembered, in seconds.
+
+    A lost peer is noticed late; its window begins only then, but what it missed began before.
+    """
+    if not settings.resume_window:
+        return 0.0
+    return settings.resume_window + settings.ping_timeout + settings.resume_grace

@@ -1,0 +1,235 @@
+"""Presences: which connection holds a device, and what becomes of it when that one is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from nexxus.domain.channels import Subscription
+from nexxus.domain.events import ConnectionReplaced, NodeMessage
+from nexxus.errors import ServiceUnavailable
+from nexxus.gateway.connection import Connection
+from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.seams import TokenClaims
+from nexxus.gateway.settings import GatewaySettings
+from nexxus.gateway.timers import Deadlines
+from nexxus.interfaces.broker import Broker, Message, node_queue
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Presence, Registry
+
+TRANSPORT = "websockets"
+"""The transport's name in presences and in the names of nodes' queues."""
+
+_RETRY_AFTER = 5.0
+"""Seconds until a registry that was away is told again what has ended."""
+
+
+class Presences:
+    """Claims devices for connections and lets go of them. Keeps the registry in step."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        node: str,
+        broker: Broker,
+        registry: Registry,
+        devices: DeviceTable,
+        log: DeliveryLog,
+        cursors: Cursors,
+        deadlines: Deadlines,
+        logger: Logger,
+    ) -> None:
+        self._settings = settings
+        self._node = node
+        self._broker = broker
+        self._registry = registry
+        self._devices = devices
+        self._log = log
+        self._cursors = cursors
+        self._deadlines = deadlines
+        self._logger = logger
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Keep no subscriptions from now on: the node is going."""
+        self._is_stopping = True
+
+    async def claim(
+        self,
+        connection: Connection,
+        claims: TokenClaims,
+        verify_again: Callable[[], Awaitable[TokenClaims]],
+    ) -> None:
+        """Give the token's device to the connection and answer ``register``.
+
+        `verify_again` is asked once the registry knows the connection: a session that ends
+        from then on finds it there, one that ended before is noticed now.
+        """
+        async with self._devices.hold(claims.app_id, claims.device_id) as device:
+            presence = self._presence(claims.app_id, claims.device_id, connection)
+            former = await self._registry.connect(presence)
+            try:
+                claims = await verify_again()
+                left_behind = await self._find_left_behind(device, claims)
+            except BaseException:
+                await self._give_back(presence, former)
+                raise
+            if former is not None and former.node != self._node:
+                await self._tell_replaced(former)
+            self._change_connection(device, connection, claims)
+            for subscription in left_behind:
+                device.is_foreign = True
+                self._devices.install(device, subscription, is_kept=True)
+            if connection.is_closing:
+                self.part(connection)
+                await self._after_release(device, presence)
+                return
+            connection.await_first_frame()
+            if not device.subscriptions:
+                self._devices.go_live(device)
+            connection.send("register", {"success": True, "cursor": self.cursor()})
+
+    def cursor(self) -> str:
+        """The cursor of a client that has missed nothing until now."""
+        return self._cursors.write(self._log.seq)
+
+    def renew(self, connection: Connection, claims: TokenClaims) -> None:
+        """Let the connection live as long as the token."""
+        connection.claims = claims
+        if connection.device is not None:
+            connection.device.claims = claims
+        expires = asyncio.get_running_loop().time() + claims.expires_at - time.time()
+        connection.registered(expires)
+
+    def part(self, connection: Connection) -> LocalDevice | None:
+        """Take the device from a connection that is gone, at once; to be finished by `release`."""
+        device = connection.device
+        if device is None:
+            return None
+        self._devices.withdraw(device)
+        device.silent_until = self._now() + self._settings.resume_window
+        return device
+
+    async def release(self, device: LocalDevice, connection: Connection) -> None:
+        """Tell the registry that the connection is gone; keep its subscriptions for a while."""
+        async with self._devices.hold(device.app_id, device.device_id) as held:
+            presence = self._presence(device.app_id, device.device_id, connection)
+            await self._after_release(held, presence)
+
+    async def end_session(self, app_id: str, device_id: str, session_id: str) -> None:
+        """Close the device's connection as logged out, if it is of that session."""
+        if self._devices.find(app_id, device_id) is None:
+            return
+        async with self._devices.hold(app_id, device_id) as device:
+            if device.claims is None or device.claims.session_id != session_id:
+                return
+            connection = device.connection
+            if connection is not None:
+                self._devices.withdraw(device)
+                device.silent_until = self._now()
+                connection.close(4001, "logged_out")
+                presence = self._presence(app_id, device_id, connection)
+                await self._registry.disconnect(presence)
+            await self._forget_or_retry(device)
+
+    async def end_silence(self, device: LocalDevice) -> None:
+        """Remove what was kept for a device that did not come back in time."""
+        async with self._devices.hold(device.app_id, device.device_id) as held:
+            until = held.silent_until
+            if until is not None and until <= self._now():
+                await self._forget_or_retry(held)
+
+    async def _after_release(self, device: LocalDevice, presence: Presence) -> None:
+        try:
+            await self._registry.disconnect(presence)
+        except ServiceUnavailable as error:
+            self._logger.warning("the registry was not told of a lost connection", error=str(error))
+        if device.connection is not None:
+            return  # It is back already.
+        if self._is_stopping:
+            device.silent_until = None  # The node's subscriptions go with the node.
+        elif not self._settings.resume_window:
+            await self._forget_or_retry(device)
+        elif device.silent_until is not None:
+            self._deadlines.set(device, device.silent_until)
+
+    async def _forget_or_retry(self, device: LocalDevice) -> None:
+        try:
+            await self._unsubscribe(device, list(device.subscriptions))
+            device.silent_until = None
+        except ServiceUnavailable as error:
+            self._logger.warning("ended subscriptions are still in the registry", error=str(error))
+            device.silent_until = self._now() + _RETRY_AFTER
+            self._deadlines.set(device, device.silent_until)
+
+    async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
+        """End these subscriptions, but those that another node has taken over."""
+        if channels:
+            presence = await self._registry.presence_of(device.app_id, device.device_id)
+            if presence is None or presence.node == self._node:
+                await self._registry.unsubscribe(device.app_id, device.device_id, channels)
+        self._devices.remove(device, channels)
+
+    async def _find_left_behind(
+        self, device: LocalDevice, claims: TokenClaims
+    ) -> list[Subscription]:
+        """What another node has left in the registry and may be kept; what may not is ended.
+
+        Subscriptions end with their session, whoever comes next on the device, and where there
+        is no resuming, with their connection.
+        """
+        is_known = not device.is_vacant
+        is_same = device.claims is not None and device.claims.session_id == claims.session_id
+        if is_known and is_same and self._settings.resume_window:
+            return []
+        if is_known:
+            await self._unsubscribe(device, list(device.subscriptions))
+            return []
+        found = await self._registry.subscriptions_of(device.app_id, device.device_id)
+        kept = [
+            subscription
+            for subscription in found
+            if self._settings.resume_window
+            and subscription.user_id == claims.user_id
+            and subscription.user_type == claims.user_type
+        ]
+        ended = [subscription.channel_id for subscription in found if subscription not in kept]
+        if ended:
+            await self._registry.unsubscribe(device.app_id, device.device_id, ended)
+        return kept
+
+    async def _give_back(self, presence: Presence, former: Presence | None) -> None:
+        """Undo a claim that failed."""
+        if former is None:
+            await self._registry.disconnect(presence)
+        else:
+            await self._registry.connect(former)
+
+    def _change_connection(
+        self, device: LocalDevice, connection: Connection, claims: TokenClaims
+    ) -> None:
+        predecessor = device.connection
+        if predecessor is not None:
+            self._devices.withdraw(device)
+            predecessor.close(4003, "replaced")
+        device.silent_until = None
+        device.connection = connection
+        connection.device = device
+        self.renew(connection, claims)
+
+    async def _tell_replaced(self, former: Presence) -> None:
+        message = ConnectionReplaced(former.app_id, former.device_id, former.connection_id)
+        queue = node_queue(former.transport, former.node)
+        try:
+            await self._broker.publish(queue, [Message[NodeMessage](former.device_id, message)])
+        except ServiceUnavailable as error:
+            self._logger.warning("a replaced connection was not told", error=str(error))
+
+    def _presence(self, app_id: str, device_id: str, connection: Connection) -> Presence:
+        return Presence(app_id, device_id, self._node, TRANSPORT, connection.id)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

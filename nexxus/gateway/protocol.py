@@ -1,0 +1,206 @@
+"""The WebSocket on a transport that uvicorn hands over after the HTTP upgrade.
+
+What comes in is parsed by the sans-I/O protocol of `websockets`: fragments, control frames,
+limits, the closing handshake. What goes out, but for control frames, are frames that were
+encoded once for everybody, written to the transport as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN, Protocol, Side
+
+from nexxus.gateway.frames import PING
+from nexxus.gateway.handshake import answer_upgrade
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    from nexxus.gateway.connection import Connection
+    from nexxus.gateway.gateway import Gateway
+
+_quiet: Final = logging.getLogger("nexxus.gateway.websockets")
+_quiet.setLevel(logging.ERROR)  # A peer that breaks the protocol is no news.
+
+
+def websocket_protocol(gateway: Gateway, path: str) -> type[asyncio.Protocol]:
+    """The class to give to uvicorn as ``ws``: serves `gateway` at `path`, refuses other paths."""
+    return type(
+        "GatewayWebSocket",
+        (TransportWebSocket,),
+        {"__slots__": (), "gateway": gateway, "path": path},
+    )
+
+
+class TransportWebSocket(asyncio.Protocol):
+    """One WebSocket from its upgrade request on; the wire of one `Connection`."""
+
+    __slots__ = (
+        "_connection",
+        "_connections",
+        "_is_text",
+        "_loop",
+        "_message",
+        "_parser",
+        "_reading_paused",
+        "_transport",
+    )
+
+    gateway: ClassVar[Gateway]
+    path: ClassVar[str]
+    answers_pings: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: Config,  # noqa: ARG002 - uvicorn's signature
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._loop = _loop or asyncio.get_running_loop()
+        self._connections = server_state.connections
+        self._transport: asyncio.Transport | None = None
+        self._parser: Protocol | None = None
+        self._connection: Connection | None = None
+        self._message: bytearray | None = None
+        self._is_text = False
+        self._reading_paused = False
+
+    # What the event loop and uvicorn call
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport; the upgrade request follows as the first data."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The socket is closed."""
+        self._connections.discard(self)
+        if self._connection is not None:
+            self._connection.lost()
+
+    def shutdown(self) -> None:
+        """Close because the HTTP server around it stops."""
+        if self._connection is not None:
+            self._connection.close(1001, "going away")
+        elif self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """First the upgrade request, whole; then frames, in any pieces."""
+        parser = self._parser
+        if parser is None:
+            self._open(data)
+            return
+        connection = self._connection
+        assert connection is not None
+        connection.heard(self._loop.time())
+        parser.receive_data(data)
+        for event in parser.events_received():
+            if isinstance(event, Frame):
+                self._take(parser, connection, event)
+        self._write_control(parser)
+
+    def _open(self, request: bytes) -> None:
+        assert self._transport is not None
+        gateway = self.gateway
+        handshake = answer_upgrade(request, path=self.path, is_accepting=gateway.is_accepting)
+        self._transport.write(handshake.response)
+        if handshake.encoding is None:
+            self._transport.close()
+            return
+        self._parser = Protocol(
+            Side.SERVER, state=OPEN, max_size=gateway.settings.frame, logger=_quiet
+        )
+        self._connection = gateway.accept(self, handshake.encoding)
+
+    def _take(self, parser: Protocol, connection: Connection, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                self._pass_on(parser, connection, bytes(frame.data))
+            else:
+                self._message = bytearray(frame.data)
+        elif frame.opcode is Opcode.CONT and self._message is not None:
+            self._message += frame.data
+            if frame.fin:
+                message, self._message = self._message, None
+                self._pass_on(parser, connection, bytes(message))
+
+    def _pass_on(self, parser: Protocol, connection: Connection, message: bytes) -> None:
+        if self._is_text and not _is_utf8(message):
+            parser.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+        elif parser.state is OPEN or parser.close_rcvd is not None:
+            # What came before a close frame counts, even if both arrived at once.
+            connection.received(message, self._is_text)
+
+    def _write_control(self, parser: Protocol) -> None:
+        """Send what the protocol answers: pongs, and the end."""
+        transport = self._transport
+        assert transport is not None
+        for data in parser.data_to_send():
+            if data:
+                transport.write(data)
+            else:
+                self._finish(transport)
+
+    def _finish(self, transport: asyncio.Transport) -> None:
+        """Both sides have said all that they will: close once what was written has left."""
+        transport.close()
+        if self._connection is not None:
+            self._connection.closed_by_peer()
+
+    # The connection's wire
+
+    def write(self, frames: bytes) -> bool:
+        """See `Wire.write`."""
+        transport = self._transport
+        assert transport is not None
+        if transport.get_write_buffer_size() > self.gateway.settings.send_buffer:
+            return False
+        transport.write(frames)
+        return True
+
+    def ping(self) -> None:
+        """See `Wire.ping`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(PING)
+
+    def close(self, code: int, reason: str) -> None:
+        """See `Wire.close`."""
+        parser = self._parser
+        if parser is not None and parser.state is OPEN:
+            parser.send_close(code, reason)
+            self._write_control(parser)
+
+    def abort(self) -> None:
+        """See `Wire.abort`."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """See `Wire.pause_reading`."""
+        if self._transport is not None and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `Wire.resume_reading`."""
+        if self._transport is not None and self._reading_paused:
+            self._reading_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,168 @@
+"""Resuming: what a node remembers of its deliveries, and where in them a client was."""
+
+from __future__ import annotations
+
+from collections import deque
+from secrets import token_hex
+from typing import Final
+
+import msgspec
+
+from nexxus.domain.events import Delivery
+from nexxus.gateway.delivery import verdicts_of
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Delivery).decode
+
+_ENTRY_BYTES: Final = 400
+"""What an entry takes beside its encoded delivery, roughly."""
+
+
+class Cursors:
+    """Makes and reads cursors: ``<node>:<start of the node>-<sequence number>``.
+
+    A client takes them as they are. The node is named so that another node can tell whom to
+    ask; a node that was started anew under the same name does not know its former cursors.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._prefix = f"{node}:{token_hex(4)}-"
+
+    def write(self, seq: int) -> str:
+        """The cursor of a client that has seen everything up to `seq`."""
+        return f"{self._prefix}{seq}"
+
+    def read(self, cursor: str) -> int | None:
+        """The sequence number in a cursor of this node and start, None for any other."""
+        number = cursor.removeprefix(self._prefix)
+        if len(number) == len(cursor) or not (number.isascii() and number.isdigit()):
+            return None
+        return int(number) if len(number) < 20 else None
+
+
+class Entry:
+    """A remembered delivery: the keys it was for, and the whole of it, packed."""
+
+    __slots__ = ("at", "keys", "packed", "seq")
+
+    def __init__(self, seq: int, at: float, keys: list[str], packed: bytes) -> None:
+        self.seq = seq
+        self.at = at
+        self.keys = keys
+        self.packed = packed
+
+    def delivery(self) -> Delivery:
+        """The delivery itself."""
+        return _decode(self.packed)
+
+    @property
+    def size(self) -> int:
+        """Roughly what it takes, in bytes."""
+        return len(self.packed) + _ENTRY_BYTES
+
+
+class DeliveryLog:
+    """The node's recent deliveries in order, found by routing key.
+
+    Only keys that are *held*, by a live or a kept subscription, are remembered. Per held key the
+    log knows up to where it has forgotten, so that a quiet channel can be resumed from an old
+    cursor however busy the others were. Entries are kept `window` seconds (0: none are),
+    within `max_deliveries` and `max_bytes`.
+    """
+
+    def __init__(self, *, window: float, max_deliveries: int, max_bytes: int) -> None:
+        self._window = window
+        self._max_deliveries = max_deliveries
+        self._max_bytes = max_bytes
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._held: dict[str, _HeldKey] = {}
+        self.seq = 0
+
+    def advance(self) -> int:
+        """Take the next sequence number, for something that is not remembered."""
+        self.seq += 1
+        return self.seq
+
+    def append(self, delivery: Delivery, now: float) -> int:
+        """Remember a delivery at the loop's time `now`; its sequence number."""
+        seq = self.advance()
+        if self._window:
+            held = self._held
+            keys = [key for key, _ in verdicts_of(delivery) if key in held]
+            if keys:
+                entry = Entry(seq, now, keys, _encode(delivery))
+                for key in keys:
+                    held[key].append(entry)
+                self._entries.append(entry)
+                self._bytes += entry.size
+            self._forget(now)
+        return seq
+
+    def hold(self, key: str) -> None:
+        """Remember deliveries for `key` from now on; to be undone by `release`."""
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = _HeldKey(self.seq)
+        held.holders += 1
+
+    def release(self, key: str) -> None:
+        """One holder of `key` less."""
+        held = self._held[key]
+        held.holders -= 1
+        if not held.holders:
+            del self._held[key]
+
+    def since(self, key: str, seq: int) -> list[Entry] | None:
+        """What was delivered for a held `key` after `seq`, in order; None if not all is known."""
+        held = self._held[key]
+        if held.forgotten > seq or not self._window:
+            return None
+        found: list[Entry] = []
+        for entry in reversed(held.entries or ()):
+            if entry.seq <= seq:
+                break
+            found.append(entry)
+        found.reverse()
+        return found
+
+    def _forget(self, now: float) -> None:
+        entries = self._entries
+        oldest = now - self._window
+        while entries and (
+            entries[0].at < oldest
+            or len(entries) > self._max_deliveries
+            or self._bytes > self._max_bytes
+        ):
+            entry = entries.popleft()
+            self._bytes -= entry.size
+            for key in entry.keys:
+                held = self._held.get(key)
+                if held is not None:
+                    held.forget(entry)
+
+
+class _HeldKey:
+    """What is remembered for a key: the entries after `forgotten`, all of them.
+
+    Most keys are quiet most of the time, so there is no empty deque.
+    """
+
+    __slots__ = ("entries", "forgotten", "holders")
+
+    def __init__(self, seq: int) -> None:
+        self.entries: deque[Entry] | None = None
+        self.forgotten = seq
+        self.holders = 0
+
+    def append(self, entry: Entry) -> None:
+        if self.entries is None:
+            self.entries = deque()
+        self.entries.append(entry)
+
+    def forget(self, entry: Entry) -> None:
+        """Drop `entry` if it is the oldest; it is not here if it is older than the hold."""
+        if self.entries and self.entries[0] is entry:
+            self.entries.popleft()
+            self.forgotten = entry.seq
+            self.entries = self.entries or None

@@ -1,0 +1,111 @@
+"""Routing: which connections of this node follow which routing keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from nexxus.domain.channels import Subscription, channel_of
+from nexxus.gateway.connection import Connection
+
+Members: TypeAlias = dict[Connection, None]
+
+
+class Audience:
+    """The connections that follow one routing key.
+
+    `members` has the settled ones by encoding. `narrowing` has those that are on their way out,
+    each with the key that it is moving to: that key's verdict counts where it has one.
+    """
+
+    __slots__ = ("channel", "members", "narrowing")
+
+    def __init__(self, key: str) -> None:
+        self.channel = channel_of(key)
+        self.members: tuple[Members, Members] = ({}, {})
+        self.narrowing: dict[Connection, str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.members[0] or self.members[1] or self.narrowing)
+
+
+class Routes:
+    """Routing key → audience, for the connections that are live."""
+
+    def __init__(self) -> None:
+        self._audiences: dict[str, Audience] = {}
+        self._delivered: dict[str, _Delivered] = {}
+
+    def find(self, key: str) -> Audience | None:
+        """The audience of a key, None when nobody here follows it."""
+        return self._audiences.get(key)
+
+    def add(self, connection: Connection, subscription: Subscription, seq: int) -> None:
+        """Route the subscription's events to the connection, for what comes after `seq`."""
+        key = subscription.route.key
+        self._audience(key).members[connection.encoding][connection] = None
+        former = subscription.narrowing_from
+        if former is None:
+            return
+        audience = self._audience(former.key)
+        if audience.narrowing is None:
+            audience.narrowing = {}
+        audience.narrowing[connection] = key
+        delivered = self._delivered.setdefault(key, _Delivered())
+        delivered.watchers.setdefault(connection, seq)
+
+    def remove(self, connection: Connection, subscription: Subscription) -> None:
+        """Undo `add`."""
+        key = subscription.route.key
+        audience = self._audiences.get(key)
+        if audience is not None:
+            audience.members[connection.encoding].pop(connection, None)
+            self._forget_if_empty(key, audience)
+        former = subscription.narrowing_from
+        if former is None:
+            return
+        audience = self._audiences.get(former.key)
+        if audience is not None and audience.narrowing is not None:
+            audience.narrowing.pop(connection, None)
+            audience.narrowing = audience.narrowing or None
+            self._forget_if_empty(former.key, audience)
+        delivered = self._delivered.get(key)
+        if delivered is not None:
+            delivered.watchers.pop(connection, None)
+            if not delivered.watchers:
+                del self._delivered[key]
+
+    def note_delivered(self, keys: Iterable[str], object_id: str, seq: int) -> None:
+        """Remember, where someone is moving to one of `keys`, that it showed the object."""
+        if self._delivered:
+            for key in keys:
+                delivered = self._delivered.get(key)
+                if delivered is not None:
+                    delivered.last[object_id] = seq
+
+    def has_shown(self, connection: Connection, key: str, object_id: str) -> bool:
+        """Whether the object was delivered under `key` since the connection began moving to it."""
+        delivered = self._delivered.get(key)
+        if delivered is None or connection not in delivered.watchers:
+            return False
+        return delivered.last.get(object_id, -1) > delivered.watchers[connection]
+
+    def _audience(self, key: str) -> Audience:
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(key)
+        return audience
+
+    def _forget_if_empty(self, key: str, audience: Audience) -> None:
+        if not audience:
+            del self._audiences[key]
+
+
+class _Delivered:
+    """Which objects a key has shown while connections move to it, and since when each does."""
+
+    __slots__ = ("last", "watchers")
+
+    def __init__(self) -> None:
+        self.last: dict[str, int] = {}
+        self.watchers: dict[Connection, int] = {}

@@ -1,0 +1,191 @@
+"""What a client's frames do: registering, resuming, and the operations that HTTP has too."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nexxus.errors import (
+    InvalidParameters,
+    ServerError,
+    ServiceUnavailable,
+    TooManyRequests,
+    UserTokenExpired,
+    WireError,
+)
+from nexxus.gateway.connection import Connection
+from nexxus.gateway.frames import OPERATIONS, ClientFrame, UnfitData, parse_frame
+from nexxus.gateway.presences import Presences
+from nexxus.gateway.resumption import Resumption
+from nexxus.gateway.seams import (
+    ClientActions,
+    DeviceNotFound,
+    SessionHasEnded,
+    TokenClaims,
+)
+from nexxus.interfaces.logger import Logger
+
+
+class Sessions:
+    """Handles the messages of all connections, each connection's one after the other."""
+
+    def __init__(
+        self,
+        *,
+        actions: ClientActions,
+        presences: Presences,
+        resumption: Resumption,
+        max_depth: int,
+        logger: Logger,
+    ) -> None:
+        self._actions = actions
+        self._presences = presences
+        self._resumption = resumption
+        self._max_depth = max_depth
+        self._logger = logger
+
+    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
+        """Act on one message. Whatever goes wrong is told to the client, and never raised."""
+        is_first = connection.awaits_first_frame
+        connection.awaits_first_frame = False
+        try:
+            frame = self._parse(connection, payload, is_text)
+            if is_first and (frame is None or not _is_resume(frame)):
+                await self._resumption.start_anew(connection)
+            if frame is not None:
+                await self._act(connection, frame, is_first=is_first)
+        except WireError as error:
+            connection.send_error(error_code(error), error.message)
+        except Exception as error:
+            self._logger.exception("a client's frame could not be handled", error=repr(error))
+            connection.send_error("INTERNAL_SERVER_ERROR", "the server failed; try again")
+
+    def _parse(self, connection: Connection, payload: bytes, is_text: bool) -> ClientFrame | None:
+        try:
+            return parse_frame(
+                payload,
+                is_text=is_text,
+                encoding=connection.encoding,
+                max_depth=self._max_depth,
+            )
+        except UnfitData as error:
+            if connection.claims is None:
+                connection.send_error("INVALID_PARAMETERS", error.message)
+            else:
+                _reply_error(connection, error.ref, error)
+        except InvalidParameters as error:
+            connection.send_error("INVALID_PARAMETERS", error.message)
+        return None
+
+    async def _act(self, connection: Connection, frame: ClientFrame, *, is_first: bool) -> None:
+        if frame.event == "register":
+            await self._register(connection, frame)
+        elif connection.claims is None:
+            raise InvalidParameters(
+                'send {"event": "register", "data": {"token": …}} first: '
+                "this connection has no device yet"
+            )
+        elif frame.event in OPERATIONS:
+            await self._perform(connection, frame, connection.claims)
+        elif frame.event == "refresh_access_token":
+            await self._refresh(connection, frame, connection.claims)
+        else:
+            await self._resume(connection, frame, is_first=is_first)
+
+    async def _register(self, connection: Connection, frame: ClientFrame) -> None:
+        token = _only_string(frame, "token")
+        claims = await self._verify(token)
+        if connection.is_closing:
+            return
+        if connection.claims is None:
+            await self._presences.claim(connection, claims, lambda: self._verify(token))
+            return
+        _require_same_device(connection.claims, claims)
+        self._presences.renew(connection, claims)
+        connection.send("register", {"success": True, "cursor": self._presences.cursor()})
+
+    async def _refresh(
+        self, connection: Connection, frame: ClientFrame, present: TokenClaims
+    ) -> None:
+        claims = await self._verify(_only_string(frame, "token"))
+        _require_same_device(present, claims)
+        if not connection.is_closing:
+            self._presences.renew(connection, claims)
+            connection.send("refresh_access_token", {"success": True})
+
+    async def _resume(self, connection: Connection, frame: ClientFrame, *, is_first: bool) -> None:
+        cursor = _only_string(frame, "cursor")
+        if not is_first:
+            raise InvalidParameters(
+                "resume is the first frame after register, sent within its first seconds"
+            )
+        try:
+            await self._resumption.resume(connection, cursor)
+        except ServiceUnavailable:
+            await self._resumption.start_anew(connection)
+            raise
+
+    async def _perform(
+        self, connection: Connection, frame: ClientFrame, claims: TokenClaims
+    ) -> None:
+        assert frame.ref is not None
+        try:
+            status, data = await self._actions.perform(claims.caller, frame.event, frame.data)
+            connection.send("reply", {"status": status, "data": data}, frame.ref)
+        except WireError as error:
+            _reply_error(connection, frame.ref, error)
+        except Exception as error:
+            self._logger.exception(
+                "an operation of a client failed", event=frame.event, error=repr(error)
+            )
+            _reply_error(connection, frame.ref, ServerError("the server failed; try again"))
+
+    async def _verify(self, token: str) -> TokenClaims:
+        claims = await self._actions.verify_token(token)
+        if claims.expires_at <= time.time():
+            raise UserTokenExpired("the access token has expired; refresh it")
+        return claims
+
+
+def error_code(error: WireError) -> str:
+    """The code of the ``error`` frame that stands for an error."""
+    if isinstance(error, SessionHasEnded):
+        return "SESSION_ENDED"
+    if isinstance(error, DeviceNotFound):
+        return "DEVICE_NOT_FOUND"
+    if isinstance(error, UserTokenExpired):
+        return "TOKEN_EXPIRED"
+    if isinstance(error, TooManyRequests):
+        return "RATE_LIMITED"
+    return "INTERNAL_SERVER_ERROR" if error.status >= 500 else "INVALID_PARAMETERS"
+
+
+def _is_resume(frame: ClientFrame) -> bool:
+    return frame.event == "resume" and isinstance(frame.data.get("cursor"), str)
+
+
+def _only_string(frame: ClientFrame, name: str) -> str:
+    """The one key that the frame's data has."""
+    for key in frame.data:
+        if key != name:
+            raise InvalidParameters(
+                f"data: unknown key {key[:64]!r} in a {frame.event} frame; it has {name}",
+                {"field": key[:64]},
+            )
+    value: Any = frame.data.get(name)
+    if not isinstance(value, str):
+        raise InvalidParameters(
+            f"data.{name}: a {frame.event} frame needs it, a string", {"field": name}
+        )
+    return value
+
+
+def _require_same_device(present: TokenClaims, claims: TokenClaims) -> None:
+    if (claims.app_id, claims.device_id) != (present.app_id, present.device_id):
+        raise InvalidParameters(
+            "the token is of another device; open another connection for that one"
+        )
+
+
+def _reply_error(connection: Connection, ref: str, error: WireError) -> None:
+    connection.send("reply", {"status": error.status, "error": error.to_wire()}, ref)
