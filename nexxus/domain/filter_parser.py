@@ -57,28 +57,34 @@ class _Parser:
         self._max_depth = max_depth
         self._conditions = 0
 
-    def parse(self, document: Any, where: str, depth: int) -> Filter:
+    def parse(self, document: Any, where: str, depth: int, *, holds: bool = True) -> Filter:
+        """The filter that `document` means, or its opposite, if it is not to hold.
+
+        Negation is carried down to the conditions, so that each level is built only once.
+        """
         if not isinstance(document, dict):
             raise _complaint(where, "expected an object of conditions", "filter")
         if depth > self._max_depth:
             raise _complaint(where, f"nests deeper than {self._max_depth} levels", "depth")
-        parts = [self._entry(key, value, where, depth) for key, value in document.items()]
-        return parts[0] if len(parts) == 1 else conjoin(*parts)
+        parts = [self._entry(key, value, where, depth, holds) for key, value in document.items()]
+        return conjoin(*parts) if holds else disjoin(*parts)
 
-    def _entry(self, key: Any, value: Any, where: str, depth: int) -> Filter:
+    def _entry(self, key: Any, value: Any, where: str, depth: int, holds: bool) -> Filter:
         field = self._model.filterable.get(key)
         if field is not None:
-            return self._field(sys.intern(key), value, field)
+            return self._field(sys.intern(key), value, field, holds)
         name = self._logic(key)
         if name is None:
             raise self._unusable(key)
         here = f"{where}.{key}"
         if name == "not":
-            return negate(self.parse(value, here, depth + 1))
+            return self.parse(value, here, depth + 1, holds=not holds)
         if not isinstance(value, list):
             raise _complaint(here, "expected a list of filters", name)
-        parts = [self.parse(part, f"{here}[{i}]", depth + 1) for i, part in enumerate(value)]
-        return conjoin(*parts) if name == "and" else disjoin(*parts)
+        parts = [
+            self.parse(part, f"{here}[{i}]", depth + 1, holds=holds) for i, part in enumerate(value)
+        ]
+        return conjoin(*parts) if (name == "and") is holds else disjoin(*parts)
 
     def _logic(self, key: Any) -> str | None:
         """Which logical operator `key` is: without a ``$`` only where no field is called so."""
@@ -96,13 +102,14 @@ class _Parser:
             return _complaint(key, "is not filterable", "filterable")
         return _complaint(key, "is not a field that this model can be filtered by", "declared")
 
-    def _field(self, path: str, value: Any, field: Field) -> Filter:
+    def _field(self, path: str, value: Any, field: Field, holds: bool) -> Filter:
         if not isinstance(value, dict):
-            return self._condition(path, "eq", value, field)
-        if not value:
+            found = self._condition(path, "eq", value, field)
+        elif not value:
             raise _complaint(path, f"expected a value or one of {_shown(_OPERATORS)}", "operator")
-        parts = [self._operator(path, key, operand, field) for key, operand in value.items()]
-        return parts[0] if len(parts) == 1 else conjoin(*parts)
+        else:
+            found = conjoin(*(self._operator(path, key, v, field) for key, v in value.items()))
+        return found if holds else negate(found)
 
     def _operator(self, path: str, key: Any, operand: Any, field: Field) -> Filter:
         name = key.removeprefix("$") if isinstance(key, str) else None

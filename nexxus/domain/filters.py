@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -95,33 +95,18 @@ def equals_one_of(path: str, values: Iterable[Scalar]) -> Filter:
         return NOTHING
     if len(distinct) == 1:
         return Compare(path, Op.EQ, next(iter(distinct)))
-    return In(path, tuple(sorted(distinct, key=_order_of_value)))
+    ordered: list[Any] = list(distinct)  # values at one path are of one kind: they compare
+    return In(path, tuple(sorted(ordered)))
 
 
 def conjoin(*filters: Filter) -> Filter:
     """All of these normal filters hold, as one normal filter."""
-    parts = [part for part in filters if part != EVERYTHING]
-    if len(parts) == 1:
-        return parts[0]
-    return negate(disjoin(*map(negate, parts)))
+    return filters[0] if len(filters) == 1 else _joined(And, filters)
 
 
 def disjoin(*filters: Filter) -> Filter:
     """One of these normal filters holds, as one normal filter."""
-    equalities: dict[str, _Values] = {}
-    others: set[Filter] = set()
-    for part in _flattened(filters):
-        path, values = _values_of(part)
-        if values is None:
-            others.add(part)
-        else:
-            known = equalities.get(path)
-            equalities[path] = values if known is None else known | values
-    for path, values in equalities.items():
-        others.update(values.as_parts(path))
-    if EVERYTHING in others or any(isinstance(p, Not) and p.part in others for p in others):
-        return EVERYTHING
-    return next(iter(others)) if len(others) == 1 else Or(_sorted(others))
+    return filters[0] if len(filters) == 1 else _joined(Or, filters)
 
 
 def negate(filter: Filter) -> Filter:
@@ -173,6 +158,62 @@ def filter_id(filter: Filter) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
 
+def _joined(kind: type[And] | type[Or], filters: Iterable[Filter]) -> Filter:
+    # A filter of 256 conditions may hold 262,144 values and be 64 levels deep, and this runs at
+    # each of them. So nothing here looks into a part's parts but to sort it, and nothing
+    # into an `In` that has its path to itself.
+    parts: list[Filter] = []
+    equalities: dict[str, list[Filter]] = {}
+    for part in _flattened(kind, filters):
+        path = _path_of_equality(part)
+        if path is None:
+            parts.append(part)
+        else:
+            equalities.setdefault(path, []).append(part)
+    for path, said in equalities.items():
+        parts += said if len(said) == 1 else _merged(kind, path, said)
+    absorbing = EVERYTHING if kind is Or else NOTHING
+    if absorbing in parts or _has_opposites(parts):
+        return absorbing
+    ordered = _sorted(parts)
+    distinct = tuple(p for i, p in enumerate(ordered) if i == 0 or p != ordered[i - 1])
+    return distinct[0] if len(distinct) == 1 else kind(distinct)
+
+
+def _flattened(kind: type[And] | type[Or], filters: Iterable[Filter]) -> Iterable[Filter]:
+    for part in filters:
+        if isinstance(part, kind):
+            yield from part.parts
+        else:
+            yield part
+
+
+def _path_of_equality(part: Filter) -> str | None:
+    """The path of which the part tells the set of values that may be there, if it does."""
+    condition = part.part if isinstance(part, Not) else part
+    match condition:
+        case Compare(path, Op.EQ) | In(path) | Missing(path):
+            return path
+        case _:
+            return None
+
+
+def _has_opposites(parts: Sequence[Filter]) -> bool:
+    compared = {part for part in parts if isinstance(part, Compare)}
+    return any(
+        isinstance(part, Not) and isinstance(part.part, Compare) and part.part in compared
+        for part in parts
+    )
+
+
+def _merged(kind: type[And] | type[Or], path: str, said: Iterable[Filter]) -> list[Filter]:
+    """The fewest parts that say the same about `path`."""
+    if kind is Or:
+        return _union(map(_values_of, said)).as_parts(path)
+    opposite = _union(_values_of(negate(part)) for part in said)
+    return [negate(part) for part in opposite.as_parts(path)]
+
+
 class _Values(NamedTuple):
     """A set of what may be at a path: scalars, and the missing value.
 
@@ -185,16 +226,6 @@ class _Values(NamedTuple):
     all_but: bool
     missing: bool
 
-    def __or__(self, other: _Values) -> _Values:
-        missing = self.missing or other.missing
-        if self.all_but and other.all_but:
-            return _Values(self.values & other.values, True, missing)
-        if self.all_but:
-            return _Values(self.values - other.values, True, missing)
-        if other.all_but:
-            return _Values(other.values - self.values, True, missing)
-        return _Values(self.values | other.values, False, missing)
-
     def as_parts(self, path: str) -> list[Filter]:
         """The parts of an `Or` that describe the set."""
         if self.all_but:
@@ -203,30 +234,27 @@ class _Values(NamedTuple):
         return [*parts, Missing(path)] if self.missing else parts
 
 
-def _values_of(part: Filter) -> tuple[str, _Values | None]:
+def _union(sets: Iterable[_Values]) -> _Values:
+    known = list(sets)
+    included = frozenset[Scalar]().union(*(one.values for one in known if not one.all_but))
+    excluded = [one.values for one in known if one.all_but]
+    missing = any(one.missing for one in known)
+    if not excluded:
+        return _Values(included, False, missing)
+    return _Values(frozenset.intersection(*excluded) - included, True, missing)
+
+
+def _values_of(part: Filter) -> _Values:
     match part:
-        case Compare(path, Op.EQ, value):
-            return path, _Values(frozenset([value]), all_but=False, missing=False)
-        case In(path, values):
-            return path, _Values(frozenset(values), all_but=False, missing=False)
-        case Missing(path):
-            return path, _Values(frozenset(), all_but=False, missing=True)
-        case Not(Compare(path, Op.EQ, value)):
-            return path, _Values(frozenset([value]), all_but=True, missing=True)
-        case Not(In(path, values)):
-            return path, _Values(frozenset(values), all_but=True, missing=True)
-        case Not(Missing(path)):
-            return path, _Values(frozenset(), all_but=True, missing=False)
+        case Not(condition):
+            opposite = _values_of(condition)
+            return _Values(opposite.values, not opposite.all_but, not opposite.missing)
+        case Compare(value=value):
+            return _Values(frozenset([value]), all_but=False, missing=False)
+        case In(values=values):
+            return _Values(frozenset(values), all_but=False, missing=False)
         case _:
-            return "", None
-
-
-def _flattened(filters: Iterable[Filter]) -> Iterable[Filter]:
-    for part in filters:
-        if isinstance(part, Or):
-            yield from part.parts
-        else:
-            yield part
+            return _Values(frozenset(), all_but=False, missing=True)
 
 
 def _sorted(parts: Iterable[Filter]) -> tuple[Filter, ...]:
@@ -234,12 +262,15 @@ def _sorted(parts: Iterable[Filter]) -> tuple[Filter, ...]:
 
 
 def _order_of(filter: Filter) -> tuple[Any, ...]:
-    """A key by which any two different filters have the same order everywhere."""
+    """A key by which any two different filters have the same order everywhere.
+
+    Values at one path are of one kind, so that they can be compared.
+    """
     match filter:
         case Compare(path, op, value):
-            return 0, path, op.value, _order_of_value(value)
+            return 0, path, op.value, value
         case In(path, values):
-            return 1, path, tuple(map(_order_of_value, values))
+            return 1, path, values
         case Missing(path):
             return 2, path
         case Not(part):
@@ -248,7 +279,3 @@ def _order_of(filter: Filter) -> tuple[Any, ...]:
             return 4, tuple(map(_order_of, parts))
         case Or(parts):
             return 5, tuple(map(_order_of, parts))
-
-
-def _order_of_value(value: Scalar) -> tuple[bool, Scalar]:
-    return isinstance(value, str), value
