@@ -94,7 +94,7 @@ class _Listeners:
             )
         if "gateway" in roles and config.gateway.enabled:
             self.gateway = Listener(
-                self._serve_api,
+                self._serve_health,
                 host=config.gateway.host,
                 port=config.gateway.port,
                 max_connections=config.gateway.max_connections,
@@ -126,6 +126,9 @@ class _Listeners:
 
     def _all(self) -> list[Listener]:
         return [listener for listener in (self.api, self.gateway) if listener is not None]
+
+    async def _serve_health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._nexxus.health_app(scope, receive, send)
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._nexxus.app(scope, receive, send)

@@ -26,7 +26,7 @@ from nexxus.actions.user_records import UserRecords
 from nexxus.actions.users import Users
 from nexxus.actions.writes import Writes
 from nexxus.admin_key import load_admin_key, prepare_data_dir
-from nexxus.api.app import build_api
+from nexxus.api.app import build_api, build_health_api
 from nexxus.api.services import Services
 from nexxus.backing import Backing
 from nexxus.client_actions import GatewayActions
@@ -167,7 +167,11 @@ class Nexxus:
         self._compose_transport_manager("transport-manager" in roles)
         if "workers" in roles:
             self._compose_workers()
-        self.app: ASGIApp = self._compose_api()
+        services = self._compose_services()
+        self.health_app: ASGIApp = build_health_api(services)
+        self.app: ASGIApp = build_api(services)
+        if config.server.demo:
+            self.app = _with_demo(self.app)
 
     def _compose_actions(self) -> None:
         config, limits = self.config, self.config.limits
@@ -306,32 +310,30 @@ class Nexxus:
             runner = WorkerRunner(worker, broker=self.broker, logger=self.logger, node=self.node_id)
             self._run(f"worker {name}", runner.run())
 
-    def _compose_api(self) -> ASGIApp:
-        return build_api(
-            Services(
+    def _compose_services(self) -> Services:
+        return Services(
+            applications=self.applications,
+            sessions=self.sessions,
+            users=self.users,
+            devices=self.devices,
+            reads=self.reads,
+            writes=self.writes,
+            requests=self.requests,
+            external_sign_in=ExternalSignIn(
                 applications=self.applications,
-                sessions=self.sessions,
                 users=self.users,
-                devices=self.devices,
-                reads=self.reads,
-                writes=self.writes,
-                requests=self.requests,
-                external_sign_in=ExternalSignIn(
-                    applications=self.applications,
-                    users=self.users,
-                    registry=self.registry,
-                    strategies=self._strategies,
-                ),
-                limits=self.config.limits,
-                api=self.config.api,
-                admin_key=self.admin_key,
-                readiness=self.problems,
-                metrics=self.metrics,
-                logger=self.logger,
-                version=__version__,
-                websocket_app=None if self.gateway is None else GatewayApp(self.gateway),
-                demo_url="/demo/" if self.config.server.demo else "",
-            )
+                registry=self.registry,
+                strategies=self._strategies,
+            ),
+            limits=self.config.limits,
+            api=self.config.api,
+            admin_key=self.admin_key,
+            readiness=self.problems,
+            metrics=self.metrics,
+            logger=self.logger,
+            version=__version__,
+            websocket_app=None if self.gateway is None else GatewayApp(self.gateway),
+            demo_url="/demo/" if self.config.server.demo else "",
         )
 
     # What it tells about itself
@@ -430,3 +432,12 @@ class Nexxus:
         changed = former or present
         if changed is not None:
             self.sessions.forget_tokens(changed.id)
+
+
+def _with_demo(api: ASGIApp) -> ASGIApp:
+    """The API with the example pages beside it, under ``/demo/``."""
+    from starlette.routing import Mount, Router
+
+    from nexxus.demo.site import site
+
+    return Router([Mount("/demo", site())], default=api)

@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -66,7 +67,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "O
 
 def build_api(services: Services) -> ASGIApp:
     """The ASGI application of the contract's HTTP routes, and of ``/ws`` if one is given."""
-    app: ASGIApp = _Api(services)
+    shown = description.ENDPOINTS if services.api.docs else []
+    app: ASGIApp = _Api(services, (*ENDPOINTS, *shown, *description.DASHBOARD))
     if services.api.cors_origins:
         app = CORSMiddleware(
             app,
@@ -81,11 +83,15 @@ def build_api(services: Services) -> ASGIApp:
     return app
 
 
+def build_health_api(services: Services) -> ASGIApp:
+    """What a port without the API answers over HTTP: how its process is doing."""
+    return _Api(services, health.ENDPOINTS)
+
+
 class _Api:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
         self._services = services
-        shown = description.ENDPOINTS if services.api.docs else []
-        self._router = Router((*ENDPOINTS, *shown, *description.DASHBOARD))
+        self._router = Router(tuple(endpoints))
         self._metrics = HttpMetrics()
         self._limit = RateLimit(services.limits.requests_per_second)
         self._admin_key = services.admin_key.encode()
