@@ -64,8 +64,8 @@ class Catalog:
             self._add(offer)
 
     @classmethod
-    def discover(cls, *plugins: object) -> Catalog:
-        """The built-in adapters, those of the installed packages, and those of `plugins`.
+    def discover(cls, *plugins: object, installed: bool = True) -> Catalog:
+        """The built-in adapters, those of packages unless `installed` is False, and `plugins`.
 
         `plugins` are modules or objects with hooks, for an embedder that has its own. Raises
         `ConfigurationError` when an installed plugin cannot be loaded or two clash.
@@ -82,7 +82,8 @@ class Catalog:
             origins[plugin] = origin
 
         register(importlib.import_module(BUILT_IN), "built in")
-        for entry_point in sorted(entry_points(group=PROJECT), key=lambda point: point.name):
+        found = entry_points(group=PROJECT) if installed else ()
+        for entry_point in sorted(found, key=lambda point: point.name):
             package = entry_point.dist
             origin = f"{package.name} {package.version}" if package else entry_point.value
             register(_load(entry_point, origin), origin)

@@ -126,6 +126,12 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resume_bytes: Annotated[
         int, Meta(ge=0, description="Bytes of missed frames that are kept per device.")
     ] = 1 * _MIB
+    log_deliveries: Annotated[
+        int, Meta(ge=0, description="Events that the node remembers for all resumes together.")
+    ] = 20_000
+    log_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes of events that the node remembers for all resumes.")
+    ] = 64 * _MIB
     resume_grace: Annotated[
         float, Meta(ge=0, description="How long after `register` a `resume` is waited for.")
     ] = 5.0
@@ -136,6 +142,9 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     register_timeout: Annotated[
         float, Meta(gt=0, description="How long a connection may take to send `register`.")
     ] = 10.0
+    frames_queued: Annotated[
+        int, Meta(ge=1, description="A client's unanswered frames before it is no longer read.")
+    ] = 64
     ping_interval: Annotated[float, Meta(gt=0, description="How often a peer is pinged.")] = 25.0
     ping_timeout: Annotated[
         float, Meta(gt=0, description="How long a peer may be silent before it is dropped.")

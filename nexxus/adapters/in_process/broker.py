@@ -20,17 +20,24 @@ _CLOSED = "the in-process broker is closed"
 
 
 class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[broker]`` for ``adapter = "in-process"``. Times are in seconds.
+    """The section ``[broker]`` for ``adapter = "in-process"``. Times are in seconds."""
 
-    `queue_limit` is how many unsettled messages a queue takes before publishers wait,
-    `publish_timeout` how long they wait for room, and `confirm_timeout` how long a write waits
-    for the writer. `dead_letters` is how many of the newest buried messages are remembered.
-    """
-
-    queue_limit: Annotated[int, msgspec.Meta(ge=1)] = 100_000
-    publish_timeout: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    confirm_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    dead_letters: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    queue_limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1, description="Unsettled messages that a queue takes before publishers wait."
+        ),
+    ] = 100_000
+    publish_timeout: Annotated[
+        float, msgspec.Meta(gt=0, description="How long a publisher waits for room in a queue.")
+    ] = 5.0
+    confirm_timeout: Annotated[
+        float, msgspec.Meta(gt=0, description="How long a write waits for the writer.")
+    ] = 30.0
+    dead_letters: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="The newest messages set aside as dead that are kept."),
+    ] = 1_000
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -37,24 +37,33 @@ _decode_documents = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[database]`` for ``adapter = "sqlite"``.
+    """The section ``[database]`` for ``adapter = "sqlite"``."""
 
-    A relative `path` lies in the data directory; the empty one is ``nexxus.sqlite3``. With
-    `synchronous` ``"full"`` a stored write survives a loss of power, with ``"normal"`` only the
-    death of the process. `readers` queries run at a time. `busy_timeout` (seconds) is how long a
-    foreign program may keep the file locked.
-    """
-
-    path: str = ""
-    synchronous: Literal["full", "normal"] = "full"
-    readers: int = 2
-    busy_timeout: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.readers <= 64:
-            raise ValueError("readers: expected 1 to 64")
-        if not 0 <= self.busy_timeout <= 3600:
-            raise ValueError("busy_timeout: expected 0 to 3600 seconds")
+    path: Annotated[
+        str,
+        msgspec.Meta(
+            description="The file; a relative one lies in the data directory, and empty means "
+            "nexxus.sqlite3 there."
+        ),
+    ] = ""
+    synchronous: Annotated[
+        Literal["full", "normal"],
+        msgspec.Meta(
+            description="With `full` a stored write survives a loss of power, with `normal` only "
+            "the death of the process."
+        ),
+    ] = "full"
+    readers: Annotated[
+        int, msgspec.Meta(ge=1, le=64, description="Queries that run at a time.")
+    ] = 2
+    busy_timeout: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=3600,
+            description="How long a foreign program may keep the file locked.",
+        ),
+    ] = 5.0
 
 
 class SqliteDatabase(Database):

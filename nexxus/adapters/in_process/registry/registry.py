@@ -40,15 +40,18 @@ _STATES_PER_TURN: Final = 5_000
 
 
 class InProcessRegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[registry]`` for ``adapter = "in-process"``.
+    """The section ``[registry]`` for ``adapter = "in-process"``."""
 
-    `cached_sessions` and `cached_fates` are how many of each are held in memory in front of the
-    file; `clean_every` is in seconds.
-    """
-
-    cached_sessions: Annotated[int, msgspec.Meta(ge=2)] = 100_000
-    cached_fates: Annotated[int, msgspec.Meta(ge=2)] = 10_000
-    clean_every: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    cached_sessions: Annotated[
+        int, msgspec.Meta(ge=2, description="Sessions held in memory in front of the file.")
+    ] = 100_000
+    cached_fates: Annotated[
+        int,
+        msgspec.Meta(ge=2, description="Fates of operations held in memory in front of the file."),
+    ] = 10_000
+    clean_every: Annotated[
+        float, msgspec.Meta(gt=0, description="How often what has expired is removed.")
+    ] = 60.0
 
 
 class InProcessRegistry(Registry):

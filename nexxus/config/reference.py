@@ -1,0 +1,249 @@
+"""Writes the reference of all settings from the settings themselves.
+
+``python -m nexxus.config.reference --example`` prints ``nexxus.toml.example``, ``--markdown``
+prints ``docs/configuration.md``. Both cover what comes with Nexxus; a plugin's settings are in
+its own documentation and in ``nexxus config show``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+from nexxus.config.config import SECTIONS
+from nexxus.config.report import ORDER, toml_literal
+from nexxus.config.resolve import ADAPTER_SECTIONS
+from nexxus.plugins import Catalog, settings_type
+
+_WIDTH: Final = 96
+_MEANINGS: Final = {
+    "database": "Where objects, users and applications are stored.",
+    "broker": "The queues between the roles.",
+    "registry": "Devices, sessions, subscriptions: what every node must agree on.",
+    "logger": "Where the process says what happens to it.",
+}
+_TYPE_NAMES: Final = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    Any: "anything",
+}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One setting: its key in its section, what it takes, its default as TOML, its meaning.
+
+    A setting without a default has an empty one and must be given.
+    """
+
+    key: str
+    takes: str
+    default: str
+    meaning: str
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A section, or for an `adapter` what it adds to the section that names it."""
+
+    name: str
+    meaning: str
+    entries: list[Entry]
+    adapter: str = ""
+
+
+def sections() -> Iterator[Section]:
+    """All sections in the order of the reference, the built-in adapters' among them."""
+    catalog = Catalog.discover(installed=False)
+    for name in ORDER:
+        if name in SECTIONS:
+            struct = SECTIONS[name]
+            yield Section(name, _first_paragraph(struct), list(_entries(struct)))
+            continue
+        kind, default = ADAPTER_SECTIONS[name]
+        known = ", ".join(f"`{adapter}`" for adapter in catalog.names(kind))
+        meaning = f"Which adapter: {known}, or one that a plugin adds."
+        choice = Entry("adapter", "text", toml_literal(default), meaning)
+        yield Section(name, _MEANINGS[name], [choice])
+        for adapter in sorted(catalog.names(kind), key=lambda known: (known != default, known)):
+            offer = catalog.get(kind, adapter)
+            own = settings_type(offer) if offer is not None else None
+            if offer is not None and own is not None:
+                summary = offer.summary[:1].upper() + offer.summary[1:] + "."
+                yield Section(name, summary, list(_entries(own)), adapter)
+
+
+def example() -> str:
+    """``nexxus.toml.example``: every setting at its default, commented out."""
+    lines = [
+        "# Every setting of Nexxus with its default. Copy this file to nexxus.toml and uncomment",
+        "# what you change. Times are in seconds and sizes in bytes, where nothing else is said.",
+        "# `nexxus config check` judges the result, `nexxus config show` says what is in force.",
+    ]
+    for section in sections():
+        lines.append("")
+        if section.adapter:
+            lines.append(f'# With adapter = "{section.adapter}": {section.meaning}')
+        else:
+            lines += [f"# {section.meaning}", f"[{section.name}]"]
+        for entry in section.entries:
+            lines += ["", *_comment(entry.meaning)]
+            value = entry.default or '""  # must be given'
+            lines.append(f"# {entry.key} = {value}")
+    return "\n".join([*lines, "", *_EXAMPLE_TAIL.splitlines()]) + "\n"
+
+
+def markdown() -> str:
+    """``docs/configuration.md``."""
+    parts = [_INTRODUCTION]
+    for section in sections():
+        if section.adapter:
+            title = f'### `[{section.name}]` with `adapter = "{section.adapter}"`'
+        else:
+            title = f"## `[{section.name}]`"
+        parts.append(f"{title}\n\n{section.meaning}\n")
+        if section.entries:
+            rows = ["| key | takes | default | meaning |", "| --- | --- | --- | --- |"]
+            for entry in section.entries:
+                default = f"`{entry.default}`" if entry.default else "must be given"
+                cells = (f"`{entry.key}`", entry.takes, default, entry.meaning)
+                rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            parts.append("\n".join(rows) + "\n")
+    return "\n".join([*parts, _OUTRO])
+
+
+def _entries(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[Entry]:
+    for field in msgspec.structs.fields(struct):
+        key = f"{prefix}{field.encode_name}"
+        bare, metas = _unwrap(field.type)
+        if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+            yield from _entries(bare, f"{key}.")
+            continue
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        described = next((meta.description for meta in metas if meta.description), "")
+        yield Entry(
+            key=key,
+            takes=_takes(bare) + _bounds(metas),
+            default="" if field.required else _default(default),
+            meaning=described or "",
+        )
+
+
+def _default(value: Any) -> str:
+    return '""' if value is None else toml_literal(msgspec.to_builtins(value, enc_hook=str))
+
+
+def _unwrap(type_: Any) -> tuple[Any, list[msgspec.Meta]]:
+    if get_origin(type_) is Annotated:
+        bare, *metas = get_args(type_)
+        return bare, [meta for meta in metas if isinstance(meta, msgspec.Meta)]
+    return type_, []
+
+
+def _takes(type_: Any) -> str:
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return " or ".join(f"`{toml_literal(choice)}`" for choice in arguments)
+    if origin in (tuple, list):
+        return f"list of: {_takes(_unwrap(arguments[0])[0])}"
+    if origin is dict:
+        return f"table of: {_takes(_unwrap(arguments[1])[0])}"
+    if arguments:
+        return " or ".join(_takes(_unwrap(a)[0]) for a in arguments if a is not type(None))
+    return _TYPE_NAMES.get(type_, getattr(type_, "__name__", str(type_)))
+
+
+def _bounds(metas: list[msgspec.Meta]) -> str:
+    signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+    bounds = [
+        f"{sign} {getattr(meta, name)}"
+        for meta in metas
+        for name, sign in signs
+        if getattr(meta, name) is not None
+    ]
+    return f", {', '.join(bounds)}" if bounds else ""
+
+
+def _first_paragraph(struct: type[msgspec.Struct]) -> str:
+    return " ".join((inspect.getdoc(struct) or "").partition("\n\n")[0].split())
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+
+
+_EXAMPLE_TAIL: Final = """\
+# Applications may be declared here. They are made at start where they do not exist, and
+# changed where they differ; `nexxus app` manages others.
+#
+# [[applications]]
+# id = "tasks"
+# name = "Tasks"
+# schema.task.fields.title = { type = "string", required = true }
+# schema.task.fields.status = { type = "string", filterable = true }
+
+# A plugin's own settings, by the name of what it offers.
+#
+# [plugins.audit-log]
+# path = "audit.jsonl"\
+"""
+
+_INTRODUCTION: Final = """\
+# Configuration
+
+```toml
+# nexxus.toml, in the folder where `nexxus serve` is run
+[api]
+port = 9000
+
+[logger]
+format = "json"
+```
+
+A setting comes from the first of these that has it:
+
+1. the command line: `--set section.key=value`, and short options such as `--port`;
+2. the environment: `NEXXUS_<SECTION>__<KEY>`, for example `NEXXUS_API__PORT=9000`; a variable
+   without two underscores in a row is not a setting;
+3. configuration providers, which are plugins named in `server.config_providers`;
+4. the file: `--config FILE`, else `nexxus.toml` in the working directory where it exists;
+5. the default.
+
+Values on the command line and in the environment are TOML where that fits the key's type, else
+text: `NEXXUS_API__CORS_ORIGINS='["https://app.example"]'`, `--set logger.format=json`.
+
+`nexxus config check` says whether it all can work, and `nexxus config show` what is in force
+and where each value comes from, secrets masked. A key that does not exist, or a value of the
+wrong type, is an error that names its source and the nearest key; the process exits with 2.
+
+Times are in seconds and sizes in bytes, where nothing else is said. This page is made from the
+settings themselves by `make reference`.
+"""
+
+_OUTRO: Final = """\
+## `[[applications]]`
+
+Each is an application as `POST /admin/applications` takes it, with an `id`. Names of keys are the
+same in TOML as in JSON. The list of the strongest source that has one is in force.
+
+## `[plugins.<name>]`
+
+The settings of a custom worker, transport, sign-in strategy or configuration provider that a
+plugin adds, under its name. In the environment a hyphen of the name is an underscore:
+`NEXXUS_PLUGINS__AUDIT_LOG__PATH`. `nexxus plugins` lists the names.
+"""
+
+if __name__ == "__main__":
+    forms = {"--example": example, "--markdown": markdown}
+    if len(sys.argv) != 2 or sys.argv[1] not in forms:
+        sys.exit(f"usage: python -m nexxus.config.reference {' | '.join(forms)}")
+    sys.stdout.write(forms[sys.argv[1]]())
