@@ -75,7 +75,6 @@ class TransportWebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a transport; the upgrade request follows as the first data."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connections.add(self)  # type: ignore[arg-type]
 
