@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from nexxus.domain.operations import (
     AnyOperation,
     Create,

@@ -31,13 +31,18 @@ const provider = new Provider(issuer, {
   features: { devInteractions: { enabled: false } },
   cookies: { keys: ['for tests only'] },
   ttl: {
-    AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 600,
+    AccessToken: 600,
+    AuthorizationCode: 60,
+    Grant: 600,
+    IdToken: 600,
+    Interaction: 600,
+    Session: 600,
   },
   findAccount: (_context, id) => ({
     accountId: id,
     claims: () => ({
-      sub: `subject-of-${id}`,
-      email: id.replace(/^again-/, ''),
+      sub: id,
+      email: id,
       email_verified: !id.startsWith('unverified'),
       name: id.split('@')[0],
     }),
