@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 import httpx
+from websockets.exceptions import WebSocketException
 
 from nexxus.demo.application import APP_ID, ensure_application
 from nexxus.demo.listen import events
@@ -82,7 +83,7 @@ async def _show_first_events(api_url: str, echo: Echo) -> None:
                 shown += 1
                 if shown == _FIRST_EVENTS:
                     break
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, WebSocketException) as error:
         echo(f"    (the events cannot be shown here: {error})")
         return
     echo("    … and so on. Ctrl+C stops the server.")
