@@ -75,6 +75,8 @@ class ExternalSignIn:
         """
         settings = application.strategy(name)
         strategy = self._strategy(name, settings)
+        if user_type is not None:
+            self._users.choose_user_type(application, user_type)
         hint = hint or DeviceHint()
         state = _State(
             jti=new_id(),

@@ -126,8 +126,8 @@ class Requests:
             "unsubscribe": self._unsubscribe_from_frame,
         }
 
-    async def perform(self, identity: Identity, event: str, data: Any) -> tuple[int, Document]:
-        """Do what a frame asks for: the status and the ``data`` of the HTTP answer.
+    async def perform(self, identity: Identity, event: str, data: Any) -> Reply:
+        """Do what a frame asks for, as HTTP would.
 
         `data` is the frame's, decoded and neither too deep nor of types that JSON has not.
         Raises the `WireError` that HTTP would answer with.
@@ -136,8 +136,7 @@ class Requests:
         if frame is None:
             known = ", ".join(self._frames)
             raise InvalidParameters(f"event: expected one of {known}", {"field": "event"})
-        reply = await frame(identity, data)
-        return reply.status, reply.data
+        return await frame(identity, data)
 
     async def create(
         self, identity: Identity, model: str | None, body: Document, terms: Terms = _NOW

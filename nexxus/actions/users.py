@@ -89,7 +89,7 @@ class Users:
         fields = dict(body)
         username = _check_username(fields.pop("username", None))
         password = _check_password(fields.pop("password", None))
-        user_type = self._choose_user_type(application, fields.pop("userType", "default"))
+        user_type = self.choose_user_type(application, fields.pop("userType", "default"))
         hint = _to_hint(fields.pop("device", None))
         details = coerce_fields(fields, application.details.get(user_type, {}), "")
         user = await self._records.create(
@@ -139,7 +139,7 @@ class Users:
         """
         user = await self._records.find(application.id, email)
         if user is None:
-            chosen = self._choose_user_type(application, user_type or "default")
+            chosen = self.choose_user_type(application, user_type or "default")
             declared = application.details.get(chosen, {})
             user = await self._records.create(
                 application.id,
@@ -267,7 +267,8 @@ class Users:
                 f"the application {application.id} does not sign in with passwords"
             )
 
-    def _choose_user_type(self, application: Application, user_type: Any) -> str:
+    def choose_user_type(self, application: Application, user_type: Any) -> str:
+        """The type that a new user chose; `AccessDenied` for one that only administrators give."""
         kind = None
         if isinstance(user_type, str):
             kind = application.users().user_types.get(user_type)

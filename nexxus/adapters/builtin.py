@@ -31,6 +31,18 @@ def _loguru(settings: Any, context: AdapterContext) -> Any:
     return LoguruLogger(settings, node=context.node)
 
 
+def _google(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    from nexxus.adapters.openid_connect import GOOGLE, OpenIdConnect
+
+    return OpenIdConnect(GOOGLE)
+
+
+def _openid(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    from nexxus.adapters.openid_connect import OpenIdConnect
+
+    return OpenIdConnect()
+
+
 @hookimpl
 def nexxus_databases() -> list[Adapter]:
     return [
@@ -76,4 +88,12 @@ def nexxus_loggers() -> list[Adapter]:
             _loguru,
             "text or JSON lines on standard error",
         )
+    ]
+
+
+@hookimpl
+def nexxus_auth_strategies() -> list[Adapter]:
+    return [
+        Adapter("google", "", _google, "accounts of Google"),
+        Adapter("openid", "", _openid, "any OpenID Connect provider, by its issuer"),
     ]

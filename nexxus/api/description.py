@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from nexxus.api.endpoints import Access, Section
-from nexxus.api.pages import page
+from nexxus.api.pages import page, static_file
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer, Raw
+from nexxus.errors import NotFound
 
 _described = Section("Description", access=Access.PUBLIC)
 ENDPOINTS = _described.endpoints
@@ -25,19 +26,29 @@ async def openapi(request: Request[None]) -> Answer:
     return Answer(200, describe(DESCRIBED, version=request.services.version))
 
 
+@_described.route("GET", "/asyncapi.json", answers={200: None}, documented=False)
+async def asyncapi(request: Request[None]) -> Answer:
+    """The WebSocket's frames, as an AsyncAPI document."""
+    from nexxus.api.asyncapi import describe_frames
+
+    return Answer(200, describe_frames(version=request.services.version))
+
+
 @_described.route("GET", "/docs", answers={200: None}, documented=False)
 async def docs(request: Request[None]) -> Raw:
     """The routes, as a page."""
-    return page("docs.html", version=request.services.version)
+    return page("docs.html", root=request.root, version=request.services.version)
 
 
 @_dashboard.route("GET", "/admin", answers={200: None}, documented=False)
 async def dashboard(request: Request[None]) -> Raw:
     """Applications, users and live objects, for whoever has the admin key."""
-    return page("dashboard.html", version=request.services.version)
+    return page("dashboard.html", root=request.root, version=request.services.version)
 
 
-@_dashboard.route("GET", "/static/{name}", answers={200: None}, documented=False)
+@_dashboard.route(
+    "GET", "/static/{name}", answers={200: None}, documented=False, errors=(NotFound,)
+)
 async def static(request: Request[None]) -> Raw:
     """What the pages are made of."""
-    return page(request.path["name"])
+    return static_file(request.path["name"])

@@ -19,7 +19,12 @@ async def greet(request: Request[None]) -> Answer | Raw:
     """What answers here; a browser gets a page with the ways onward."""
     services = request.services
     if b"text/html" in request.headers.get(b"accept", b""):
-        return page("landing.html", version=services.version, demo=services.demo_url)
+        return page(
+            "landing.html",
+            root=request.root,
+            version=services.version,
+            demo=services.demo_url.removeprefix("/"),
+        )
     return Answer(200, answers.Greeting(message="Nexxus", version=services.version))
 
 

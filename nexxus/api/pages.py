@@ -8,23 +8,33 @@ from pathlib import Path
 from typing import Final
 
 from nexxus.api.responses import Raw
+from nexxus.errors import NotFound
 
 _FOLDER: Final = Path(__file__).parent / "static"
 _MEDIA_TYPES: Final = {
     ".html": b"text/html; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
     ".css": b"text/css; charset=utf-8",
-    ".svg": b"image/svg+xml",
 }
 _POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    b"connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b"connect-src 'self' ws: wss:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = (
     (b"content-security-policy", _POLICY),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),
 )
+
+
+_PUBLIC: Final = frozenset({"pages.css", "docs.js", "dashboard.js"})
+
+
+def static_file(name: str) -> Raw:
+    """A file that the pages refer to, or `NotFound`."""
+    if name not in _PUBLIC:
+        raise NotFound(f"there is no file {name!r}")
+    return page(name)
 
 
 def page(name: str, **values: str) -> Raw:

@@ -90,6 +90,11 @@ class Request(Generic[B]):
         return self._query
 
     @property
+    def root(self) -> str:
+        """The path of the API's root, ending in a slash."""
+        return f"{self.scope.get('root_path', '')}/"
+
+    @property
     def base_url(self) -> str:
         """Where the API is for this client: scheme, host and, when mounted, the path."""
         host = self.headers.get(b"host", b"localhost").decode("latin-1")

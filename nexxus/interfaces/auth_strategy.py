@@ -65,5 +65,5 @@ class AuthStrategy(ABC):
         email that is not verified.
         """
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of whatever is held; may be called twice."""

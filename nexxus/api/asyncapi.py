@@ -1,0 +1,230 @@
+"""``/asyncapi.json``: the frames of the WebSocket, as AsyncAPI 3.0 (contract §6)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from nexxus.actions.requests import (
+    DeleteRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+    UpdateRequest,
+)
+from nexxus.domain.events import EventName
+from nexxus.domain.objects import Document
+from nexxus.domain.operations import OperationError
+from nexxus.gateway.frames import CLIENT_EVENTS, OPERATIONS, SUBPROTOCOLS
+
+_REF: Final = "#/components/schemas/{name}"
+
+
+class _Data(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What all of them have in common."""
+
+
+class Register(_Data, frozen=True, kw_only=True):
+    """Claims the token's device for this connection; the first frame."""
+
+    token: str
+
+
+class RefreshAccessToken(_Data, frozen=True, kw_only=True):
+    """Moves the connection to a newer token of the same device."""
+
+    token: str
+
+
+class Resume(_Data, frozen=True, kw_only=True):
+    """Asks for what was missed since a cursor; right after `register`."""
+
+    cursor: str
+
+
+class Create(_Data, frozen=True, kw_only=True):
+    """The fields of a new object, and its model as `type`."""
+
+    type: str
+
+
+class Registered(_Data, frozen=True, kw_only=True):
+    """The device is this connection's."""
+
+    success: Literal[True]
+    cursor: str | UnsetType = UNSET
+
+
+class Refreshed(_Data, frozen=True, kw_only=True):
+    """The connection lives as long as the newer token."""
+
+    success: Literal[True]
+
+
+class Resumed(_Data, frozen=True, kw_only=True):
+    """Everything that was missed has come."""
+
+    success: Literal[True]
+    cursor: str
+
+
+class Resync(_Data, frozen=True, kw_only=True):
+    """These channels are live from now on, and are to be read anew."""
+
+    channels: list[str]
+    cursor: str | UnsetType = UNSET
+
+
+class Reply(_Data, frozen=True, kw_only=True):
+    """The answer to the frame of the same `ref`: what HTTP would answer."""
+
+    status: int
+    data: dict[str, Any] | UnsetType = UNSET
+    error: OperationError | UnsetType = UNSET
+
+
+class Fault(_Data, frozen=True, kw_only=True):
+    """Something is wrong; the connection stays open."""
+
+    code: Literal[
+        "TOKEN_EXPIRED",
+        "SESSION_ENDED",
+        "DEVICE_NOT_FOUND",
+        "INVALID_PARAMETERS",
+        "INTERNAL_SERVER_ERROR",
+        "RATE_LIMITED",
+        "OPERATION_REJECTED",
+    ]
+    message: str
+    operation_id: str | UnsetType = UNSET
+    error: OperationError | UnsetType = UNSET
+
+
+class EventMetadata(_Data, frozen=True, kw_only=True):
+    """For which of this device's channels the event is, and where to resume after it."""
+
+    channels: list[str]
+    cursor: str | UnsetType = UNSET
+
+
+class ChangedObject(_Data, frozen=True, kw_only=True):
+    """Which object it is, and its version after the event."""
+
+    id: str
+    type: str
+    app_id: str
+    user_id: str | UnsetType = UNSET
+    version: int
+
+
+class ModelCreated(_Data, frozen=True, kw_only=True):
+    """An object has come into these channels."""
+
+    event: EventName
+    model: Document
+    metadata: EventMetadata
+
+
+class ModelUpdated(_Data, frozen=True, kw_only=True):
+    """Patches that bring a copy of the previous version to this one."""
+
+    event: EventName
+    model: ChangedObject
+    patches: Annotated[list[dict[str, Any]], Meta(description="JsonPatches, in order.")]
+    metadata: EventMetadata
+
+
+class ModelDeleted(_Data, frozen=True, kw_only=True):
+    """An object has left these channels, or is gone."""
+
+    event: EventName
+    model: ChangedObject
+    reason: Literal["deleted", "left", "denied"]
+    metadata: EventMetadata
+
+
+_FROM_CLIENT: Final[dict[str, type[msgspec.Struct]]] = {
+    "register": Register,
+    "refresh_access_token": RefreshAccessToken,
+    "resume": Resume,
+    "subscribe": SubscribeRequest,
+    "unsubscribe": UnsubscribeRequest,
+    "create": Create,
+    "update": UpdateRequest,
+    "delete": DeleteRequest,
+}
+_FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
+    "register": Registered,
+    "refresh_access_token": Refreshed,
+    "resume": Resumed,
+    "resync": Resync,
+    "reply": Reply,
+    "error": Fault,
+    "model_created": ModelCreated,
+    "model_updated": ModelUpdated,
+    "model_deleted": ModelDeleted,
+}
+assert set(_FROM_CLIENT) == set(CLIENT_EVENTS), "every frame that the gateway takes is described"
+
+
+def describe_frames(*, version: str) -> dict[str, Any]:
+    """The AsyncAPI document of the WebSocket."""
+    kinds = [*_FROM_CLIENT.values(), *_FROM_SERVER.values()]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    by_type = dict(zip(kinds, schemas, strict=True))
+    messages = {
+        **{
+            f"client.{event}": _message(event, kind, by_type)
+            for event, kind in _FROM_CLIENT.items()
+        },
+        **{
+            f"server.{event}": _message(event, kind, by_type)
+            for event, kind in _FROM_SERVER.items()
+        },
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Nexxus",
+            "version": version,
+            "description": f"The WebSocket. Subprotocols: {', '.join(SUBPROTOCOLS)}.",
+            "license": {"name": "MPL-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "websocket": {
+                "address": "/ws",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+            }
+        },
+        "operations": {
+            "fromClient": _operation("receive", "client", _FROM_CLIENT),
+            "fromServer": _operation("send", "server", _FROM_SERVER),
+        },
+        "components": {"messages": messages, "schemas": components},
+    }
+
+
+def _message(event: str, kind: type[msgspec.Struct], schemas: dict[Any, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {"event": {"const": event}, "data": schemas[kind]}
+    if kind is Reply or event in OPERATIONS:
+        properties["ref"] = {"type": "string"}
+    return {
+        "name": event,
+        "summary": (kind.__doc__ or "").partition("\n")[0],
+        "payload": {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        },
+    }
+
+
+def _operation(action: str, side: str, frames: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/websocket"},
+        "messages": [{"$ref": f"#/channels/websocket/messages/{side}.{event}"} for event in frames],
+    }
