@@ -43,6 +43,9 @@ class NarrowingHost(SubscriptionHost, Protocol):
     def devices(self, app_id: str) -> Sequence[ServedDevice]:
         """The devices of an application that this node serves, the silent ones too."""
 
+    def end_sessions(self, app_id: str) -> None:
+        """Close every connection of an application that is gone."""
+
     def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
     ) -> None:
@@ -76,7 +79,10 @@ class Narrowing:
         self, former: Application | None, present: Application | None
     ) -> None:
         """Bring every subscription of the application in line with its roles and schema."""
-        if former is None or present is None:
+        if former is None:
+            return
+        if present is None:
+            self._host.end_sessions(former.id)
             return
         for device in self._host.devices(present.id):
             held = await self._registry.subscriptions_of(present.id, device.device_id)

@@ -149,6 +149,14 @@ class Gateway:
         """
         self._adoption.send_denied(app_id, device_id, channel_id, objects)
 
+    def end_sessions(self, app_id: str) -> None:
+        """Close every connection of an application that is gone, as logged out."""
+        for device in self.devices(app_id):
+            if device.claims is not None:
+                self._end_session(
+                    SessionEnded(app_id, device.device_id, device.claims.session_id)
+                )
+
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""
         self._adoption.send_resync(app_id, device_id, channels)
