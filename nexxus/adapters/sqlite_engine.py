@@ -5,10 +5,10 @@ that the number of writers costs little. Every job has a savepoint of its own: o
 spoils no other.
 
 SQLite gives up the interpreter's lock at every step of a statement, and beside a busy event
-loop it waits up to `sys.getswitchinterval()` (5 ms) to have it back. What counts is therefore
-not how much a statement does but **how many steps** a job takes: ask for one row that holds
-everything, insert many rows with one statement, and let what is waiting be written together
-(`SqliteEngine.write_together`).
+loop it waits for `sys.getswitchinterval()` (5 ms) or longer to have it back. What counts is
+therefore not how much a statement does but **how many steps** a job takes: ask for one row that
+holds everything, insert many rows with one statement, and let what is waiting be written
+together (`SqliteEngine.write_together`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import contextlib
 import itertools
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -35,6 +36,10 @@ Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[T]]
 JOBS_PER_TRANSACTION: Final = 4096
 CHECKPOINT_PAGES: Final = 4000
 """How far the write-ahead log grows (16 MiB) before it is copied into the file."""
+
+_PATIENCE: Final = 0.004
+_TURN: Final = 0.0002
+"""Seconds without an answer after which the loop gives way to the threads, and for how long."""
 
 _STORAGE_FAILURES: Final = frozenset(
     {
@@ -90,6 +95,9 @@ class SqliteEngine:
         self._reads: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: asyncio.TimerHandle | None = None
+        self._outstanding = 0
+        self._answers = self._answers_before = 0
 
     async def open(self) -> None:
         """Open or create the file; `StartupError` says why that cannot be, and the mend.
@@ -142,7 +150,27 @@ class SqliteEngine:
             raise ServiceUnavailable("the database is not open")
         job = _Job(item, handler, self._loop.create_future())
         queue.put(job)
-        return await job.future
+        self._outstanding += 1
+        if self._turn is None:
+            self._turn = self._loop.call_later(_PATIENCE, self._give_way)
+        try:
+            return await job.future
+        finally:
+            self._outstanding -= 1
+            self._answers += 1
+
+    def _give_way(self) -> None:
+        """Let the threads have the interpreter, if a busy loop has kept them from answering.
+
+        A loop that always has something to do gives up the interpreter's lock often, but takes
+        it back before a thread has woken up; threads have been seen to starve for seconds.
+        """
+        self._turn = None
+        if self._outstanding and self._loop is not None:
+            if self._answers == self._answers_before:
+                time.sleep(_TURN)
+            self._answers_before = self._answers
+            self._turn = self._loop.call_later(_PATIENCE, self._give_way)
 
     # Threads
 
@@ -170,7 +198,7 @@ class SqliteEngine:
         while not closing:
             batch, closing = self._take_waiting()
             if batch:
-                _settle(loop, batch, _transact(connection, batch))
+                _settle(loop, batch, _transact(connection, _groups(batch)))
         _close(connection)
 
     def _take_waiting(self) -> tuple[list[_Job], bool]:
@@ -293,36 +321,41 @@ def _alone(connection: sqlite3.Connection, jobs: Sequence[Callable[..., Any]]) -
     return [job(connection) for job in jobs]
 
 
-def _transact(connection: sqlite3.Connection, batch: Sequence[_Job]) -> list[Any]:
-    """Execute all jobs in one transaction; their outcomes."""
+def _transact(connection: sqlite3.Connection, groups: Sequence[Sequence[_Job]]) -> list[Any]:
+    """Execute groups of jobs in one transaction; the outcome of each job."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes: list[Any] = []
-        for group in _groups(batch):
-            outcomes += _apply(connection, group)
+        if len(groups) == 1:  # nobody else's work needs a savepoint: two steps less
+            outcomes = _run(connection, groups[0])
+        else:
+            outcomes = [outcome for group in groups for outcome in _try(connection, group)]
         connection.execute("COMMIT")
     except Exception as error:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
-        return [_Failure(_as_unavailable(error)) for _ in batch]
+        jobs = [job for group in groups for job in group]
+        if len(groups) == 1 and len(jobs) > 1 and not _is_storage_failure(error):
+            return _transact(connection, [[job] for job in jobs])
+        return [_Failure(_as_unavailable(error)) for _ in jobs]
     return outcomes
 
 
-def _groups(batch: Sequence[_Job]) -> Iterator[list[_Job]]:
+def _groups(batch: Sequence[_Job]) -> list[list[_Job]]:
     """What can be handed over in one call: runs of jobs with one handler."""
+    groups: list[list[_Job]] = []
     for handler, jobs in itertools.groupby(batch, key=lambda job: job.handler):
         if handler is _alone:
-            yield from ([job] for job in jobs)
+            groups.extend([job] for job in jobs)
         else:
-            yield list(jobs)
+            groups.append(list(jobs))
+    return groups
 
 
-def _apply(connection: sqlite3.Connection, group: Sequence[_Job]) -> list[Any]:
-    """Execute jobs of one handler; their outcomes. A failure of the storage is raised."""
+def _try(connection: sqlite3.Connection, group: Sequence[_Job]) -> list[Any]:
+    """Execute a group, undoing it alone where it fails. A failure of the storage is raised."""
     connection.execute("SAVEPOINT job")
     try:
-        outcomes = list(group[0].handler(connection, [job.item for job in group]))
-        assert len(outcomes) == len(group), "a handler returns one result per item"
+        outcomes = _run(connection, group)
         connection.execute("RELEASE job")
     except Exception as error:
         # Some failures make SQLite itself give up the whole transaction.
@@ -332,7 +365,13 @@ def _apply(connection: sqlite3.Connection, group: Sequence[_Job]) -> list[Any]:
         connection.execute("RELEASE job")
         if len(group) == 1:
             return [_Failure(error)]
-        return [outcome for job in group for outcome in _apply(connection, [job])]
+        return [outcome for job in group for outcome in _try(connection, [job])]
+    return outcomes
+
+
+def _run(connection: sqlite3.Connection, group: Sequence[_Job]) -> list[Any]:
+    outcomes = list(group[0].handler(connection, [job.item for job in group]))
+    assert len(outcomes) == len(group), "a handler returns one result per item"
     return outcomes
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from nexxus.adapters.sqlite.statements import chunks, flat, values_of
+from nexxus.adapters.sqlite.statements import chunks, values_of
 from nexxus.adapters.sqlite.tables import Column, Table
 from nexxus.adapters.sqlite.values import ColumnValue, column_value
 from nexxus.domain.objects import Document
 from nexxus.interfaces.database import Mutation
+
+Rows: TypeAlias = Sequence[tuple[Any, ...]]
+Key: TypeAlias = tuple[int, str]
+"""A table's number and an object's id."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +75,7 @@ def apply(connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]) -> l
     """Execute the writes of several calls; for each, which of its writes took effect."""
     before = _read_versions(connection, calls)
     now = dict(before)
-    standing: dict[tuple[int, str], Write] = {}
+    standing: dict[Key, Write] = {}
     results = []
     for writes in calls:
         result = []
@@ -89,7 +93,7 @@ def apply(connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]) -> l
 
 def _read_versions(
     connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]
-) -> dict[tuple[int, str], int]:
+) -> dict[Key, int]:
     """The versions stored now; a tombstone's as a negative number."""
     ids: dict[int, set[str]] = {}
     for writes in calls:
@@ -97,13 +101,13 @@ def _read_versions(
             ids.setdefault(write.table.number, set()).add(write.id)
     versions = {}
     for number, keys in ids.items():
-        for part in chunks(list(keys), 1):
+        for chunk in chunks([(key,) for key in keys], 1):
             (found,) = connection.execute(
-                _select_versions(number, len(part)), (*part, number)
+                _select_versions(number, chunk.count), [*chunk.values, number]
             ).fetchone()
             for entry in (found or "").split():
                 index, _, version = entry.partition(":")
-                versions[number, part[int(index)]] = int(version)
+                versions[number, chunk.values[int(index)]] = int(version)
     return versions
 
 
@@ -119,30 +123,27 @@ def _select_versions(number: int, count: int) -> str:
 
 
 def _store(
-    connection: sqlite3.Connection,
-    standing: dict[tuple[int, str], Write],
-    before: dict[tuple[int, str], int],
+    connection: sqlite3.Connection, standing: dict[Key, Write], before: dict[Key, int]
 ) -> None:
     by_table: dict[Table, list[Write]] = {}
     for write in standing.values():
         by_table.setdefault(write.table, []).append(write)
     for table, writes in by_table.items():
         puts = [write for write in writes if not write.is_delete]
-        deletes = [write for write in writes if write.is_delete]
+        was = {write.id: before.get((table.number, write.id), 0) for write in writes}
         if table.lists:
-            _forget_elements(connection, table, writes)
-        _put(connection, table, puts)
-        _delete(connection, table, deletes)
-        returned = [w for w in puts if before.get((table.number, w.id), 0) < 0]
-        _forget_tombstones(connection, table, returned)
+            _forget_elements(connection, table, [(w.id,) for w in writes if was[w.id] > 0])
+        _put(connection, table, [write.row for write in puts])
+        _bury(connection, [write.row for write in writes if write.is_delete])
+        _forget_objects(connection, table, [(w.id,) for w in writes if w.is_delete])
+        _forget_tombstones(connection, table, [(w.id,) for w in puts if was[w.id] < 0])
         if table.lists:
-            _put_elements(connection, table, puts)
+            _put_elements(connection, table, [(w.id, *e) for w in puts for e in w.elements])
 
 
-def _put(connection: sqlite3.Connection, table: Table, writes: Sequence[Write]) -> None:
-    width = 4 + len(table.columns)
-    for part in chunks(writes, width):
-        connection.execute(_upsert(table, len(part)), flat([write.row for write in part]))
+def _put(connection: sqlite3.Connection, table: Table, rows: Rows) -> None:
+    for chunk in chunks(rows, 4 + len(table.columns)):
+        connection.execute(_upsert(table, chunk.count), chunk.values)
 
 
 @lru_cache(maxsize=1024)
@@ -150,48 +151,49 @@ def _upsert(table: Table, count: int) -> str:
     names = ["version", "operations", "document", *(column.name for column in table.columns)]
     return f"""
         INSERT INTO {table.objects} (id, {", ".join(names)})
-        {values_of(count, 1 + len(names))}
+        SELECT * FROM ({values_of(count, 1 + len(names))}) WHERE column1 IS NOT NULL
         ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in names)}"""
 
 
-def _delete(connection: sqlite3.Connection, table: Table, writes: Sequence[Write]) -> None:
-    for part in chunks(writes, 6):
+def _bury(connection: sqlite3.Connection, rows: Rows) -> None:
+    for chunk in chunks(rows, 6):
         connection.execute(
-            f"DELETE FROM {table.objects} WHERE id IN ({values_of(len(part), 1)})",
-            [write.id for write in part],
-        )
-        connection.execute(
-            f"INSERT OR REPLACE INTO tombstones {values_of(len(part), 6)}",
-            flat([write.row for write in part]),
+            f"""INSERT OR REPLACE INTO tombstones
+                SELECT * FROM ({values_of(chunk.count, 6)}) WHERE column1 IS NOT NULL""",
+            chunk.values,
         )
 
 
-def _forget_tombstones(
-    connection: sqlite3.Connection, table: Table, writes: Sequence[Write]
-) -> None:
-    for part in chunks(writes, 1):
+def _forget_objects(connection: sqlite3.Connection, table: Table, ids: Rows) -> None:
+    for chunk in chunks(ids, 1):
         connection.execute(
-            f"DELETE FROM tombstones WHERE model = ? AND id IN ({values_of(len(part), 1)})",
-            [table.number, *(write.id for write in part)],
+            f"DELETE FROM {table.objects} WHERE id IN ({values_of(chunk.count, 1)})", chunk.values
         )
 
 
-def _forget_elements(connection: sqlite3.Connection, table: Table, writes: Sequence[Write]) -> None:
-    for part in chunks(writes, 1):
+def _forget_tombstones(connection: sqlite3.Connection, table: Table, ids: Rows) -> None:
+    for chunk in chunks(ids, 1):
+        connection.execute(
+            f"DELETE FROM tombstones WHERE model = ? AND id IN ({values_of(chunk.count, 1)})",
+            [table.number, *chunk.values],
+        )
+
+
+def _forget_elements(connection: sqlite3.Connection, table: Table, ids: Rows) -> None:
+    for chunk in chunks(ids, 1):
         connection.execute(
             f"""DELETE FROM {table.elements} WHERE object IN (
-                SELECT number FROM {table.objects} WHERE id IN ({values_of(len(part), 1)}))""",
-            [write.id for write in part],
+                SELECT number FROM {table.objects} WHERE id IN ({values_of(chunk.count, 1)}))""",
+            chunk.values,
         )
 
 
-def _put_elements(connection: sqlite3.Connection, table: Table, writes: Sequence[Write]) -> None:
-    rows = [(write.id, *element) for write in writes for element in write.elements]
-    for part in chunks(rows, 3):
+def _put_elements(connection: sqlite3.Connection, table: Table, rows: Rows) -> None:
+    for chunk in chunks(rows, 3):
         connection.execute(
             f"""INSERT OR IGNORE INTO {table.elements} ("column", value, object)
                 SELECT new.column2, new.column3, object.number
-                FROM ({values_of(len(part), 3)}) AS new
+                FROM ({values_of(chunk.count, 3)}) AS new
                 CROSS JOIN {table.objects} AS object ON object.id = new.column1""",
-            flat(part),
+            chunk.values,
         )

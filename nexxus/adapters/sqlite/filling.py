@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.adapters.sqlite.commits import column_values, elements_of
-from nexxus.adapters.sqlite.statements import chunks, flat, values_of
+from nexxus.adapters.sqlite.statements import chunks, values_of
 from nexxus.adapters.sqlite.tables import Column, Table
 
 OBJECTS_AT_ONCE: Final = 256
@@ -31,13 +31,13 @@ def fill_some(connection: sqlite3.Connection, table: Table, after: int) -> int |
     objects = _decode(found)
     names = [column.name for column in table.filling]
     rows = [(number, *column_values(table.filling, document)) for number, document in objects]
-    for part in chunks(rows, 1 + len(names)):
+    for chunk in chunks(rows, 1 + len(names)):
         settings = (f"{name} = new.column{i}" for i, name in enumerate(names, start=2))
         connection.execute(
             f"""UPDATE {table.objects} SET {", ".join(settings)}
-                FROM ({values_of(len(part), 1 + len(names))}) AS new
+                FROM ({values_of(chunk.count, 1 + len(names))}) AS new
                 WHERE {table.objects}.number = new.column1""",
-            flat(part),
+            chunk.values,
         )
     lists = [column for column in table.filling if column.is_list]
     elements = [
@@ -47,9 +47,9 @@ def fill_some(connection: sqlite3.Connection, table: Table, after: int) -> int |
     ]
     for chunk in chunks(elements, 3):
         connection.execute(
-            f'INSERT OR IGNORE INTO {table.elements} ("column", value, object) '
-            f"{values_of(len(chunk), 3)}",
-            flat(chunk),
+            f"""INSERT OR IGNORE INTO {table.elements} ("column", value, object)
+                SELECT * FROM ({values_of(chunk.count, 3)}) WHERE column1 IS NOT NULL""",
+            chunk.values,
         )
     return objects[-1][0]
 

@@ -23,13 +23,13 @@ def load_records(
     """What is stored under `ids`, by the index in `ids`."""
     records = {}
     start = 0
-    for part in chunks(ids, 1):
+    for chunk in chunks([(object_id,) for object_id in ids], 1):
         (found,) = connection.execute(
-            _select_records(table.number, len(part)), (*part, table.number)
+            _select_records(table.number, chunk.count), [*chunk.values, table.number]
         ).fetchone()
         for n, version, deleted_at, operations, document in _decode(found):
             records[start + n] = Record(document, version, operations, deleted_at)
-        start += len(part)
+        start += len(chunk.rows)
     return records
 
 
