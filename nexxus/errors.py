@@ -56,11 +56,13 @@ class VersionMismatch(NexxusError):
 class WireError(NexxusError):
     """An error that a client may see.
 
-    `message` is for a human, `details` for a program: which field, which rule.
+    `message` is for a human, `details` for a program: which field, which rule. `operation_id`
+    names the accepted write that was then rejected, if it was one.
     """
 
     name: ClassVar[str]
     status: ClassVar[int]
+    operation_id: str | None = None
 
     def __init__(self, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)

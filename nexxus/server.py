@@ -23,9 +23,9 @@ from nexxus.actions.requests import Requests
 from nexxus.actions.sessions import Sessions
 from nexxus.actions.subscriptions import Subscriptions
 from nexxus.actions.user_records import UserRecords
-from nexxus.actions.users import Users
+from nexxus.actions.users import LOCAL, Users
 from nexxus.actions.writes import Writes
-from nexxus.admin_key import load_admin_key, prepare_data_dir
+from nexxus.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
 from nexxus.api.app import build_api, build_health_api
 from nexxus.api.services import Services
 from nexxus.backing import Backing
@@ -136,9 +136,16 @@ class Nexxus:
 
     async def _compose(self) -> None:
         config, roles = self.config, self.config.server.roles
-        self.admin_key = config.admin.key or load_admin_key(config.server.data_dir)
+        self.admin_key = config.admin.key
+        if not self.admin_key:
+            self.admin_key = load_admin_key(config.server.data_dir)
+            path = str((config.server.data_dir / FILE_NAME).absolute())
+            self.logger.info("the admin key is kept in a file", path=path)
         self.applications = Applications(
-            database=self.database, broker=self.broker, registry=self.registry
+            database=self.database,
+            broker=self.broker,
+            registry=self.registry,
+            strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
         )
         self._compose_actions()
         self.inbox = NodeInbox(

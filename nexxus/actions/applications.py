@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from nexxus.actions.nodes import tell_node
@@ -32,11 +32,19 @@ Listener = Callable[[Application | None, Application | None], Awaitable[None]]
 class Applications:
     """The directory of applications, kept in memory and read anew when one changes.
 
-    `changed` callbacks are awaited with the former and the present application; either is
-    None where there is none.
+    `strategies` are the ways to sign in that are installed. Listeners are awaited with the
+    former and the present application; either is None where there is none.
     """
 
-    def __init__(self, *, database: Database, broker: Broker, registry: Registry) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        broker: Broker,
+        registry: Registry,
+        strategies: Collection[str],
+    ) -> None:
+        self._strategies = strategies
         self._database = database
         self._broker = broker
         self._registry = registry
@@ -91,6 +99,7 @@ class Applications:
     async def create(self, document: Any) -> Application:
         """Check, prepare and store a new application, or `ApplicationAlreadyExists`."""
         application = parse_application(document)
+        self._check_strategies(application)
         async with self._lock:
             await self._prepare(application)
             record = await self._load(application.id)
@@ -116,6 +125,7 @@ class Applications:
                 raise ApplicationNotFound(f"there is no application {app_id!r}")
             former = parse_application(record.document["document"])
             application = parse_application(merge_application(former.document, changes))
+            self._check_strategies(application)
             await self._check_stored_objects(former, application)
             await self._prepare(application)
             await self._store(application, record)
@@ -135,6 +145,17 @@ class Applications:
             await self._database.drop(app_id)
             await self._registry.drop(app_id)
         await self._tell_other_nodes(app_id)
+
+    def _check_strategies(self, application: Application) -> None:
+        """Refuse a way to sign in that no plugin offers; one with an ``issuer`` needs none."""
+        chosen = {} if application.auth is None else application.auth.strategies
+        for name, settings in chosen.items():
+            if name not in self._strategies and "issuer" not in settings:
+                raise InvalidParameters(
+                    f"auth.strategies.{name}: there is no such strategy; "
+                    f"choose from {', '.join(sorted(self._strategies))}, or give an 'issuer'",
+                    {"field": f"auth.strategies.{name}"},
+                )
 
     async def _prepare(self, application: Application) -> None:
         stored = [model for model in application.models.values() if not model.transient]

@@ -24,13 +24,14 @@ from nexxus.domain.operations import (
     Delete,
     Deletion,
     Fate,
+    OperationError,
     PatchMetadata,
     QueuedPatch,
     Update,
 )
 from nexxus.domain.patches import Patch, parse_patches
 from nexxus.domain.schema import ModelType
-from nexxus.errors import InvalidParameters, NotFound, from_wire
+from nexxus.errors import InvalidParameters, NotFound, WireError, from_wire
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Message
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
@@ -262,7 +263,7 @@ class Writes:
         finally:
             self._waiting.pop(operation.operation_id, None)
         if outcome.error is not None:
-            raise from_wire(outcome.error.error, outcome.error.message, outcome.error.details)
+            raise _rejection(operation, outcome.error)
         return msgspec.structs.replace(accepted, stored=outcome.document)
 
     async def _answer_again(
@@ -277,7 +278,7 @@ class Writes:
         if terms.wait is None:
             return accepted
         if fate.error is not None:
-            raise from_wire(fate.error.error, fate.error.message, fate.error.details)
+            raise _rejection(operation, fate.error)
         if isinstance(operation, Delete):
             stored = {"id": key.id, "type": key.type, "version": fate.version}
             return msgspec.structs.replace(accepted, stored=stored)
@@ -316,6 +317,12 @@ def _permit(permitted: Filter) -> dict[str, Any] | None:
 
 def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:
     return QueuedPatch(op=patch.op, path=patch.path, value=patch.value, metadata=metadata)
+
+
+def _rejection(operation: AnyOperation, told: OperationError) -> WireError:
+    error = from_wire(told.error, told.message, told.details)
+    error.operation_id = operation.operation_id
+    return error
 
 
 def _digest(request: tuple[Any, ...]) -> str:

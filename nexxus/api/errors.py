@@ -24,4 +24,6 @@ def to_answer(error: WireError, request_id: str) -> Answer:
         headers.append((b"connection", b"close"))
     elif error.status == _UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.operation_id is not None:
+        headers.append((b"nxx-operation-id", error.operation_id.encode()))
     return Answer(error.status, body, headers)

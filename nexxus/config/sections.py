@@ -195,10 +195,10 @@ class AdminSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask for."""
 
-    body: Annotated[int, Meta(ge=_KIB, description="Bytes of a request's body (413).")] = 1 * _MIB
-    frame: Annotated[int, Meta(ge=_KIB, description="Bytes of a client's frame (1009).")] = 1 * _MIB
+    body: Annotated[int, Meta(ge=1, description="Bytes of a request's body (413).")] = 1 * _MIB
+    frame: Annotated[int, Meta(ge=1, description="Bytes of a client's frame (1009).")] = 1 * _MIB
     depth: Annotated[
-        int, Meta(ge=4, le=512, description="Nested levels of a body or frame (400).")
+        int, Meta(ge=1, le=512, description="Nested levels of a body or frame (400).")
     ] = 64
     filter_conditions: Annotated[int, Meta(ge=1, description="Conditions of one filter (400).")] = (
         256

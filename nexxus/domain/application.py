@@ -163,7 +163,7 @@ def parse_application(document: Any) -> Application:
     except msgspec.ValidationError as error:
         raise InvalidParameters(f"the application document: {error}") from None
     complete = dict(document)
-    if not parsed.id:
+    if "id" not in document:
         complete["id"] = new_id()
     elif not APPLICATION_ID.fullmatch(parsed.id):
         raise InvalidParameters(
