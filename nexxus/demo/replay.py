@@ -13,7 +13,7 @@ import httpx
 from nexxus.demo.application import APP_ID, ensure_application
 from nexxus.demo.timeline import SEED, WINDOW, Write, load_flights, timeline
 
-RATE: Final = 30.0
+RATE: Final = 40.0
 """Writes per second, once the board is full."""
 
 _OPENING_RATE: Final = 200.0

@@ -6,7 +6,7 @@ import { Nexxus } from "./nexxus.js";
 
 const AIRPORTS = ["ORD", "DFW", "LAX", "ATL", "PHX", "STL", "LAS", "EWR", "IAH", "DEN", "PHL", "MSP",
   "BOS", "BWI", "SFO", "SEA", "MIA", "JFK"];
-const ROWS = 26; // rows drawn; the view itself may hold more
+const ROWS = 20; // rows drawn; the view itself may hold more
 const LIMIT = 1000;
 const LEAVING = 620; // ms that a row takes to leave, as in board.css
 const LATE = 15; // minutes from which on a flight counts as delayed
@@ -40,6 +40,7 @@ function openView() {
     channel = await nexxus.subscribe(descriptor);
     channel.addEventListener("change", scheduleDraw);
     channel.addEventListener("reset", scheduleDraw);
+    fresh = true;
     draw();
   }).catch(() => setTimeout(openView, 1000)); // the connection was lost just then
 }
@@ -47,14 +48,14 @@ function openView() {
 // ---- Rows
 
 class Row {
-  constructor(flight) {
+  constructor(flight, { quietly }) {
     this.id = flight.id;
     this.flight = null;
     this.element = document.createElement("tr");
     this.cells = {
       date: new Flaps(6, "date"), time: new Flaps(5, "time"), id: new Flaps(6, "id"),
       from: new Flaps(3, "from"), to: new Flaps(16, "to"), gate: new Flaps(3, "gate"),
-      miles: new Flaps(4, "miles"), status: new Flaps(12, "status"),
+      miles: new Flaps(4, "miles"), status: new Flaps(13, "state"),
     };
     this.spoken = {};
     for (const [name, flaps] of Object.entries(this.cells)) {
@@ -68,8 +69,8 @@ class Row {
     }
     this.element.append(this.#button());
     this.element.dataset.id = flight.id;
-    this.element.classList.add("entering");
-    this.show(flight);
+    if (!quietly) this.element.classList.add("entering");
+    this.show(flight, { quietly });
   }
 
   #button() {
@@ -85,25 +86,25 @@ class Row {
     return cell;
   }
 
-  show(flight) {
+  show(flight, how = {}) {
     if (this.flight?.version === flight.version) return;
     this.flight = flight;
     this.element.dataset.status = flight.status;
     const at = new Date(flight.scheduled * 1000).toISOString();
     const month = new Date(flight.scheduled * 1000)
       .toLocaleString("en", { month: "short", timeZone: "UTC" });
-    this.#show("date", `${at.slice(8, 10)} ${month}`);
-    this.#show("time", at.slice(11, 16));
-    this.#show("id", flight.id);
-    this.#show("from", flight.origin);
-    this.#show("to", `${flight.destination} ${CITIES[flight.destination] ?? ""}`);
-    this.#show("gate", flight.gate ?? "");
-    this.#show("miles", String(flight.distance ?? "").padStart(4));
-    this.#show("status", statusText(flight));
+    this.#show("date", `${at.slice(8, 10)} ${month}`, how);
+    this.#show("time", at.slice(11, 16), how);
+    this.#show("id", flight.id, how);
+    this.#show("from", flight.origin, how);
+    this.#show("to", `${flight.destination} ${CITIES[flight.destination] ?? ""}`, how);
+    this.#show("gate", flight.gate ?? "", how);
+    this.#show("miles", String(flight.distance ?? "").padStart(4), how);
+    this.#show("status", statusText(flight), how);
   }
 
-  #show(name, text) {
-    this.cells[name].show(text);
+  #show(name, text, how) {
+    this.cells[name].show(text, how);
     this.spoken[name].textContent = text.trim();
   }
 
@@ -136,6 +137,7 @@ async function delayFlight(id) {
 
 const rows = new Map();
 let drawing = 0;
+let fresh = true; // the next drawing is of another view: all at once, nothing to look at
 
 function scheduleDraw() {
   // A timer, not an animation frame: a page in the background keeps its rows right too.
@@ -151,16 +153,18 @@ function draw() {
   for (const [id, row] of rows) {
     if (present.has(id)) continue;
     rows.delete(id);
-    row.leave();
+    if (fresh) row.element.remove();
+    else row.leave();
   }
   let previous = null;
   for (const flight of shown) {
     let row = rows.get(flight.id);
     if (row) row.show(flight);
-    else rows.set(flight.id, (row = new Row(flight)));
+    else rows.set(flight.id, (row = new Row(flight, { quietly: fresh })));
     place(row.element, previous);
     previous = row.element;
   }
+  fresh = channel === null;
   $("count").textContent = flights.length;
   $("empty").hidden = flights.length > 0 || channel === null;
   $("more").hidden = flights.length <= ROWS;

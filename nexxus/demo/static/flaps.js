@@ -1,13 +1,24 @@
 /** Split-flap text: one tile per character, of which only those that change are turned. */
 
 const STAGGER = 18; // ms between neighbouring tiles
+const TURN = 240; // ms that a tile turns
+const EDGE = 0.4; // the part of its turn after which a tile stands on edge
+
+const TURNING = [
+  { transform: "none" },
+  { transform: "perspective(9em) rotateX(-88deg)", filter: "brightness(0.5)", offset: EDGE },
+  { transform: "perspective(9em) rotateX(88deg)", filter: "brightness(1.7)", offset: EDGE },
+  { transform: "none" },
+];
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** A run of `length` tiles. `show` turns them to a text; it is cut or padded to fit. */
 export class Flaps {
   #tiles = [];
-  #text = "";
+  #text;
 
   constructor(length, kind) {
+    this.#text = " ".repeat(length);
     this.element = document.createElement("span");
     this.element.className = `flaps ${kind}`;
     this.element.setAttribute("aria-hidden", "true");
@@ -18,23 +29,20 @@ export class Flaps {
     }
   }
 
-  show(text) {
+  show(text, { quietly = false } = {}) {
     const wanted = text.toUpperCase().padEnd(this.#tiles.length).slice(0, this.#tiles.length);
-    this.#tiles.forEach((tile, i) => {
-      if (wanted[i] === this.#text[i]) return;
-      if (wanted[i] === " " && (this.#text[i] ?? " ") === " ") return;
-      turn(tile, wanted[i], i * STAGGER);
-    });
+    const former = this.#text;
     this.#text = wanted;
+    this.#tiles.forEach((tile, i) => {
+      if (wanted[i] === former[i]) return;
+      if (quietly || still.matches || document.hidden) tile.textContent = wanted[i].trim();
+      else this.#turn(tile, i);
+    });
   }
-}
 
-function turn(tile, character, delay) {
-  tile.dataset.next = character;
-  tile.style.animationDelay = `${delay}ms`;
-  tile.classList.remove("turning");
-  void tile.offsetWidth; // restarts the animation of a tile that is still turning
-  tile.classList.add("turning");
-  // The character changes while the tile stands on edge, a third into its turn.
-  setTimeout(() => (tile.textContent = tile.dataset.next.trim()), delay + 90);
+  #turn(tile, i) {
+    tile.animate(TURNING, { duration: TURN, delay: i * STAGGER });
+    // Whatever is the text by then: a tile may be turned again before it has come round.
+    setTimeout(() => (tile.textContent = this.#text[i].trim()), i * STAGGER + TURN * EDGE);
+  }
 }
