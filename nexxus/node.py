@@ -51,7 +51,7 @@ class NodeInbox:
                 try:
                     await self._run()
                 except ServiceUnavailable as error:
-                    self._logger.warning("the broker is away; trying again", error=str(error))
+                    self._logger.warning("the broker is away; trying again", reason=str(error))
                     await self._close()
                     await asyncio.sleep(_RETRY_AFTER)
         finally:
@@ -73,11 +73,9 @@ class NodeInbox:
         for handler in self._handlers.get(type(message), ()):
             try:
                 handler(message)
-            except Exception as error:
+            except Exception:
                 kind = type(message).__name__
-                self._logger.exception(
-                    "a message to this node was not handled", kind=kind, error=repr(error)
-                )
+                self._logger.exception("a message to this node was not handled", kind=kind)
 
     async def _close(self) -> None:
         consumer, self._consumer = self._consumer, None

@@ -153,9 +153,7 @@ class Gateway:
         """Close every connection of an application that is gone, as logged out."""
         for device in self.devices(app_id):
             if device.claims is not None:
-                self._end_session(
-                    SessionEnded(app_id, device.device_id, device.claims.session_id)
-                )
+                self._end_session(SessionEnded(app_id, device.device_id, device.claims.session_id))
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""

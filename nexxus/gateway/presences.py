@@ -146,7 +146,9 @@ class Presences:
         try:
             await self._registry.disconnect(presence)
         except ServiceUnavailable as error:
-            self._logger.warning("the registry was not told of a lost connection", error=str(error))
+            self._logger.warning(
+                "the registry was not told of a lost connection", reason=str(error)
+            )
         if device.connection is not None:
             return  # It is back already.
         if self._is_stopping:
@@ -161,7 +163,7 @@ class Presences:
             await self._unsubscribe(device, list(device.subscriptions))
             device.silent_until = None
         except ServiceUnavailable as error:
-            self._logger.warning("ended subscriptions are still in the registry", error=str(error))
+            self._logger.warning("ended subscriptions are still in the registry", reason=str(error))
             device.silent_until = self._now() + _RETRY_AFTER
             self._deadlines.set(device, device.silent_until)
 
@@ -226,7 +228,7 @@ class Presences:
         try:
             await self._broker.publish(queue, [Message[NodeMessage](former.device_id, message)])
         except ServiceUnavailable as error:
-            self._logger.warning("a replaced connection was not told", error=str(error))
+            self._logger.warning("a replaced connection was not told", reason=str(error))
 
     def _presence(self, app_id: str, device_id: str, connection: Connection) -> Presence:
         return Presence(app_id, device_id, self._node, TRANSPORT, connection.id)

@@ -79,7 +79,7 @@ class Resumption:
                 await self._registry.unsubscribe(held.app_id, held.device_id, ended)
             except ServiceUnavailable as error:
                 self._logger.warning(
-                    "ended subscriptions are still in the registry", error=str(error)
+                    "ended subscriptions are still in the registry", reason=str(error)
                 )
             self._devices.remove(held, ended)
             held.is_foreign = False

@@ -56,8 +56,8 @@ class Sessions:
                 await self._act(connection, frame, is_first=is_first)
         except WireError as error:
             connection.send_error(error_code(error), error.message)
-        except Exception as error:
-            self._logger.exception("a client's frame could not be handled", error=repr(error))
+        except Exception:
+            self._logger.exception("a client's frame could not be handled")
             connection.send_error("INTERNAL_SERVER_ERROR", "the server failed; try again")
 
     def _parse(self, connection: Connection, payload: bytes, is_text: bool) -> ClientFrame | None:
@@ -134,10 +134,8 @@ class Sessions:
             connection.send("reply", {"status": status, "data": data}, frame.ref)
         except WireError as error:
             _reply_error(connection, frame.ref, error)
-        except Exception as error:
-            self._logger.exception(
-                "an operation of a client failed", event=frame.event, error=repr(error)
-            )
+        except Exception:
+            self._logger.exception("an operation of a client failed", event=frame.event)
             _reply_error(connection, frame.ref, ServerError("the server failed; try again"))
 
     async def _verify(self, token: str) -> TokenClaims:

@@ -43,5 +43,5 @@ class Tasks:
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:
-            self._logger.exception("a task of the gateway failed", error=repr(error))
+        except Exception:
+            self._logger.exception("a task of the gateway failed")

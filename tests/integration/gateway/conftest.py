@@ -1,0 +1,42 @@
+"""A gateway with the real in-process broker and registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_world import World
+
+from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.gateway import GatewaySettings
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[tuple[Any, Any]]:
+    broker = InProcessBroker(InProcessBrokerSettings())
+    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=tmp_path)
+    await broker.open()
+    await registry.open()
+    yield broker, registry
+    await registry.close()
+    await broker.close()
+
+
+@pytest.fixture
+async def new_world(stores: tuple[Any, Any]) -> AsyncIterator[Callable[..., Any]]:
+    async with AsyncExitStack() as stack:
+
+        async def make(node: str = "n1", **settings: Any) -> World:
+            world = World(node, GatewaySettings(**settings), *stores)
+            return await stack.enter_async_context(world.serving())
+
+        yield make
+
+
+@pytest.fixture
+async def world(new_world: Callable[..., Any]) -> World:
+    return await new_world()  # type: ignore[no-any-return]

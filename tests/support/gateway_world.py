@@ -1,0 +1,256 @@
+"""One node's gateway behind a real uvicorn, with actions that are faked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import msgspec
+import uvicorn
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.events import Delivery, NodeMessage
+from nexxus.errors import UserAuthenticationFailed
+from nexxus.gateway import (
+    TRANSPORT,
+    Gateway,
+    GatewaySettings,
+    SessionHasEnded,
+    TokenClaims,
+    websocket_protocol,
+)
+from nexxus.interfaces.broker import Message, node_queue
+from nexxus.interfaces.logger import Logger, Record
+from nexxus.node import NodeInbox
+
+APP = "tasks"
+PATIENCE = 10.0
+
+
+class Journal(Logger):
+    """Remembers what was logged."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def is_enabled(self, level: int) -> bool:
+        return level >= logging.WARNING
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+
+
+class FakeActions:
+    """Tokens are ``<device>`` or ``<device>.<session>.<user>.<UNIX second of expiry>``."""
+
+    def __init__(self) -> None:
+        self.ended: set[str] = set()
+        self.performed: list[tuple[str, dict[str, Any]]] = []
+        self.on_perform: Callable[..., Any] | None = None
+        self.on_verify: Callable[..., Any] | None = None
+
+    async def verify_token(self, token: str) -> TokenClaims:
+        if self.on_verify is not None:
+            await self.on_verify(token)
+        device, session, user, expires = (*token.split("."), "", "", "")[:4]
+        if not device:
+            raise UserAuthenticationFailed("that is not a token")
+        session = session or f"session of {device}"
+        if session in self.ended:
+            raise SessionHasEnded("the session has ended")
+        return TokenClaims(
+            app_id=APP,
+            device_id=device,
+            session_id=session,
+            expires_at=float(expires or 0) or time.time() + 3600,
+            user_id=user or None,
+            caller=device,
+        )
+
+    async def perform(
+        self, caller: Any, event: str, data: dict[str, Any]
+    ) -> tuple[int, dict[str, Any] | None]:
+        self.performed.append((event, data))
+        if self.on_perform is not None:
+            return await self.on_perform(caller, event, data)  # type: ignore[no-any-return]
+        return 202, {"caller": caller}
+
+
+def token_until(device: str, expires_at: float) -> str:
+    """A token that expires at a whole UNIX second."""
+    return f"{device}.session of {device}..{int(expires_at)}"
+
+
+class Client:
+    """A device's connection, frame by frame."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.cursor: str | None = None
+
+    async def send(self, event: str, data: Any, **more: Any) -> None:
+        frame = {"event": event, "data": data, **more}
+        if self.socket.subprotocol == "nexxus.v1.msgpack":
+            await self.socket.send(msgspec.msgpack.encode(frame))
+        else:
+            await self.socket.send(json.dumps(frame))
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            message = await self.socket.recv()
+        frame = json.loads(message) if isinstance(message, str) else msgspec.msgpack.decode(message)
+        data = frame["data"]
+        self.cursor = data.get("metadata", data).get("cursor", self.cursor)
+        return frame
+
+    async def expect(self, event: str) -> Any:
+        frame = await self.next()
+        assert frame["event"] == event, frame
+        return frame["data"]
+
+    async def expect_error(self, code: str) -> Any:
+        data = await self.expect("error")
+        assert data["code"] == code, data
+        assert data["message"]
+        return data
+
+    async def register(self, token: str) -> Any:
+        await self.send("register", {"token": token})
+        data = await self.expect("register")
+        assert data["success"] is True
+        return data
+
+    async def closed(self) -> int | None:
+        """The close code that comes, whatever comes before it."""
+        async with asyncio.timeout(PATIENCE):
+            try:
+                while True:
+                    await self.socket.recv()
+            except websockets.ConnectionClosed:
+                return self.socket.close_code
+
+    async def is_quiet(self) -> bool:
+        """Whether nothing was sent to it up to now: a reply is the next frame that comes."""
+        await self.send("create", {}, ref="is anything before this?")
+        return (await self.next())["event"] == "reply"
+
+
+class World:
+    """One node."""
+
+    def __init__(self, node: str, settings: GatewaySettings, broker: Any, registry: Any) -> None:
+        self.node = node
+        self.journal = Journal()
+        self.broker = broker
+        self.registry = registry
+        self.actions = FakeActions()
+        self.gateway = Gateway(
+            settings,
+            node=node,
+            broker=broker,
+            registry=registry,
+            actions=self.actions,
+            logger=self.journal,
+        )
+        self.inbox = NodeInbox(broker, transport=TRANSPORT, node=node, logger=self.journal)
+        self.gateway.listen(self.inbox)
+        self.url = ""
+        self.address: tuple[str, int] = ("", 0)
+        self._stack = AsyncExitStack()
+
+    async def connect(self, token: str | None = None, **options: Any) -> Client:
+        options = {"max_size": None, "compression": None, "ping_interval": None, **options}
+        socket = await self._stack.enter_async_context(
+            websockets.connect(options.pop("url", self.url), **options)
+        )
+        client = Client(socket)
+        if token is not None:
+            await client.register(token)
+        return client
+
+    async def subscribe(self, device: str, channel: str, key: str = "", **more: Any) -> None:
+        """What a subscribe over HTTP does: the registry first, then this node's gateway."""
+        subscription = subscription_to(device, channel, key, **more)
+        await self.registry.subscribe(subscription, TRANSPORT, self.node)
+        await self.gateway.adopt(APP, device, channel)
+
+    async def tell(self, message: NodeMessage) -> None:
+        queue = node_queue(TRANSPORT, self.node)
+        await self.broker.publish(queue, [Message[NodeMessage]("key", message)])
+
+    async def channels_of(self, device: str) -> list[str]:
+        return [s.channel_id for s in await self.registry.subscriptions_of(APP, device)]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[World]:
+        config = uvicorn.Config(
+            _no_http,
+            port=0,
+            loop="none",
+            http="httptools",
+            ws=websocket_protocol(self.gateway, "/"),
+            lifespan="off",
+            log_config=None,
+        )
+        server = _Server(config)
+        await self.inbox.open()
+        async with asyncio.TaskGroup() as group:
+            inbox = group.create_task(self.inbox.run())
+            serving = group.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.001)
+            self.address = server.servers[0].sockets[0].getsockname()[:2]
+            self.url = f"ws://{self.address[0]}:{self.address[1]}/"
+            try:
+                yield self
+            finally:
+                await self.gateway.drain()
+                await self._stack.aclose()
+                server.should_exit = True
+                await serving
+                inbox.cancel()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the test run."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _no_http(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def subscription_to(device: str, channel: str, key: str = "", **more: Any) -> Subscription:
+    descriptor = Descriptor("task")
+    route = Route(key or channel, APP, descriptor)
+    return Subscription(APP, device, channel, descriptor, route, **more)
+
+
+def event(number: int, **keys: list[str]) -> Delivery:
+    """Version `number` of the object ``t1``."""
+    whole = {"id": "t1", "type": "task", "appId": APP, "version": number, "points": number}
+    patch = {"op": "replace", "path": ["points"], "value": [number]}
+    return Delivery(
+        APP,
+        "task",
+        "t1",
+        number,
+        object=whole if "created" in keys else None,
+        patches=[patch] if "updated" in keys else [],
+        **keys,
+    )
