@@ -79,7 +79,7 @@ class Listener:
             self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(address)
-            # Listening at once makes the port ours: merely bound, a second process could bind it too.
+            # Listening at once makes the port ours: merely bound, another could bind it too.
             self._socket.listen(_BACKLOG)
             self._socket.setblocking(False)
         except OSError as error:

@@ -140,7 +140,7 @@ class SqliteEngine:
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on a read-only connection, beside writes and other reads.
 
-        Each of its statements sees every write that had returned when it began.
+        It returns values, never a cursor: one that is not exhausted holds on to its snapshot. Each of its statements sees every write that had returned when it began.
         """
         result: T = await self._enqueue(self._reads, job, _alone)
         return result
@@ -225,6 +225,8 @@ class SqliteEngine:
             if connection.in_transaction:
                 connection.rollback()
             _settle(loop, [job], [outcome])
+            # A cursor in here would keep its snapshot, and with it the next job in the past.
+            del job, outcome
         _close(connection)
 
     # Opening

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
@@ -24,6 +26,9 @@ from nexxus.errors import (
 
 if TYPE_CHECKING:
     from nexxus.api.endpoints import Endpoint
+
+_DRAIN_SECONDS: Final = 2.0
+_DRAIN_BYTES: Final = 16 * 1024 * 1024
 
 B = TypeVar("B")
 
@@ -175,12 +180,15 @@ class Request(Generic[B]):
     async def _read_bytes(self, limit: int) -> bytes:
         announced = self.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > limit:
+            await self._drain()
             raise _too_large(limit)
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
         first: bytes = message.get("body", b"")
         if len(first) > limit:
+            if message.get("more_body", False):
+                await self._drain()
             raise _too_large(limit)
         if not message.get("more_body", False):
             return first
@@ -192,9 +200,27 @@ class Request(Generic[B]):
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > limit:
+                if message.get("more_body", False):
+                    await self._drain()
                 raise _too_large(limit)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+    async def _drain(self) -> None:
+        """Read on for a moment and throw it away.
+
+        Whoever closes on an upload that still comes in resets the connection, and the client
+        never sees the answer.
+        """
+        drained = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while drained < _DRAIN_BYTES:
+                    message = await self._receive()
+                    if not message.get("more_body", False):
+                        return
+                    drained += len(message["body"])
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,9 @@ from nexxus.errors import (
 
 _section = Section("Sessions", access=Access.APPLICATION)
 ENDPOINTS = _section.endpoints
+
+_NOT_STRATEGIES: Final = frozenset({LOCAL, "refresh", "logout"})
+"""What follows ``/auth/`` in routes of its own, which a browser's GET does not reach."""
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -116,6 +119,10 @@ async def begin(request: Request[ExternalSignInRequest]) -> Answer:
     return await _begin(request, request.body)
 
 
+_POSTED = frozenset({LOCAL, "refresh", "logout"})
+"""What stands where a strategy's name does, but is no link that a browser can follow."""
+
+
 @_section.route(
     "GET",
     "/auth/{strategy}",
@@ -129,8 +136,9 @@ async def begin(request: Request[ExternalSignInRequest]) -> Answer:
 )
 async def begin_in_browser(request: Request[None]) -> Answer:
     """Go to a provider to sign in, from a link."""
-    if request.path["strategy"] == LOCAL:
-        raise MethodNotAllowed("sign in with POST /auth/local", allow=("POST",))
+    name = request.path["strategy"]
+    if name in _NOT_STRATEGIES:
+        raise MethodNotAllowed(f"/auth/{name} takes POST only", allow=("POST",))
     return await _begin(request, ExternalSignInRequest(user_type=request.query.get("userType")))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from nexxus.errors import ConfigurationError, NexxusError
+from nexxus.version import __version__
 
 OK: Final = 0
 FAILED: Final = 1
@@ -93,6 +94,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all is well, 1 it failed, 2 the command or the configuration is wrong.",
 )
+@click.version_option(__version__, prog_name="nexxus")
 def cli() -> None:
     """Nexxus, a self-hosted real-time synchronization backend.
 

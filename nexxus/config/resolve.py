@@ -274,9 +274,9 @@ def _convert(setting: Setting, type_: Any, key: Sequence[str]) -> Any:
 
 
 def _decode(type_: type, value: Any) -> Any:
-    if type_ is Path and isinstance(value, str) and value:
+    if type_ is Path and isinstance(value, str | Path) and value != "":
         return Path(value)
-    raise ValueError(f"Expected a value for {type_.__name__}")
+    raise ValueError(f"Expected `{type_.__name__.lower()}`, got `{type(value).__name__}`")
 
 
 def _bare(type_: Any) -> Any:

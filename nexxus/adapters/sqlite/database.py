@@ -88,7 +88,9 @@ class SqliteDatabase(Database):
         await self._engine.close()
 
     async def ping(self) -> None:
-        await self._engine.read(lambda connection: connection.execute("SELECT 1 FROM models"))
+        await self._engine.read(
+            lambda connection: connection.execute("SELECT count(*) FROM models").fetchone()
+        )
 
     async def prepare(self, app_id: str, models: Sequence[ModelType]) -> None:
         stored = [model for model in models if not model.transient]

@@ -53,6 +53,10 @@ MAX_COLUMNS: Final = 1900
 """SQLite's tables end at 2,000 columns."""
 
 
+ROWS_ANALYZED: Final = 400
+"""Per index; SQLite's documentation recommends 100 to 1,000."""
+
+
 class State(StrEnum):
     """What may be done with a column; see above."""
 
@@ -150,14 +154,26 @@ def adapt_table(connection: sqlite3.Connection, app_id: str, model: ModelType) -
 
 def finish_columns(connection: sqlite3.Connection, table: Table) -> Table:
     """Declare the filling columns ready: they are complete by now."""
+    (age,) = (column.name for column in table.columns if column.path == "createdAt")
     for column in table.filling:
+        # What is filtered by one value is mostly asked for in the default order.
+        levels = [column.name, "id"]
+        if column.path not in ("createdAt", "updatedAt"):
+            levels.insert(1, age)
         connection.execute(
-            f"CREATE INDEX index_{column.number} ON {table.objects} ({column.name}, id)"
+            f"CREATE INDEX index_{column.number} ON {table.objects} ({', '.join(levels)})"
         )
         _set_state(connection, column, State.READY)
     for column in table.retiring:
         _set_state(connection, column, State.UNUSED)
     return read_table(connection, table.number)
+
+
+def analyze_table(connection: sqlite3.Connection, table: Table) -> None:
+    """Let the planner know which of the columns tell objects apart. A matter of milliseconds."""
+    connection.execute(f"PRAGMA analysis_limit = {ROWS_ANALYZED}")
+    connection.execute(f"ANALYZE {table.objects}")
+    connection.execute(f"ANALYZE {table.elements}")
 
 
 def drop_tables(connection: sqlite3.Connection, app_id: str) -> None:
