@@ -140,7 +140,8 @@ class SqliteEngine:
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on a read-only connection, beside writes and other reads.
 
-        It returns values, never a cursor: one that is not exhausted holds on to its snapshot. Each of its statements sees every write that had returned when it began.
+        Each of its statements sees every write that had returned when it began. The job returns
+        values, never a cursor: one that is not exhausted would hold on to its snapshot.
         """
         result: T = await self._enqueue(self._reads, job, _alone)
         return result

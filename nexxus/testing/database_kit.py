@@ -287,6 +287,16 @@ class DatabaseConformance(DatabaseFilterConformance):
 
         await asyncio.gather(*(write_and_look(n) for n in range(30)))
 
+    async def test_whoever_looked_before_sees_what_came_after(
+        self, database: Database, app: str
+    ) -> None:
+        for n in range(10):
+            await asyncio.gather(*(database.ping() for _ in range(10)))
+            await asyncio.gather(*(ids(database, app) for _ in range(10)))
+            await store(database, task(app, f"t{n}"))
+            for found in await asyncio.gather(*(ids(database, app) for _ in range(10))):
+                assert len(found) == n + 1
+
     # Tombstones
 
     async def test_a_tombstone_is_loaded_and_never_found(

@@ -20,6 +20,7 @@ from nexxus.adapters.sqlite.tables import (
     SCHEMA,
     Table,
     adapt_table,
+    analyze_table,
     drop_tables,
     finish_columns,
     read_tables,
@@ -101,7 +102,11 @@ class SqliteDatabase(Database):
             self._tables.update(tables)
             for table in tables.values():
                 await self._fill(table)
-            self._tables.update(await self._engine.write(partial(_finish, tables=tables)))
+            finished = await self._engine.write(partial(_finish, tables=tables))
+            self._tables.update(finished)
+            for key, table in tables.items():
+                if table.filling:
+                    await self._engine.write(partial(analyze_table, table=finished[key]))
 
     async def _fill(self, table: Table) -> None:
         number: int | None = 0 if table.filling else None
@@ -161,13 +166,12 @@ class SqliteDatabase(Database):
         return found or 0
 
     async def purge(self, deleted_before: int) -> int:
-        return await self._engine.write(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM tombstones WHERE deleted_at < ?", (deleted_before,)
-                ).rowcount
-            )
-        )
+        purged = await self._engine.write(partial(_purge, deleted_before=deleted_before))
+        # This is the one call that comes from time to time, however long the process runs.
+        for key, table in list(self._tables.items()):
+            if self._tables.get(key) is table:
+                await self._engine.write(partial(analyze_table, table=table))
+        return purged
 
     def _table_for(self, key: ObjectKey) -> Table:
         table = self._tables.get((key.app_id, key.type))
@@ -195,6 +199,12 @@ def _finish(
     connection: sqlite3.Connection, tables: dict[tuple[str, str], Table]
 ) -> dict[tuple[str, str], Table]:
     return {key: finish_columns(connection, table) for key, table in tables.items()}
+
+
+def _purge(connection: sqlite3.Connection, deleted_before: int) -> int:
+    return connection.execute(
+        "DELETE FROM tombstones WHERE deleted_at < ?", (deleted_before,)
+    ).rowcount
 
 
 def _value(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> Any:
