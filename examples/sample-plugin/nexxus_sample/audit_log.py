@@ -1,0 +1,63 @@
+"""A custom worker: one JSON line for every change."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from nexxus.domain.events import Event
+from nexxus.interfaces.worker import Worker
+
+
+class AuditLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[plugins.audit-log]``."""
+
+    path: Annotated[
+        str, msgspec.Meta(description="The file; a relative one lies in the data directory.")
+    ] = "audit.jsonl"
+    models: Annotated[
+        tuple[str, ...], msgspec.Meta(description="Only these models; all of them when empty.")
+    ] = ()
+
+
+class AuditLog(Worker):
+    """Appends and syncs a batch before the broker is told that it is done.
+
+    After a crash events come again, so a line may be there twice: readers tell by
+    ``operationId``.
+    """
+
+    name = "audit-log"
+
+    def __init__(self, settings: AuditLogSettings, *, data_dir: Path) -> None:
+        self._path = data_dir / settings.path
+        self._models = frozenset(settings.models)
+
+    async def handle(self, events: Sequence[Event]) -> None:
+        lines = [_line(event) for event in events if not self._models or event.type in self._models]
+        if lines:
+            await asyncio.to_thread(self._append, b"".join(lines))
+
+    def _append(self, data: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _line(event: Event) -> bytes:
+    entry = {
+        "event": event.event,
+        "appId": event.app_id,
+        "type": event.type,
+        "id": event.id,
+        "version": event.version,
+        "operationId": event.operation_id,
+        "after": event.after,
+    }
+    return msgspec.json.encode(entry) + b"\n"

@@ -1,0 +1,68 @@
+"""A logger: one JSON line for every record, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+import msgspec
+
+from nexxus.interfaces.logger import Level, Logger, Record
+
+
+class FileLoggerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[logger]`` for ``adapter = "file"``."""
+
+    path: Annotated[
+        str, msgspec.Meta(description="The file; a relative one lies in the data directory.")
+    ] = "nexxus.log"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        msgspec.Meta(description="The least level that is written."),
+    ] = "info"
+
+
+class FileLogger(Logger):
+    """Keeps what is said before `open` and writes it then; secrets are masked by Nexxus."""
+
+    def __init__(self, settings: FileLoggerSettings, *, data_dir: Path, node: str) -> None:
+        self._path = data_dir / settings.path
+        self._level = Level[settings.level.upper()]
+        self._node = node
+        self._file: BinaryIO | None = None
+        self._early: list[bytes] = []
+
+    async def open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        early, self._early = self._early, []
+        for line in early:
+            self._file.write(line)
+
+    async def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def is_enabled(self, level: Level) -> bool:
+        return level >= self._level
+
+    def write(self, record: Record) -> None:
+        line = self._line(record)
+        if self._file is None:
+            self._early.append(line)
+        else:
+            self._file.write(line)
+
+    def _line(self, record: Record) -> bytes:
+        entry = {
+            "time": record.time,
+            "level": record.level.name.lower(),
+            "message": record.message,
+            "node": self._node,
+            "source": record.source,
+            "fields": record.fields,
+        }
+        if record.error is not None:
+            entry["error"] = f"{type(record.error).__name__}: {record.error}"
+        return msgspec.json.encode(entry, enc_hook=repr) + b"\n"
