@@ -161,10 +161,12 @@ class Request(Generic[B]):
         return int(text)
 
     async def read(self, decoder: Decoder) -> Any:
-        """The decoded body. No body at all is an object without keys."""
+        """The decoded body. No body at all is an object without keys, where those are known."""
         limits = self.services.limits
         data = await self._read_bytes(limits.body)
         if not data:
+            if self.endpoint.body == dict[str, Any]:
+                raise InvalidParameters("the body is missing; send an object", {"rule": "body"})
             return decoder.decode_json(b"{}", max_depth=limits.depth)
         media_type = self.headers.get(b"content-type", b"application/json")
         if media_type != b"application/json":
@@ -205,7 +207,6 @@ class Request(Generic[B]):
                 raise _too_large(limit)
             chunks.append(chunk)
         return b"".join(chunks)
-
 
     async def _drain(self) -> None:
         """Read on for a moment and throw it away.

@@ -27,7 +27,11 @@ class _Pattern(NamedTuple):
 
 
 class Router:
-    """Finds endpoints. Of two that fit, the one with fewer parameters wins."""
+    """Finds endpoints. Of two that fit, the one with fewer parameters wins.
+
+    A path without parameters belongs to its own endpoints alone: ``GET /auth/refresh`` is not
+    taken for a sign-in strategy of that name.
+    """
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         patterns: dict[str, _Pattern] = {}
@@ -57,6 +61,8 @@ class Router:
             if endpoint is not None:
                 return Match(endpoint, {name: segments[i] for i, name in pattern.names})
             allowed |= pattern.endpoints.keys()
+            if not pattern.names:
+                break
         if not allowed:
             raise NotFound(f"there is nothing at {path}")
         if "GET" in allowed:

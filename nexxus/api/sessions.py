@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from nexxus.actions.users import LOCAL, DeviceHint, SignedIn
+from nexxus.actions.users import DeviceHint, SignedIn
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Parameter, Section
 from nexxus.api.requests import Request
@@ -16,7 +16,6 @@ from nexxus.errors import (
     ApplicationNotFound,
     InvalidAuthMethod,
     InvalidRefreshToken,
-    MethodNotAllowed,
     NotFound,
     ServiceUnavailable,
     TooManyRequests,
@@ -26,9 +25,6 @@ from nexxus.errors import (
 
 _section = Section("Sessions", access=Access.APPLICATION)
 ENDPOINTS = _section.endpoints
-
-_NOT_STRATEGIES: Final = frozenset({LOCAL, "refresh", "logout"})
-"""What follows ``/auth/`` in routes of its own, which a browser's GET does not reach."""
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -119,15 +115,11 @@ async def begin(request: Request[ExternalSignInRequest]) -> Answer:
     return await _begin(request, request.body)
 
 
-_POSTED = frozenset({LOCAL, "refresh", "logout"})
-"""What stands where a strategy's name does, but is no link that a browser can follow."""
-
-
 @_section.route(
     "GET",
     "/auth/{strategy}",
     answers={302: answers.Message},
-    errors=(NotFound, MethodNotAllowed, ServiceUnavailable),
+    errors=(NotFound, ServiceUnavailable),
     app_id_in_query=True,
     parameters=(
         Parameter("appId", "query", "The application, for a browser.", {"type": "string"}),
@@ -136,9 +128,6 @@ _POSTED = frozenset({LOCAL, "refresh", "logout"})
 )
 async def begin_in_browser(request: Request[None]) -> Answer:
     """Go to a provider to sign in, from a link."""
-    name = request.path["strategy"]
-    if name in _NOT_STRATEGIES:
-        raise MethodNotAllowed(f"/auth/{name} takes POST only", allow=("POST",))
     return await _begin(request, ExternalSignInRequest(user_type=request.query.get("userType")))
 
 
