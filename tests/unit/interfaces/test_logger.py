@@ -1,0 +1,126 @@
+"""What every logger does, whoever implements it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from nexxus.interfaces.logger import Level, Logger, Record, log_context
+from nexxus.standard_logging import standard_logging_into
+
+
+class Memory(Logger):
+    def __init__(self, least: Level = Level.INFO) -> None:
+        self.records: list[Record] = []
+        self._least = least
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def is_enabled(self, level: Level) -> bool:
+        return level >= self._least
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+
+    @property
+    def fields(self) -> list[dict]:
+        return [dict(record.fields) for record in self.records]
+
+
+def test_a_message_comes_with_its_level_and_fields():
+    logger = Memory()
+    logger.warning("a service is away", service="database", attempt=2)
+    (record,) = logger.records
+    assert (record.level, record.message) == (Level.WARNING, "a service is away")
+    assert record.fields == {"service": "database", "attempt": 2}
+    assert record.source == "nexxus"
+
+
+def test_what_is_not_enabled_is_not_written():
+    logger = Memory(Level.WARNING)
+    logger.debug("d")
+    logger.info("i")
+    logger.bind(a=1).info("b")
+    logger.error("e")
+    assert [record.message for record in logger.records] == ["e"]
+
+
+def test_bound_fields_come_with_every_record_and_the_calls_own_win():
+    logger = Memory()
+    bound = logger.bind(role="writer", a=1).bind(b=2)
+    bound.info("x", a=3)
+    assert logger.fields == [{"role": "writer", "a": 3, "b": 2}]
+
+
+async def test_the_context_reaches_every_record_of_a_task_and_no_other():
+    logger = Memory()
+    both_in = asyncio.Barrier(2)
+
+    async def request(name: str) -> None:
+        with log_context(requestId=name), log_context(appId="tasks"):
+            await both_in.wait()
+            logger.info(name)
+        logger.info("after")
+
+    await asyncio.gather(request("one"), request("two"))
+    with_context = {record.message: dict(record.fields) for record in logger.records}
+    assert with_context == {
+        "one": {"requestId": "one", "appId": "tasks"},
+        "two": {"requestId": "two", "appId": "tasks"},
+        "after": {},
+    }
+
+
+def test_secrets_are_masked_in_messages_and_fields():
+    logger = Memory()
+    logger.info("connecting to amqp://u:pw@h", password="pw", settings={"clientSecret": "pw"})
+    assert "pw" not in repr(logger.records)
+
+
+def test_an_exception_that_is_handled_comes_along():
+    logger = Memory()
+    try:
+        int("not a number")
+    except ValueError as error:
+        logger.exception("it failed", what="all")
+        expected = error
+    assert logger.records[0].error is expected
+    assert logger.records[0].level is Level.ERROR
+
+
+@pytest.fixture
+def elsewhere():
+    return logging.getLogger("some.library")
+
+
+def test_warnings_of_others_come_with_their_source(elsewhere: logging.Logger):
+    logger = Memory()
+    with standard_logging_into(logger):
+        elsewhere.info("chatter")
+        elsewhere.warning("beware of %s", "dogs")
+        logging.getLogger("uvicorn.error").error("x", exc_info=ValueError("y"))
+    elsewhere.warning("not ours any more")
+    assert [(record.source, record.message) for record in logger.records] == [
+        ("some.library", "beware of dogs"),
+        ("uvicorn.error", "x"),
+    ]
+    assert isinstance(logger.records[1].error, ValueError)
+
+
+def test_chatter_of_others_comes_when_we_debug(elsewhere: logging.Logger):
+    logger = Memory(Level.DEBUG)
+    with standard_logging_into(logger):
+        elsewhere.info("chatter")
+    assert logger.records[0].message == "chatter"
+
+
+def test_a_record_of_others_that_cannot_be_formatted_ends_nobody(
+    elsewhere: logging.Logger, capsys: pytest.CaptureFixture[str]
+):
+    with standard_logging_into(Memory()):
+        elsewhere.warning("%d", "not a number")
+    assert "not a number" in capsys.readouterr().err
