@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import uvicorn
 import websockets
+from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
 from nexxus.domain.channels import Descriptor, Route, Subscription
@@ -170,7 +171,13 @@ class World:
         self._stack = AsyncExitStack()
 
     async def connect(self, token: str | None = None, **options: Any) -> Client:
-        options = {"max_size": None, "compression": None, "ping_interval": None, **options}
+        options = {
+            "max_size": None,
+            "max_queue": None,
+            "compression": None,
+            "ping_interval": None,
+            **options,
+        }
         socket = await self._stack.enter_async_context(
             websockets.connect(options.pop("url", self.url), **options)
         )
@@ -208,8 +215,7 @@ class World:
         async with asyncio.TaskGroup() as group:
             inbox = group.create_task(self.inbox.run())
             serving = group.create_task(server.serve())
-            while not server.started:
-                await asyncio.sleep(0.001)
+            await eventually(lambda: server.started)
             self.address = server.servers[0].sockets[0].getsockname()[:2]
             self.url = f"ws://{self.address[0]}:{self.address[1]}/"
             try:

@@ -237,7 +237,7 @@ async def test_nothing_is_sent_after_the_token_expired_however_late_the_loop_is(
     await client.send("create", {}, ref="first frame")
     await client.expect("reply")
 
-    while time.time() < expires + 0.05:  # noqa: ASYNC110 - the loop is to be held up
+    while time.time() < expires + 0.05:
         world.gateway.deliver(event(1, created=["nobody"]))
     world.gateway.deliver(event(2, created=["c1"]))
 

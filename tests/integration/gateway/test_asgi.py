@@ -1,0 +1,177 @@
+"""The gateway inside of somebody else's server: the same frames over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from gateway_world import APP, PATIENCE, World, event
+from waiting import eventually
+
+from nexxus.gateway import GatewayApp
+
+
+class AsgiClient:
+    """What a server does with an application, for one connection."""
+
+    def __init__(self, world: World, path: str = "/ws", **scope: Any) -> None:
+        self._inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._may_send = asyncio.Event()
+        self._may_send.set()
+        self._inbox.put_nowait({"type": "websocket.connect"})
+        app = GatewayApp(world.gateway, "/ws")
+        everything = {"type": "websocket", "path": path, "subprotocols": [], **scope}
+        self.task = asyncio.create_task(app(everything, self._inbox.get, self._send))
+
+    async def _send(self, message: Any) -> None:
+        await self._may_send.wait()
+        self._outbox.put_nowait(message)
+
+    def stop_reading(self) -> None:
+        self._may_send.clear()
+
+    def read_on(self) -> None:
+        self._may_send.set()
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            return await self._outbox.get()
+
+    async def frame(self) -> Any:
+        message = await self.next()
+        assert message["type"] == "websocket.send", message
+        if "text" in message:
+            return json.loads(message["text"])
+        return msgspec.msgpack.decode(message["bytes"])
+
+    def send(self, event: str, data: Any, **more: Any) -> None:
+        text = json.dumps({"event": event, "data": data, **more})
+        self._inbox.put_nowait({"type": "websocket.receive", "text": text})
+
+    def send_packed(self, event: str, data: Any) -> None:
+        packed = msgspec.msgpack.encode({"event": event, "data": data})
+        self._inbox.put_nowait({"type": "websocket.receive", "bytes": packed})
+
+    def leave(self) -> None:
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1005})
+
+
+async def registered(world: World, device: str) -> AsgiClient:
+    client = AsgiClient(world)
+    assert (await client.next())["type"] == "websocket.accept"
+    client.send("register", {"token": device})
+    assert (await client.frame())["event"] == "register"
+    return client
+
+
+@pytest.mark.parametrize("path", ["/", "/ws2", "/x/ws"])
+async def test_another_path_is_refused(world: World, path: str) -> None:
+    client = AsgiClient(world, path)
+
+    assert (await client.next())["type"] == "websocket.close"
+    await client.task
+
+
+@pytest.mark.parametrize(("path", "root_path"), [("/ws", ""), ("/ws/", ""), ("/sub/ws", "/sub")])
+async def test_it_serves_its_path_wherever_it_is_mounted(
+    world: World, path: str, root_path: str
+) -> None:
+    client = AsgiClient(world, path, root_path=root_path)
+
+    assert await client.next() == {"type": "websocket.accept", "subprotocol": None}
+    client.leave()
+    await client.task
+
+
+async def test_bursts_arrive_frame_by_frame(world: World) -> None:
+    client = await registered(world, "d1")
+    await world.subscribe("d1", "c1")
+
+    for version in range(1, 300):
+        world.gateway.deliver(event(version, updated=["c1"]))
+
+    versions = [(await client.frame())["data"]["model"]["version"] for _ in range(1, 300)]
+    assert versions == list(range(1, 300))
+    client.leave()
+    await client.task
+
+
+async def test_messagepack_leaves_as_bytes(world: World) -> None:
+    client = AsgiClient(world, subprotocols=["nexxus.v1.msgpack"])
+    assert (await client.next())["subprotocol"] == "nexxus.v1.msgpack"
+
+    client.send_packed("register", {"token": "d1"})
+
+    assert (await client.frame())["data"]["success"] is True
+    client.send("register", {"token": "d1"})
+    assert (await client.frame())["data"]["code"] == "INVALID_PARAMETERS"
+    client.leave()
+    await client.task
+
+
+async def test_a_replaced_connection_ends_with_its_code(world: World) -> None:
+    first = await registered(world, "d1")
+    second = await registered(world, "d1")
+
+    assert await first.next() == {"type": "websocket.close", "code": 4003, "reason": "replaced"}
+    await first.task
+    second.leave()
+    await second.task
+    assert world.gateway.counters.connections == 0
+
+
+async def test_a_peer_that_leaves_takes_its_presence_with_it(world: World) -> None:
+    client = await registered(world, "d1")
+
+    client.leave()
+    await client.task
+
+    async def is_absent() -> bool:
+        return await world.registry.presence_of(APP, "d1") is None
+
+    await eventually(is_absent)
+
+
+async def test_a_message_over_the_limit_closes_the_connection(world: World) -> None:
+    client = await registered(world, "d1")
+
+    client.send("create", {"x": "y" * (1 << 20)}, ref="1")
+
+    assert (await client.next())["code"] == 1009
+    await client.task
+
+
+async def test_a_slow_consumer_is_closed(world: World) -> None:
+    client = await registered(world, "d1")
+    await world.subscribe("d1", "c1")
+    client.stop_reading()
+
+    for version in range(1, 200):
+        world.gateway.deliver(
+            msgspec.structs.replace(
+                event(version, created=["c1"]), object={"id": "t1", "x": "y" * 20_000}
+            )
+        )
+        await asyncio.sleep(0)
+    assert world.gateway.counters.slow_consumers == 1
+    client.read_on()
+
+    while (message := await client.next())["type"] == "websocket.send":
+        pass
+    assert message["code"] == 4008
+    await client.task
+
+
+async def test_a_drain_ends_it(world: World) -> None:
+    client = await registered(world, "d1")
+
+    await world.gateway.drain()
+
+    assert (await client.next())["code"] == 1001
+    await client.task
+    late = AsgiClient(world)
+    assert (await late.next())["code"] == 1013

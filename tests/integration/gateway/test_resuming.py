@@ -1,0 +1,456 @@
+"""Contract §6: what a device that comes back gets of what it missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gateway_world import APP, Client, World, event
+from waiting import eventually
+
+from nexxus.domain.channels import Descriptor, Route
+from nexxus.errors import DeviceNotConnected, ServiceUnavailable
+
+NewWorld = Callable[..., Any]
+
+
+async def dropped(world: World, *channels: str, version: int = 1) -> str:
+    """A device d1 that saw `version`, then lost its connection; the cursor that it has."""
+    client = await world.connect("d1")
+    for channel in channels:
+        await world.subscribe("d1", channel)
+    await world.tell(event(version, created=[channels[0]]))
+    await client.expect("model_created")
+    await drop(world, client)
+    assert client.cursor is not None
+    return client.cursor
+
+
+async def drop(world: World, client: Client) -> None:
+    """Lose the connection without a word."""
+    connections = world.gateway.counters.connections
+    client.socket.transport.abort()
+    await eventually(lambda: world.gateway.counters.connections < connections)
+
+
+async def delivered(world: World, *events: Any) -> None:
+    """The node has taken these from its queue."""
+    target = world.gateway.counters.deliveries + len(events)
+    for one in events:
+        await world.tell(one)
+    await eventually(lambda: world.gateway.counters.deliveries == target)
+
+
+async def test_what_was_missed_comes_in_order_before_anything_else(world: World) -> None:
+    cursor = await dropped(world, "c1", "c2")
+    await delivered(
+        world,
+        event(2, updated=["c1"]),
+        event(3, updated=["c1"], created=["c2"]),
+        event(4, updated=["nobody's"]),
+        event(5, left=["c1", "c2"]),
+    )
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    frames = [await client.next() for _ in range(5)]
+    assert [(f["event"], f["data"].get("model", {}).get("version")) for f in frames] == [
+        ("model_updated", 2),
+        ("model_created", 3),
+        ("model_updated", 3),
+        ("model_deleted", 5),
+        ("resume", None),
+    ]
+    assert frames[-1]["data"]["success"] is True
+    await world.tell(event(6, created=["c1"]))
+    await client.expect("model_created")
+    assert world.gateway.counters.resumed == 1
+
+
+async def test_between_register_and_resume_nothing_overtakes(world: World) -> None:
+    cursor = await dropped(world, "c1")
+    await delivered(world, event(2, updated=["c1"]))
+    client = await world.connect("d1")
+    await delivered(world, event(3, updated=["c1"]))
+
+    await client.send("resume", {"cursor": cursor})
+
+    versions = [(await client.expect("model_updated"))["model"]["version"] for _ in range(2)]
+    assert versions == [2, 3]
+    assert (await client.expect("resume"))["success"]
+
+
+async def test_frames_that_were_lost_with_the_connection_come_again(world: World) -> None:
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+    await world.tell(event(1, created=["c1"]))
+    await client.expect("model_created")
+    cursor = client.cursor
+    await world.tell(event(2, updated=["c1"]))
+    await client.expect("model_updated")  # The client dies before it has kept this one.
+    await drop(world, client)
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("model_updated"))["model"]["version"] == 2
+    await client.expect("resume")
+
+
+async def test_the_cursor_of_a_resume_can_be_resumed_from(world: World) -> None:
+    cursor = await dropped(world, "c1")
+    for version in range(2, 6):
+        await delivered(world, event(version, updated=["c1"]))
+        client = await world.connect("d1")
+        await client.send("resume", {"cursor": cursor})
+        assert (await client.expect("model_updated"))["model"]["version"] == version
+        cursor = (await client.expect("resume"))["cursor"]
+        await drop(world, client)
+
+
+async def test_a_replaced_connections_subscriptions_are_resumed_by_its_successor(
+    world: World,
+) -> None:
+    first = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+    await world.tell(event(1, created=["c1"]))
+    await first.expect("model_created")
+    second = await world.connect("d1")
+    await delivered(world, event(2, updated=["c1"]))
+
+    await second.send("resume", {"cursor": first.cursor})
+
+    assert (await second.expect("model_updated"))["model"]["version"] == 2
+    assert (await second.expect("resume"))["success"]
+
+
+async def test_the_same_in_messagepack(world: World) -> None:
+    cursor = await dropped(world, "c1")
+    await delivered(world, event(2, updated=["c1"]))
+
+    client = await world.connect("d1", subprotocols=["nexxus.v1.msgpack"])
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("model_updated"))["model"]["version"] == 2
+    await client.expect("resume")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda cursor: "",
+        lambda cursor: "0",
+        lambda cursor: "nobody-knows-this",
+        lambda cursor: cursor + "0",
+        lambda cursor: cursor + "x",
+        lambda cursor: cursor.replace("n1", "n2"),
+        lambda cursor: cursor.partition(":")[0] + ":00000000-1",
+        lambda cursor: cursor.rpartition("-")[0] + "-" + "9" * 5000,
+        lambda cursor: cursor.rpartition("-")[0] + "-²",
+    ],
+)
+async def test_a_cursor_that_nobody_knows_is_answered_with_a_resync(
+    world: World, spoil: Callable[[str], str]
+) -> None:
+    cursor = await dropped(world, "c1", "c2")
+    await delivered(world, event(2, updated=["c1"]))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": spoil(cursor)})
+
+    assert sorted((await client.expect("resync"))["channels"]) == ["c1", "c2"]
+    await world.tell(event(3, updated=["c1"]))
+    assert (await client.expect("model_updated"))["model"]["version"] == 3
+    assert world.gateway.counters.resynced == 1
+
+
+async def test_after_a_resync_its_cursor_can_be_resumed_from(world: World) -> None:
+    await dropped(world, "c1")
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": "x"})
+    cursor = (await client.expect("resync"))["cursor"]
+    await drop(world, client)
+    await delivered(world, event(2, updated=["c1"]))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("model_updated"))["model"]["version"] == 2
+    assert (await client.expect("resume"))["success"]
+
+
+async def test_a_device_that_nobody_knows_is_told_that_it_has_no_channels(world: World) -> None:
+    client = await world.connect("d1")
+
+    await client.send("resume", {"cursor": "x"})
+
+    assert (await client.expect("resync"))["channels"] == []
+
+
+@pytest.mark.parametrize(
+    "limits", [{"resume_frames": 3}, {"resume_bytes": 500}, {"log_deliveries": 3}]
+)
+async def test_too_much_is_answered_with_a_resync(
+    new_world: NewWorld, limits: dict[str, int]
+) -> None:
+    world = await new_world(**limits)
+    cursor = await dropped(world, "c1")
+    await delivered(world, *(event(version, updated=["c1"]) for version in range(2, 8)))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("resync"))["channels"] == ["c1"]
+
+
+async def test_a_quiet_channel_is_resumed_however_busy_the_others_are(new_world: NewWorld) -> None:
+    world = await new_world(log_deliveries=10)
+    await world.connect("d2")
+    await world.subscribe("d2", "busy")
+    cursor = await dropped(world, "quiet")
+    await delivered(world, *(event(version, updated=["busy"]) for version in range(2, 40)))
+    await delivered(world, event(40, updated=["quiet"]))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("model_updated"))["model"]["version"] == 40
+    assert (await client.expect("resume"))["success"]
+
+
+async def test_too_late_the_subscriptions_have_ended(new_world: NewWorld) -> None:
+    world = await new_world(resume_window=0.05)
+    cursor = await dropped(world, "c1")
+    await eventually(lambda: world.gateway.devices(APP) == [])
+    assert await world.channels_of("d1") == []
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("resync"))["channels"] == []
+
+
+async def test_without_a_window_subscriptions_end_with_the_connection(new_world: NewWorld) -> None:
+    world = await new_world(resume_window=0)
+    cursor = await dropped(world, "c1")
+    await eventually(lambda: world.gateway.devices(APP) == [])
+    assert await world.channels_of("d1") == []
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+    assert (await client.expect("resync"))["channels"] == []
+
+
+async def test_without_a_window_a_replaced_connection_leaves_nothing(new_world: NewWorld) -> None:
+    world = await new_world(resume_window=0)
+    await world.connect("d1")
+    await world.subscribe("d1", "c1")
+
+    second = await world.connect("d1")
+
+    await world.tell(event(1, created=["c1"]))
+    assert await second.is_quiet()
+    assert await world.channels_of("d1") == []
+
+
+@pytest.mark.parametrize("message", ['{"event": "create", "ref": "1", "data": {}}', "nonsense"])
+async def test_a_first_frame_that_is_another_ends_what_was_kept(world: World, message: str) -> None:
+    await dropped(world, "c1")
+    client = await world.connect("d1")
+
+    await client.socket.send(message)
+    await client.next()
+
+    assert await world.channels_of("d1") == []
+    await world.tell(event(2, updated=["c1"]))
+    assert await client.is_quiet()
+
+
+async def test_a_device_that_says_nothing_starts_without_what_was_kept(
+    new_world: NewWorld,
+) -> None:
+    world = await new_world(resume_grace=0.05)
+    cursor = await dropped(world, "c1")
+    client = await world.connect("d1")
+
+    async def has_ended() -> bool:
+        return await world.channels_of("d1") == []
+
+    await eventually(has_ended)
+    await client.send("resume", {"cursor": cursor})
+    await client.expect_error("INVALID_PARAMETERS")
+
+
+async def test_a_later_resume_is_an_error(world: World) -> None:
+    client = await world.connect("d1")
+    await client.send("create", {}, ref="1")
+    await client.expect("reply")
+
+    await client.send("resume", {"cursor": client.cursor})
+
+    await client.expect_error("INVALID_PARAMETERS")
+
+
+@pytest.mark.parametrize("data", [{}, {"cursor": 7}, {"cursor": None}, {"cursor": "x", "y": 1}])
+async def test_a_resume_without_a_proper_cursor_is_an_error(world: World, data: Any) -> None:
+    client = await world.connect("d1")
+
+    await client.send("resume", data)
+
+    await client.expect_error("INVALID_PARAMETERS")
+
+
+async def test_what_was_subscribed_to_since_register_stays(world: World) -> None:
+    await dropped(world, "c1", "c2")
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c2")  # The same channel once more.
+    await world.subscribe("d1", "c3")
+    await delivered(world, event(2, updated=["c1", "c2"], created=["c3"]))
+
+    await client.send("create", {}, ref="first frame")
+
+    created, updated = await client.expect("model_created"), await client.expect("model_updated")
+    assert created["metadata"]["channels"] == ["c3"]
+    assert updated["metadata"]["channels"] == ["c2"]
+    await client.expect("reply")
+    assert sorted(await world.channels_of("d1")) == ["c2", "c3"]
+
+
+async def test_what_was_subscribed_to_since_register_is_resumed_with_the_rest(
+    world: World,
+) -> None:
+    cursor = await dropped(world, "c1")
+    await delivered(world, event(2, updated=["c1"], created=["c3"]))
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c3")
+    await delivered(world, event(3, updated=["c1", "c3"]))
+
+    await client.send("resume", {"cursor": cursor})
+
+    first, second = await client.expect("model_updated"), await client.expect("model_updated")
+    assert first["metadata"]["channels"] == ["c1"]
+    assert second["metadata"]["channels"] == ["c1", "c3"]
+    assert (await client.expect("resume"))["success"]
+
+
+async def test_a_silent_device_cannot_subscribe_but_keeps_what_it_has(world: World) -> None:
+    await dropped(world, "c1")
+
+    for channel in ("c1", "c2"):
+        with pytest.raises(DeviceNotConnected):
+            await world.subscribe("d1", channel)
+
+    assert await world.channels_of("d1") == ["c1"]
+
+
+async def test_a_channel_ended_while_silent_is_not_resumed(world: World) -> None:
+    cursor = await dropped(world, "c1", "c2")
+    await world.registry.unsubscribe(APP, "d1", ["c1"])
+    await world.gateway.adopt(APP, "d1")
+    await delivered(world, event(2, updated=["c1", "c2"]))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("model_updated"))["metadata"]["channels"] == ["c2"]
+    await client.expect("resume")
+
+
+async def test_a_device_whose_roles_changed_while_it_was_silent_reads_anew(world: World) -> None:
+    cursor = await dropped(world, "c1")
+    narrowed = Route("c1~new", APP, Descriptor("task"))
+    before = Route("c1", APP, Descriptor("task"))
+    with pytest.raises(DeviceNotConnected):
+        await world.subscribe("d1", "c1", narrowed.key, narrowing_from=before)
+    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("resync"))["channels"] == ["c1"]
+    await world.tell(event(2, updated=["c1~new"]))
+    await client.expect("model_updated")
+
+
+async def test_a_denial_that_was_lost_with_the_connection_cannot_be_resumed_over(
+    world: World,
+) -> None:
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+    await world.tell(event(1, created=["c1"]))
+    await client.expect("model_created")
+    cursor = client.cursor
+    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+    after = (await client.expect("model_deleted"))["metadata"]["cursor"]
+    await drop(world, client)
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+    assert (await client.expect("resync"))["channels"] == ["c1"]
+    assert after != cursor
+
+
+async def test_a_denial_that_arrived_can_be_resumed_from(world: World) -> None:
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+    await client.expect("model_deleted")
+    await drop(world, client)
+
+    again = await world.connect("d1")
+    await again.send("resume", {"cursor": client.cursor})
+
+    assert (await again.expect("resume"))["success"]
+
+
+async def test_on_another_node_the_subscriptions_are_taken_over_and_read_anew(
+    new_world: NewWorld,
+) -> None:
+    one, two = await new_world("n1"), await new_world("n2")
+    cursor = await dropped(one, "c1")
+
+    client = await two.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("resync"))["channels"] == ["c1"]
+    await two.tell(event(2, updated=["c1"]))
+    await client.expect("model_updated")
+
+
+async def test_a_node_leaves_alone_what_another_has_taken_over(new_world: NewWorld) -> None:
+    one, two = await new_world("n1", resume_window=0.05), await new_world("n2")
+    client = await one.connect("d1")
+    await one.subscribe("d1", "c1")
+    successor = await two.connect("d1")
+    assert await client.closed() == 4003
+    await successor.send("resume", {"cursor": client.cursor})
+    await successor.expect("resync")
+
+    await eventually(lambda: one.gateway.devices(APP) == [])
+
+    assert await two.channels_of("d1") == ["c1"]
+
+
+async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await new_world(resume_window=0.02)
+    monkeypatch.setattr("nexxus.gateway.presences._RETRY_AFTER", 0.02)
+    unsubscribe = world.registry.unsubscribe
+    failures = 0
+
+    async def fail_once(*arguments: Any) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 1:
+            raise ServiceUnavailable("away")
+        await unsubscribe(*arguments)
+
+    monkeypatch.setattr(world.registry, "unsubscribe", fail_once)
+    await dropped(world, "c1")
+
+    await eventually(lambda: world.gateway.devices(APP) == [])
+    assert failures == 2
+    assert await world.channels_of("d1") == []
