@@ -50,7 +50,9 @@ def serve(
 
 def _settings(flags: dict[str, Any]) -> list[Setting]:
     """The settings that the short options stand for; they win over ``--set``."""
-    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    given = {name: value for name, value in flags.items() if value is not None}
+    if not given["demo"]:  # a flag that is left out says nothing
+        del given["demo"]
     if "roles" in given:
         given["roles"] = [role.strip() for role in given["roles"].split(",") if role.strip()]
     keys: dict[str, list[tuple[str, str]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -60,7 +61,8 @@ def tail(
         descriptor["filter"] = _parse_filter(filter_)
     if username is not None and password is None:
         password = click.prompt("Password", hide_input=True, err=True)
-    with connect(url, admin_key, config_file) as server:
+    # Ctrl-C is how following ends, not how it fails.
+    with suppress(KeyboardInterrupt), connect(url, admin_key, config_file) as server:
         session = _Session(server, app_id)
         session.begin(token, username, password)
         _follow(server, session, descriptor, snapshot, count)
