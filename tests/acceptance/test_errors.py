@@ -29,7 +29,6 @@ async def client(app: Any, new_client: Any) -> NexxusClient:
         ("DELETE", "/device", {"GET", "PUT"}),
         ("PATCH", "/model/task/x", {"GET", "PUT", "DELETE"}),
         ("GET", "/subscription/", {"POST", "DELETE"}),
-        ("GET", "/auth/refresh", {"POST"}),
         ("GET", "/model/task/search/", None),
         ("POST", "/healthz", {"GET"}),
     ],

@@ -410,7 +410,7 @@ async def eventually_session(client: NexxusClient) -> None:
 
 @contract("applications of the configuration file and of the command line")
 def test_the_version_is_told(tmp_path: Path) -> None:
-    result = run_nexxus("--version", cwd=tmp_path)
+    result = run_nexxus("version", cwd=tmp_path)
 
     assert result.returncode == 0
     assert any(character.isdigit() for character in result.stdout)

@@ -316,7 +316,7 @@ async def test_a_body_that_grows_over_the_limit_while_it_comes_is_too_large(
         response = await client.send(
             "POST", "/model/task", headers={"Content-Type": "application/json"}, content=endless()
         )
-    except httpx.WriteError:
+    except (httpx.WriteError, httpx.ReadError):
         return  # refused so early that the rest could not be sent
     assert_error(response, 413, "PayloadTooLargeException")
 
@@ -384,7 +384,7 @@ async def test_the_eleventh_failed_sign_in_of_a_minute_must_wait(
         ("GET", "/%00"),
         ("GET", "/user/../admin/%2e%2e"),
         ("PATCH", "/model/task/x"),
-        ("BREW", "/device"),
+        ("PROPFIND", "/device"),
     ],
 )
 async def test_even_an_unknown_route_answers_in_the_shape_of_errors(

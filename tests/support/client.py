@@ -82,7 +82,7 @@ class Admin:
         self.http = httpx.Client(
             base_url=f"{endpoint.url}/admin",
             headers={"Authorization": f"Bearer {endpoint.admin_key}"},
-            patience=60,
+            timeout=60,
             trust_env=False,
         )
 

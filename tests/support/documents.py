@@ -89,7 +89,7 @@ def signed_application(**more: Any) -> Document:
         },
         **more.pop("auth", {}),
     }
-    return open_application(id=unique("signed"), name="Signed", auth=auth, **more)
+    return open_application(**{"id": unique("signed"), "name": "Signed", "auth": auth, **more})
 
 
 def guarded_application(**more: Any) -> Document:
