@@ -33,7 +33,7 @@ from nexxus.api.endpoints import Access, Endpoint
 from nexxus.api.errors import to_answer
 from nexxus.api.limits import RateLimit
 from nexxus.api.metrics import HttpMetrics
-from nexxus.api.requests import ClientDisconnected, Request
+from nexxus.api.requests import ClientDisconnected, Request, needed
 from nexxus.api.responses import Answer, Raw, encode
 from nexxus.api.routing import Router
 from nexxus.api.services import Services
@@ -198,18 +198,21 @@ class _Api:
     async def _admit_to_models(self, request: Request[Any]) -> None:
         app_id = request.app_id()
         application = request.application = self._services.applications.get(app_id)
-        if application.auth is None and request.token() is None:
+        token = request.token()
+        if token is None and application.auth is None:
             self._count(request, None)
             request.identity = Identity(app_id)
             return
-        await self._admit_device(request)
+        await self._identify(request, token)
 
     async def _admit_device(self, request: Request[Any]) -> None:
-        services = self._services
-        app_id = request.app_id()
-        request.application = services.applications.get(app_id)
+        request.application = self._services.applications.get(request.app_id())
+        await self._identify(request, request.token())
+
+    async def _identify(self, request: Request[Any], token: str | None) -> None:
+        sessions, app_id = self._services.sessions, request.application.id
         try:
-            identity = await services.sessions.verify(app_id, request.require_token())
+            identity = await sessions.verify(app_id, needed(token))
         except WireError:
             self._count(request, None)
             raise
@@ -218,7 +221,7 @@ class _Api:
 
     async def _admit_administrator(self, request: Request[Any]) -> None:
         self._count(request, None)
-        key = request.require_token().encode("latin-1")
+        key = needed(request.token()).encode("latin-1")
         if not hmac.compare_digest(key, self._admin_key):
             raise UserAuthenticationFailed("that is not the admin key")
 

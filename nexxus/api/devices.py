@@ -8,7 +8,7 @@ from msgspec import UNSET
 from nexxus.actions.sessions import Tokens
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Section
-from nexxus.api.requests import Request
+from nexxus.api.requests import Request, needed
 from nexxus.api.responses import Answer
 from nexxus.errors import (
     InvalidAuthMethod,
@@ -41,7 +41,7 @@ async def register(request: Request[DeviceName]) -> Answer:
     """Register a device and begin its session; with users, as one of the calling user's."""
     services, application, name = request.services, request.application, request.body.name
     if application.auth is not None:
-        identity = await services.sessions.verify(application.id, request.require_token())
+        identity = await services.sessions.verify(application.id, needed(request.token()))
         added = await services.users.add_device(application, identity, name)
         return _registered(added.device, added.tokens)
     device = await services.devices.register(application, name, None)

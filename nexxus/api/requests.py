@@ -113,13 +113,6 @@ class Request(Generic[B]):
         scheme, _, token = header.decode("latin-1").strip().partition(" ")
         return token.strip() or None if scheme.lower() == "bearer" else None
 
-    def require_token(self) -> str:
-        """The bearer token, or `NoAuthPresent`."""
-        token = self.token()
-        if token is None:
-            raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
-        return token
-
     def app_id(self) -> str:
         """The application that the request names, or `InvalidParameters`."""
         app_id = self.headers.get(b"nxx-app-id")
@@ -222,6 +215,13 @@ class Request(Generic[B]):
                     if not message.get("more_body", False):
                         return
                     drained += len(message["body"])
+
+
+def needed(token: str | None) -> str:
+    """The token, or `NoAuthPresent`."""
+    if token is None:
+        raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
+    return token
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
