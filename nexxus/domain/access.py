@@ -229,10 +229,9 @@ def _compile_comparison(
     textual = field.kind is Kind.STRING
     if textual != (kind is Kind.STRING) or field.kind in (Kind.ARRAY, Kind.BOOLEAN):
         raise InvalidParameters(f"{path}: {operator} does not fit its type", {"field": path})
-    entries = values if isinstance(values, list) else [values]
-    if not entries:
-        raise InvalidParameters(f"{path}: {operator} needs a value", {"field": path})
-    substituted = [_substitute(entry, caller) for entry in entries]
+    if not isinstance(values, list) or not values:
+        raise InvalidParameters(f"{path}: {operator} needs a list of values", {"field": path})
+    substituted = [_substitute(value, caller) for value in values]
     return parse_filter({path: {"nin" if negated else "in": substituted}}, model)
 
 
