@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from browser import open_browser
 from server import Endpoint, Server
 from waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SHOWN = "[...document.querySelectorAll('#rows tr:not(.leaving)')]"
-
-
-def chromium() -> str:
-    """Where Chromium is; without one the tests are skipped, on CI they fail."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no Chromium: install it with apt-get install chromium, or name it in CHROMIUM"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +29,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    api = pytest.importorskip("playwright.async_api") if not os.environ.get("CI") else None
-    if api is None:
-        import playwright.async_api as api
-    async with api.async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+    async with open_browser() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -60,6 +42,7 @@ async def board(browser: Browser, demo: Endpoint) -> AsyncIterator[Page]:
 
 
 async def open_board(browser: Browser, demo: Endpoint) -> Page:
+    await eventually(lambda: stored(demo, origin="ORD"))
     page = await browser.new_page(reduced_motion="reduce")
     complaints: list[str] = []
     page.complaints = complaints  # type: ignore[attr-defined]
@@ -92,6 +75,7 @@ async def stored(demo: Endpoint, **flight_filter: Any) -> list[list[Any]]:
             headers={"nxx-app-id": "demo"},
             json={"filter": flight_filter, "sort": ["scheduled"], "limit": 20},
         )
+    assert answer.status_code == 200, answer.text
     return [[flight["id"], status(flight)] for flight in answer.json()["data"]["items"]]
 
 

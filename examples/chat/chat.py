@@ -1,0 +1,40 @@
+"""The chat's server: Nexxus under /sync, the page, and Nexxus's small browser client."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.responses import FileResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from nexxus import Config, Nexxus
+from nexxus.demo.site import STATIC
+
+HERE = Path(__file__).parent
+CONFIG = Config.from_mapping(
+    {"applications": [json.loads((HERE / "application.json").read_text())]}
+)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with Nexxus(CONFIG) as nexxus:
+        # In front of the page, which answers everything else.
+        app.router.routes.insert(0, Mount("/sync", nexxus.app))
+        yield
+
+
+async def client(_: object) -> FileResponse:
+    return FileResponse(STATIC / "nexxus.js", media_type="text/javascript")
+
+
+app = Starlette(
+    routes=[
+        Route("/nexxus.js", client),
+        Mount("/", StaticFiles(directory=HERE / "static", html=True)),
+    ],
+    lifespan=lifespan,
+)
