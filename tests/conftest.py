@@ -8,8 +8,11 @@ from typing import Any
 import httpx
 import pytest
 from client import Admin, NexxusClient, new_http
+from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from server import Endpoint, Server, endpoint_from_environment
 from view import Ledger
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks, found here by pytest
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,50 @@
+# `make` lists what there is. Everything is kept in .venv; nothing else on the machine is changed.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-long test-fast lint format reference bench clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make .venv, or bring it up to date; PYTHON=… chooses the interpreter
+	@:
+
+$(READY): pyproject.toml scripts/setup
+	@PYTHON='$(PYTHON)' scripts/setup
+	@touch $@
+
+demo: setup  ## Run a server with an application to look at
+	@exec $(BIN)/nexxus serve --demo $(ARGS)
+
+test: setup  ## Run the tests with a coverage report; ARGS='-k filter' chooses some
+	@scripts/test -m 'not long' $(ARGS)
+
+test-long: setup  ## Run all tests, those that take minutes too
+	@scripts/test -m 'long or not long' $(ARGS)
+
+test-fast: setup  ## Run the unit tests only, without coverage
+	@$(BIN)/python -m pytest tests/unit -m 'not long' $(ARGS) </dev/null
+
+lint: setup  ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup  ## Format the code, and mend what mends itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+reference: setup  ## Write nexxus.toml.example and docs/configuration.md from the settings
+	$(BIN)/python -m nexxus.config.reference --example > nexxus.toml.example
+	$(BIN)/python -m nexxus.config.reference --markdown > docs/configuration.md
+
+bench: setup  ## Run the benchmarks; each prints a ratio to a bare reference
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) </dev/null; done
+
+clean:  ## Remove caches, reports and builds; keep .venv and nexxus-data
+	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
