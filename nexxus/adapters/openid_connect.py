@@ -64,11 +64,14 @@ class OpenIdConnect(AuthStrategy):
     """Signs in with the ID tokens of a provider.
 
     Settings of an application: ``clientID``, ``clientSecret``, and ``issuer`` where it is not
-    `default_issuer`.
+    `default_issuer`. `transport` takes the requests to providers, None for the network.
     """
 
-    def __init__(self, default_issuer: str = "") -> None:
+    def __init__(
+        self, default_issuer: str = "", *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._default_issuer = default_issuer
+        self._transport = transport
         self._providers: dict[str, _Provider] = {}
         self._http: httpx.AsyncClient | None = None
 
@@ -219,7 +222,11 @@ class OpenIdConnect(AuthStrategy):
         import httpx
 
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=_TIMEOUT, headers={"Accept": "application/json"})
+            self._http = httpx.AsyncClient(
+                timeout=_TIMEOUT,
+                headers={"Accept": "application/json"},
+                transport=self._transport,
+            )
         return self._http
 
 

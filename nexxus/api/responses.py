@@ -38,7 +38,7 @@ def encode(answer: Answer | Raw, accept: bytes | None) -> tuple[bytes, bytes]:
     if isinstance(answer, Raw):
         return answer.body, answer.media_type
     # Hardly anybody asks for MessagePack, and only then is the header worth reading.
-    if accept is not None and b"msgpack" in accept and _prefers_msgpack(accept):
+    if accept is not None and b"msgpack" in accept.lower() and _prefers_msgpack(accept):
         return _msgpack.encode(answer.body), MSGPACK
     return _json.encode(answer.body), JSON
 

@@ -1,0 +1,57 @@
+"""A whole server in this process, called without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nexxus.config import Config
+from nexxus.server import Nexxus
+
+ADMIN_KEY = "an-admin-key-for-tests-only"
+APPLICATION: dict[str, Any] = {
+    "id": "open",
+    "schema": {
+        "task": {"title": {"type": "string", "filterable": True}, "points": {"type": "int"}},
+        "cursor": {"fields": {"x": {"type": "int"}}, "transient": True},
+    },
+}
+SIGNED: dict[str, Any] = {**APPLICATION, "id": "signed", "auth": {"strategies": {"local": {}}}}
+
+Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Starts a server with settings of its own; a client of its application ``open``."""
+
+    @asynccontextmanager
+    async def started(**sections: Any) -> AsyncIterator[httpx.AsyncClient]:
+        settings = {
+            "server": {"data_dir": str(tmp_path)},
+            "admin": {"key": ADMIN_KEY},
+            "auth": {"time_cost": 1, "memory_cost": 8},
+            "logger": {"level": "critical"},
+            "applications": [APPLICATION, SIGNED],
+            **sections,
+        }
+        async with Nexxus(Config.from_mapping(settings)) as nexxus:
+            transport = httpx.ASGITransport(nexxus.app, raise_app_exceptions=True)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://nexxus", headers={"nxx-app-id": "open"}
+            ) as client:
+                yield client
+
+    return started
+
+
+@pytest.fixture
+async def client(start: Start) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server with nothing configured."""
+    async with start() as client:
+        yield client

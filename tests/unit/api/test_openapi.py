@@ -1,0 +1,61 @@
+"""The API's descriptions of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from nexxus.api.app import ENDPOINTS
+from nexxus.api.asyncapi import describe_frames
+from nexxus.api.openapi import describe
+
+DOCUMENT = describe(ENDPOINTS, version="1.2.3")
+FRAMES = describe_frames(version="1.2.3")
+
+
+def references(node: Any) -> set[str]:
+    return set(re.findall(r'"\$ref": "(#[^"]+)"', json.dumps(node)))
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, FRAMES], ids=["openapi", "asyncapi"])
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    for reference in references(document):
+        node = document
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def test_every_endpoint_is_described_once() -> None:
+    operations = [
+        operation["operationId"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+    ]
+    assert len(operations) == len(set(operations)) == len(ENDPOINTS)
+
+
+def test_every_schema_is_a_schema() -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema_rs.meta.validate({**schema, "$defs": {}}), name
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
+def test_what_a_request_must_bring_is_described(endpoint: Any) -> None:
+    operation = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
+    named = {parameter["name"] for parameter in operation["parameters"]}
+    assert set(re.findall(r"\{(\w+)\}", endpoint.path)) <= named
+    public = endpoint.path.startswith(("/admin", "/health", "/ready", "/metrics"))
+    assert ("nxx-app-id" in named) == (
+        not public and endpoint.path not in ("/", "/auth/{strategy}/callback")
+    )
+    assert ("requestBody" in operation) == (endpoint.body is not None)
+    assert operation["summary"]
+
+
+def test_an_unknown_key_does_not_fit_the_description() -> None:
+    schema = DOCUMENT["components"]["schemas"]["SubscribeRequest"]
+    assert schema["additionalProperties"] is False
