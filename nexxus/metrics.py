@@ -35,9 +35,7 @@ def process_figures() -> list[Figure]:
             "The largest resident size so far.",
             usage.ru_maxrss * 1024,
         ),
-        Figure(
-            "nexxus_process_start_time_seconds", "gauge", "UNIX time of the start.", _STARTED
-        ),
+        Figure("nexxus_process_start_time_seconds", "gauge", "UNIX time of the start.", _STARTED),
     ]
 
 

@@ -39,9 +39,7 @@ class WorkerRunner:
         finally:
             await self._worker.close()
 
-    async def _process(
-        self, consumer: Consumer[Event], batch: Sequence[Received[Event]]
-    ) -> None:
+    async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
         try:
             await self._worker.handle([message.payload for message in batch])
         except Exception as error:  # a plugin may raise anything, and must not end the process

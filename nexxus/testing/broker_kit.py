@@ -139,10 +139,6 @@ class Witness:
 class BrokerConformance:
     """What the docstrings of `Broker` and `Consumer` promise, a test each."""
 
-    async def reopen(self, broker: Broker) -> Broker:  # noqa: ARG002
-        """Close the broker and open another on the same storage; override it where there is one."""
-        pytest.skip("this broker does not survive its process")
-
     # Publishing and taking
 
     async def test_what_is_published_is_taken_as_it_was(self, broker: Broker) -> None:
@@ -409,6 +405,14 @@ class BrokerConformance:
             await broker.ping()
         with pytest.raises(ServiceUnavailable):
             await broker.publish(new_queue(), [event("a", 1)])
+
+
+class DurableBrokerConformance(BrokerConformance):
+    """What a broker promises besides that outlives the process."""
+
+    async def reopen(self, broker: Broker) -> Broker:
+        """Close the broker and open another on the same storage."""
+        raise NotImplementedError("a durable broker survives a restart: override `reopen`")
 
     async def test_what_was_confirmed_survives_a_restart_in_order(self, broker: Broker) -> None:
         queue = new_queue()

@@ -140,9 +140,9 @@ async def test_the_same_in_messagepack(world: World) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda cursor: "",
-        lambda cursor: "0",
-        lambda cursor: "nobody-knows-this",
+        lambda _: "",
+        lambda _: "0",
+        lambda _: "nobody-knows-this",
         lambda cursor: cursor + "0",
         lambda cursor: cursor + "x",
         lambda cursor: cursor.replace("n1", "n2"),
