@@ -161,7 +161,7 @@ class Users:
         if user is None:
             raise NoAuthPresent("the user of this token does not exist any more")
         device = await self._devices.register(application, name, user.id)
-        return SignedIn(await self._sessions.begin(application, device, user), device, user)
+        return await self._begin_on(application, user, device)
 
     def me(self, application: Application, identity: Identity) -> dict[str, Any]:
         """The user's claims, as the token has them."""
@@ -259,7 +259,20 @@ class Users:
     ) -> SignedIn:
         hint = hint or DeviceHint()
         device = await self._devices.for_sign_in(application, user.id, hint.id, hint.name)
-        return SignedIn(await self._sessions.begin(application, device, user), device, user)
+        return await self._begin_on(application, user, device)
+
+    async def _begin_on(self, application: Application, user: User, device: Device) -> SignedIn:
+        """Begin a session, unless the user was changed in a way that would have ended it.
+
+        Whoever disables a user stores that and then ends the sessions; a session that begins
+        meanwhile is seen there, or sees the change here.
+        """
+        tokens = await self._sessions.begin(application, device, user)
+        latest = await self._records.get(application.id, user.id)
+        if latest is None or _standing(latest) != _standing(user):
+            await self._sessions.log_out(application, tokens.refresh_token)
+            raise UserAuthenticationFailed("the account was changed just now; sign in again")
+        return SignedIn(tokens, device, user)
 
     def _require_local(self, application: Application) -> None:
         if LOCAL not in application.users().strategies:
@@ -279,6 +292,11 @@ class Users:
         if kind.private:
             raise AccessDenied(f"userType: {user_type!r} is given by an administrator only")
         return str(user_type)
+
+
+def _standing(user: User) -> tuple[bool, str, str | None]:
+    """What a session depends on."""
+    return user.disabled, user.user_type, user.password_hash
 
 
 def _link(user: User, provider: str) -> User:

@@ -80,12 +80,13 @@ function showApplication(application) {
   $("hint").hidden = true;
   $("application").hidden = false;
   $("title").textContent = application.name || application.id;
-  $("facts").textContent = `${application.id} · ${models.length} models · ${application.auth ? "with users" : "without users"}`;
+  $("facts").textContent = `${application.id} · ${models.length} ${models.length === 1 ? "model" : "models"} · ${application.auth ? "with users" : "without users"}`;
   $("document").textContent = JSON.stringify(application, null, 2);
   $("model").replaceChildren(...models.map((model) => element("option", {}, model)));
   $("username").hidden = $("password").hidden = !application.auth;
   $("people").hidden = !application.auth;
   $("objects").replaceChildren();
+  $("live").className = "quiet";
   $("live").textContent = application.auth ? "Sign in as a user of the application to see what that user sees." : "";
   $("users").replaceChildren();
   if (application.auth) showUsers(0).catch(report);
@@ -137,6 +138,8 @@ async function session(application) {
 
 async function watch() {
   stopWatching();
+  $("live").className = "quiet";
+  $("live").textContent = "Connecting…";
   const application = current;
   const model = $("model").value;
   const descriptor = { model, limit: application.maxLimit || 100 };
