@@ -31,9 +31,13 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The operation had been applied before: nothing changes but that its event goes out again."""
+    """The operation had been applied before: nothing changes but that its event goes out again.
+
+    `version` is the one that the operation made; the object may have newer ones by now.
+    """
 
     event: Event
+    version: int
 
 
 def apply_operation(
@@ -41,7 +45,9 @@ def apply_operation(
 ) -> Applied | Repeated:
     """What `operation` makes of `record` (None: nothing is stored, not even a tombstone)."""
     if record is not None and operation.operation_id in record.operations:
-        return Repeated(_event_again(operation, record))
+        # Each remembered operation made one version, the last of them the present one.
+        since = len(record.operations) - 1 - record.operations.index(operation.operation_id)
+        return Repeated(_event_again(operation, record), record.version - since)
     model = application.model(operation.key.type)
     stored = None if record is None or record.deleted_at is not None else record.document
     match operation:

@@ -155,15 +155,13 @@ class Writer:
             return record
         if isinstance(applied, Repeated):
             self.figures.repeated += 1
-            following = record
+            following, version = record, applied.version
         else:
             self.figures.applied += 1
-            following = applied.record
+            following, version = applied.record, applied.record.version
         assert following is not None
         verdicts.events.append(applied.event)
-        verdicts.fates.append(
-            Fate(key.app_id, operation.operation_id, "applied", owner, following.version)
-        )
+        verdicts.fates.append(Fate(key.app_id, operation.operation_id, "applied", owner, version))
         if operation.reply_to:
             stored = _as_stored(key, following)
             verdicts.outcomes.append((operation, Outcome(operation.operation_id, stored)))
