@@ -35,7 +35,7 @@ def load_admin_key(data_dir: Path) -> str:
 def prepare_data_dir(data_dir: Path) -> None:
     """Make the data directory where it is missing; `StartupError` where it cannot be used."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StartupError(
             f"the data directory {data_dir} cannot be used: {error.strerror}; "

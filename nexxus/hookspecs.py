@@ -86,14 +86,6 @@ def nexxus_loggers() -> list[Adapter]:  # type: ignore[empty-body]
 
 
 @hookspec
-def nexxus_transports() -> list[Adapter]:  # type: ignore[empty-body]
-    """Ways to reach devices, for ``gateway.transports``.
-
-    Settings are in ``[plugins.<name>]``.
-    """
-
-
-@hookspec
 def nexxus_workers() -> list[Adapter]:  # type: ignore[empty-body]
     """Custom workers, for ``server.workers``; each creates a `nexxus.interfaces.worker.Worker`.
 

@@ -24,7 +24,6 @@ class Kind(StrEnum):
     BROKER = "broker"
     REGISTRY = "registry"
     LOGGER = "logger"
-    TRANSPORT = "transport"
     WORKER = "worker"
     AUTH_STRATEGY = "auth strategy"
     CONFIG_PROVIDER = "configuration provider"
@@ -35,7 +34,6 @@ _HOOKS: Final[Mapping[Kind, str]] = {
     Kind.BROKER: "nexxus_brokers",
     Kind.REGISTRY: "nexxus_registries",
     Kind.LOGGER: "nexxus_loggers",
-    Kind.TRANSPORT: "nexxus_transports",
     Kind.WORKER: "nexxus_workers",
     Kind.AUTH_STRATEGY: "nexxus_auth_strategies",
     Kind.CONFIG_PROVIDER: "nexxus_config_providers",

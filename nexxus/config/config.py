@@ -108,10 +108,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
     resolver = Resolver(settings, SECTIONS, catalog)
     server = resolver.section("server", ServerSection)
-    gateway = resolver.section("gateway", GatewaySection)
     selected = {
         "server.workers": (Kind.WORKER, server.workers),
-        "gateway.transports": (Kind.TRANSPORT, gateway.transports),
         "server.config_providers": (Kind.CONFIG_PROVIDER, server.config_providers),
     }
     for key, (kind, names) in selected.items():
@@ -119,7 +117,7 @@ def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
     return Config(
         server=server,
         api=resolver.section("api", ApiSection),
-        gateway=gateway,
+        gateway=resolver.section("gateway", GatewaySection),
         writer=resolver.section("writer", WriterSection),
         transport_manager=resolver.section("transport_manager", TransportManagerSection),
         database=resolver.adapter("database"),

@@ -105,10 +105,6 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0: any free one.")
     ] = 8081
-    transports: Annotated[
-        tuple[str, ...],
-        Meta(description="Ways to reach devices that plugins add to the WebSocket, by name."),
-    ] = ()
     max_connections: Annotated[
         int, Meta(ge=1, description="Open WebSocket connections before new ones are refused.")
     ] = 100_000

@@ -21,8 +21,8 @@ def make(settings: object, context: AdapterContext) -> object:
 class Offers:
     """A plugin that offers whatever it is given."""
 
-    def __init__(self, *, databases=(), workers=(), transports=()) -> None:
-        self._databases, self._workers, self._transports = databases, workers, transports
+    def __init__(self, *, databases=(), workers=(), strategies=()) -> None:
+        self._databases, self._workers, self._strategies = databases, workers, strategies
 
     @hookimpl
     def nexxus_databases(self):
@@ -33,8 +33,8 @@ class Offers:
         return list(self._workers)
 
     @hookimpl
-    def nexxus_transports(self):
-        return list(self._transports)
+    def nexxus_auth_strategies(self):
+        return list(self._strategies)
 
 
 def test_the_built_in_adapters_come_through_the_same_hooks():
@@ -72,7 +72,7 @@ def test_two_adapters_of_one_name_are_refused():
 
 
 def test_two_adapters_that_share_a_plugin_section_are_refused():
-    clash = Offers(workers=[Adapter("x", "", make)], transports=[Adapter("x", "", make)])
+    clash = Offers(workers=[Adapter("x", "", make)], strategies=[Adapter("x", "", make)])
     with pytest.raises(ConfigurationError, match="both offer 'x'"):
         Catalog.discover(clash, installed=False)
 
