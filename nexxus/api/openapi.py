@@ -39,9 +39,12 @@ def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     shown = [endpoint for endpoint in endpoints if endpoint.documented]
     schemas, components = _schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
+    templates: dict[str, str] = {}
     for endpoint in shown:
-        operation = _operation(endpoint, schemas)
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+        # Two templates of one shape are one path to OpenAPI; the first to come names it.
+        template = templates.setdefault(_PATH_PARAMETER.sub("{}", endpoint.path), endpoint.path)
+        operation = _operation(endpoint, template, schemas)
+        paths.setdefault(template, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,12 +76,12 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, A
     return dict(zip(distinct, schemas, strict=True)), components
 
 
-def _operation(endpoint: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, template: str, schemas: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
-        "parameters": [_parameter(each) for each in _parameters(endpoint)],
+        "parameters": [_parameter(each) for each in _parameters(endpoint, template)],
         "responses": _responses(endpoint, schemas),
     }
     security = _security(endpoint)
@@ -98,10 +101,19 @@ def _operation_id(endpoint: Endpoint) -> str:
     return endpoint.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
-def _parameters(endpoint: Endpoint) -> list[Parameter]:
+def _parameters(endpoint: Endpoint, template: str) -> list[Parameter]:
+    names = zip(
+        _PATH_PARAMETER.findall(template), _PATH_PARAMETER.findall(endpoint.path), strict=True
+    )
     found = [
-        Parameter(name, "path", "", {"type": "string", "minLength": 1}, required=True)
-        for name in _PATH_PARAMETER.findall(endpoint.path)
+        Parameter(
+            name,
+            "path",
+            "" if name == meant else f"Here: the {meant}.",
+            {"type": "string", "minLength": 1},
+            required=True,
+        )
+        for name, meant in names
     ]
     if endpoint.app_id_in_query:
         found.append(msgspec.structs.replace(_APP_ID, required=False))
