@@ -54,7 +54,7 @@ class Connection:
     """One WebSocket. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
 
     `claims` is None until the connection has registered, and `device` once it no longer holds
-    one. `expires` is the loop's time at which the token does. `awaits_first_frame` is true
+    one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is true
     between ``register`` and the frame after it, the only one that may be a ``resume``.
     """
 
@@ -137,8 +137,7 @@ class Connection:
         self.close(4008, "slow_consumer", after_pending=False)
 
     def _close(self, code: int, reason: str) -> None:
-        self.pending.clear()
-        self.is_closing = True
+        self._begin_closing()
         self._inbox = None
         self._patience = self._now() + self._owner.settings.close_timeout
         self.wire.close(code, reason)
@@ -146,6 +145,11 @@ class Connection:
         # The peer's answer has to be read, even if its messages were not.
         self.wire.resume_reading()
         self._schedule()
+
+    def _begin_closing(self) -> None:
+        self.is_closing = True
+        self.pending.clear()
+        self.expires = -inf  # The outbox looks at this alone.
 
     # What comes in
 
@@ -185,16 +189,10 @@ class Connection:
         """The closing handshake is done, or the peer broke the protocol: nothing more is sent."""
         if self.is_closing:
             return
-        self.is_closing = True
-        self.pending.clear()
+        self._begin_closing()
         self._patience = self._now() + self._owner.settings.close_timeout
         self._owner.released(self)
         self._schedule()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether every message received has been handled."""
-        return self._worker is None
 
     def lost(self) -> None:
         """The connection is gone; the last call that its wire makes."""
@@ -203,8 +201,7 @@ class Connection:
         self._is_lost = True
         self._schedule()
         if not self.is_closing:
-            self.is_closing = True
-            self.pending.clear()
+            self._begin_closing()
             self._inbox = None
             self._owner.released(self)
         self._owner.gone(self)
@@ -219,9 +216,10 @@ class Connection:
 
     def registered(self, expires: float) -> None:
         """The connection holds a device now, until the loop's time `expires`."""
-        self._patience = inf
-        self.expires = expires
-        self._schedule()
+        if not self.is_closing:
+            self._patience = inf
+            self.expires = expires
+            self._schedule()
 
     def await_first_frame(self) -> None:
         """Give the device some time to ask for its kept subscriptions."""

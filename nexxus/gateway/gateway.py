@@ -64,7 +64,7 @@ class Gateway:
         self._connections: dict[str, Connection] = {}
         self._is_draining = False
         self._all_gone = asyncio.Event()
-        self._routes = Routes()
+        self._routes = Routes(self.outbox)
         self._fan_out = FanOut(self._routes, self.outbox)
         self._cursors = cursors = Cursors(node)
         self._log = log = DeliveryLog(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from nexxus.gateway.counters import Counters
@@ -18,78 +18,113 @@ _JOIN_UP_TO: Final = 64 * 1024
 class Outbox:
     """Collects frames per connection and flushes them at the end of the loop's turn.
 
-    The hot path: `put_all` costs about 50 ns per connection, `flush` a write to the socket.
+    The hot path. A *run* is a series of frames for one and the same audience: it is joined
+    once, whatever its length, so that each socket costs a check and a write. Anything else that
+    is sent, and any change of who is in an audience, ends the run by handing its frames to the
+    connections' own `pending`; so every connection gets its frames in the order in which they
+    were put.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
         self._loop = loop
         self._counters = counters
         self._dirty: list[Connection] = []
+        self._run: list[bytes] = []
+        self._audience: Collection[Connection] | None = None
         self._is_scheduled = False
 
     def put(self, connection: Connection, frame: bytes) -> None:
         """Send a frame to one connection."""
+        self.end_run()
         if not connection.pending:
             self._dirty.append(connection)
         connection.pending.append(frame)
         self._counters.frames += 1
         self._schedule()
 
-    def put_all(self, connections: Iterable[Connection], frame: bytes) -> None:
-        """Send the same frame to many connections."""
+    def put_all(self, audience: Collection[Connection], frame: bytes) -> None:
+        """Send the same frame to an audience, which is known by its identity."""
+        if audience is not self._audience:
+            self.end_run()
+            self._audience = audience
+            self._schedule()
+        self._run.append(frame)
+        self._counters.frames += len(audience)
+
+    def end_run(self) -> None:
+        """To be called before an audience changes: what was put is for those in it now."""
+        audience = self._audience
+        if audience is None:
+            return
+        parts = self._take_run()
         dirty = self._dirty
-        written = 0
-        for connection in connections:
+        for connection in audience:
             pending = connection.pending
             if not pending:
                 dirty.append(connection)
-            pending.append(frame)
-            written += 1
-        self._counters.frames += written
-        self._schedule()
+            pending.extend(parts)
 
     def flush(self) -> None:
         """Write everything that is pending now."""
         self._is_scheduled = False
-        dirty, self._dirty = self._dirty, []
         now = self._loop.time()
-        written = 0
+        if self._audience is not None and not self._dirty:
+            self._flush_run(self._audience, now)
+            return
+        self.end_run()
+        dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            pending = connection.pending
-            if len(pending) == 1 and now < connection.expires:
-                # The common case, without a call more than it needs.
-                frame = pending.pop()
-                if connection.wire.write(frame):
-                    written += len(frame)
-                else:
-                    self._drop(connection)
-            elif pending:
-                written += self._flush_many(connection, now)
-        self._counters.bytes += written
+            if connection.pending:
+                self._flush_pending(connection, now)
 
     def flush_one(self, connection: Connection) -> None:
         """Write what is pending for one connection now, before the others' turn."""
+        self.end_run()
         if connection.pending:
-            self._counters.bytes += self._flush_many(connection, self._loop.time())
+            self._flush_pending(connection, self._loop.time())
 
-    def _flush_many(self, connection: Connection, now: float) -> int:
+    def _flush_run(self, audience: Collection[Connection], now: float) -> None:
+        for part in self._take_run():
+            written = 0
+            refused: list[Connection] = []
+            for connection in audience:
+                if now < connection.expires and connection.wire.write(part):
+                    written += 1
+                else:
+                    refused.append(connection)
+            self._counters.bytes += written * len(part)
+            for connection in refused:  # Only now: this changes the audience.
+                self._refuse(connection, now)
+
+    def _flush_pending(self, connection: Connection, now: float) -> None:
+        pending, connection.pending = connection.pending, []
+        for part in _joined(pending):
+            if now >= connection.expires or not connection.wire.write(part):
+                self._refuse(connection, now)
+                return
+            self._counters.bytes += len(part)
+
+    def _take_run(self) -> list[bytes]:
+        run, self._run, self._audience = self._run, [], None
+        return _joined(run)
+
+    def _refuse(self, connection: Connection, now: float) -> None:
+        """Nothing more is sent to it: its token has expired, or it does not read."""
+        if connection.is_closing:
+            return
         if now >= connection.expires:
             connection.expire()
-            return 0
-        pending, connection.pending = connection.pending, []
-        size = sum(map(len, pending))
-        parts = pending if size > _JOIN_UP_TO else [b"".join(pending)]
-        for part in parts:
-            if not connection.wire.write(part):
-                self._drop(connection)
-                return 0
-        return size
-
-    def _drop(self, connection: Connection) -> None:
-        self._counters.slow_consumers += 1
-        connection.drop_as_slow()
+        else:
+            self._counters.slow_consumers += 1
+            connection.drop_as_slow()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self.flush)
+
+
+def _joined(frames: list[bytes]) -> list[bytes]:
+    if len(frames) < 2 or sum(map(len, frames)) > _JOIN_UP_TO:
+        return frames
+    return [b"".join(frames)]

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from nexxus.domain.channels import Subscription, channel_of
 from nexxus.gateway.connection import Connection
+from nexxus.gateway.outbox import Outbox
 
 Members: TypeAlias = dict[Connection, None]
 
@@ -32,7 +33,8 @@ class Audience:
 class Routes:
     """Routing key → audience, for the connections that are live."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._audiences: dict[str, Audience] = {}
         self._delivered: dict[str, _Delivered] = {}
 
@@ -42,6 +44,7 @@ class Routes:
 
     def add(self, connection: Connection, subscription: Subscription, seq: int) -> None:
         """Route the subscription's events to the connection, for what comes after `seq`."""
+        self._outbox.end_run()
         key = subscription.route.key
         self._audience(key).members[connection.encoding][connection] = None
         former = subscription.narrowing_from
@@ -56,6 +59,7 @@ class Routes:
 
     def remove(self, connection: Connection, subscription: Subscription) -> None:
         """Undo `add`."""
+        self._outbox.end_run()
         key = subscription.route.key
         audience = self._audiences.get(key)
         if audience is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from gateway_world import World
 
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
@@ -40,3 +41,9 @@ async def new_world(stores: tuple[Any, Any]) -> AsyncIterator[Callable[..., Any]
 @pytest.fixture
 async def world(new_world: Callable[..., Any]) -> World:
     return await new_world()  # type: ignore[no-any-return]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
+    """On the loop that `nexxus serve` runs on: its transports are not asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import websockets
-from gateway_world import APP, FakeActions, World, event, token_until
+from gateway_world import APP, Client, FakeActions, World, event, token_until
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
@@ -196,9 +196,12 @@ async def test_of_connections_that_register_at_once_one_remains(world: World) ->
     for client in clients:
         await client.expect("register")
 
-    await eventually(lambda: world.gateway.counters.connections == 1)
-    (remaining,) = [client for client in clients if client.socket.close_code is None]
-    assert await remaining.is_quiet()
+    def remaining() -> list[Client]:
+        return [client for client in clients if client.socket.close_code is None]
+
+    await eventually(lambda: len(remaining()) == 1)
+    assert await remaining()[0].is_quiet()
+    assert world.gateway.counters.connections == 1
 
 
 async def test_a_connection_on_another_node_is_replaced_too(new_world: NewWorld) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 import websockets
 from gateway_world import World
 from hypothesis import HealthCheck, given, settings
@@ -309,7 +310,7 @@ def test_whatever_is_sent_is_answered_and_the_connection_lives(
 @pytest.fixture
 def fuzzed(tmp_path: Any) -> Any:
     """Runs one example on a loop and a node of its own; hypothesis knows no coroutines."""
-    runner = asyncio.Runner()
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
     async def start() -> tuple[World, Any]:
         broker = InProcessBroker(InProcessBrokerSettings())

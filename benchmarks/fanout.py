@@ -1,0 +1,348 @@
+"""Fan-out: what one event costs the server per socket that it is for.
+
+    python benchmarks/fanout.py [--sockets 1000] [--events 20] [--burst 100] [--rounds 7]
+
+One process serves the gateway, in which every socket follows one channel, and beside it as many
+bare sockets; another process reads them all. Rounds of events through the gateway alternate with
+rounds of a bare loop that writes the same prepared bytes to the bare sockets. What is printed is
+the CPU time of the serving process, user and system, per event and socket; and the ratio of the
+two, which a noisy machine does not change much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+import uvloop
+
+from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.events import Delivery, NodeMessage
+from nexxus.gateway import TRANSPORT, Gateway, GatewaySettings, TokenClaims, websocket_protocol
+from nexxus.interfaces.broker import Message, node_queue
+from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.node import NodeInbox
+
+APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
+MAX_RATIO = 1.5
+MAX_BURST_MICROSECONDS = 0.3
+MAX_BYTES_PER_CONNECTION = 20 * 1024
+
+
+class Stderr(Logger):
+    """Prints what went wrong."""
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    def is_enabled(self, level: Level) -> bool:
+        return level >= Level.WARNING
+
+    def write(self, record: Record) -> None:
+        print(record)
+
+
+class AnyToken:
+    """A token is the name of a device."""
+
+    async def verify_token(self, token: str) -> TokenClaims:
+        return TokenClaims(APP, token, f"session of {token}", time.time() + 3600)
+
+    async def perform(
+        self, caller: Any, event: str, data: dict[str, Any]
+    ) -> tuple[int, dict[str, Any] | None]:
+        raise NotImplementedError
+
+
+class Quiet(uvicorn.Server):
+    """A server without signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def event(version: int) -> Delivery:
+    """An update of some 300 bytes."""
+    patch = {"op": "replace", "path": ["status", "updatedAt"], "value": ["done", 1_700_000_000]}
+    return Delivery(APP, "task", "0190-task", version, patches=[patch], updated=[CHANNEL])
+
+
+class Rig:
+    """The serving process: a gateway and bare sockets, on one loop."""
+
+    def __init__(self, arguments: argparse.Namespace, directory: str) -> None:
+        self.arguments = arguments
+        self.bare: list[asyncio.Transport] = []
+        self.broker = InProcessBroker(InProcessBrokerSettings())
+        self.registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=Path(directory))
+        self.gateway = Gateway(
+            GatewaySettings(),
+            node=NODE,
+            broker=self.broker,
+            registry=self.registry,
+            actions=AnyToken(),
+            logger=Stderr(),
+        )
+        self.version = 0
+
+    async def run(self, pipe: Pipe) -> None:
+        """Serve, measure, send the figures."""
+        loop = asyncio.get_running_loop()
+        await self.broker.open()
+        await self.registry.open()
+        inbox = NodeInbox(self.broker, transport=TRANSPORT, node=NODE, logger=Stderr())
+        self.gateway.listen(inbox)
+        await inbox.open()
+        inbox_task = asyncio.create_task(inbox.run())
+        config = uvicorn.Config(
+            no_http,
+            port=0,
+            http="httptools",
+            ws=websocket_protocol(self.gateway, "/"),
+            lifespan="off",
+            log_config=None,
+            loop="none",
+            backlog=4096,
+        )
+        server = Quiet(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        bare_server = await loop.create_server(
+            lambda: Bare(self.bare), "127.0.0.1", 0, backlog=4096
+        )
+        counters, sockets = self.gateway.counters, self.arguments.sockets
+        pipe.send(bare_server.sockets[0].getsockname()[1])
+        while len(self.bare) < sockets:
+            await asyncio.sleep(0.02)
+        before = resident_bytes()
+        pipe.send(server.servers[0].sockets[0].getsockname()[1])
+        while len(self.gateway.devices(APP)) < sockets or counters.frames < sockets:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        memory = (resident_bytes() - before) / sockets
+        for device in self.gateway.devices(APP):
+            await self.subscribe(device.device_id)
+        pipe.send({"memory": memory, "cpu": await self.measure()})
+        inbox_task.cancel()
+        server.should_exit = True
+        self.gateway.deadlines.close()
+        serving.cancel()
+
+    async def subscribe(self, device: str) -> None:
+        """Have the device follow the channel."""
+        descriptor = Descriptor("task")
+        route = Route(CHANNEL, APP, descriptor)
+        subscription = Subscription(APP, device, CHANNEL, descriptor, route)
+        await self.registry.subscribe(subscription, TRANSPORT, NODE)
+        await self.gateway.adopt(APP, device, CHANNEL)
+
+    async def measure(self) -> dict[str, list[float]]:
+        """Microseconds of CPU per event and socket, of each round."""
+        figures: dict[str, list[float]] = {"bare": [], "single": [], "bare_burst": [], "burst": []}
+        burst = self.arguments.burst
+        for _ in range(self.arguments.rounds + 1):
+            figures["bare"].append(await self.measure_bare(self.arguments.events, 1))
+            figures["bare_burst"].append(await self.measure_bare(3, burst))
+            figures["single"].append(await self.measure_gateway(self.arguments.events, 1))
+            figures["burst"].append(await self.measure_gateway(3, self.arguments.burst))
+        return {name: values[1:] for name, values in figures.items()}
+
+    async def measure_bare(self, times: int, at_once: int) -> float:
+        """The reference: nothing but a write of prepared bytes to every socket."""
+        prepared = (b"\x81\x7e\x01\x10" + b"x" * 272) * at_once
+        started = time.process_time()
+        for _ in range(times):
+            for transport in self.bare:
+                transport.write(prepared)
+            await asyncio.sleep(0.02 if at_once == 1 else 0.3)
+        spent = time.process_time() - started
+        return spent / (times * at_once * len(self.bare)) * 1e6
+
+    async def measure_gateway(self, times: int, at_once: int) -> float:
+        """The same through the gateway, from its node's queue to the sockets."""
+        queue = node_queue(TRANSPORT, NODE)
+        counters, sockets = self.gateway.counters, self.arguments.sockets
+        frames, size = counters.frames, counters.bytes
+        started = time.process_time()
+        for _ in range(times):
+            messages = []
+            for _ in range(at_once):
+                self.version += 1
+                messages.append(Message[NodeMessage]("key", event(self.version)))
+            await self.broker.publish(queue, messages)
+            await asyncio.sleep(0.02 if at_once == 1 else 0.3)
+        spent = time.process_time() - started
+        deliveries = times * at_once * sockets
+        assert counters.frames - frames == deliveries, "not everything was delivered"
+        assert counters.bytes - size > 200 * deliveries
+        return spent / deliveries * 1e6
+
+
+class Bare(asyncio.Protocol):
+    """A socket that is only written to."""
+
+    def __init__(self, transports: list[asyncio.Transport]) -> None:
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transports.append(cast("asyncio.Transport", transport))
+
+
+async def no_http(scope: Any, receive: Any, send: Any) -> None:
+    """There is nothing but the WebSocket."""
+    raise NotImplementedError
+
+
+class Reader(asyncio.BufferedProtocol):
+    """Reads and forgets; opens a WebSocket and registers first if it has a device."""
+
+    shared = bytearray(1 << 18)
+
+    def __init__(self, device: str | None) -> None:
+        self._device = device
+        self._is_upgraded = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast("asyncio.Transport", transport)
+        if self._device is not None:
+            key = base64.b64encode(os.urandom(16)).decode()
+            transport.write(
+                "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.shared
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._device is None or self._is_upgraded or self._transport is None:
+            return
+        self._is_upgraded = True
+        payload = json.dumps({"event": "register", "data": {"token": self._device}}).encode()
+        self._transport.write(bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload)
+
+
+async def read(pipe: Pipe, sockets: int) -> None:
+    """The reading process: all sockets of both kinds, until told to stop."""
+    loop = asyncio.get_running_loop()
+    bare_port = await loop.run_in_executor(None, pipe.recv)
+    kept = [
+        await loop.create_connection(lambda: Reader(None), "127.0.0.1", bare_port)
+        for _ in range(sockets)
+    ]
+    port = await loop.run_in_executor(None, pipe.recv)
+    for number in range(sockets):
+        device = f"d{number}"
+        kept.append(
+            await loop.create_connection(lambda name=device: Reader(name), "127.0.0.1", port)
+        )
+    await loop.run_in_executor(None, pipe.recv)
+
+
+def serve(pipe: Pipe, arguments: argparse.Namespace) -> None:
+    """The serving process."""
+
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            await Rig(arguments, directory).run(pipe)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(main())
+
+
+def read_all(pipe: Pipe, sockets: int) -> None:
+    """The reading process."""
+    uvloop.run(read(pipe, sockets))
+
+
+def resident_bytes() -> int:
+    """The memory that the process occupies."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def allow_many_files() -> None:
+    """As many sockets as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def main() -> None:
+    """Measure, print, and exit with 1 when a promise is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sockets", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=20, help="single events per round")
+    parser.add_argument("--burst", type=int, default=100, help="events at once")
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    allow_many_files()
+    context = multiprocessing.get_context("spawn")
+    ours, servers = context.Pipe()
+    our_readers, readers = context.Pipe()
+    server = context.Process(target=serve, args=(servers, arguments), daemon=True)
+    reader = context.Process(target=read_all, args=(readers, arguments.sockets), daemon=True)
+    server.start()
+    reader.start()
+    servers.close()
+    for _ in range(2):
+        our_readers.send(ours.recv())
+    figures = ours.recv()
+    our_readers.send("stop")
+    reader.join(10)
+    server.join(10)
+
+    middle = {name: statistics.median(values) for name, values in figures["cpu"].items()}
+    ratio = statistics.median(
+        one / other
+        for one, other in zip(figures["cpu"]["single"], figures["cpu"]["bare"], strict=True)
+    )
+    memory = figures["memory"]
+    print(f"an event to {arguments.sockets} sockets, CPU per event and socket")
+    print(f"  bare loop of writes           {middle['bare']:8.3f} µs")
+    print(
+        f"  gateway                       {middle['single']:8.3f} µs,"
+        f" {ratio:.2f} × (goal: at most {MAX_RATIO})"
+    )
+    print(f"{arguments.burst} events at once, joined")
+    print(f"  bare loop of writes           {middle['bare_burst']:8.3f} µs")
+    print(
+        f"  gateway                       {middle['burst']:8.3f} µs"
+        f" (goal: at most {MAX_BURST_MICROSECONDS})"
+    )
+    print("an idle connection that has registered")
+    print(
+        f"  resident memory               {memory / 1024:8.1f} KB"
+        f" (goal: at most {MAX_BYTES_PER_CONNECTION // 1024})"
+    )
+    kept = (
+        ratio <= MAX_RATIO
+        and middle["burst"] <= MAX_BURST_MICROSECONDS
+        and memory <= MAX_BYTES_PER_CONNECTION
+    )
+    raise SystemExit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()

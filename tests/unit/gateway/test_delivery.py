@@ -1,0 +1,70 @@
+"""What one event is to one device."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nexxus.domain.events import Delivery
+from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
+from nexxus.gateway.frames import Encoding, payload_of
+
+EVENT = Delivery("a", "task", "t", 3, user_id="u", object={"id": "t"}, patches=[{"op": "x"}])
+
+
+def frames(*told: tuple[Verdict, str]) -> list[Any]:
+    made = DeliveryFrames(EVENT, "n:1").frames(told, Encoding.JSON)
+    return [json.loads(bytes(payload_of(memoryview(frame))[0])) for frame in made]
+
+
+def test_every_frame_carries_the_cursor() -> None:
+    told = [(verdict, verdict.name) for verdict in Verdict]
+
+    assert [f["data"]["metadata"]["cursor"] for f in frames(*told)] == ["n:1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "reason"),
+    [
+        ([Verdict.LEFT], "left"),
+        ([Verdict.DELETED], "deleted"),
+        ([Verdict.LEFT, Verdict.DENIED], "denied"),
+        ([Verdict.DELETED, Verdict.DENIED], "denied"),
+        ([Verdict.LEFT, Verdict.DELETED], "deleted"),
+    ],
+)
+def test_a_merged_removal_has_the_weightiest_reason(verdicts: list[Verdict], reason: str) -> None:
+    (frame,) = frames(*((verdict, str(n)) for n, verdict in enumerate(verdicts)))
+
+    assert frame["data"]["reason"] == reason
+    assert frame["data"]["metadata"]["channels"] == [str(n) for n in range(len(verdicts))]
+
+
+def test_a_frame_is_encoded_once_for_all_who_are_told_the_same() -> None:
+    encoder = DeliveryFrames(EVENT, "n:1")
+    told = ((Verdict.CREATED, "c"),)
+
+    assert encoder.frames(told, Encoding.JSON) is encoder.frames(told, Encoding.JSON)
+    assert encoder.frames(told, Encoding.JSON) != encoder.frames(told, Encoding.MSGPACK)
+
+
+def test_an_event_under_the_former_audience_only_never_shows_anything() -> None:
+    after = {verdict: while_narrowing(verdict) for verdict in Verdict}
+
+    assert after == {
+        Verdict.CREATED: Verdict.DENIED,
+        Verdict.UPDATED: Verdict.DENIED,
+        Verdict.LEFT: Verdict.LEFT,
+        Verdict.DENIED: Verdict.DENIED,
+        Verdict.DELETED: Verdict.DELETED,
+    }
+
+
+def test_each_key_has_its_verdict() -> None:
+    delivery = Delivery(
+        "a", "t", "x", 1, created=["1"], updated=["2"], left=["3"], denied=["4"], deleted=["5"]
+    )
+
+    assert verdicts_of(delivery) == [(str(n + 1), verdict) for n, verdict in enumerate(Verdict)]

@@ -1,0 +1,136 @@
+"""Frames as bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.extensions import Extension
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+from nexxus.errors import InvalidParameters
+from nexxus.gateway.frames import (
+    ClientFrame,
+    Encoding,
+    UnfitData,
+    choose_subprotocol,
+    encode_frame,
+    encode_value,
+    parse_frame,
+    payload_of,
+)
+
+
+def parse(payload: bytes, encoding: Encoding = Encoding.JSON, **options: Any) -> ClientFrame:
+    is_text = encoding is Encoding.JSON
+    return parse_frame(
+        payload, **{"is_text": is_text, "encoding": encoding, "max_depth": 64} | options
+    )
+
+
+def read(frame: bytes) -> Frame:
+    """What a client's library makes of a frame."""
+    reader, none = StreamReader(), list[Extension]()
+    reader.feed_data(frame)
+    parser = Frame.parse(reader.read_exact, mask=False, extensions=none)
+    with pytest.raises(StopIteration) as done:
+        next(parser)
+    return done.value.value  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 125, 126, 127, 5000, 65_535, 65_536, 200_000])
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_an_encoded_frame_is_one_a_client_can_read(encoding: Encoding, size: int) -> None:
+    data = {"x": "y" * size}
+
+    frame = encode_frame(encoding, "reply", data, "r")
+
+    found = read(frame)
+    decode = json.loads if encoding is Encoding.JSON else msgspec.msgpack.decode
+    assert found.fin
+    assert found.opcode is (Opcode.TEXT if encoding is Encoding.JSON else Opcode.BINARY)
+    assert decode(bytes(found.data)) == {"event": "reply", "ref": "r", "data": data}
+
+
+@given(st.lists(st.text(max_size=300), min_size=1, max_size=6))
+def test_joined_frames_come_apart_again(texts: list[str]) -> None:
+    rest = memoryview(b"".join(encode_frame(Encoding.JSON, "x", text) for text in texts))
+    found = []
+    while rest:
+        payload, rest = payload_of(rest)
+        found.append(json.loads(bytes(payload))["data"])
+
+    assert found == texts
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_a_part_that_was_encoded_before_stands_as_it_is(encoding: Encoding) -> None:
+    part = {"title": "é", "points": [1, 2.5, None]}
+
+    frame = encode_frame(encoding, "x", {"model": encode_value(encoding, part)})
+
+    assert frame == encode_frame(encoding, "x", {"model": part})
+
+
+def test_a_frame_without_a_ref_has_none() -> None:
+    frame = parse(b'{"event": "register", "data": {"token": "t"}}')
+
+    assert frame == ClientFrame("register", {"token": "t"})
+
+
+def test_an_operation_has_its_ref() -> None:
+    frame = parse(b'{"data": {"type": "task"}, "ref": "", "event": "create"}')
+
+    assert frame == ClientFrame("create", {"type": "task"}, "")
+
+
+@pytest.mark.parametrize("data", [b"[]", b"null", b"7", b'"x"'])
+def test_an_operation_whose_data_is_no_object_can_be_replied_to(data: bytes) -> None:
+    with pytest.raises(UnfitData) as refused:
+        parse(b'{"event": "create", "ref": "r7", "data": ' + data + b"}")
+
+    assert refused.value.ref == "r7"
+
+
+def test_depth_counts_from_the_data() -> None:
+    deep = b'{"event": "create", "ref": "r", "data": {"a": [{"b": [1]}]}}'
+
+    assert parse(deep, max_depth=4).data == {"a": [{"b": [1]}]}
+    with pytest.raises(UnfitData):
+        parse(deep, max_depth=3)
+
+
+@given(st.binary(max_size=200), st.sampled_from(list(Encoding)))
+def test_no_bytes_do_more_than_be_refused(payload: bytes, encoding: Encoding) -> None:
+    with contextlib.suppress(InvalidParameters):
+        assert isinstance(parse(payload, encoding), ClientFrame)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers(-(2**63), 2**63) | st.binary(max_size=5) | st.datetimes(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.integers(0, 5) | st.text(max_size=3), inner, max_size=3)
+        ),
+    )
+)
+def test_what_messagepack_can_say_is_refused_or_plain(value: Any) -> None:
+    packed = msgspec.msgpack.encode({"event": "create", "ref": "r", "data": value})
+    try:
+        frame = parse(packed, Encoding.MSGPACK)
+    except InvalidParameters:
+        return
+    assert json.loads(json.dumps(frame.data)) == frame.data
+
+
+def test_the_first_subprotocol_that_we_speak_is_chosen() -> None:
+    assert choose_subprotocol(["x", "nexxus.v1.msgpack", "nexxus.v1.json"]) == "nexxus.v1.msgpack"
+    assert choose_subprotocol(["x"]) is None
+    assert choose_subprotocol([]) is None

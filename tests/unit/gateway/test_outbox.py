@@ -1,0 +1,188 @@
+"""What leaves in one turn of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexxus.gateway.counters import Counters
+from nexxus.gateway.outbox import Outbox
+
+
+class FakeLoop:
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+        self.now = 0.0
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def time(self) -> float:
+        return self.now
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+
+
+class FakeConnection:
+    """A connection and its wire in one; `room` is how many writes it takes."""
+
+    def __init__(self, room: float = inf) -> None:
+        self.pending: list[bytes] = []
+        self.expires = inf
+        self.is_closing = False
+        self.written: list[bytes] = []
+        self.closed_as = ""
+        self.wire = self
+        self._room = room
+
+    def write(self, frames: bytes) -> bool:
+        if len(self.written) >= self._room:
+            return False
+        self.written.append(frames)
+        return True
+
+    def expire(self) -> None:
+        self._close("expired")
+
+    def drop_as_slow(self) -> None:
+        self._close("slow")
+
+    def _close(self, reason: str) -> None:
+        self.closed_as = reason
+        self.is_closing = True
+        self.pending.clear()
+        self.expires = -inf
+
+
+def make() -> tuple[FakeLoop, Any, Counters]:
+    loop, counters = FakeLoop(), Counters()
+    return loop, Outbox(loop, counters), counters  # type: ignore[arg-type]
+
+
+def test_what_is_sent_in_one_turn_leaves_in_one_write() -> None:
+    loop, outbox, counters = make()
+    one, two = FakeConnection(), FakeConnection()
+    audience = {one: None, two: None}
+
+    outbox.put_all(audience, b"a")
+    outbox.put_all(audience, b"b")
+    outbox.put(one, b"c")
+    outbox.put_all(audience, b"d")
+    assert one.written == []
+    loop.turn()
+
+    assert (one.written, two.written) == ([b"abcd"], [b"abd"])
+    assert (counters.frames, counters.bytes) == (7, 7)
+    loop.turn()
+    assert len(one.written) == 1
+
+
+def test_a_run_is_for_those_who_were_there() -> None:
+    loop, outbox, _ = make()
+    one, two = FakeConnection(), FakeConnection()
+    audience = {one: None}
+
+    outbox.put_all(audience, b"a")
+    outbox.end_run()
+    audience[two] = None
+    outbox.put_all(audience, b"b")
+    loop.turn()
+
+    assert (one.written, two.written) == ([b"ab"], [b"b"])
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_one_that_takes_no_more_is_dropped_alone(is_run: bool) -> None:
+    loop, outbox, counters = make()
+    slow, other = FakeConnection(room=0), FakeConnection()
+
+    outbox.put_all({slow: None, other: None}, b"a")
+    if not is_run:
+        outbox.end_run()
+    loop.turn()
+
+    assert (slow.closed_as, slow.written) == ("slow", [])
+    assert (other.closed_as, other.written) == ("", [b"a"])
+    assert (counters.slow_consumers, counters.bytes) == (1, 1)
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_nothing_is_sent_from_the_moment_of_expiry_on(is_run: bool) -> None:
+    loop, outbox, counters = make()
+    connection = FakeConnection()
+    connection.expires = loop.now = 5.0
+
+    outbox.put_all({connection: None}, b"a")
+    if not is_run:
+        outbox.end_run()
+    loop.turn()
+
+    assert (connection.closed_as, connection.written) == ("expired", [])
+    assert counters.slow_consumers == 0
+
+
+def test_large_frames_are_not_copied_together() -> None:
+    loop, outbox, _ = make()
+    one, two = FakeConnection(), FakeConnection()
+    frames = [b"a" * 50_000, b"b" * 50_000]
+    audience = {one: None, two: None}
+
+    for frame in frames:
+        outbox.put_all(audience, frame)
+    loop.turn()
+
+    assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
+
+
+def test_one_connection_may_be_flushed_before_the_others() -> None:
+    loop, outbox, _ = make()
+    one, two = FakeConnection(), FakeConnection()
+
+    outbox.put_all({one: None, two: None}, b"a")
+    outbox.flush_one(one)
+    assert (one.written, two.written) == ([b"a"], [])
+    outbox.put(one, b"b")
+    loop.turn()
+
+    assert (one.written, two.written) == ([b"a", b"b"], [b"a"])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("one"), st.integers(0, 3)),
+            st.tuples(st.just("all"), st.integers(0, 2)),
+            st.tuples(st.just("turn"), st.just(0)),
+            st.tuples(st.just("flush one"), st.integers(0, 3)),
+        )
+    )
+)
+def test_every_connection_gets_its_frames_once_and_in_order(steps: list[tuple[str, int]]) -> None:
+    loop, outbox, _ = make()
+    connections = [FakeConnection() for _ in range(4)]
+    audiences = [dict.fromkeys(connections[start:end]) for start, end in ((0, 4), (0, 2), (1, 3))]
+    expected: dict[FakeConnection, bytes] = dict.fromkeys(connections, b"")
+    for number, (step, which) in enumerate(steps):
+        frame = bytes((number % 256,))
+        if step == "one":
+            outbox.put(connections[which], frame)
+            expected[connections[which]] += frame
+        elif step == "all":
+            outbox.put_all(audiences[which], frame)
+            for connection in audiences[which]:
+                expected[connection] += frame
+        elif step == "turn":
+            loop.turn()
+        else:
+            outbox.flush_one(connections[which])
+    loop.turn()
+
+    assert {c: b"".join(c.written) for c in connections} == expected
