@@ -28,6 +28,7 @@ class Owner(Protocol):
     settings: GatewaySettings
     deadlines: Deadlines
     outbox: Outbox
+    is_draining: bool
 
     async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
         """Act on one message; those of one connection come one after the other."""
@@ -54,8 +55,8 @@ class Connection:
     """One WebSocket. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
 
     `claims` is None until the connection has registered, and `device` once it no longer holds
-    one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is true
-    between ``register`` and the frame after it, the only one that may be a ``resume``.
+    one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is
+    true between ``register`` and the frame after it, the only one that may be a ``resume``.
     """
 
     __slots__ = (
@@ -158,8 +159,11 @@ class Connection:
         self._last_heard = now
 
     def received(self, payload: bytes, is_text: bool) -> None:
-        """The peer has sent a message, which is handled after those before it."""
-        if self.is_closing:
+        """The peer has sent a message, which is handled after those before it.
+
+        While the node drains it is not taken: nothing has been promised for it yet.
+        """
+        if self.is_closing or self._owner.is_draining:
             return
         if self._inbox is None:
             self._inbox = deque()

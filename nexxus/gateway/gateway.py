@@ -62,7 +62,7 @@ class Gateway:
         self._loop = loop
         self._tasks = Tasks(loop, logger)
         self._connections: dict[str, Connection] = {}
-        self._is_draining = False
+        self.is_draining = False
         self._all_gone = asyncio.Event()
         self._routes = Routes(self.outbox)
         self._fan_out = FanOut(self._routes, self.outbox)
@@ -165,7 +165,7 @@ class Gateway:
         Takes at most `drain_timeout` for the clients' operations and `close_timeout` for their
         sockets; then what is left is cut off.
         """
-        self._is_draining = True
+        self.is_draining = True
         self._presences.stop()
         await self._tasks.join(self.settings.drain_timeout)
         for connection in list(self._connections.values()):
@@ -187,7 +187,7 @@ class Gateway:
     @property
     def is_accepting(self) -> bool:
         """Whether another connection is welcome."""
-        return not self._is_draining and len(self._connections) < self.settings.max_connections
+        return not self.is_draining and len(self._connections) < self.settings.max_connections
 
     def accept(self, wire: Wire, encoding: Encoding) -> Connection:
         """A connection for a WebSocket whose handshake is done."""
@@ -230,7 +230,7 @@ class Gateway:
 
     def silence_is_over(self, device: LocalDevice) -> None:
         """A silent device did not come back in time."""
-        if not self._is_draining:
+        if not self.is_draining:
             self._tasks.start(self._presences.end_silence(device))
 
     # What the node's queue brings

@@ -340,11 +340,14 @@ async def test_a_drain_closes_everything_once_what_was_received_is_done(world: W
     await asyncio.sleep(0)
     with pytest.raises(websockets.InvalidStatus):
         await world.connect()
+    await client.send("create", {}, ref="too late")
+    await client.socket.ping()
     may_go_on.set()
 
     assert (await client.expect("reply"))["status"] == 202
     assert await client.closed() == 1001
     await draining
+    assert len(world.actions.performed) == 1
     assert world.gateway.counters.connections == 0
     assert await world.registry.presence_of(APP, "d1") is None
 
