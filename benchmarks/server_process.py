@@ -86,7 +86,12 @@ def bare_server(kind: str) -> Iterator[ServerProcess]:
 
 @contextmanager
 def _running(command: list[str], folder: Path, port: int) -> Iterator[ServerProcess]:
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("NEXXUS_")}
+    # An installed package has its bytecode: a checkout must be allowed to keep it, too.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NEXXUS_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     log_path = folder / "server.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
