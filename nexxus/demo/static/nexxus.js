@@ -364,7 +364,7 @@ export class Channel extends EventTarget {
     const { id, version } = model;
     if (version === undefined) return this.#tell(id, model, "transient");
     const known = this.objects.get(id)?.version ?? this.#gone.get(id) ?? 0;
-    if (reason === "denied") return this.#remove(id, version, reason);
+    if (reason === "denied") return this.#remove(id, Math.max(version, known), reason);
     if (version <= known) return;
     if (event === "model_created") this.#put(model);
     else if (event === "model_deleted") this.#remove(id, version, reason);
