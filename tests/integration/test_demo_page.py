@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -138,3 +139,16 @@ async def test_the_page_measures_the_way_from_a_write_to_its_event(board: Page) 
     for meter in ("latency", "rate", "total", "count"):
         figure = f"parseFloat(document.getElementById('{meter}').textContent) || 0"
         await eventually(lambda figure=figure: board.evaluate(figure))
+
+
+async def test_the_board_outlives_a_killed_server(browser: Browser, tmp_path: Path) -> None:
+    server = Server(tmp_path, "--demo")
+    try:
+        page = await open_board(browser, server.start().endpoint)
+        server.kill()
+        await page.wait_for_selector("#status:not([data-status=live])")
+        server.start()
+        await page.wait_for_selector("#status[data-status=live]")
+        await agrees(page, server.endpoint, origin="ORD")
+    finally:
+        server.close()
