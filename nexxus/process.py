@@ -21,6 +21,7 @@ from nexxus.errors import ConfigurationError, StartupError
 from nexxus.gateway import websocket_protocol
 from nexxus.listeners import Listener
 from nexxus.server import Nexxus
+from nexxus.standard_logging import standard_logging_into
 from nexxus.version import __version__
 
 
@@ -41,6 +42,11 @@ def serve(config: Config) -> int:
 
 async def _serve(config: Config) -> int:
     nexxus = Nexxus(config)
+    with standard_logging_into(nexxus.logger):
+        return await _run(nexxus)
+
+
+async def _run(nexxus: Nexxus) -> int:
     listeners = _Listeners(nexxus)
     listeners.bind()
     try:
@@ -55,7 +61,7 @@ async def _serve(config: Config) -> int:
         nexxus.logger.info(
             "Nexxus is ready", version=__version__, node=nexxus.node_id, **listeners.addresses()
         )
-        if config.server.demo:
+        if nexxus.config.server.demo:
             demo = asyncio.create_task(_play_demo(nexxus, listeners))
         await _first(stopping.wait(), nexxus.failed())
     finally:

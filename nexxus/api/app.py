@@ -43,6 +43,7 @@ from nexxus.errors import (
     UserAuthenticationFailed,
     WireError,
 )
+from nexxus.interfaces.logger import log_context
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *sessions.ENDPOINTS,
@@ -137,9 +138,10 @@ class _Api:
                     scope, receive, self._services, self._metrics, headers, endpoint, path
                 )
                 await self._guards[endpoint.access](request)
-                if endpoint.decoder is not None:
-                    request.body = await request.read(endpoint.decoder)
-                answer = await endpoint.handler(request)
+                with log_context(**_log_fields(request, request_id)):
+                    if endpoint.decoder is not None:
+                        request.body = await request.read(endpoint.decoder)
+                    answer = await endpoint.handler(request)
             except WireError as error:
                 answer = _refuse(error, method, request_id.decode())
             except ClientDisconnected:
@@ -245,6 +247,15 @@ def _path(scope: Scope) -> str:
     """The path below where the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:
+    """What every log record of a request says; `application` is there where the guard knew it."""
+    fields = {"requestId": request_id.decode()}
+    application = getattr(request, "application", None)
+    if application is not None:
+        fields["appId"] = application.id
+    return fields
 
 
 def _refuse(error: WireError, method: str, request_id: str) -> Answer | Raw:
