@@ -13,12 +13,12 @@ import hashlib
 import hmac
 from typing import Any
 
-import jwt
 import msgspec
 
 from nexxus.domain.application import Application
 from nexxus.errors import InvalidRefreshToken, UserAuthenticationFailed, UserTokenExpired
 
+# PyJWT brings in all of cryptography: it is imported with the first token, not at every start.
 _ALGORITHM = "HS256"
 
 
@@ -31,6 +31,8 @@ class RefreshToken(msgspec.Struct, frozen=True):
 
 def sign_access_token(application: Application, claims: dict[str, Any]) -> str:
     """The JWT of `claims`, which have ``iat`` and ``exp`` already."""
+    import jwt
+
     return jwt.encode(claims, application.signing_secret, algorithm=_ALGORITHM)
 
 
@@ -39,6 +41,8 @@ def verify_access_token(application: Application, token: str) -> dict[str, Any]:
 
     Raises `UserTokenExpired`, or `UserAuthenticationFailed` for whatever else is wrong.
     """
+    import jwt
+
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -57,6 +61,8 @@ def verify_access_token(application: Application, token: str) -> dict[str, Any]:
 
 def application_named_in(token: str) -> str:
     """The application that a token claims to be of; nothing is verified yet."""
+    import jwt
+
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, ValueError):

@@ -222,9 +222,9 @@ class Writes:
         With the latter comes the operation's fate, if it has one; without a fate the operation
         is submitted again, and the writer applies it once.
         """
-        fresh = _Claim(_digest(request), new_id(), object_id)
         if terms.idempotency_key is None:
-            return fresh, None
+            return _Claim("", new_id(), object_id), None
+        fresh = _Claim(_digest(request), new_id(), object_id)
         key = f"{identity.owner}|{terms.idempotency_key}"
         stood = await self._registry.claim(
             identity.app_id, "idempotency", key, msgspec.json.encode(fresh), _DAY

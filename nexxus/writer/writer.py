@@ -11,7 +11,7 @@ from nexxus.actions.nodes import tell_node
 from nexxus.consuming import finish
 from nexxus.domain.events import Event, Outcome, Rejection
 from nexxus.domain.objects import Document, ObjectKey
-from nexxus.domain.operations import AnyOperation, Fate, OperationError, owner_of
+from nexxus.domain.operations import AnyOperation, Create, Fate, OperationError, owner_of
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
@@ -90,9 +90,11 @@ class Writer:
     ) -> None:
         self.figures.batches += 1
         remaining = list(batch)
+        is_first = True
         try:
             while remaining:
-                remaining = await self._round(consumer, remaining)
+                remaining = await self._round(consumer, remaining, is_first=is_first)
+                is_first = False
         except ServiceUnavailable as error:
             self._logger.warning("a batch of writes was not stored", reason=error.message)
             if self._broker.confirms_settled:
@@ -101,12 +103,16 @@ class Writer:
                 await consumer.retry(remaining, 1.0)
 
     async def _round(
-        self, consumer: Consumer[AnyOperation], batch: list[Received[AnyOperation]]
+        self,
+        consumer: Consumer[AnyOperation],
+        batch: list[Received[AnyOperation]],
+        *,
+        is_first: bool,
     ) -> list[Received[AnyOperation]]:
         """Handle what can be handled at once; the messages that need another round."""
         by_key, later = _group(batch)
         keys = list(by_key)
-        records = dict(zip(keys, await self._database.load(keys), strict=True))
+        records = await self._load(by_key, trusting=is_first)
         verdicts = {
             key: self._apply_all(key, records[key], messages) for key, messages in by_key.items()
         }
@@ -122,6 +128,25 @@ class Writer:
         await consumer.settle([message for key in done for message in by_key[key]])
         again = [message for key in keys if key in lost for message in by_key[key]]
         return again + later
+
+    async def _load(
+        self, by_key: dict[ObjectKey, list[Received[AnyOperation]]], *, trusting: bool
+    ) -> dict[ObjectKey, Record | None]:
+        """What is stored of each object.
+
+        A create is nearly always of a new object. Where the writer is `trusting`, it takes that
+        for granted and saves the question; if it was wrong, the compare-and-set fails, and the
+        next round asks.
+        """
+        asked = [
+            key
+            for key, messages in by_key.items()
+            if not (trusting and isinstance(messages[0].payload, Create))
+        ]
+        records: dict[ObjectKey, Record | None] = dict.fromkeys(by_key)
+        if asked:
+            records.update(zip(asked, await self._database.load(asked), strict=True))
+        return records
 
     def _apply_all(
         self,
