@@ -804,6 +804,35 @@ async def test_when_roles_grow_the_device_reads_the_channel_anew(
     await member.converged(view)
 
 
+@contract("roles: a change narrows live subscriptions anew")
+async def test_when_a_model_is_no_longer_permitted_at_all_everything_leaves_as_denied(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(guarded_application())
+    staff = await of_type("staff", app, new_client, admin)
+    member = await new_client(app).register_user("member")
+    await member.connect()
+    tasks = [await staff.create("task", title="x", status="published") for _ in range(3)]
+    views = [
+        await member.subscribe("task", limit=1000),
+        await member.subscribe("task", id=tasks[0]["id"], limit=1),
+        await member.subscribe("task", filter={"title": "x"}, limit=1000),
+    ]
+    nothing = {"effect": "Allow", "action": ["create"], "resource": ["task"]}
+
+    admin.put(app["id"], {"roles": {**GUARDED_ROLES, "member": {"statements": [nothing]}}})
+
+    await eventually(lambda: not any(view.items for view in views))
+    await denied(member, "POST", "/subscription/", {"model": "task"})
+    seen = len(member.socket.frames)
+    await staff.update("task", tasks[0]["id"], replace(points=1))
+    own = await member.create("task", title="x")
+    admin.put(app["id"], {"roles": GUARDED_ROLES})
+    await member.wait_for("resync", after=seen)
+    await member.converged(*views)
+    assert set(views[0].items) == {own["id"], *(task["id"] for task in tasks)}
+
+
 @contract("a change of a user's type ends its sessions")
 @pytest.mark.parametrize("change", [{"userType": "staff"}, {"disabled": True}])
 async def test_changing_a_users_type_or_disabling_one_ends_the_sessions(

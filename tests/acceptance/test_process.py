@@ -96,7 +96,7 @@ async def test_after_a_restart_a_cursor_is_answered_with_a_resync_of_nothing(
         await client.create("task", title="x")
         await client.converged(view)
 
-        server.stop()
+        assert await asyncio.to_thread(server.stop) == 0
         assert await client.socket.wait_closed() == 1001
         server.start()
         client.repeats = True

@@ -27,6 +27,8 @@ NARROW = [
 
 OBJECTS = 24
 VIEWS = 12
+HANDS = 3
+"""How many writes each writer has under way at a time."""
 
 
 def reader_role(condition: Any) -> Any:
@@ -101,7 +103,7 @@ class Storm:
         async with asyncio.TaskGroup() as group:
             group.create_task(clock())
             group.create_task(self._change_roles(seconds))
-            for client in self.writers:
+            for client in self.writers * HANDS:
                 group.create_task(self._write(client, random.Random(self.rng.random())))
             for client in (*self.watchers, *self.readers):
                 group.create_task(self._watch(client, random.Random(self.rng.random())))
@@ -141,6 +143,8 @@ class Storm:
             elif choice < 0.75:
                 await client.drop()
                 await asyncio.sleep(rng.random() * 0.3)
+                if rng.random() < 0.2:
+                    client.cursor = "a cursor that nobody knows"
                 await client.connect(resume=True)
             elif choice < 0.80:
                 await client.drop()

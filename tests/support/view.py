@@ -28,7 +28,10 @@ class Ledger:
     def note(self, document: Document, how: str) -> None:
         """Hold `document` against what the others saw of the same version."""
         key = (document["appId"], document["type"], document["id"], document["version"])
-        known = self._seen.setdefault(key, copy.deepcopy(document))
+        known = self._seen.get(key)
+        if known is None:
+            self._seen[key] = copy.deepcopy(document)
+            return
         assert known == document, f"two faces of {key}, by {how}:\n{known}\n{document}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from nexxus.domain.application import parse_application
 from nexxus.domain.operations import Create, PatchMetadata, QueuedPatch, Update
 from nexxus.interfaces.database import Record
