@@ -29,7 +29,7 @@ from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.domain.filters import EVERYTHING, Filter
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
-from nexxus.errors import ModelNotFound
+from nexxus.errors import ModelNotFound, ServiceUnavailable, StartupError
 from nexxus.interfaces.database import Database, Mutation, Query, Record
 
 T = TypeVar("T")
@@ -83,7 +83,15 @@ class SqliteDatabase(Database):
 
     async def open(self) -> None:
         await self._engine.open()
-        self._tables = await self._engine.read(read_tables)
+        try:
+            self._tables = await self._engine.read(read_tables)
+        except (ServiceUnavailable, sqlite3.Error) as error:
+            # The file opened, but what is in it cannot be read: waiting would not mend it.
+            await self._engine.close()
+            raise StartupError(
+                f"{self._engine.path} cannot be read ({error}); the file is damaged: "
+                "restore a backup, or move it away"
+            ) from error
 
     async def close(self) -> None:
         await self._engine.close()
