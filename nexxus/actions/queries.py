@@ -106,7 +106,7 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
 
 def cursor_behind(document: Document, query: Query) -> str:
     """The cursor that continues a query behind an object."""
-    values = [_sort_value(document, key.path) for key in query.sort]
+    values = [value_at(document, key.path) for key in query.sort]
     packed = msgspec.json.encode([_fingerprint(query.model, query.filter, query.sort), values])
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
@@ -166,7 +166,3 @@ def _fits(value: Any, kind: Kind) -> bool:
 def _fingerprint(model: ModelType, rows: Filter, sort: tuple[SortKey, ...]) -> str:
     order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in sort)
     return hashlib.sha256(f"{model.name}|{filter_id(rows)}|{order}".encode()).hexdigest()[:16]
-
-
-def _sort_value(document: Document, path: str) -> Any:
-    return value_at(document, path)
