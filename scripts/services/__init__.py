@@ -1,1 +1,1 @@
-"""Real servers on this machine without containers, for tests, `make services` and `make cluster`."""
+"""Real servers on this machine, without containers: for tests, services and clusters."""
