@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nexxus.actions.requests import Requests
@@ -42,8 +43,8 @@ class GatewayActions:
         )
 
     async def perform(
-        self, caller: Any, event: str, data: dict[str, Any]
+        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         """See `nexxus.gateway.seams.ClientActions`."""
-        reply = await self.requests.perform(caller, event, data)
+        reply = await self.requests.perform(caller, event, data, on_publish)
         return reply.status, reply.data

@@ -13,13 +13,14 @@ LIFETIME = 15.0
 """Seconds after its last sign of life that a node counts as dead."""
 
 _EVERY = 3.0
+_ALL_EVERY = 60.0
 
 
 class Membership:
     """Announces a node, sweeps dead ones, and notices what other nodes changed.
 
     A node is told of a changed application through its queue; looking every `_EVERY` seconds is
-    for the message that was lost.
+    for the message that was lost, and reading them all every `_ALL_EVERY` for the rest.
     """
 
     def __init__(
@@ -29,11 +30,6 @@ class Membership:
         self._registry = registry
         self._applications = applications
         self._logger = logger
-        self._look = asyncio.Event()
-
-    def look_now(self) -> None:
-        """Take over what another node has changed, at once."""
-        self._look.set()
 
     async def join(self) -> None:
         """Be known to the others, before anything is served."""
@@ -41,26 +37,21 @@ class Membership:
 
     async def run(self) -> None:
         """Stay known until cancelled."""
+        rounds = 0
         while True:
-            told = await self._wait()
+            await asyncio.sleep(_EVERY)
+            rounds += 1
             try:
                 await self._registry.announce(self._node, LIFETIME)
                 for dead in await self._registry.sweep():
                     self._logger.warning("a node has died and was swept", dead=dead)
-                if told or len(await self._registry.nodes()) > 1:
-                    await self._applications.refresh()
+                if len(await self._registry.nodes()) > 1:
+                    if rounds % round(_ALL_EVERY / _EVERY):
+                        await self._applications.look_for_changes()
+                    else:
+                        await self._applications.refresh()
             except ServiceUnavailable as error:
-                self._logger.warning("the registry cannot be reached", reason=error.message)
-
-    async def _wait(self) -> bool:
-        """Wait for the next round; whether somebody asked for it."""
-        try:
-            async with asyncio.timeout(_EVERY):
-                await self._look.wait()
-        except TimeoutError:
-            return False
-        self._look.clear()
-        return True
+                self._logger.warning("the other nodes are out of sight", reason=error.message)
 
     async def leave(self) -> None:
         """Be forgotten at once."""

@@ -32,7 +32,7 @@ from nexxus.backing import Backing
 from nexxus.client_actions import GatewayActions
 from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
-from nexxus.domain.events import ApplicationChanged, Outcome
+from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
 from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
 from nexxus.gateway import Gateway, GatewayApp, GatewaySettings
@@ -45,7 +45,9 @@ from nexxus.interfaces.registry import Node, Registry
 from nexxus.membership import Membership
 from nexxus.metrics import Figure, process_figures, to_prometheus
 from nexxus.node import NodeInbox
+from nexxus.nodes import Nodes
 from nexxus.plugins import Kind
+from nexxus.tasks import Tasks
 from nexxus.transport_manager import TransportManager
 from nexxus.version import __version__
 from nexxus.workers import WorkerRunner
@@ -91,6 +93,7 @@ class Nexxus:
         """Open what is needed, then run the roles; on return everything is served."""
         prepare_data_dir(self.config.server.data_dir)
         await self.logger.open()
+        self._errands = Tasks(asyncio.get_running_loop(), self.logger)
         self.database: Database = self._create(Kind.DATABASE, self.config.database)
         self.broker: Broker = self._create(Kind.BROKER, self.config.broker)
         self.registry: Registry = self._create(Kind.REGISTRY, self.config.registry)
@@ -118,6 +121,7 @@ class Nexxus:
         for task in reversed(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.cancel()
         await self._close()
 
     async def failed(self) -> None:
@@ -141,9 +145,10 @@ class Nexxus:
             self.admin_key = load_admin_key(config.server.data_dir)
             path = str((config.server.data_dir / FILE_NAME).absolute())
             self.logger.info("the admin key is kept in a file", path=path)
+        nodes = self._nodes = Nodes(self.broker, node=self.node_id, transport=WEBSOCKETS)
         self.applications = Applications(
             database=self.database,
-            broker=self.broker,
+            nodes=nodes,
             registry=self.registry,
             strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
         )
@@ -152,7 +157,8 @@ class Nexxus:
             self.broker, transport=WEBSOCKETS, node=self.node_id, logger=self.logger
         )
         self.inbox.on(Outcome, self.writes.settle)
-        self.inbox.on(ApplicationChanged, self._take_application_change)
+        self.inbox.on(Acknowledged, nodes.settle)
+        self.inbox.on(ApplicationChanged, self._application_changed)
         self.gateway = self._compose_gateway() if {"gateway", "api"} & set(roles) else None
         self._compose_subscriptions()
         await self.applications.load()
@@ -192,7 +198,7 @@ class Nexxus:
             applications=self.applications,
             users=records,
             registry=self.registry,
-            broker=self.broker,
+            nodes=self._nodes,
             refresh_grace=config.auth.refresh_grace,
         )
         self.devices = Devices(self.registry)
@@ -242,9 +248,12 @@ class Nexxus:
                 resume_grace=section.resume_grace,
                 resume_frames=section.resume_frames,
                 resume_bytes=section.resume_bytes,
+                log_deliveries=section.log_deliveries,
+                log_bytes=section.log_bytes,
+                frames_queued=section.frames_queued,
             ),
             node=self.node_id,
-            broker=self.broker,
+            nodes=self._nodes,
             registry=self.registry,
             actions=self._client_actions,
             logger=self.logger,
@@ -256,7 +265,7 @@ class Nexxus:
             applications=self.applications,
             reads=self.reads,
             registry=self.registry,
-            broker=self.broker,
+            nodes=self._nodes,
             node=self.node_id,
             host=self.gateway,
             max_per_device=limits.subscriptions,
@@ -432,8 +441,12 @@ class Nexxus:
         self.logger.error("a role has ended", role=task.get_name(), error=task.exception())
         self._failed.set()
 
-    def _take_application_change(self, _: ApplicationChanged) -> None:
-        self.membership.look_now()
+    def _application_changed(self, changed: ApplicationChanged) -> None:
+        self._errands.start(self._take_over(changed))
+
+    async def _take_over(self, changed: ApplicationChanged) -> None:
+        await self.applications.take_over(changed.app_id)
+        await self._nodes.acknowledge(changed.reply_to)
 
     async def _forget_tokens(self, former: Application | None, present: Application | None) -> None:
         changed = former or present

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
-from nexxus.actions.nodes import tell_node
 from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.filters import EVERYTHING
-from nexxus.domain.objects import ObjectKey, check_object
+from nexxus.domain.objects import Document, ObjectKey, check_object
 from nexxus.domain.schema import ModelType
 from nexxus.errors import (
     ApplicationAlreadyExists,
     ApplicationNotFound,
     InvalidParameters,
+    ServiceUnavailable,
     VersionConflict,
 )
-from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
-from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.registry import Node, Registry
+from nexxus.nodes import Nodes
 
 _PAGE = 500
+_LATEST = 20
+"""How many of the latest changes are looked at in one go."""
 
 Listener = Callable[[Application | None, Application | None], Awaitable[None]]
 
@@ -40,13 +43,13 @@ class Applications:
         self,
         *,
         database: Database,
-        broker: Broker,
+        nodes: Nodes,
         registry: Registry,
         strategies: Collection[str],
     ) -> None:
         self._strategies = strategies
         self._database = database
-        self._broker = broker
+        self._nodes = nodes
         self._registry = registry
         self._known: dict[str, Application] = {}
         self._versions: dict[str, int] = {}
@@ -76,7 +79,7 @@ class Applications:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Take over what other nodes changed. Cheap when nothing did."""
+        """Take over everything that other nodes changed, by reading every application."""
         async with self._lock:
             stored = {}
             after: tuple[Any, ...] | None = None
@@ -90,11 +93,44 @@ class Applications:
                 after = (page[-1]["id"],)
             for app_id in self._known.keys() - stored.keys():
                 await self._forget(app_id)
-            for app_id, document in stored.items():
-                if self._versions.get(app_id) != document["version"]:
-                    await self._put_in_force(
-                        parse_application(document["document"]), document["version"]
-                    )
+            for document in stored.values():
+                await self._take_over_document(document)
+
+    async def look_for_changes(self) -> None:
+        """Take over what other nodes created or changed of late; cheap when nothing was.
+
+        What this cannot see, a delete or a change by a node whose clock is far behind, is for
+        `take_over` and `refresh`.
+        """
+        async with self._lock:
+            latest = (SortKey("updatedAt", descending=True), SortKey("id"))
+            after: tuple[Any, ...] | None = None
+            while True:
+                page = await self._database.search(
+                    Query(SYSTEM, APPLICATION, sort=latest, limit=_LATEST, after=after)
+                )
+                changes = [await self._take_over_document(document) for document in page]
+                if len(page) < _LATEST or not any(changes):
+                    return
+                after = (page[-1]["updatedAt"], page[-1]["id"])
+
+    async def take_over(self, app_id: str) -> None:
+        """Take over what another node made of one application; cheap when nothing changed."""
+        async with self._lock:
+            record = await self._load(app_id)
+            if record is None or record.deleted_at is not None:
+                await self._forget(app_id)
+            else:
+                await self._take_over_document(record.document)
+
+    async def find(self, app_id: str) -> Application:
+        """The application, or `ApplicationNotFound`: here or, if not, where they are stored.
+
+        For what may come before the news of its application, such as an operation.
+        """
+        if app_id not in self._known:
+            await self.take_over(app_id)
+        return self.get(app_id)
 
     async def create(self, document: Any) -> Application:
         """Check, prepare and store a new application, or `ApplicationAlreadyExists`."""
@@ -200,11 +236,25 @@ class Applications:
             for listener in self._listeners:
                 await listener(former, None)
 
+    async def _take_over_document(self, document: Document) -> bool:
+        """Put a stored application in force, if it is not; whether that was needed."""
+        if self._versions.get(document["id"]) == document["version"]:
+            return False
+        await self._put_in_force(parse_application(document["document"]), document["version"])
+        return True
+
     async def _tell_other_nodes(self, app_id: str) -> None:
-        message = ApplicationChanged(app_id)
-        for node in await self._registry.nodes():
-            for transport in node.transports:
-                await tell_node(self._broker, transport, node.id, app_id, message)
+        """Return when the change is in force everywhere, or should be: a node that does not
+        answer is on its way out, or will look by itself (`nexxus.membership`)."""
+        with contextlib.suppress(ServiceUnavailable):
+            nodes = await self._registry.nodes()
+            await asyncio.gather(*(self._tell(node, app_id) for node in nodes))
+
+    async def _tell(self, node: Node, app_id: str) -> None:
+        if node.id == self._nodes.here or not node.transports:
+            return
+        with contextlib.suppress(ServiceUnavailable):
+            await self._nodes.ask(node.transports[0], node.id, app_id, ApplicationChanged(app_id))
 
     async def _check_stored_objects(self, former: Application, present: Application) -> None:
         for name, model in former.models.items():

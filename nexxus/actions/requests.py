@@ -118,7 +118,7 @@ class Requests:
         self._reads = reads
         self._writes = writes
         self._subscriptions = subscriptions
-        self._frames: dict[str, Callable[[Identity, Any], Awaitable[Reply]]] = {
+        self._frames: dict[str, Callable[[Identity, Any, Terms], Awaitable[Reply]]] = {
             "create": self._create_from_frame,
             "update": self._update_from_frame,
             "delete": self._delete_from_frame,
@@ -126,17 +126,24 @@ class Requests:
             "unsubscribe": self._unsubscribe_from_frame,
         }
 
-    async def perform(self, identity: Identity, event: str, data: Any) -> Reply:
+    async def perform(
+        self,
+        identity: Identity,
+        event: str,
+        data: Any,
+        on_publish: Callable[[], None] | None = None,
+    ) -> Reply:
         """Do what a frame asks for, as HTTP would.
 
         `data` is the frame's, decoded and neither too deep nor of types that JSON has not.
+        `on_publish` is that of a write's `Terms`; a read does not call it.
         Raises the `WireError` that HTTP would answer with.
         """
         frame = self._frames.get(event)
         if frame is None:
             known = ", ".join(self._frames)
             raise InvalidParameters(f"event: expected one of {known}", {"field": "event"})
-        return await frame(identity, data)
+        return await frame(identity, data, Terms(on_publish=on_publish))
 
     async def create(
         self, identity: Identity, model: str | None, body: Document, terms: Terms = _NOW
@@ -230,19 +237,19 @@ class Requests:
         )
         return Reply(200, {"channel": channel})
 
-    async def _create_from_frame(self, identity: Identity, data: Any) -> Reply:
-        return await self.create(identity, None, convert(data, dict[str, Any]))
+    async def _create_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
+        return await self.create(identity, None, convert(data, dict[str, Any]), terms)
 
-    async def _update_from_frame(self, identity: Identity, data: Any) -> Reply:
-        return await self.update(identity, convert(data, UpdateRequest))
+    async def _update_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
+        return await self.update(identity, convert(data, UpdateRequest), terms)
 
-    async def _delete_from_frame(self, identity: Identity, data: Any) -> Reply:
-        return await self.delete(identity, convert(data, DeleteRequest))
+    async def _delete_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
+        return await self.delete(identity, convert(data, DeleteRequest), terms)
 
-    async def _subscribe_from_frame(self, identity: Identity, data: Any) -> Reply:
+    async def _subscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> Reply:
         return await self.subscribe(identity, convert(data, SubscribeRequest))
 
-    async def _unsubscribe_from_frame(self, identity: Identity, data: Any) -> Reply:
+    async def _unsubscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> Reply:
         return await self.unsubscribe(identity, convert(data, UnsubscribeRequest))
 
 

@@ -10,7 +10,6 @@ import msgspec
 
 from nexxus.actions.applications import Applications
 from nexxus.actions.identity import Identity
-from nexxus.actions.nodes import tell_node
 from nexxus.actions.tokens import (
     application_named_in,
     derive_refresh_token,
@@ -24,8 +23,8 @@ from nexxus.domain.application import Application
 from nexxus.domain.events import SessionEnded
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidRefreshToken, UserTokenExpired
-from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.registry import Device, Registry, Session
+from nexxus.nodes import Nodes
 
 _VERIFIED_TOKENS = 50_000
 """How many verified tokens are remembered: verifying takes 30 µs, remembering 200 bytes."""
@@ -47,13 +46,13 @@ class Sessions:
         applications: Applications,
         users: UserRecords,
         registry: Registry,
-        broker: Broker,
+        nodes: Nodes,
         refresh_grace: float,
     ) -> None:
         self._applications = applications
         self._users = users
         self._registry = registry
-        self._broker = broker
+        self._nodes = nodes
         self._refresh_grace = refresh_grace
         self._verified: OrderedDict[tuple[str, str], Identity] = OrderedDict()
 
@@ -215,7 +214,7 @@ class Sessions:
         presence = await self._registry.presence_of(app_id, device_id)
         if presence is not None:
             ended = SessionEnded(app_id, device_id, session_id)
-            await tell_node(self._broker, presence.transport, presence.node, device_id, ended)
+            await self._nodes.tell(presence.transport, presence.node, device_id, ended)
         await self._registry.unsubscribe(app_id, device_id, channels)
 
 

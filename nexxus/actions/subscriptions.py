@@ -9,7 +9,6 @@ import msgspec
 
 from nexxus.actions.applications import Applications
 from nexxus.actions.identity import Identity
-from nexxus.actions.nodes import tell_node
 from nexxus.actions.queries import Paging, describe, filter_of, rows_of
 from nexxus.actions.reads import Page, Reads, require, stored_model
 from nexxus.domain.access import Action
@@ -19,8 +18,8 @@ from nexxus.domain.events import SubscriptionChanged
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
 from nexxus.domain.schema import ModelType
 from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound
-from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.registry import Presence, Registry
+from nexxus.nodes import Nodes
 
 
 class SubscriptionHost(Protocol):
@@ -50,7 +49,7 @@ class Subscriptions:
         applications: Applications,
         reads: Reads,
         registry: Registry,
-        broker: Broker,
+        nodes: Nodes,
         node: str,
         host: SubscriptionHost | None,
         max_per_device: int,
@@ -60,7 +59,7 @@ class Subscriptions:
         self._applications = applications
         self._reads = reads
         self._registry = registry
-        self._broker = broker
+        self._nodes = nodes
         self._node = node
         self._host = host
         self._max_per_device = max_per_device
@@ -194,10 +193,8 @@ class Subscriptions:
         if presence.node == self._node and self._host is not None:
             await self._host.adopt(presence.app_id, presence.device_id, channel_id)
             return
-        changed = SubscriptionChanged(presence.app_id, presence.device_id)
-        await tell_node(
-            self._broker, presence.transport, presence.node, presence.device_id, changed
-        )
+        changed = SubscriptionChanged(presence.app_id, presence.device_id, channel_id)
+        await self._nodes.ask(presence.transport, presence.node, presence.device_id, changed)
 
 
 def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Filter) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -58,10 +61,13 @@ class Terms(msgspec.Struct, frozen=True):
     """How a client wants its write to be handled.
 
     `idempotency_key` makes it happen once; `wait` is in seconds, None for not waiting.
+    `on_publish` is called when the write has its place among others: one that begins from then
+    on is published after it. It is not called for a write that is refused before that.
     """
 
     idempotency_key: str | None = None
     wait: float | None = None
+    on_publish: Callable[[], None] | None = None
 
 
 class _Claim(msgspec.Struct, frozen=True):
@@ -90,6 +96,7 @@ class Writes:
         self._registry = registry
         self._node = node
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._in_flight: Counter[tuple[str | None, ObjectKey]] = Counter()
 
     def settle(self, outcome: Outcome) -> None:
         """Take in what the writer tells whoever waits here."""
@@ -111,7 +118,7 @@ class Writes:
         if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
         if model.transient:
-            return await self._push(document, terms)
+            return await self._push(identity, document, terms)
         claim, known = await self._claim(
             identity, terms, document["id"], ("create", model.name, body)
         )
@@ -142,7 +149,7 @@ class Writes:
         permitted = require(application, identity, Action.UPDATE, model)
         check_id(object_id)
         patches = parse_patches(patch, model)
-        await self._check_present_row(application, model, object_id, permitted, Action.UPDATE)
+        await self._check_present_row(identity, model, object_id, permitted, Action.UPDATE)
         claim, known = await self._claim(
             identity, terms, object_id, ("update", model.name, object_id, patch, if_version)
         )
@@ -173,7 +180,7 @@ class Writes:
         model = stored_model(application, model_name)
         permitted = require(application, identity, Action.DELETE, model)
         check_id(object_id)
-        await self._check_present_row(application, model, object_id, permitted, Action.DELETE)
+        await self._check_present_row(identity, model, object_id, permitted, Action.DELETE)
         claim, known = await self._claim(
             identity, terms, object_id, ("delete", model.name, object_id, if_version)
         )
@@ -198,16 +205,20 @@ class Writes:
 
     async def _check_present_row(
         self,
-        application: Application,
+        identity: Identity,
         model: ModelType,
         object_id: str,
         permitted: Filter,
         action: Action,
     ) -> None:
-        """Refuse at once what is plainly not permitted; the writer judges again, for good."""
-        if permitted == EVERYTHING:
+        """Refuse at once what is plainly not permitted; the writer judges again, for good.
+
+        While writes of the same device to the object are on their way, only the writer can know
+        what this one will meet, such as the object that the device has just created.
+        """
+        key = ObjectKey(identity.app_id, model.name, object_id)
+        if permitted == EVERYTHING or (identity.device_id, key) in self._in_flight:
             return
-        key = ObjectKey(application.id, model.name, object_id)
         (record,) = await self._database.load([key])
         if record is None or record.deleted_at is not None:
             raise denied(action, model)
@@ -253,7 +264,8 @@ class Writes:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
                 await self._registry.put_fates([fate])
             message = Message[AnyOperation]("\x00".join(key), operation)
-            await self._broker.publish(WRITER, [message])
+            with self._on_its_way(identity, key, terms):
+                await self._broker.publish(WRITER, [message])
             if waiting is None or terms.wait is None:
                 return accepted
             async with asyncio.timeout(min(terms.wait, MAX_WAIT)):
@@ -286,7 +298,7 @@ class Writes:
         document = None if record is None or record.deleted_at is not None else record.document
         return msgspec.structs.replace(accepted, stored=document)
 
-    async def _push(self, document: Document, terms: Terms) -> Accepted:
+    async def _push(self, identity: Identity, document: Document, terms: Terms) -> Accepted:
         event = Event(
             event="model_created",
             app_id=document["appId"],
@@ -298,9 +310,24 @@ class Writes:
             user_id=document.get("userId"),
         )
         message = Message("\x00".join(event.key), event)
-        await self._broker.publish(TRANSPORT_MANAGER, [message])
+        with self._on_its_way(identity, event.key, terms):
+            await self._broker.publish(TRANSPORT_MANAGER, [message])
         stored = document if terms.wait is not None else None
         return Accepted(document["id"], document["type"], None, stored)
+
+    @contextmanager
+    def _on_its_way(self, identity: Identity, key: ObjectKey, terms: Terms) -> Iterator[None]:
+        """Around publishing a write: from here on it has its place before later ones."""
+        flight = (identity.device_id, key)
+        self._in_flight[flight] += 1
+        if terms.on_publish is not None:
+            terms.on_publish()
+        try:
+            yield
+        finally:
+            self._in_flight[flight] -= 1
+            if not self._in_flight[flight]:
+                del self._in_flight[flight]
 
     def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

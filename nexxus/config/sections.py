@@ -140,7 +140,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
     frames_queued: Annotated[
         int, Meta(ge=1, description="A client's unanswered frames before it is no longer read.")
-    ] = 64
+    ] = 256
     ping_interval: Annotated[float, Meta(gt=0, description="How often a peer is pinged.")] = 25.0
     ping_timeout: Annotated[
         float, Meta(gt=0, description="How long a peer may be silent before it is dropped.")

@@ -102,13 +102,35 @@ class ConnectionReplaced(
     connection_id: str
 
 
+class ReplyTo(msgspec.Struct, frozen=True):
+    """Where the answer to a message goes, and what it is to be called there."""
+
+    transport: str
+    node: str
+    id: str
+
+
+class Acknowledged(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="acknowledged"
+):
+    """What the message `id` asked for is done, or `error` says why it cannot be."""
+
+    id: str
+    error: OperationError | None = None
+
+
 class SubscriptionChanged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="subscription_changed"
 ):
-    """The device's subscriptions in the registry changed; its node is to read them anew."""
+    """The device's subscriptions in the registry changed; its node is to read them anew.
+
+    `channel_id` is the one that was just made, None where it was another change.
+    """
 
     app_id: str
     device_id: str
+    channel_id: str | None = None
+    reply_to: ReplyTo | None = None
 
 
 class ApplicationChanged(
@@ -117,6 +139,7 @@ class ApplicationChanged(
     """The application was created, replaced or deleted; read it anew."""
 
     app_id: str
+    reply_to: ReplyTo | None = None
 
 
 NodeMessage: TypeAlias = (
@@ -127,5 +150,6 @@ NodeMessage: TypeAlias = (
     | ConnectionReplaced
     | SubscriptionChanged
     | ApplicationChanged
+    | Acknowledged
 )
 """Everything that a node's own queue carries."""

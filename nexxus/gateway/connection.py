@@ -7,12 +7,13 @@ a hundred thousand of them.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nexxus.gateway.frames import Encoding, encode_frame
 from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.pipeline import Pipeline
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
@@ -30,12 +31,14 @@ class Owner(Protocol):
     outbox: Outbox
     is_draining: bool
 
-    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
-        """Act on one message; those of one connection come one after the other."""
+    async def handle(
+        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+    ) -> None:
+        """Act on one message; the connection's next begins when it is done, or at `pass_on`."""
         ...
 
-    def work(self, connection: Connection) -> asyncio.Task[None]:
-        """Run `connection.work` in a task that is waited for in the end."""
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in a task that is waited for in the end."""
         ...
 
     def released(self, connection: Connection) -> None:
@@ -61,14 +64,12 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_inbox",
-        "_inbox_bytes",
         "_is_lost",
         "_last_heard",
         "_next_ping",
         "_owner",
         "_patience",
-        "_worker",
+        "_pipeline",
         "awaits_first_frame",
         "claims",
         "device",
@@ -93,9 +94,7 @@ class Connection:
         self.is_closing = False
         self.due = inf
         self._owner = owner
-        self._inbox: deque[tuple[bytes, bool]] | None = None
-        self._inbox_bytes = 0
-        self._worker: asyncio.Task[None] | None = None
+        self._pipeline: Pipeline | None = None
         self._is_lost = False
         self._last_heard = now
         self._next_ping = now + owner.settings.ping_interval
@@ -139,7 +138,7 @@ class Connection:
 
     def _close(self, code: int, reason: str) -> None:
         self._begin_closing()
-        self._inbox = None
+        self._forget_waiting()
         self._patience = self._now() + self._owner.settings.close_timeout
         self.wire.close(code, reason)
         self._owner.released(self)
@@ -165,29 +164,24 @@ class Connection:
         """
         if self.is_closing or self._owner.is_draining:
             return
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append((payload, is_text))
-        self._inbox_bytes += len(payload)
-        if self._is_full():
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self, self._owner)
+        self._pipeline.put(payload, is_text)
+        if self._pipeline.is_full:
             self.wire.pause_reading()
-        if self._worker is None:
-            self._worker = self._owner.work(self)
 
-    async def work(self) -> None:
-        """Handle what was received, in order, until nothing is left."""
-        try:
-            while self._inbox:
-                payload, is_text = self._inbox.popleft()
-                await self._owner.handle(self, payload, is_text)
-                self._inbox_bytes -= len(payload)
-                if not self._is_full():
-                    self.wire.resume_reading()
-        finally:
-            self._worker = None
-            if not self._inbox:
-                self._inbox = None
-                self._inbox_bytes = 0
+    async def earlier_answered(self) -> None:
+        """Wait for the answers to the messages before the one that is being handled."""
+        if self._pipeline is not None:
+            await self._pipeline.alone()
+
+    def answered(self) -> None:
+        """A message has been dealt with; only its pipeline says so."""
+        assert self._pipeline is not None
+        if not self._pipeline.is_full:
+            self.wire.resume_reading()
+        if self._pipeline.is_idle:
+            self._pipeline = None
 
     def closed_by_peer(self) -> None:
         """The closing handshake is done, or the peer broke the protocol: nothing more is sent."""
@@ -206,15 +200,13 @@ class Connection:
         self._schedule()
         if not self.is_closing:
             self._begin_closing()
-            self._inbox = None
+            self._forget_waiting()
             self._owner.released(self)
         self._owner.gone(self)
 
-    def _is_full(self) -> bool:
-        settings = self._owner.settings
-        if self._inbox is not None and len(self._inbox) >= settings.frames_queued:
-            return True
-        return self._inbox_bytes > settings.frame
+    def _forget_waiting(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.clear()
 
     # When patience ends
 

@@ -21,7 +21,10 @@ _BINARY: Final = 0x2
 PING: Final = b"\x89\x00"
 """A whole ping frame."""
 
-OPERATIONS: Final = ("subscribe", "unsubscribe", "create", "update", "delete")
+WRITES: Final = ("create", "update", "delete")
+"""The operations that may be under way together: they are published in order of arrival."""
+
+OPERATIONS: Final = ("subscribe", "unsubscribe", *WRITES)
 """The events that carry a ``ref`` and are answered by a ``reply``."""
 
 CLIENT_EVENTS: Final = ("register", "refresh_access_token", "resume", *OPERATIONS)

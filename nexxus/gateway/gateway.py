@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nexxus.domain.events import (
@@ -28,13 +29,13 @@ from nexxus.gateway.routing import Routes
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.sessions import Sessions
 from nexxus.gateway.settings import GatewaySettings
-from nexxus.gateway.tasks import Tasks
 from nexxus.gateway.timers import Deadlines
 from nexxus.gateway.wire import Wire
-from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.node import NodeInbox
+from nexxus.nodes import Nodes
+from nexxus.tasks import Tasks
 
 
 class Gateway:
@@ -49,7 +50,7 @@ class Gateway:
         settings: GatewaySettings,
         *,
         node: str,
-        broker: Broker,
+        nodes: Nodes,
         registry: Registry,
         actions: ClientActions,
         logger: Logger,
@@ -61,6 +62,7 @@ class Gateway:
         self.outbox = Outbox(loop, self.counters)
         self._loop = loop
         self._tasks = Tasks(loop, logger)
+        self._nodes = nodes
         self._connections: dict[str, Connection] = {}
         self.is_draining = False
         self._all_gone = asyncio.Event()
@@ -76,7 +78,7 @@ class Gateway:
         self._presences = Presences(
             settings=settings,
             node=node,
-            broker=broker,
+            nodes=nodes,
             registry=registry,
             devices=devices,
             log=log,
@@ -201,13 +203,15 @@ class Gateway:
 
     # What the connections call
 
-    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
-        """Act on one message of a connection."""
-        await self._sessions.handle(connection, payload, is_text)
+    async def handle(
+        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+    ) -> None:
+        """Act on one message of a connection; `pass_on` lets the next one begin earlier."""
+        await self._sessions.handle(connection, payload, is_text, pass_on)
 
-    def work(self, connection: Connection) -> asyncio.Task[None]:
-        """Run `connection.work` in a task that `drain` waits for."""
-        return self._tasks.start(connection.work())
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in a task that `drain` waits for."""
+        return self._tasks.start(work)
 
     def released(self, connection: Connection) -> None:
         """The connection carries nothing any more: it is closing, or lost."""
@@ -257,13 +261,15 @@ class Gateway:
             connection.close(4003, "replaced")
 
     def _adopt_later(self, changed: SubscriptionChanged) -> None:
-        self._tasks.start(self._adopt_if_here(changed.app_id, changed.device_id))
+        self._tasks.start(self._adopt_for_another_node(changed))
 
-    async def _adopt_if_here(self, app_id: str, device_id: str) -> None:
+    async def _adopt_for_another_node(self, changed: SubscriptionChanged) -> None:
+        error: DeviceNotConnected | None = None
         try:
-            await self._adoption.adopt(app_id, device_id, None)
-        except DeviceNotConnected:
-            return  # It left in the meantime, and its subscriptions with it.
+            await self._adoption.adopt(changed.app_id, changed.device_id, changed.channel_id)
+        except DeviceNotConnected as left_in_the_meantime:
+            error = left_in_the_meantime
+        await self._nodes.acknowledge(changed.reply_to, error)
 
 
 def _memory(settings: GatewaySettings) -> float:

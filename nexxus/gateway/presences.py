@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from nexxus.domain.channels import Subscription
-from nexxus.domain.events import ConnectionReplaced, NodeMessage
+from nexxus.domain.events import ConnectionReplaced
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.devices import DeviceTable, LocalDevice
@@ -15,9 +15,9 @@ from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
-from nexxus.interfaces.broker import Broker, Message, node_queue
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence, Registry
+from nexxus.nodes import Nodes
 
 TRANSPORT = "websockets"
 """The transport's name in presences and in the names of nodes' queues."""
@@ -34,7 +34,7 @@ class Presences:
         *,
         settings: GatewaySettings,
         node: str,
-        broker: Broker,
+        nodes: Nodes,
         registry: Registry,
         devices: DeviceTable,
         log: DeliveryLog,
@@ -44,7 +44,7 @@ class Presences:
     ) -> None:
         self._settings = settings
         self._node = node
-        self._broker = broker
+        self._nodes = nodes
         self._registry = registry
         self._devices = devices
         self._log = log
@@ -139,8 +139,12 @@ class Presences:
         """Remove what was kept for a device that did not come back in time."""
         async with self._devices.hold(device.app_id, device.device_id) as held:
             until = held.silent_until
-            if until is not None and until <= self._now():
+            if until is None:
+                return  # It came back.
+            if until <= self._now():
                 await self._forget_or_retry(held)
+            else:  # it came back and left again, or the timer was a fraction early
+                self._deadlines.set(held, until)
 
     async def _after_release(self, device: LocalDevice, presence: Presence) -> None:
         try:
@@ -224,9 +228,8 @@ class Presences:
 
     async def _tell_replaced(self, former: Presence) -> None:
         message = ConnectionReplaced(former.app_id, former.device_id, former.connection_id)
-        queue = node_queue(former.transport, former.node)
         try:
-            await self._broker.publish(queue, [Message[NodeMessage](former.device_id, message)])
+            await self._nodes.tell(former.transport, former.node, former.device_id, message)
         except ServiceUnavailable as error:
             self._logger.warning("a replaced connection was not told", reason=str(error))
 

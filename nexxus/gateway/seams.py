@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -44,12 +45,14 @@ class ClientActions(Protocol):
         ...
 
     async def perform(
-        self, caller: Any, event: str, data: dict[str, Any]
+        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         """Do what a ``subscribe``, ``unsubscribe``, ``create``, ``update`` or ``delete`` asks.
 
-        `data` has the keys of the HTTP body, unchecked. Returns the HTTP answer's status and
-        its ``data``; raises the `WireError` that HTTP would answer with.
+        `data` has the keys of the HTTP body, unchecked. A write calls `on_publish` when it has
+        its place in the queue: what is begun from then on comes after it, answered or not.
+        Returns the HTTP answer's status and its ``data``; raises the `WireError` that HTTP would
+        answer with.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from nexxus.errors import (
@@ -14,7 +15,7 @@ from nexxus.errors import (
     WireError,
 )
 from nexxus.gateway.connection import Connection
-from nexxus.gateway.frames import OPERATIONS, ClientFrame, UnfitData, parse_frame
+from nexxus.gateway.frames import OPERATIONS, WRITES, ClientFrame, UnfitData, parse_frame
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.resumption import Resumption
 from nexxus.gateway.seams import (
@@ -27,7 +28,7 @@ from nexxus.interfaces.logger import Logger
 
 
 class Sessions:
-    """Handles the messages of all connections, each connection's one after the other."""
+    """Handles the messages of all connections; see `Pipeline` for what may overlap."""
 
     def __init__(
         self,
@@ -44,16 +45,20 @@ class Sessions:
         self._max_depth = max_depth
         self._logger = logger
 
-    async def handle(self, connection: Connection, payload: bytes, is_text: bool) -> None:
+    async def handle(
+        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+    ) -> None:
         """Act on one message. Whatever goes wrong is told to the client, and never raised."""
         is_first = connection.awaits_first_frame
         connection.awaits_first_frame = False
         try:
             frame = self._parse(connection, payload, is_text)
+            if frame is None or frame.event not in WRITES:
+                await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
                 await self._resumption.start_anew(connection)
             if frame is not None:
-                await self._act(connection, frame, is_first=is_first)
+                await self._act(connection, frame, pass_on, is_first=is_first)
         except WireError as error:
             connection.send_error(error_code(error), error.message)
         except Exception:
@@ -77,7 +82,14 @@ class Sessions:
             connection.send_error("INVALID_PARAMETERS", error.message)
         return None
 
-    async def _act(self, connection: Connection, frame: ClientFrame, *, is_first: bool) -> None:
+    async def _act(
+        self,
+        connection: Connection,
+        frame: ClientFrame,
+        pass_on: Callable[[], None],
+        *,
+        is_first: bool,
+    ) -> None:
         if frame.event == "register":
             await self._register(connection, frame)
         elif connection.claims is None:
@@ -86,7 +98,7 @@ class Sessions:
                 "this connection has no device yet"
             )
         elif frame.event in OPERATIONS:
-            await self._perform(connection, frame, connection.claims)
+            await self._perform(connection, frame, connection.claims, pass_on)
         elif frame.event == "refresh_access_token":
             await self._refresh(connection, frame, connection.claims)
         else:
@@ -126,11 +138,17 @@ class Sessions:
             raise
 
     async def _perform(
-        self, connection: Connection, frame: ClientFrame, claims: TokenClaims
+        self,
+        connection: Connection,
+        frame: ClientFrame,
+        claims: TokenClaims,
+        pass_on: Callable[[], None],
     ) -> None:
         assert frame.ref is not None
         try:
-            status, data = await self._actions.perform(claims.caller, frame.event, frame.data)
+            status, data = await self._actions.perform(
+                claims.caller, frame.event, frame.data, pass_on
+            )
             connection.send("reply", {"status": status, "data": data}, frame.ref)
         except WireError as error:
             _reply_error(connection, frame.ref, error)

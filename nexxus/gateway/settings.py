@@ -17,15 +17,15 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     and `log_bytes` bound what the node remembers for all of its devices.
 
     `send_buffer` is how much may wait for a peer that does not read before it is dropped. Of a
-    client's own frames up to `frames_queued` wait, and at most `frame` bytes of them; beyond
-    that the connection is not read.
+    client's own frames up to `frames_queued` are unanswered, and about `frame` bytes of them;
+    beyond that the connection is not read.
     """
 
     max_connections: int = 100_000
     frame: int = _MIB
     depth: int = 64
     send_buffer: int = _MIB
-    frames_queued: int = 64
+    frames_queued: int = 256
     register_timeout: float = 10.0
     ping_interval: float = 25.0
     ping_timeout: float = 60.0

@@ -127,6 +127,9 @@ class Broker(ABC):
     async def publish(self, queue: Queue[T], messages: Sequence[Message[T]]) -> None:
         """Put messages into a queue, in order; returns when every one is confirmed.
 
+        Calls that run at the same time keep the order in which they began: what one of them
+        publishes under a key comes before what a later one does, unless it is not taken at all.
+
         Confirmed means that the message survives whatever the broker is made to survive; the
         in-process broker confirms a writer's message when it has been settled, and everything
         else when it is queued. Raises `ServiceUnavailable` when the queue is full or the

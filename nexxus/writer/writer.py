@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from nexxus.actions.applications import Applications
-from nexxus.actions.nodes import tell_node
 from nexxus.consuming import finish
 from nexxus.domain.events import Event, Outcome, Rejection
 from nexxus.domain.objects import Document, ObjectKey
@@ -25,6 +24,7 @@ from nexxus.interfaces.broker import (
 from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.nodes import tell_node
 from nexxus.writer.apply import Repeated, apply_operation
 
 

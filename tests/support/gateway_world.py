@@ -30,6 +30,7 @@ from nexxus.gateway import (
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Logger, Record
 from nexxus.node import NodeInbox
+from nexxus.nodes import Nodes
 
 APP = "tasks"
 PATIENCE = 10.0
@@ -59,6 +60,7 @@ class FakeActions:
         self.ended: set[str] = set()
         self.performed: list[tuple[str, dict[str, Any]]] = []
         self.on_perform: Callable[..., Any] | None = None
+        self.overlapping: tuple[str, ...] = ("create", "update", "delete")
         self.on_verify: Callable[..., Any] | None = None
 
     async def verify_token(self, token: str) -> TokenClaims:
@@ -80,9 +82,11 @@ class FakeActions:
         )
 
     async def perform(
-        self, caller: Any, event: str, data: dict[str, Any]
+        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         self.performed.append((event, data))
+        if event in self.overlapping:
+            on_publish()
         if self.on_perform is not None:
             return await self.on_perform(caller, event, data)  # type: ignore[no-any-return]
         return 202, {"caller": caller}
@@ -159,7 +163,7 @@ class World:
         self.gateway = Gateway(
             settings,
             node=node,
-            broker=broker,
+            nodes=Nodes(broker, node=node, transport=TRANSPORT),
             registry=registry,
             actions=self.actions,
             logger=self.journal,

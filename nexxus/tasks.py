@@ -44,4 +44,4 @@ class Tasks:
         try:
             await work
         except Exception:
-            self._logger.exception("a task of the gateway failed")
+            self._logger.exception("a task has failed")

@@ -1,0 +1,91 @@
+"""Nodes: telling another one something, and waiting until it has done it where that matters."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from nexxus.domain.events import (
+    Acknowledged,
+    ApplicationChanged,
+    NodeMessage,
+    ReplyTo,
+    SubscriptionChanged,
+)
+from nexxus.domain.objects import new_id
+from nexxus.domain.operations import OperationError
+from nexxus.errors import ServiceUnavailable, WireError, from_wire
+from nexxus.interfaces.broker import Broker, Message, node_queue
+
+ANSWER_WITHIN: Final = 5.0
+"""Seconds that a node has for acknowledging what it was asked."""
+
+
+async def tell_node(
+    broker: Broker, transport: str, node: str, key: str, message: NodeMessage
+) -> None:
+    """Put a message into a node's queue; messages of one `key` arrive in their order."""
+    await broker.publish(node_queue(transport, node), [Message[NodeMessage](key, message)])
+
+
+class Nodes:
+    """Speaks to the nodes through their own queues; the answers come through this node's.
+
+    `here` is this node's own id.
+    """
+
+    def __init__(self, broker: Broker, *, node: str, transport: str) -> None:
+        self._broker = broker
+        self.here = node
+        self._transport = transport
+        self._asked: dict[str, asyncio.Future[Acknowledged]] = {}
+
+    async def tell(self, transport: str, node: str, key: str, message: NodeMessage) -> None:
+        """See `tell_node`."""
+        await tell_node(self._broker, transport, node, key, message)
+
+    async def ask(
+        self,
+        transport: str,
+        node: str,
+        key: str,
+        message: SubscriptionChanged | ApplicationChanged,
+    ) -> None:
+        """Tell a node something; returns when it has done what follows from it.
+
+        Raises the `WireError` that the node met with, and `ServiceUnavailable` when it does not
+        answer within `ANSWER_WITHIN` seconds: it may have done it or not.
+        """
+        reply_to = ReplyTo(self._transport, self.here, new_id())
+        answer: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
+        self._asked[reply_to.id] = answer
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await self.tell(
+                    transport, node, key, msgspec.structs.replace(message, reply_to=reply_to)
+                )
+                acknowledged = await answer
+        except TimeoutError:
+            raise ServiceUnavailable(f"the node {node} did not answer; try again") from None
+        finally:
+            del self._asked[reply_to.id]
+        if acknowledged.error is not None:
+            error = acknowledged.error
+            raise from_wire(error.error, error.message, error.details)
+
+    async def acknowledge(self, reply_to: ReplyTo | None, error: WireError | None = None) -> None:
+        """Answer whoever asked, if somebody did: it is done, or why it cannot be."""
+        if reply_to is None:
+            return
+        told = None if error is None else OperationError(error.name, error.message, error.details)
+        await self.tell(
+            reply_to.transport, reply_to.node, reply_to.id, Acknowledged(reply_to.id, told)
+        )
+
+    def settle(self, acknowledged: Acknowledged) -> None:
+        """Take in another node's answer; one that comes too late is nobody's."""
+        answer = self._asked.get(acknowledged.id)
+        if answer is not None and not answer.done():
+            answer.set_result(acknowledged)
