@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,14 @@ from server import Endpoint, Server, endpoint_from_environment
 from view import Ledger
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks, found here by pytest
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the servers under test.
+
+    A run that was started in the background ignores it, and its child processes would too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
