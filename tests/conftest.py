@@ -10,10 +10,12 @@ import httpx
 import pytest
 from client import Admin, NexxusClient, new_http
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
+from rabbitmq_server import rabbitmq_server
 from server import Endpoint, Server, endpoint_from_environment
 from view import Ledger
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks, found here by pytest
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "rabbitmq_server"]
+# Hooks and fixtures, found here by pytest.
 
 
 def pytest_configure() -> None:

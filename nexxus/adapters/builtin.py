@@ -19,6 +19,12 @@ def _in_process_broker(settings: Any, context: AdapterContext) -> Any:  # noqa: 
     return InProcessBroker(settings)
 
 
+def _rabbitmq(settings: Any, context: AdapterContext) -> Any:
+    from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
+
+    return RabbitMQBroker(settings, node=context.node)
+
+
 def _in_process_registry(settings: Any, context: AdapterContext) -> Any:
     from nexxus.adapters.in_process.registry import InProcessRegistry
 
@@ -63,7 +69,13 @@ def nexxus_brokers() -> list[Adapter]:
             "nexxus.adapters.in_process.broker:InProcessBrokerSettings",
             _in_process_broker,
             "queues in memory; for one process",
-        )
+        ),
+        Adapter(
+            "rabbitmq",
+            "nexxus.adapters.rabbitmq.settings:RabbitMQSettings",
+            _rabbitmq,
+            "quorum queues of RabbitMQ 3.10 or later; for any number of nodes",
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -64,6 +64,23 @@ class Received(msgspec.Struct, Generic[T], frozen=True):
     payload: T
     attempts: int = 0
     handle: Any = None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
+    """A message that was set aside: by its consumer, or because it kept ending its consumer.
+
+    `id` names it among the dead letters, `queue` is the `Queue.name` that it was in. `payload` is
+    JSON values, or text where it could not be decoded. `attempts` counts the deliveries before
+    the last one; `buried_at` is in UNIX seconds.
+    """
+
+    id: str
+    queue: str
+    key: str
+    payload: Any
+    attempts: int
+    reason: str
+    buried_at: float
 
 
 class Consumer(ABC, Generic[T]):
@@ -144,3 +161,19 @@ class Broker(ABC):
     @abstractmethod
     async def depth(self, queue: Queue[Any]) -> int:
         """How many messages wait in a queue, roughly."""
+
+    @abstractmethod
+    async def dead_letters(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        """The oldest dead letters, of the queue of that name or of all, oldest first."""
+
+    @abstractmethod
+    async def replay(self, ids: Collection[str]) -> int:
+        """Put dead letters back at the ends of their queues, as if they were just published.
+
+        They are no dead letters then. Returns how many there were; ids that name none are not
+        an error, so that it may be called again. Their order is kept.
+        """
+
+    @abstractmethod
+    async def discard(self, ids: Collection[str]) -> int:
+        """Forget dead letters; returns how many there were."""

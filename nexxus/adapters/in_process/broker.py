@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from nexxus.adapters.in_process.queues import Confirmation, Entry, LocalConsumer, LocalQueue
+from nexxus.domain.objects import new_id
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import WRITER, Broker, Consumer, Message, Queue, QueueKind
+from nexxus.interfaces.broker import (
+    WRITER,
+    Broker,
+    Consumer,
+    DeadLetter,
+    Message,
+    Queue,
+    QueueKind,
+)
 
 T = TypeVar("T")
 
@@ -40,17 +49,6 @@ class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
     ] = 1_000
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that its consumer buried. `buried_at` is in UNIX seconds."""
-
-    queue: str
-    key: str
-    payload: Any
-    attempts: int
-    reason: str
-    buried_at: float
-
-
 class InProcessBroker(Broker):
     """Hands payloads over as the objects they are: publishers must not change them afterwards.
 
@@ -66,7 +64,7 @@ class InProcessBroker(Broker):
     def __init__(self, settings: InProcessBrokerSettings) -> None:
         self._settings = settings
         self._queues: dict[str, LocalQueue] = {}
-        self._dead: deque[DeadLetter] = deque(maxlen=settings.dead_letters)
+        self._dead: deque[tuple[DeadLetter, Queue[Any], Any]] = deque(maxlen=settings.dead_letters)
         self._confirmations = _Confirmations(settings.confirm_timeout)
         self._is_open = False
 
@@ -107,11 +105,16 @@ class InProcessBroker(Broker):
         local = self._queues.get(queue.name) or self._declare(queue)
 
         def on_bury(entry: Entry, reason: str) -> None:
-            self._dead.append(
-                DeadLetter(
-                    queue.name, entry.key, entry.payload, entry.attempts, reason, time.time()
-                )
+            letter = DeadLetter(
+                id=new_id(),
+                queue=queue.name,
+                key=entry.key,
+                payload=msgspec.to_builtins(entry.payload),
+                attempts=entry.attempts,
+                reason=reason,
+                buried_at=time.time(),
             )
+            self._dead.append((letter, queue, entry.payload))
 
         def on_close() -> None:
             # A node's queue ends with its consumer: nobody will come back for it.
@@ -130,9 +133,34 @@ class InProcessBroker(Broker):
         local = self._queues.get(queue.name)
         return 0 if local is None else local.depth
 
-    def dead_letters(self, queue: Queue[Any] | None = None) -> list[DeadLetter]:
-        """The newest buried messages, of one queue or of all, oldest first."""
-        return [letter for letter in self._dead if queue is None or letter.queue == queue.name]
+    async def dead_letters(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        self._check_open()
+        letters = [letter for letter, _, _ in self._dead if queue in (None, letter.queue)]
+        return letters[:limit]
+
+    async def replay(self, ids: Collection[str]) -> int:
+        self._check_open()
+        found = self._take_dead(ids)
+        for letter, queue, payload in found:
+            local = self._queues.get(queue.name)
+            if local is None:
+                if queue.kind is QueueKind.NODE:
+                    continue
+                local = self._declare(queue)
+            # Whoever published it was told of its end long ago: nobody waits.
+            local.put(local.entries_of([Message(letter.key, payload)], None))
+        return len(found)
+
+    async def discard(self, ids: Collection[str]) -> int:
+        self._check_open()
+        return len(self._take_dead(ids))
+
+    def _take_dead(self, ids: Collection[str]) -> list[tuple[DeadLetter, Queue[Any], Any]]:
+        wanted = set(ids)
+        found = [each for each in self._dead if each[0].id in wanted]
+        others = [each for each in self._dead if each[0].id not in wanted]
+        self._dead = deque(others, maxlen=self._dead.maxlen)
+        return found
 
     def _declare(self, queue: Queue[Any]) -> LocalQueue:
         local = self._queues[queue.name] = LocalQueue(self._settings.queue_limit)

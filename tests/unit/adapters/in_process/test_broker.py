@@ -210,10 +210,10 @@ async def test_dead_letters_are_kept_for_an_operator_the_newest_ones() -> None:
     consumer = await broker.consume(queue)
     await broker.publish(queue, [event("a", number) for number in (1, 2, 3)])
     await consumer.bury(await take(consumer, 3, settle=False), "no such address")
-    letters = broker.dead_letters(queue)
-    assert [(letter.key, letter.payload.version, letter.reason) for letter in letters] == [
+    letters = await broker.dead_letters(queue=queue.name)
+    assert [(letter.key, letter.payload["version"], letter.reason) for letter in letters] == [
         ("a", 2, "no such address"),
         ("a", 3, "no such address"),
     ]
-    assert broker.dead_letters(new_queue()) == []
+    assert await broker.dead_letters(queue=new_queue().name) == []
     await broker.close()

@@ -1,0 +1,192 @@
+"""Dead letters: what was set aside, for an operator to look at, replay or discard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from nexxus.adapters.rabbitmq.link import unavailable_when_away
+from nexxus.adapters.rabbitmq.publisher import KEY, Outgoing, Publisher
+from nexxus.adapters.rabbitmq.topology import Topology
+from nexxus.interfaces.broker import DeadLetter
+
+_ROUTED_TO: Final = "nexxus-routed-to"
+_ATTEMPTS: Final = "nexxus-attempts"
+_REASON: Final = "nexxus-reason"
+_BURIED_AT: Final = "nexxus-buried-at"
+_DEATHS: Final = "x-death"
+_DEATH_COUNT: Final = "x-delivery-count"
+
+_SCANNED: Final = 10_000
+"""So many of the oldest dead letters can be reached; the others wait behind them."""
+
+
+def buried(
+    routed_to: str, queue: str, key: str, body: bytes, *, attempts: int, reason: str
+) -> Outgoing:
+    """Who, where, how often, when and why, as a message for the queue of dead letters."""
+    return Outgoing(
+        "",
+        body,
+        {
+            KEY: key,
+            _ROUTED_TO: routed_to,
+            _ATTEMPTS: attempts,
+            _REASON: reason[:1000],
+            _BURIED_AT: int(time.time()),
+        },
+        queue,
+    )
+
+
+class _Found(NamedTuple):
+    tag: int
+    letter: DeadLetter
+    body: bytes
+    routed_to: str
+
+
+class DeadLetters:
+    """The queue of dead letters of all queues, oldest first.
+
+    Messages are looked at by receiving them without acknowledging: while one reader is at it,
+    another one sees fewer. What is neither replayed nor discarded stays in its place.
+    """
+
+    def __init__(self, topology: Topology, publisher: Publisher) -> None:
+        self._topology = topology
+        self._publisher = publisher
+        self._one_reader = asyncio.Lock()
+
+    async def list(self, queue: str | None, limit: int) -> list[DeadLetter]:
+        """As `Broker.dead_letters`."""
+        letters: list[DeadLetter] = []
+        async with self._reading() as (channel, count):
+            async for found in self._walk(channel, count):
+                if queue is None or found.letter.queue == queue:
+                    letters.append(found.letter)
+                if len(letters) == limit:
+                    break
+        return letters
+
+    async def replay(self, ids: Collection[str]) -> int:
+        """As `Broker.replay`."""
+
+        async def put_back(found: _Found) -> None:
+            letter = found.letter
+            is_node = found.routed_to == self._topology.node_queue(letter.queue)
+            target = (
+                found.routed_to
+                if is_node
+                else self._topology.partition_queue(letter.queue, letter.key)
+            )
+            outgoing = Outgoing(target, found.body, {KEY: letter.key}, letter.queue)
+            await self._publisher.publish_again(outgoing, may_vanish=is_node)
+
+        return await self._remove(ids, put_back)
+
+    async def discard(self, ids: Collection[str]) -> int:
+        """As `Broker.discard`."""
+
+        async def nothing(_: _Found) -> None:
+            return
+
+        return await self._remove(ids, nothing)
+
+    async def _remove(self, ids: Collection[str], first: Callable[[_Found], Any]) -> int:
+        """Take letters out, each after something was done with it; how many were found."""
+        wanted = set(ids)
+        removed = 0
+        async with self._reading() as (channel, count):
+            async for found in self._walk(channel, count):
+                if found.letter.id in wanted:
+                    wanted.remove(found.letter.id)
+                    await first(found)
+                    await channel.basic_ack(found.tag, wait=False)
+                    removed += 1
+                if not wanted:
+                    break
+        return removed
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[tuple[AbstractChannel, int]]:
+        """A channel, and how many letters there are. Closing it puts the unacknowledged back."""
+        async with self._one_reader:
+            connection = await self._publisher.connection()
+            with unavailable_when_away():
+                channel = connection.channel(publisher_confirms=False)
+                await channel.initialize()
+                underlay = await channel.get_underlay_channel()
+                try:
+                    count = await _depth(connection, self._topology.dead_letter_queue)
+                    yield underlay, min(count, _SCANNED)
+                finally:
+                    await channel.close()
+
+    async def _walk(self, channel: AbstractChannel, count: int) -> AsyncIterator[_Found]:
+        for _ in range(count):
+            message = await channel.basic_get(self._topology.dead_letter_queue)
+            if not isinstance(message.delivery, Basic.GetOk):
+                return
+            yield self._read(message, message.delivery.delivery_tag or 0)
+
+    def _read(self, message: DeliveredMessage, tag: int) -> _Found:
+        properties = message.header.properties
+        headers: dict[str, Any] = dict(properties.headers or {})
+        death: dict[str, Any] = next(iter(headers.get(_DEATHS) or ()), {})
+        routed_to = str(headers.get(_ROUTED_TO) or death.get("queue", ""))
+        at = headers.get(_BURIED_AT)
+        if at is None:
+            died = death.get("time")
+            at = died.timestamp() if isinstance(died, datetime) else 0
+        letter = DeadLetter(
+            id=properties.message_id or "",
+            queue=properties.message_type or self._topology.name_of(routed_to),
+            key=str(headers.get(KEY, "")),
+            payload=_shown(message.body),
+            attempts=int(headers.get(_ATTEMPTS, headers.get(_DEATH_COUNT, 0))),
+            reason=str(headers.get(_REASON) or _explain(death)),
+            buried_at=float(at),
+        )
+        return _Found(tag, letter, message.body, routed_to)
+
+
+async def depth(connection: AbstractConnection, queue: str) -> int:
+    """How many messages wait in a queue of RabbitMQ; none where there is no such queue."""
+    with unavailable_when_away():
+        return await _depth(connection, queue)
+
+
+async def _depth(connection: AbstractConnection, queue: str) -> int:
+    channel = connection.channel(publisher_confirms=False)
+    await channel.initialize()
+    try:
+        declared = await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return 0  # and RabbitMQ has closed the channel
+    await channel.close()
+    return declared.declaration_result.message_count or 0
+
+
+def _shown(body: bytes) -> Any:
+    """The payload as JSON values; of one that is none, its text."""
+    try:
+        return msgspec.json.decode(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _explain(death: dict[str, Any]) -> str:
+    if death.get("reason") == "delivery_limit":
+        return "its consumer died or was cut off too often: broker.delivery_limit"
+    return f"set aside by RabbitMQ: {death.get('reason', 'unknown')}"

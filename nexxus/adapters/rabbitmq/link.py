@@ -1,0 +1,204 @@
+"""A connection to RabbitMQ that is made again whenever it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Generic, TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import (
+    AMQPException,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    IncompatibleProtocolError,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ConnectionNotAllowed
+
+from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
+from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.redaction import redact_text
+
+_LOGGER: Final = logging.getLogger(__name__)
+_FIRST_DELAY: Final = 0.1
+_LONGEST_DELAY: Final = 2.0
+_CLOSING: Final = 2.0
+
+AWAY: Final = (AMQPException, ChannelInvalidStateError, OSError, TimeoutError, EOFError)
+"""What the client library raises when RabbitMQ is away, or goes while something is under way."""
+
+_WRONG: Final = (
+    AuthenticationError,
+    ProbableAuthenticationError,
+    ConnectionNotAllowed,
+    IncompatibleProtocolError,
+)
+
+L = TypeVar("L")
+
+
+@contextmanager
+def unavailable_when_away() -> Iterator[None]:
+    """Turn what the client library raises when RabbitMQ is away into `ServiceUnavailable`.
+
+    The library rejects what waits on a lost connection with a `CancelledError`, too; only one
+    that was asked for by this task's owner is passed on.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ServiceUnavailable("the connection to RabbitMQ was lost") from None
+    except AWAY as error:
+        raise ServiceUnavailable(f"RabbitMQ is away: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """An error of the client library in one line, without the password of an address."""
+    return redact_text(f"{type(error).__name__} {error}".strip())
+
+
+class Link(Generic[L]):
+    """Keeps one connection, and what `equip` makes on it, for as long as it is open.
+
+    `name` is shown in RabbitMQ's list of connections. What `equip` returns is handed out by
+    `get`, until the connection, or what `fail` is told of, is lost; then all is made anew.
+    """
+
+    def __init__(
+        self,
+        settings: RabbitMQSettings,
+        name: str,
+        equip: Callable[[AbstractConnection], Awaitable[L]],
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._equip = equip
+        self._urls = [url.strip() for url in settings.url.split(",")]
+        self._equipped: asyncio.Future[L] | None = None
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect; `StartupError` when RabbitMQ refuses us, `ServiceUnavailable` when away."""
+        self._equipped = asyncio.get_running_loop().create_future()
+        connection = await self._connect_once()
+        self._task = asyncio.create_task(self._keep(connection))
+
+    async def close(self) -> None:
+        """Let go; may be called twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._equipped is not None and not self._equipped.done():
+            self._equipped.cancel()
+        self._equipped = None
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`, connected or not."""
+        return self._task is not None
+
+    async def get(self, patience: float | None = None) -> L:
+        """What `equip` made; waits `patience` seconds, None for ever, for a lost connection.
+
+        Raises `ServiceUnavailable` when it does not come back, or the link is closed.
+        """
+        equipped = self._equipped
+        if equipped is None or self._task is None:
+            raise ServiceUnavailable("the RabbitMQ broker is closed")
+        if not equipped.done():
+            await asyncio.wait((equipped,), timeout=patience)
+        if not equipped.done() or equipped.cancelled():
+            raise ServiceUnavailable("RabbitMQ is away")
+        return equipped.result()
+
+    def fail(self, equipped: L) -> None:
+        """Say that what `get` returned does not work any more."""
+        current = self._equipped
+        if current is not None and current.done() and current.result() is equipped:
+            self._lost.set()
+
+    async def _keep(self, connection: AbstractConnection) -> None:
+        try:
+            while True:
+                await self._lost.wait()
+                self._equipped = asyncio.get_running_loop().create_future()
+                _LOGGER.warning("the connection %r to RabbitMQ was lost", self._name)
+                await _let_go(connection)
+                connection = await self._connect()
+                _LOGGER.warning("the connection %r to RabbitMQ is back", self._name)
+        finally:
+            await _let_go(connection)
+
+    async def _connect(self) -> AbstractConnection:
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                return await self._connect_once()
+            except (ServiceUnavailable, StartupError) as error:
+                _LOGGER.info("RabbitMQ cannot be reached: %s", error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
+
+    async def _connect_once(self) -> AbstractConnection:
+        failure: Exception | None = None
+        for url in self._urls:
+            try:
+                return await self._connect_to(url)
+            except _WRONG as error:
+                failure = StartupError(f"RabbitMQ refuses broker.url: {describe(error)}")
+            except ServiceUnavailable as error:
+                failure = error
+        assert failure is not None, "there is at least one address"
+        raise failure
+
+    async def _connect_to(self, url: str) -> AbstractConnection:
+        lost = asyncio.Event()
+        timeout = self._settings.connect_timeout
+        with unavailable_when_away_unless_wrong():
+            connection = await aio_pika.connect(
+                url,
+                timeout=timeout,
+                heartbeat=self._settings.heartbeat,
+                client_properties={"connection_name": self._name},
+            )
+        try:
+            connection.close_callbacks.add(lambda *_: lost.set())
+            async with asyncio.timeout(timeout):
+                with unavailable_when_away():
+                    equipped = await self._equip(connection)
+        except BaseException as error:
+            await _let_go(connection)
+            if isinstance(error, TimeoutError):
+                raise ServiceUnavailable("RabbitMQ accepts connections, but nothing else") from None
+            raise
+        self._lost = lost
+        assert self._equipped is not None
+        self._equipped.set_result(equipped)
+        return connection
+
+
+@contextmanager
+def unavailable_when_away_unless_wrong() -> Iterator[None]:
+    """As `unavailable_when_away`, but what waiting will not mend is passed on."""
+    try:
+        with unavailable_when_away():
+            yield
+    except ServiceUnavailable as error:
+        if isinstance(error.__cause__, _WRONG):
+            raise error.__cause__ from None
+        raise
+
+
+async def _let_go(connection: AbstractConnection) -> None:
+    with suppress(*AWAY, asyncio.CancelledError):
+        async with asyncio.timeout(_CLOSING):
+            await connection.close()

@@ -1,0 +1,109 @@
+"""Who consumes a queue besides us: consumers greet each other through RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from nexxus.adapters.rabbitmq.topology import Topology
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+GREET_EVERY: Final = 1.0
+GONE_AFTER: Final = 4.0
+"""Seconds of silence after which a consumer counts as gone."""
+
+_HELLO: Final = "hello"
+_BYE: Final = "bye"
+
+
+class Roster:
+    """The live consumers of one queue, this one among them.
+
+    What it says may be wrong for some seconds: it decides who should have which partition, and
+    RabbitMQ's single active consumer sees to it that no two have one.
+    """
+
+    def __init__(
+        self, topology: Topology, queue: str, member: str, on_change: Callable[[], None]
+    ) -> None:
+        self._exchange = topology.roster_exchange
+        self._queue = queue
+        self._member = member
+        self._on_change = on_change
+        self._heard: dict[str, float] = {}
+        self._channel: AbstractChannel | None = None
+        self._stranger = asyncio.Event()
+
+    @property
+    def members(self) -> list[str]:
+        """The ids of the live consumers; never empty."""
+        return [self._member, *self._heard]
+
+    async def join(self, connection: AbstractConnection) -> None:
+        """Listen, and greet the others."""
+        self._heard.clear()
+        channel = connection.channel(publisher_confirms=False)
+        await channel.initialize()
+        exchange = await channel.declare_exchange(self._exchange, ExchangeType.DIRECT, durable=True)
+        own = await channel.declare_queue(exclusive=True, auto_delete=True)
+        await own.bind(exchange, routing_key=self._queue)
+        underlay = self._channel = await channel.get_underlay_channel()
+        await underlay.basic_consume(own.name, self._hear, no_ack=True)
+        await self._say(_HELLO)
+
+    async def run(self) -> None:
+        """Go on greeting, and forget who no longer does; never returns."""
+        while True:
+            try:
+                async with asyncio.timeout(GREET_EVERY):
+                    await self._stranger.wait()
+            except TimeoutError:
+                self._forget_the_silent()
+            self._stranger.clear()
+            await self._say(_HELLO)
+
+    async def leave(self) -> None:
+        """Say goodbye, so that the others need not wait for our silence."""
+        if self._channel is not None and not self._channel.is_closed:
+            await self._say(_BYE)
+
+    async def _say(self, what: str) -> None:
+        assert self._channel is not None, "joined"
+        await self._channel.basic_publish(
+            self._member.encode(),
+            exchange=self._exchange,
+            routing_key=self._queue,
+            properties=Basic.Properties(message_type=what),
+        )
+
+    async def _hear(self, message: DeliveredMessage) -> None:
+        member = message.body.decode(errors="replace")
+        if member == self._member:
+            return
+        if message.header.properties.message_type == _BYE:
+            if self._heard.pop(member, None) is not None:
+                self._on_change()
+            return
+        is_new = member not in self._heard
+        self._heard[member] = asyncio.get_running_loop().time()
+        if is_new:
+            _LOGGER.info("another consumer of %s: %s", self._queue, member)
+            self._stranger.set()
+            self._on_change()
+
+    def _forget_the_silent(self) -> None:
+        oldest = asyncio.get_running_loop().time() - GONE_AFTER
+        silent = [member for member, heard in self._heard.items() if heard < oldest]
+        for member in silent:
+            del self._heard[member]
+        if silent:
+            _LOGGER.info("consumers of %s that are gone: %s", self._queue, ", ".join(silent))
+            self._on_change()
