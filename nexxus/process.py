@@ -24,6 +24,9 @@ from nexxus.server import Nexxus
 from nexxus.standard_logging import standard_logging_into
 from nexxus.version import __version__
 
+_PROBES = 100
+"""Connections to the health port before new ones are refused."""
+
 
 def serve(config: Config) -> int:
     """Run a server until it is told to stop; returns the exit code."""
@@ -89,6 +92,7 @@ class _Listeners:
         }
         self.api: Listener | None = None
         self.gateway: Listener | None = None
+        self.health: Listener | None = None
         if "api" in roles:
             self.api = Listener(
                 self._serve_api,
@@ -108,6 +112,17 @@ class _Listeners:
                 **shared,
             )
 
+        if config.health.port:
+            self.health = Listener(
+                self._serve_health,
+                host=config.health.host,
+                port=config.health.port,
+                max_connections=_PROBES,
+                setting="health.port",
+                tls=None,
+                drain_timeout=config.server.drain_timeout,
+            )
+
     def bind(self) -> None:
         """Take the ports, before anything is opened that would have to be closed again."""
         for listener in self._all():
@@ -120,6 +135,8 @@ class _Listeners:
             if listener is not None:
                 protocol = None if gateway is None else websocket_protocol(gateway, path)
                 await listener.start(protocol)
+        if self.health is not None:
+            await self.health.start(None)
 
     async def stop(self) -> None:
         """Close all ports."""
@@ -127,11 +144,12 @@ class _Listeners:
 
     def addresses(self) -> dict[str, str]:
         """Where the ports are."""
-        named = {"api": self.api, "gateway": self.gateway}
+        named = {"api": self.api, "gateway": self.gateway, "health": self.health}
         return {name: listener.url for name, listener in named.items() if listener is not None}
 
     def _all(self) -> list[Listener]:
-        return [listener for listener in (self.api, self.gateway) if listener is not None]
+        every = (self.api, self.gateway, self.health)
+        return [listener for listener in every if listener is not None]
 
     async def _serve_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._nexxus.health_app(scope, receive, send)

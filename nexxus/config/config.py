@@ -16,6 +16,7 @@ from nexxus.config.sections import (
     ApiSection,
     AuthSection,
     GatewaySection,
+    HealthSection,
     LimitsSection,
     ServerSection,
     TransportManagerSection,
@@ -35,6 +36,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "server": ServerSection,
     "api": ApiSection,
     "gateway": GatewaySection,
+    "health": HealthSection,
     "writer": WriterSection,
     "transport_manager": TransportManagerSection,
     "auth": AuthSection,
@@ -55,6 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSection
     api: ApiSection
     gateway: GatewaySection
+    health: HealthSection
     writer: WriterSection
     transport_manager: TransportManagerSection
     database: AdapterSection
@@ -118,6 +121,7 @@ def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
         server=server,
         api=resolver.section("api", ApiSection),
         gateway=resolver.section("gateway", GatewaySection),
+        health=resolver.section("health", HealthSection),
         writer=resolver.section("writer", WriterSection),
         transport_manager=resolver.section("transport_manager", TransportManagerSection),
         database=resolver.adapter("database"),

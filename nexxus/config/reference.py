@@ -51,12 +51,16 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A section, or for an `adapter` what it adds to the section that names it."""
+    """A section, or for an `adapter` what it adds to the section that names it.
+
+    `default` is then the adapter that the section has without a choice.
+    """
 
     name: str
     meaning: str
     entries: list[Entry]
     adapter: str = ""
+    default: str = ""
 
 
 def sections() -> Iterator[Section]:
@@ -77,7 +81,7 @@ def sections() -> Iterator[Section]:
             own = settings_type(offer) if offer is not None else None
             if offer is not None and own is not None:
                 summary = offer.summary[:1].upper() + offer.summary[1:] + "."
-                yield Section(name, summary, list(_entries(own)), adapter)
+                yield Section(name, summary, list(_entries(own)), adapter, default)
 
 
 def example() -> str:
@@ -96,7 +100,10 @@ def example() -> str:
         for entry in section.entries:
             lines += ["", *_comment(entry.meaning)]
             value = entry.default or '""  # must be given'
-            lines.append(f"# {entry.key} = {value}")
+            # What belongs to an adapter that is not the default one stands further in: it is
+            # wrong beside the others.
+            indent = "  " if section.adapter and section.adapter != section.default else ""
+            lines.append(f"# {indent}{entry.key} = {value}")
     return "\n".join([*lines, "", *_EXAMPLE_TAIL.splitlines()]) + "\n"
 
 

@@ -13,7 +13,7 @@ from nexxus.config.resolve import ADAPTER_SECTIONS, DEFAULT
 from nexxus.redaction import redact
 
 ORDER: Final = (
-    *("server", "api", "gateway", "writer", "transport_manager"),
+    *("server", "api", "gateway", "health", "writer", "transport_manager"),
     *("database", "broker", "registry", "auth", "admin", "logger", "limits"),
 )
 """The sections, in the order in which people read them."""

@@ -147,6 +147,18 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60.0
 
 
+class HealthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`/healthz`, `/readyz` and `/metrics` on a port of their own, whatever the roles are.
+
+    The API's and the gateway's port serve them as well; a node with other roles has no port.
+    """
+
+    host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="The port to listen on; 0: no such port.")
+    ] = 0
+
+
 class WriterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The writer, which applies accepted writes to the stored objects."""
 

@@ -38,6 +38,11 @@ class LocalServer(ABC):
 
     # What each server says of itself
 
+    @property
+    def url(self) -> str:
+        """Where its clients find it, as it stands in their settings."""
+        return f"http://127.0.0.1:{self.port}"
+
     @abstractmethod
     def install(self) -> None:
         """Install the server if it is not there; raises `ServerFailed` where that cannot be."""

@@ -194,6 +194,16 @@ def test_a_gateway_port_in_use_is_an_exit_with_1(start: Callable[..., Server]) -
     assert str(server.gateway_port) in server.log
 
 
+@contract("health on a port of its own")
+def test_a_node_tells_how_it_is_on_a_port_of_its_own_too(start: Callable[..., Server]) -> None:
+    port = free_port()
+    start("--set", f"health.port={port}").start()
+
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200
+    assert httpx.post(f"http://127.0.0.1:{port}/login", json={}).status_code == 404
+
+
 @contract("a start that cannot succeed")
 def test_a_data_directory_that_cannot_be_used_is_an_exit_with_1(
     start: Callable[..., Server],
