@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from nexxus.actions.applications import Applications
+from nexxus.actions.flights import Flights
 from nexxus.actions.identity import Identity
 from nexxus.actions.reads import denied, require, stored_model
 from nexxus.domain.access import Action
-from nexxus.domain.application import Application
 from nexxus.domain.events import Event, Outcome
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, Filter, to_document
@@ -40,6 +38,8 @@ from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
 
 _DAY = 86_400
+_LINGER = 10.0
+"""Seconds that a write may take from the broker's confirmation to the database, usually."""
 MAX_WAIT = 30.0
 """Seconds that a ``Prefer: wait`` is honoured at most."""
 
@@ -96,7 +96,7 @@ class Writes:
         self._registry = registry
         self._node = node
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
-        self._in_flight: Counter[tuple[str | None, ObjectKey]] = Counter()
+        self._flights = Flights(0.0 if broker.confirms_settled else _LINGER)
 
     def settle(self, outcome: Outcome) -> None:
         """Take in what the writer tells whoever waits here."""
@@ -118,7 +118,7 @@ class Writes:
         if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
         if model.transient:
-            return await self._push(identity, document, terms)
+            return await self._push(document, terms)
         claim, known = await self._claim(
             identity, terms, document["id"], ("create", model.name, body)
         )
@@ -217,7 +217,7 @@ class Writes:
         what this one will meet, such as the object that the device has just created.
         """
         key = ObjectKey(identity.app_id, model.name, object_id)
-        if permitted == EVERYTHING or (identity.device_id, key) in self._in_flight:
+        if permitted == EVERYTHING or (identity.device_id, key) in self._flights:
             return
         (record,) = await self._database.load([key])
         if record is None or record.deleted_at is not None:
@@ -264,7 +264,9 @@ class Writes:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
                 await self._registry.put_fates([fate])
             message = Message[AnyOperation]("\x00".join(key), operation)
-            with self._on_its_way(identity, key, terms):
+            if terms.on_publish is not None:
+                terms.on_publish()
+            with self._flights.under_way((identity.device_id, key)):
                 await self._broker.publish(WRITER, [message])
             if waiting is None or terms.wait is None:
                 return accepted
@@ -298,7 +300,7 @@ class Writes:
         document = None if record is None or record.deleted_at is not None else record.document
         return msgspec.structs.replace(accepted, stored=document)
 
-    async def _push(self, identity: Identity, document: Document, terms: Terms) -> Accepted:
+    async def _push(self, document: Document, terms: Terms) -> Accepted:
         event = Event(
             event="model_created",
             app_id=document["appId"],
@@ -310,24 +312,11 @@ class Writes:
             user_id=document.get("userId"),
         )
         message = Message("\x00".join(event.key), event)
-        with self._on_its_way(identity, event.key, terms):
-            await self._broker.publish(TRANSPORT_MANAGER, [message])
-        stored = document if terms.wait is not None else None
-        return Accepted(document["id"], document["type"], None, stored)
-
-    @contextmanager
-    def _on_its_way(self, identity: Identity, key: ObjectKey, terms: Terms) -> Iterator[None]:
-        """Around publishing a write: from here on it has its place before later ones."""
-        flight = (identity.device_id, key)
-        self._in_flight[flight] += 1
         if terms.on_publish is not None:
             terms.on_publish()
-        try:
-            yield
-        finally:
-            self._in_flight[flight] -= 1
-            if not self._in_flight[flight]:
-                del self._in_flight[flight]
+        await self._broker.publish(TRANSPORT_MANAGER, [message])
+        stored = document if terms.wait is not None else None
+        return Accepted(document["id"], document["type"], None, stored)
 
     def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

@@ -243,7 +243,7 @@ class Connection:
         return self._next_deadline()
 
     def _check_life(self, now: float) -> None:
-        if now - self._last_heard >= self._owner.settings.ping_timeout:
+        if now >= self._silent_from():
             self._abort()
         elif now >= self._next_ping:
             self._next_ping = now + self._owner.settings.ping_interval
@@ -260,9 +260,12 @@ class Connection:
             return self._patience
         due = min(self._patience, self.expires)
         if self.wire.answers_pings:
-            silent = self._last_heard + self._owner.settings.ping_timeout
-            due = min(due, self._next_ping, silent)
+            due = min(due, self._next_ping, self._silent_from())
         return due
+
+    def _silent_from(self) -> float:
+        """When the peer counts as gone. A deadline and its check must agree to the last bit."""
+        return self._last_heard + self._owner.settings.ping_timeout
 
     def _schedule(self) -> None:
         self._owner.deadlines.set(self, self._next_deadline())

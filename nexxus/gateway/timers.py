@@ -66,7 +66,10 @@ class Deadlines:
         # uvloop keeps time in milliseconds and may call a fraction of one early.
         horizon = now + 0.002
         try:
-            while self._heap and self._heap[0][0] <= horizon:
+            # Bounded, so that one whose next deadline is never later cannot hold up the loop.
+            for _ in range(len(self._heap)):
+                if self._heap[0][0] > horizon:
+                    break
                 when, _, timed = heappop(self._heap)
                 if timed.due == when:
                     timed.due = inf

@@ -151,6 +151,7 @@ async def test_an_unexpected_failure_is_logged_once_and_says_nothing(world: Worl
 
 
 async def test_a_slow_operation_holds_up_its_own_connection_only(world: World) -> None:
+    world.actions.overlapping = ()
     may_go_on = asyncio.Event()
 
     async def slowly(caller: Any, event: str, data: Any) -> tuple[int, Any]:

@@ -128,3 +128,18 @@ def test_nothing_rings_after_the_end() -> None:
 
     assert alarm.rang == []
     assert loop.standing() == []
+
+
+def test_one_that_is_always_due_does_not_hold_up_the_loop() -> None:
+    loop, deadlines = make()
+    eager, other = Alarm(*[1.0] * 1_000_000), Alarm()
+    deadlines.set(eager, 1.0)
+    deadlines.set(other, 1.0)
+
+    loop.now = 1.0
+    loop.standing()[0].is_done = True
+    deadlines._fire()
+
+    assert len(eager.rang) < 3
+    assert other.rang == [1.0]
+    assert len(loop.standing()) == 1
