@@ -123,14 +123,17 @@ class Applications:
             else:
                 await self._take_over_document(record.document)
 
-    async def find(self, app_id: str) -> Application:
-        """The application, or `ApplicationNotFound`: here or, if not, where they are stored.
+    def version(self, app_id: str) -> int:
+        """Counts the changes of an application; 0 where there is none."""
+        return self._versions.get(app_id, 0)
 
-        For what may come before the news of its application, such as an operation.
+    async def catch_up(self, app_id: str, version: int = 1) -> None:
+        """Take the application over, unless it is known here in that version or a later one.
+
+        For what may be faster than the news of its application, such as an operation.
         """
-        if app_id not in self._known:
+        if self.version(app_id) < version:
             await self.take_over(app_id)
-        return self.get(app_id)
 
     async def create(self, document: Any) -> Application:
         """Check, prepare and store a new application, or `ApplicationAlreadyExists`."""

@@ -230,8 +230,8 @@ class Writes:
     ) -> tuple[_Claim, Fate | None]:
         """The ids of the write: new ones, or those that its idempotency key stands for.
 
-        With the latter comes the operation's fate, if it has one; without a fate the operation
-        is submitted again, and the writer applies it once.
+        With the latter comes the operation's fate. One that is not known to be judged is
+        submitted again, as a retry, and the writer applies it once.
         """
         if terms.idempotency_key is None:
             return _Claim("", new_id(), object_id), None
@@ -249,15 +249,20 @@ class Writes:
                 {"field": "Idempotency-Key"},
             )
         fate = await self._registry.get_fate(identity.app_id, claim.operation_id)
-        return claim, None if fate is None or fate.state == "queued" else fate
+        return claim, fate or Fate(identity.app_id, claim.operation_id, "queued", identity.owner)
 
     async def _submit(
         self, identity: Identity, operation: AnyOperation, terms: Terms, known: Fate | None
     ) -> Accepted:
         key = operation.key
         accepted = Accepted(key.id, key.type, operation.operation_id)
-        if known is not None:
+        if known is not None and known.state != "queued":
             return await self._answer_again(accepted, known, key, operation, terms)
+        operation = msgspec.structs.replace(
+            operation,
+            is_retry=known is not None,
+            application_version=self._applications.version(key.app_id),
+        )
         waiting = self._expect(operation.operation_id) if terms.wait is not None else None
         try:
             if not self._broker.confirms_settled:

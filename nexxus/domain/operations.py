@@ -43,7 +43,9 @@ class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
     `device_id` are the writer's own, `user_id` not necessarily that of the object. `permit` is a
     normalised filter document that the object must match before (updates, deletes) and after
     (updates) under access control; None where nothing restricts. `accepted_at` is in UNIX
-    seconds. `reply_to` is the node that waits for the `Outcome`, "" for none.
+    seconds. `reply_to` is the node that waits for the `Outcome`, "" for none. `is_retry` says
+    that the client has sent it before: that may be longer ago than the object remembers.
+    `application_version` is that of the application by which the API has judged it.
     """
 
     operation_id: str
@@ -53,6 +55,8 @@ class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
     permit: dict[str, Any] | None = None
     if_version: int | None = None
     reply_to: str = ""
+    is_retry: bool = False
+    application_version: int = 0
 
     @property
     def key(self) -> ObjectKey:

@@ -10,6 +10,7 @@ from nexxus.actions.applications import Applications
 from nexxus.consuming import finish
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event, NodeMessage
+from nexxus.domain.schema import ModelType
 from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
@@ -94,15 +95,24 @@ class TransportManager:
 
     async def _fresh_table(self, app_id: str, model_name: str) -> RoutingTable | None:
         """The model's table, as fresh as the registry; None for a model that is gone."""
-        try:
-            model = self._applications.get(app_id).model(model_name)
-        except (ApplicationNotFound, ModelNotFound):
+        model = self._find_model(app_id, model_name)
+        if model is None:
+            # An event may be faster than the news of its application.
+            await self._applications.take_over(app_id)
+            model = self._find_model(app_id, model_name)
+        if model is None:
             return None
         table = self._tables.get((app_id, model_name))
         if table is None or table.model is not model:
             table = self._tables[app_id, model_name] = RoutingTable(app_id, model)
         await table.refresh(self._registry)
         return table
+
+    def _find_model(self, app_id: str, model_name: str) -> ModelType | None:
+        try:
+            return self._applications.get(app_id).model(model_name)
+        except (ApplicationNotFound, ModelNotFound):
+            return None
 
     async def _forget(self, former: Application | None, present: Application | None) -> None:
         """Drop the tables of an application that changed: its schema may have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -92,6 +93,12 @@ class Writer:
         remaining = list(batch)
         is_first = True
         try:
+            for message in batch:
+                operation = message.payload
+                await self._applications.catch_up(
+                    operation.key.app_id, operation.application_version
+                )
+            remaining = await self._set_aside_judged(consumer, remaining)
             while remaining:
                 remaining = await self._round(consumer, remaining, is_first=is_first)
                 is_first = False
@@ -101,6 +108,37 @@ class Writer:
                 await consumer.refuse(remaining, error)
             else:
                 await consumer.retry(remaining, 1.0)
+
+    async def _set_aside_judged(
+        self, consumer: Consumer[AnyOperation], batch: list[Received[AnyOperation]]
+    ) -> list[Received[AnyOperation]]:
+        """Settle the retries whose operations have been judged already; the other messages.
+
+        An object remembers its last operations only; the fates are remembered for as long as a
+        retry is recognised as one. Whoever waits for a retry learns the fate from there.
+        """
+        judged = []
+        for message in batch:
+            operation = message.payload
+            if operation.is_retry:
+                fate = await self._registry.get_fate(operation.key.app_id, operation.operation_id)
+                if fate is not None and fate.state != "queued":
+                    await self._report_judged(operation, fate)
+                    judged.append(message)
+        if not judged:
+            return batch
+        await consumer.settle(judged)
+        return [message for message in batch if message not in judged]
+
+    async def _report_judged(self, operation: AnyOperation, fate: Fate) -> None:
+        if not operation.reply_to:
+            return
+        outcome = Outcome(operation.operation_id, error=fate.error)
+        if fate.error is None:
+            (record,) = await self._database.load([operation.key])
+            stored = None if record is None else _as_stored(operation.key, record)
+            outcome = Outcome(operation.operation_id, stored)
+        await self._answer(operation, outcome)
 
     async def _round(
         self,
@@ -201,16 +239,18 @@ class Writer:
             for queue in self._event_queues:
                 await self._broker.publish(queue, messages)
         await self._registry.put_fates([fate for verdicts in done for fate in verdicts.fates])
-        for verdicts in done:
-            for operation, outcome in verdicts.outcomes:
-                await self._report(operation, outcome)
+        # Side by side: a broker confirms each one, and a round may have hundreds.
+        await asyncio.gather(
+            *(
+                self._report(operation, outcome)
+                for verdicts in done
+                for operation, outcome in verdicts.outcomes
+            )
+        )
 
     async def _report(self, operation: AnyOperation, outcome: Outcome) -> None:
         if operation.reply_to:
-            for transport in self._transports:
-                await tell_node(
-                    self._broker, transport, operation.reply_to, operation.operation_id, outcome
-                )
+            await self._answer(operation, outcome)
         if outcome.error is None or operation.device_id is None:
             return
         app_id = operation.key.app_id
@@ -221,6 +261,12 @@ class Writer:
             )
             await tell_node(
                 self._broker, presence.transport, presence.node, operation.device_id, rejection
+            )
+
+    async def _answer(self, operation: AnyOperation, outcome: Outcome) -> None:
+        for transport in self._transports:
+            await tell_node(
+                self._broker, transport, operation.reply_to, operation.operation_id, outcome
             )
 
 
