@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-import jwt
 import msgspec
 
 from nexxus.actions.applications import Applications
@@ -88,6 +87,8 @@ class ExternalSignIn:
             device_id=hint.id,
             device_name=hint.name,
         )
+        import jwt  # with cryptography behind it: not at every start
+
         signed = jwt.encode(msgspec.to_builtins(state), _key(application), algorithm="HS256")
         return await strategy.begin(
             settings, challenge=_challenge(application, signed, state), callback_url=state.callback
@@ -136,6 +137,8 @@ class ExternalSignIn:
         return strategy
 
     def _read(self, signed: str) -> tuple[Application, _State]:
+        import jwt  # with cryptography behind it: not at every start
+
         bad = UserAuthenticationFailed("the state is not genuine or too old; sign in anew")
         try:
             app_id = jwt.decode(signed, options={"verify_signature": False}).get("app")

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-import jwt
 import msgspec
 
 from nexxus.errors import InvalidParameters, ServiceUnavailable, UserAuthenticationFailed
 from nexxus.interfaces.auth_strategy import Account, AuthStrategy, Challenge
 
+# What is needed for the first sign-in only is not imported at every start.
 if TYPE_CHECKING:
     import httpx
+    import jwt
 
 GOOGLE: Final = "https://accounts.google.com"
 
@@ -171,6 +172,8 @@ class OpenIdConnect(AuthStrategy):
         return id_token
 
     async def _verify(self, provider: _Provider, id_token: str, client_id: str) -> dict[str, Any]:
+        import jwt
+
         try:
             header = jwt.get_unverified_header(id_token)
             key = await self._key(provider, header.get("kid"))
@@ -243,6 +246,8 @@ def _required(settings: Mapping[str, Any], name: str) -> str:
 
 def _parse_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     """The usable signing keys by id; those of kinds that we do not know are passed over."""
+    import jwt
+
     keys = {}
     for entry in document.get("keys", ()):
         if isinstance(entry, dict) and entry.get("use", "sig") == "sig":
