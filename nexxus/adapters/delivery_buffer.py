@@ -77,6 +77,10 @@ class DeliveryBuffer:
             batch.append(delivery)
         return batch
 
+    def out(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Those that are still out: neither settled nor given back nor lost."""
+        return [each for each in deliveries if each.sequence in self._out]
+
     def finish(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
         """These are done with; those of them that were still out."""
         finished = [each for each in deliveries if self._out.pop(each.sequence, None) is not None]

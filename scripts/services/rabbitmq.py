@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -133,6 +135,21 @@ class RabbitMQServer(LocalServer):
             except urllib.error.HTTPError as error:
                 if error.code != 404:  # it may have expired meanwhile
                     raise
+
+    def close_connections(self, name_ends: str) -> None:
+        """Close the connections of those clients whose names end so, as an operator would."""
+        while not (names := self._connections(name_ends)):
+            time.sleep(0.1)  # the management API learns of a connection some time later
+        for name in names:
+            with suppress(urllib.error.HTTPError):
+                self.ask("DELETE", f"/api/connections/{urllib.parse.quote(name, safe='')}")
+
+    def _connections(self, name_ends: str) -> list[str]:
+        return [
+            each["name"]
+            for each in self.ask("GET", "/api/connections")
+            if each.get("client_properties", {}).get("connection_name", "").endswith(name_ends)
+        ]
 
     @property
     def _configuration_path(self) -> Path:

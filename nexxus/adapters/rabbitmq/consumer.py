@@ -20,7 +20,7 @@ from nexxus.adapters.rabbitmq.roster import Roster
 from nexxus.adapters.rabbitmq.subscription import Poison, Subscription
 from nexxus.adapters.rabbitmq.topology import Topology, assign
 from nexxus.domain.objects import new_id
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Consumer, Queue, QueueKind, Received
 
 T = TypeVar("T")
@@ -82,8 +82,7 @@ class RabbitMQConsumer(Consumer[T]):
             if self._queue.kind is QueueKind.NODE:
                 await self.close()
                 raise ServiceUnavailable("RabbitMQ is away") from None
-        if task.done():
-            task.result()
+        self._check_running()
 
     # The interface
 
@@ -92,15 +91,25 @@ class RabbitMQConsumer(Consumer[T]):
             batch = self._buffer.take(limit)
             if batch:
                 return [Received(each.key, each.payload, each.attempts, each) for each in batch]
-            if self._task is not None and self._task.done():
-                self._task.result()
+            self._check_running()
             self._buffer.awake.clear()
             await self._buffer.awake.wait()
         raise ServiceUnavailable("this consumer of RabbitMQ is closed")
 
+    def _check_running(self) -> None:
+        task = self._task
+        if task is not None and task.done() and not task.cancelled():
+            error = task.exception()
+            raise StartupError(f"{self._queue.name} cannot be consumed: {error}") from error
+
     async def settle(self, messages: Sequence[Received[T]]) -> None:
-        await self._settle(self._buffer.finish(message.handle for message in messages))
-        self._given_back.set()
+        deliveries = self._buffer.out(message.handle for message in messages)
+        try:
+            await self._acknowledge(deliveries)
+        finally:
+            # Only now: a place is not left before RabbitMQ knows what was done there.
+            self._buffer.finish(deliveries)
+            self._given_back.set()
 
     async def retry(self, messages: Sequence[Received[T]], delay: float) -> None:
         self._buffer.retry((message.handle for message in messages), delay)
@@ -231,7 +240,7 @@ class RabbitMQConsumer(Consumer[T]):
 
     # Settling
 
-    async def _settle(self, deliveries: Sequence[Delivery]) -> None:
+    async def _acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         by_source: dict[Subscription, list[int]] = defaultdict(list)
         for delivery in deliveries:
             assert isinstance(delivery.source, Subscription)

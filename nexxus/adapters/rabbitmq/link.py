@@ -13,7 +13,6 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import (
     AMQPException,
     AuthenticationError,
-    ChannelInvalidStateError,
     IncompatibleProtocolError,
     ProbableAuthenticationError,
 )
@@ -28,8 +27,14 @@ _FIRST_DELAY: Final = 0.1
 _LONGEST_DELAY: Final = 2.0
 _CLOSING: Final = 2.0
 
-AWAY: Final = (AMQPException, ChannelInvalidStateError, OSError, TimeoutError, EOFError)
-"""What the client library raises when RabbitMQ is away, or goes while something is under way."""
+# It says every failed attempt as an error; we say once that RabbitMQ is away, and when it is back.
+logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+
+AWAY: Final = (AMQPException, OSError, TimeoutError, EOFError, RuntimeError)
+"""What the client library raises when RabbitMQ is away, or goes while something is under way.
+
+`RuntimeError` is what it says of a connection or channel that is closed already.
+"""
 
 _WRONG: Final = (
     AuthenticationError,

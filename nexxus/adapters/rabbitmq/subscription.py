@@ -55,6 +55,8 @@ class Subscription:
         self._decode = decode
         self._on_poison = on_poison
         self._unsettled: dict[int, None] = {}
+        self._sending = asyncio.Lock()
+        self._is_closed = False
         self._high: HighChannel | None = None
         self._channel: AbstractChannel | None = None
 
@@ -70,29 +72,36 @@ class Subscription:
 
     async def settle(self, tags: Iterable[int]) -> None:
         """Acknowledge these; of a subscription that is lost nothing, for they come again."""
-        done = set(tags) & self._unsettled.keys()
-        if not done or self._channel is None or self.lost.is_set():
-            return
+        # Nothing may be sent on a channel after its close: RabbitMQ would end the connection.
+        async with self._sending:
+            done = set(tags) & self._unsettled.keys()
+            if not done or self._channel is None or self.lost.is_set():
+                return
+            try:
+                await self._acknowledge(self._channel, done)
+            except AWAY:
+                self.lost.set()
+
+    async def _acknowledge(self, channel: AbstractChannel, done: set[int]) -> None:
         # Most batches are the oldest messages there are: one frame acknowledges them all.
         first = 0
         for tag in self._unsettled:
             if tag not in done:
                 break
             first = tag
-        try:
-            if first:
-                await self._channel.basic_ack(first, multiple=True, wait=False)
-            for tag in sorted(done):
-                del self._unsettled[tag]
-                if tag > first:
-                    await self._channel.basic_ack(tag, wait=False)
-        except AWAY:
-            self.lost.set()
+        if first:
+            await channel.basic_ack(first, multiple=True, wait=False)
+        for tag in sorted(done):
+            del self._unsettled[tag]
+            if tag > first:
+                await channel.basic_ack(tag, wait=False)
 
     async def close(self) -> None:
         """Leave the line; what is not settled goes back to its place in the queue."""
+        async with self._sending:
+            self._is_closed = True
+            self._unsettled.clear()
         self._buffer.drop(self)
-        self._unsettled.clear()
         if self._high is not None:
             with suppress(ServiceUnavailable), unavailable_when_away():
                 async with asyncio.timeout(_CLOSING):
@@ -100,6 +109,8 @@ class Subscription:
 
     async def _receive(self, message: DeliveredMessage) -> None:
         # A task of its own, but one that awaits nothing: so they run in the order of delivery.
+        if self._is_closed:
+            return  # on its way when we closed; it is back in the queue already
         assert isinstance(message.delivery, Basic.Deliver)
         tag = message.delivery.delivery_tag
         assert tag is not None

@@ -1,0 +1,378 @@
+"""RabbitMQ when things go wrong: killed servers and nodes, full queues, poison, rebalancing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import aio_pika
+import pytest
+from rabbitmq_server import new_prefix
+from services.rabbitmq import RabbitMQServer
+
+from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
+from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
+from nexxus.domain.events import Event
+from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.interfaces.broker import Consumer, Message, Queue, Received, node_queue
+from nexxus.testing.broker_kit import (
+    event,
+    eventually,
+    facts,
+    is_quiet,
+    new_queue,
+    node_message,
+    take,
+)
+
+KEYS = [f"key-{number}" for number in range(24)]
+PATIENCE = 60.0
+OURS = "reads or writes for a test"
+
+OpenBroker = Callable[..., Any]
+
+
+@pytest.fixture
+def prefix(rabbitmq_server: RabbitMQServer) -> Iterator[str]:
+    with new_prefix(rabbitmq_server) as prefix:
+        yield prefix
+
+
+@pytest.fixture
+async def open_broker(rabbitmq_server: RabbitMQServer, prefix: str) -> AsyncIterator[OpenBroker]:
+    """Opens brokers of one installation, as its nodes would; closes them at the end."""
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+
+        async def opened(**settings: Any) -> RabbitMQBroker:
+            broker = RabbitMQBroker(
+                RabbitMQSettings(url=rabbitmq_server.url, prefix=prefix, **settings)
+            )
+            await broker.open()
+            stack.push_async_callback(broker.close)
+            return broker
+
+        yield opened
+        for task in asyncio.all_tasks() - before:
+            if task.get_name() == OURS:
+                task.cancel()
+
+
+class Reader:
+    """Takes and settles whatever comes, and remembers the order in which it first came."""
+
+    def __init__(self, consumer: Consumer[Event], seen: dict[str, list[int]]) -> None:
+        self.consumer = consumer
+        self.keys: set[str] = set()
+        """Those of the messages that came lately."""
+        self._seen = seen
+        self.task = asyncio.create_task(self._read(), name=OURS)
+
+    async def _read(self) -> None:
+        while True:
+            batch = await self.consumer.take(20)
+            self._remember(batch)
+            await self.consumer.settle(batch)
+
+    def _remember(self, batch: list[Received[Event]]) -> None:
+        for key, number in facts(batch):
+            self.keys.add(key)
+            if number not in self._seen[key]:
+                self._seen[key].append(number)
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.consumer.close()
+
+
+class Writer:
+    """Publishes the numbers 1, 2, 3… of every key, each until it is confirmed."""
+
+    def __init__(self, broker: RabbitMQBroker, queue: Queue[Event]) -> None:
+        self._broker = broker
+        self._queue = queue
+        self.confirmed = 0
+        self.refused = 0
+        self._stopping = False
+        self.task = asyncio.create_task(self._write(), name=OURS)
+
+    async def _write(self) -> None:
+        while not self._stopping:
+            messages = [event(key, self.confirmed + 1) for key in KEYS]
+            while True:
+                try:
+                    await self._broker.publish(self._queue, messages)
+                    break
+                except ServiceUnavailable:
+                    self.refused += 1
+                    await asyncio.sleep(0.01)
+            self.confirmed += 1
+
+    async def stop(self) -> dict[str, list[int]]:
+        """What must have been seen by whoever reads everything."""
+        self._stopping = True
+        await asyncio.wait_for(self.task, PATIENCE)
+        return {key: list(range(1, self.confirmed + 1)) for key in KEYS}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds, longer than the kit would."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+
+
+async def everything_is_seen(seen: dict[str, list[int]], expected: dict[str, list[int]]) -> None:
+    """Wait for the last message of every key, and compare."""
+    with suppress(TimeoutError):
+        await until(lambda: all(expected[key][-1] in seen[key] for key in expected))
+    assert seen == expected
+
+
+async def put_raw(server: RabbitMQServer, queue: str, body: bytes) -> None:
+    """Publish as somebody who does not know Nexxus would."""
+    async with await aio_pika.connect(server.url) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(aio_pika.Message(body), queue)
+
+
+# Sharing
+
+
+async def test_nodes_share_a_queue_and_share_anew_when_one_comes_or_goes(open_broker: OpenBroker):
+    queue, seen = new_queue(), defaultdict(list)
+    publisher = await open_broker()
+    readers = [Reader(await (await open_broker()).consume(queue), seen)]
+    writer = Writer(publisher, queue)
+    await until(lambda: readers[0].keys == set(KEYS))
+    readers += [Reader(await (await open_broker()).consume(queue), seen) for _ in range(2)]
+
+    async def are_split() -> bool:
+        """Whether each has some keys, and nobody another's."""
+        for reader in readers:
+            reader.keys.clear()
+        turn = writer.confirmed + 3
+        await until(lambda: writer.confirmed > turn)
+        held = [key for reader in readers for key in reader.keys]
+        return len(held) == len(set(held)) == len(KEYS) and all(r.keys for r in readers)
+
+    await eventually(are_split)
+    await readers.pop(0).stop()
+    await eventually(are_split)
+    await everything_is_seen(seen, await writer.stop())
+    for reader in readers:
+        await reader.stop()
+
+
+HOLDER = """
+import asyncio, sys
+from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
+from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
+from nexxus.interfaces.broker import worker_queue
+
+async def main(url, prefix, name):
+    broker = RabbitMQBroker(RabbitMQSettings(url=url, prefix=prefix, partitions=1))
+    await broker.open()
+    consumer = await broker.consume(worker_queue(name))
+    taken = 0
+    while taken < 3:
+        taken += len(await consumer.take(10))
+    print("has them", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_what_a_killed_node_had_goes_to_another_in_order(
+    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
+):
+    queue = new_queue()
+    broker = await open_broker(partitions=1)
+    await broker.publish(queue, [event("a", 1), event("b", 1), event("a", 2)])
+    name = queue.name.removeprefix("worker.")
+    arguments = [sys.executable, "-c", HOLDER, rabbitmq_server.url, prefix, name]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
+        assert holder.stdout is not None
+        assert await asyncio.to_thread(holder.stdout.readline) == b"has them\n"
+        consumer = await broker.consume(queue)
+        assert await is_quiet(consumer)
+        holder.send_signal(signal.SIGKILL)
+    received = await take(consumer, 3)
+    assert facts(received) == [("a", 1), ("b", 1), ("a", 2)]
+    assert [message.attempts for message in received] == [1, 1, 1]
+
+
+# RabbitMQ itself
+
+
+async def test_nothing_confirmed_is_lost_and_order_is_kept_when_rabbitmq_is_killed(
+    rabbitmq_server: RabbitMQServer, open_broker: OpenBroker
+):
+    queue, seen = new_queue(), defaultdict(list)
+    node = node_queue("websockets", queue.name)
+    publisher = await open_broker()
+    readers = [Reader(await (await open_broker()).consume(queue), seen) for _ in range(2)]
+    inbox = await (await open_broker()).consume(node)
+    [held] = [await publisher.consume(new_queue())]
+    writer = Writer(publisher, queue)
+    await until(lambda: writer.confirmed >= 10)
+    await publisher.publish(node, [node_message("first"), node_message("second")])
+    late = await take(inbox, 1, settle=False)
+
+    rabbitmq_server.kill()
+    await until(lambda: writer.refused > 0)
+    with pytest.raises(ServiceUnavailable):
+        await publisher.ping()
+    await inbox.settle(late)
+    await asyncio.to_thread(rabbitmq_server.start)
+
+    before = writer.confirmed
+    await until(lambda: writer.confirmed > before + 5)
+    await publisher.ping()
+    await everything_is_seen(seen, await writer.stop())
+    again = await take(inbox, 2)
+    assert [message.key for message in again] == ["first", "second"]
+    await held.close()
+    for reader in readers:
+        await reader.stop()
+
+
+async def test_where_there_is_no_rabbitmq_the_start_is_to_be_tried_again():
+    broker = RabbitMQBroker(RabbitMQSettings(url="amqp://guest:guest@127.0.0.1:9/"))
+    with pytest.raises(ServiceUnavailable):
+        await broker.open()
+    await broker.close()
+
+
+async def test_a_wrong_password_stops_the_start(rabbitmq_server: RabbitMQServer):
+    url = rabbitmq_server.url.replace("guest@", "wrong@")
+    broker = RabbitMQBroker(RabbitMQSettings(url=url))
+    with pytest.raises(StartupError, match="refuses") as caught:
+        await broker.open()
+    assert "wrong" not in str(caught.value)
+
+
+async def test_of_several_addresses_one_that_answers_is_taken(
+    rabbitmq_server: RabbitMQServer, prefix: str
+):
+    url = f"amqp://guest:guest@127.0.0.1:9/, {rabbitmq_server.url}"
+    broker = RabbitMQBroker(RabbitMQSettings(url=url, prefix=prefix))
+    await broker.open()
+    await broker.ping()
+    await broker.close()
+
+
+async def test_queues_declared_with_other_settings_are_no_surprise_later(open_broker: OpenBroker):
+    await open_broker()
+    with pytest.raises(StartupError, match="exists in RabbitMQ with other arguments"):
+        await open_broker(max_length=5)
+
+
+async def test_a_queue_that_somebody_deleted_is_made_anew(
+    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
+):
+    broker, queue = await open_broker(), new_queue()
+    consumer = await broker.consume(queue)
+    rabbitmq_server.delete_queues(f"{prefix}.{queue.name}")
+    await broker.publish(queue, [event("a", 1)])
+    assert facts(await take(consumer, 1)) == [("a", 1)]
+
+
+# Limits
+
+
+async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(open_broker: OpenBroker):
+    broker, queue = await open_broker(partitions=1, max_length=10), new_queue()
+    accepted = 0
+    with pytest.raises(ServiceUnavailable, match="is full"):  # noqa: PT012
+        while True:
+            await broker.publish(queue, [event("a", accepted + 1)])
+            accepted += 1
+    consumer = await broker.consume(queue)
+    assert facts(await take(consumer, accepted)) == [("a", n) for n in range(1, accepted + 1)]
+
+    async def there_is_room() -> bool:
+        try:
+            await broker.publish(queue, [event("a", 1000)])
+        except ServiceUnavailable:
+            return False
+        return True
+
+    await eventually(there_is_room)
+    assert facts(await take(consumer, 1)) == [("a", 1000)]
+
+
+async def test_what_cannot_be_decoded_is_set_aside_and_holds_up_nothing(
+    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
+):
+    broker, queue = await open_broker(partitions=1), new_queue()
+    consumer = await broker.consume(queue)
+    await put_raw(rabbitmq_server, f"{prefix}.{queue.name}.0", b"\xff is no JSON")
+    await broker.publish(queue, [event("a", 1)])
+    assert facts(await take(consumer, 1)) == [("a", 1)]
+
+    async def is_set_aside() -> bool:
+        return bool(await broker.dead_letters(queue=queue.name))
+
+    await eventually(is_set_aside)
+    [letter] = await broker.dead_letters(queue=queue.name)
+    assert letter.reason.startswith("cannot be decoded: ")
+    assert letter.payload == "\ufffd is no JSON"
+    await consumer.close()
+    assert await broker.depth(queue) == 0
+
+
+async def test_what_is_delivered_too_often_becomes_a_dead_letter(open_broker: OpenBroker):
+    broker, queue = await open_broker(partitions=1, delivery_limit=2), new_queue()
+    await broker.publish(queue, [event("deadly", 1)])
+    for attempts in range(3):
+        consumer = await broker.consume(queue)
+        [received] = await take(consumer, 1, settle=False)
+        assert received.attempts == attempts
+        await consumer.close()
+
+    async def is_set_aside() -> bool:
+        return bool(await broker.dead_letters())
+
+    await eventually(is_set_aside)
+    [letter] = await broker.dead_letters()
+    assert (letter.queue, letter.key) == (queue.name, "deadly")
+    assert "broker.delivery_limit" in letter.reason
+    assert await broker.replay([letter.id]) == 1
+    assert facts(await take(await broker.consume(queue), 1)) == [("deadly", 1)]
+
+
+async def test_publishers_of_one_process_keep_their_order(open_broker: OpenBroker):
+    broker, queue = await open_broker(), new_queue()
+    numbers = range(1, 101)
+    async with asyncio.TaskGroup() as group:
+        for number in numbers:
+            group.create_task(broker.publish(queue, [event("a", number)]))
+    assert facts(await take(await broker.consume(queue), 100)) == [("a", n) for n in numbers]
+
+
+async def test_a_retried_message_of_a_lost_connection_still_comes_before_the_later_ones(
+    rabbitmq_server: RabbitMQServer, open_broker: OpenBroker
+):
+    broker, queue = await open_broker(partitions=1), new_queue()
+    consumer = await broker.consume(queue)
+    await broker.publish(queue, [event("a", number) for number in (1, 2, 3)])
+    await consumer.retry(await take(consumer, 1, limit=1, settle=False), 3600)
+    await asyncio.to_thread(rabbitmq_server.close_connections, " consumes")
+    assert facts(await take(consumer, 3)) == [("a", 1), ("a", 2), ("a", 3)]
+
+
+async def test_a_message_without_a_key_is_like_any_other(open_broker: OpenBroker):
+    broker, queue = await open_broker(), new_queue()
+    payload = event("x", 1).payload
+    await broker.publish(queue, [Message("", payload)])
+    [received] = await take(await broker.consume(queue), 1)
+    assert (received.key, received.payload) == ("", payload)
