@@ -6,6 +6,7 @@
     ├── ConfigurationError                 the process cannot start as configured (exit 2)
     ├── StartupError                       the process cannot start here and now (exit 1)
     ├── VersionMismatch                    a compare-and-set lost its race (never leaves the server)
+    ├── MessagesLost                       a node's own queue was away for too long (likewise)
     └── WireError                          has a name and a status, and may be shown to a client
         ├── InvalidParameters              400
         ├── InvalidAuthMethod              400
@@ -51,6 +52,10 @@ class StartupError(NexxusError):
 
 class VersionMismatch(NexxusError):
     """A compare-and-set found another version than the expected one."""
+
+
+class MessagesLost(NexxusError):
+    """A node's own queue expired, or was deleted, while its consumer was cut off."""
 
 
 class WireError(NexxusError):

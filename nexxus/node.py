@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from nexxus.domain.events import NodeMessage
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, node_queue
 from nexxus.interfaces.logger import Logger
 
@@ -33,11 +33,16 @@ class NodeInbox:
         self._queue = node_queue(transport, node)
         self._logger = logger
         self._handlers: dict[type, list[Callable[[Any], None]]] = {}
+        self._on_loss: list[Callable[[], None]] = []
         self._consumer: Consumer[NodeMessage] | None = None
 
     def on(self, kind: type[M], handler: Callable[[M], None]) -> None:
         """Call `handler` with every message of type `kind`."""
         self._handlers.setdefault(kind, []).append(handler)
+
+    def on_loss(self, handler: Callable[[], None]) -> None:
+        """Call `handler` when messages to this node were lost, before any later one is handled."""
+        self._on_loss.append(handler)
 
     async def open(self) -> None:
         """Declare the queue: from now on no message is lost. Raises `ServiceUnavailable`."""
@@ -62,7 +67,12 @@ class NodeInbox:
         consumer = self._consumer
         assert consumer is not None
         while True:
-            batch = await consumer.take(_BATCH)
+            try:
+                batch = await consumer.take(_BATCH)
+            except MessagesLost as error:
+                self._logger.error("messages to this node were lost", reason=str(error))
+                self._tell_loss()
+                continue
             for received in batch:
                 self._dispatch(received.payload)
             # What the handlers have put off to the end of the turn is done before the next batch.
@@ -76,6 +86,13 @@ class NodeInbox:
             except Exception:
                 kind = type(message).__name__
                 self._logger.exception("a message to this node was not handled", kind=kind)
+
+    def _tell_loss(self) -> None:
+        for handler in self._on_loss:
+            try:
+                handler()
+            except Exception:
+                self._logger.exception("a loss of messages was not handled")
 
     async def _close(self) -> None:
         consumer, self._consumer = self._consumer, None

@@ -344,6 +344,7 @@ class Nexxus:
             limits=self.config.limits,
             api=self.config.api,
             admin_key=self.admin_key,
+            broker=self.broker,
             readiness=self.problems,
             metrics=self.metrics,
             logger=self.logger,

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError, State
+from nexxus.interfaces.broker import DeadLetter
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -205,6 +206,24 @@ class Unsubscribed(_Answer, frozen=True, kw_only=True):
     """The subscription has ended."""
 
     data: Channel
+
+
+class DeadLetterItems(_Answer, frozen=True, kw_only=True):
+    """Messages that were set aside."""
+
+    items: list[DeadLetter]
+
+
+class DeadLetters(_Answer, frozen=True, kw_only=True):
+    """Messages that were set aside."""
+
+    data: DeadLetterItems
+
+
+class OneDeadLetter(_Answer, frozen=True, kw_only=True):
+    """A message that was set aside."""
+
+    data: DeadLetter
 
 
 class OperationFate(_Answer, frozen=True, kw_only=True):

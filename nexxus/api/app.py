@@ -20,6 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from nexxus.actions.identity import Identity
 from nexxus.api import (
     admin,
+    dead_letters,
     description,
     devices,
     health,
@@ -53,6 +54,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *operations.ENDPOINTS,
     *subscriptions.ENDPOINTS,
     *admin.ENDPOINTS,
+    *dead_letters.ENDPOINTS,
     *health.ENDPOINTS,
 )
 """Every route of the contract."""

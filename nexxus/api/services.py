@@ -16,6 +16,7 @@ from nexxus.actions.sessions import Sessions
 from nexxus.actions.users import Users
 from nexxus.actions.writes import Writes
 from nexxus.config.sections import ApiSection, LimitsSection
+from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
 
 
@@ -40,6 +41,7 @@ class Services:
     limits: LimitsSection
     api: ApiSection
     admin_key: str
+    broker: Broker
     readiness: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[str]]
     logger: Logger

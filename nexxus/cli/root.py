@@ -79,6 +79,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "check": ("nexxus.cli.check:check", "Ask a running server whether it is ready."),
     "app": ("nexxus.cli.app:app", "Create, show, change and delete applications."),
     "user": ("nexxus.cli.user:user", "List, change and delete an application's users."),
+    "dead": ("nexxus.cli.dead:dead", "List, show, replay and discard dead letters."),
     "tail": ("nexxus.cli.tail:tail", "Print what happens to a model's objects, live."),
     "bench": ("nexxus.cli.bench:bench", "Measure a running server, quickly."),
     "config": ("nexxus.cli.config:config", "Check the configuration, or show what is in force."),

@@ -92,6 +92,10 @@ class Consumer(ABC, Generic[T]):
 
         Messages of one key come in the order they were published, and the next of a key may
         come before the last is settled only to this same consumer. Cancelling loses nothing.
+
+        From a `QueueKind.NODE` queue it raises `MessagesLost`, once, when the queue ended while
+        this consumer could not reach it and was made anew: what comes then is newer than what is
+        missing. The consumer goes on working.
         """
 
     @abstractmethod

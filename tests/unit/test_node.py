@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from waiting import eventually
 
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.domain.events import ApplicationChanged, NodeMessage, Outcome
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record
 from nexxus.node import NodeInbox
@@ -99,6 +100,32 @@ async def test_a_message_that_nobody_handles_is_done_with(inbox: NodeInbox, brok
         return await broker.depth(QUEUE) == 0
 
     await eventually(is_empty)
+
+
+async def test_a_loss_of_messages_is_told_before_later_ones_are_handled(
+    broker: Broker, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = NodeInbox(broker, transport="websockets", node="n1", logger=journal)
+    told: list[str] = []
+    inbox.on_loss(lambda: told.append("loss"))
+    inbox.on(Outcome, lambda outcome: told.append(outcome.operation_id))
+    consumer = await broker.consume(QUEUE)
+    take, losses = consumer.take, [MessagesLost("expired")]
+
+    async def lose_first(limit: int) -> Any:
+        if losses:
+            raise losses.pop()
+        return await take(limit)
+
+    monkeypatch.setattr(consumer, "take", lose_first)
+    monkeypatch.setattr(broker, "consume", AsyncMock(return_value=consumer))
+    await tell(broker, Outcome("1"))
+    task = asyncio.create_task(inbox.run())
+
+    await eventually(lambda: told == ["loss", "1"])
+    assert journal.messages == ["messages to this node were lost"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_broker_that_was_away_is_asked_again(

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from aio_pika.abc import AbstractConnection
 
 from nexxus.adapters.rabbitmq.consumer import RabbitMQConsumer
-from nexxus.adapters.rabbitmq.dead_letters import DeadLetters, depth
-from nexxus.adapters.rabbitmq.link import Link
+from nexxus.adapters.rabbitmq.dead_letters import DeadLetters
+from nexxus.adapters.rabbitmq.link import Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import Publisher
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
-from nexxus.adapters.rabbitmq.topology import Topology
+from nexxus.adapters.rabbitmq.topology import Topology, waiting
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
@@ -88,7 +88,8 @@ class RabbitMQBroker(Broker):
     async def depth(self, queue: Queue[Any]) -> int:
         connection = await self._publisher.connection()
         names = self._topology.queues_of(queue)
-        return sum(await asyncio.gather(*(depth(connection, name) for name in names)))
+        with unavailable_when_away():
+            return sum([await waiting(connection, name) or 0 for name in names])
 
     async def dead_letters(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
         return await self._dead_letters.list(queue, limit)

@@ -18,9 +18,9 @@ from nexxus.adapters.rabbitmq.link import AWAY, Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import Publisher
 from nexxus.adapters.rabbitmq.roster import Roster
 from nexxus.adapters.rabbitmq.subscription import Poison, Subscription
-from nexxus.adapters.rabbitmq.topology import Topology, assign
+from nexxus.adapters.rabbitmq.topology import Topology, assign, waiting
 from nexxus.domain.objects import new_id
-from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Consumer, Queue, QueueKind, Received
 
 T = TypeVar("T")
@@ -65,6 +65,7 @@ class RabbitMQConsumer(Consumer[T]):
         self._given_back = asyncio.Event()
         self._in_line = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._has_lost = False
         self.is_closed = False
 
     async def open(self) -> None:
@@ -88,6 +89,9 @@ class RabbitMQConsumer(Consumer[T]):
 
     async def take(self, limit: int) -> list[Received[T]]:
         while not self.is_closed:
+            if self._has_lost:
+                self._has_lost = False
+                raise MessagesLost(f"{self._queue.name} expired while RabbitMQ was out of reach")
             batch = self._buffer.take(limit)
             if batch:
                 return [Received(each.key, each.payload, each.attempts, each) for each in batch]
@@ -159,6 +163,8 @@ class RabbitMQConsumer(Consumer[T]):
     async def _serve(self, connection: AbstractConnection) -> None:
         """Receive until the connection is lost; cancelled, leave the line in an orderly way."""
         with unavailable_when_away():
+            if self._queue.kind is QueueKind.NODE and self._in_line.is_set():
+                await self._look_for_loss(connection)
             await self._topology.declare(connection, self._queue)
         places = [
             _Place(name, partition)
@@ -172,6 +178,13 @@ class RabbitMQConsumer(Consumer[T]):
             self._in_line.set()
             if self._queue.kind is QueueKind.PARTITIONED:
                 await self._share(connection, places, group)
+
+    async def _look_for_loss(self, connection: AbstractConnection) -> None:
+        """Notice that our queue is no longer there: it expires when we are away for long."""
+        [name] = self._topology.queues_of(self._queue)
+        if await waiting(connection, name) is None:
+            self._has_lost = True
+            self._buffer.awake.set()
 
     async def _share(
         self, connection: AbstractConnection, places: list[_Place], group: asyncio.TaskGroup

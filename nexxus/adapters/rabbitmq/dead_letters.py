@@ -10,14 +10,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from nexxus.adapters.rabbitmq.link import unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import KEY, Outgoing, Publisher
-from nexxus.adapters.rabbitmq.topology import Topology
+from nexxus.adapters.rabbitmq.topology import Topology, waiting
 from nexxus.interfaces.broker import DeadLetter
 
 _ROUTED_TO: Final = "nexxus-routed-to"
@@ -128,7 +126,7 @@ class DeadLetters:
                 await channel.initialize()
                 underlay = await channel.get_underlay_channel()
                 try:
-                    count = await _depth(connection, self._topology.dead_letter_queue)
+                    count = await waiting(connection, self._topology.dead_letter_queue) or 0
                     yield underlay, min(count, _SCANNED)
                 finally:
                     await channel.close()
@@ -159,23 +157,6 @@ class DeadLetters:
             buried_at=float(at),
         )
         return _Found(tag, letter, message.body, routed_to)
-
-
-async def depth(connection: AbstractConnection, queue: str) -> int:
-    """How many messages wait in a queue of RabbitMQ; none where there is no such queue."""
-    with unavailable_when_away():
-        return await _depth(connection, queue)
-
-
-async def _depth(connection: AbstractConnection, queue: str) -> int:
-    channel = connection.channel(publisher_confirms=False)
-    await channel.initialize()
-    try:
-        declared = await channel.declare_queue(queue, passive=True)
-    except ChannelNotFoundEntity:
-        return 0  # and RabbitMQ has closed the channel
-    await channel.close()
-    return declared.declaration_result.message_count or 0
 
 
 def _shown(body: bytes) -> Any:

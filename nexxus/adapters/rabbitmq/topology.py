@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import StartupError
@@ -97,6 +97,21 @@ class Topology:
                 f"the queue {name} exists in RabbitMQ with other arguments: {error}. Set the "
                 "settings back, or delete the queue once it is empty"
             ) from error
+
+
+async def waiting(connection: AbstractConnection, queue: str) -> int | None:
+    """How many messages wait in a queue of RabbitMQ; None where there is no such queue.
+
+    On a channel of its own, which RabbitMQ closes where the queue is not there.
+    """
+    channel = connection.channel(publisher_confirms=False)
+    await channel.initialize()
+    try:
+        declared = await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    await channel.close()
+    return declared.declaration_result.message_count or 0
 
 
 def assign(partitions: int, members: list[str]) -> list[str]:

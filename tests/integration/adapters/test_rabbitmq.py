@@ -19,7 +19,7 @@ from services.rabbitmq import RabbitMQServer
 from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.domain.events import Event
-from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Consumer, Message, Queue, Received, node_queue
 from nexxus.testing.broker_kit import (
     event,
@@ -284,6 +284,23 @@ async def test_a_queue_that_somebody_deleted_is_made_anew(
     rabbitmq_server.delete_queues(f"{prefix}.{queue.name}")
     await broker.publish(queue, [event("a", 1)])
     assert facts(await take(consumer, 1)) == [("a", 1)]
+
+
+async def test_a_node_is_told_when_its_queue_was_lost_and_goes_on(
+    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
+):
+    broker, queue = await open_broker(), node_queue("websockets", "n1")
+    consumer = await broker.consume(queue)
+    rabbitmq_server.delete_queues(f"{prefix}.{queue.name}")
+    with pytest.raises(MessagesLost):
+        await asyncio.wait_for(consumer.take(1), PATIENCE)
+
+    async def is_there_again() -> bool:
+        return f"{prefix}.{queue.name}" in rabbitmq_server.queues(prefix)
+
+    await eventually(is_there_again)
+    await broker.publish(queue, [node_message("d1")])
+    assert [message.key for message in await take(consumer, 1)] == ["d1"]
 
 
 # Limits

@@ -17,8 +17,8 @@ from nexxus.config import Config
 from nexxus.errors import StartupError
 from nexxus.version import __version__
 
-COMMANDS = ["serve", "check", "app", "user", "tail", "bench", "config", "plugins", "completion",
-            "version"]  # fmt: skip
+COMMANDS = ["serve", "check", "app", "user", "dead", "tail", "bench", "config", "plugins",
+            "completion", "version"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,7 @@ def test_the_overview_names_every_command_and_the_exit_codes():
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "app create", "app list", "user update",
+                                     "dead list", "dead show", "dead replay", "dead discard",
                                      "config show", "config check"])  # fmt: skip
 def test_every_command_explains_itself(command: str):
     result = nexxus(*command.split(), "--help")
@@ -187,7 +188,8 @@ def test_commands_are_completed():
     assert result.output.split() == ["plain,config", "plain,completion"]
 
 
-@pytest.mark.parametrize("command", ["check", "app list", "user list a", "tail a m", "bench"])
+@pytest.mark.parametrize("command", ["check", "app list", "user list a", "tail a m", "bench",
+                                     "dead list", "dead replay x"])  # fmt: skip
 def test_without_a_server_commands_exit_with_1_and_say_where_they_looked(command: str):
     options = ["--url", "http://127.0.0.1:9", "--admin-key", "k"]
     result = nexxus(*command.split(), *options)
@@ -218,6 +220,15 @@ def test_an_update_of_nothing_is_wrong_usage():
     result = nexxus("user", "update", "a", "u")
     assert result.exit_code == 2
     assert "Nothing to change" in result.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("x", "--all"), ("x", "--queue", "writer")])
+@pytest.mark.parametrize("command", ["replay", "discard"])
+def test_dead_letters_are_named_or_all_are_meant(command: str, arguments: tuple[str, ...]):
+    options = ["--url", "http://127.0.0.1:9", "--admin-key", "k"]
+    result = nexxus("dead", command, *arguments, *options)
+    assert result.exit_code == 2
+    assert "Name the ids, or give --all" in result.output
 
 
 def test_a_filter_that_is_no_json_is_wrong_usage():

@@ -1,0 +1,89 @@
+"""Dead letters: messages that were set aside, with the admin key, whatever the broker is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from nexxus.api import answers
+from nexxus.api.endpoints import Access, Parameter, Section
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer
+from nexxus.errors import NotFound, ServiceUnavailable
+
+_section = Section("Administration", access=Access.ADMIN)
+ENDPOINTS = _section.endpoints
+
+_MAX_LIMIT: Final = 10_000
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters."""
+
+    ids: Annotated[list[str], Meta(min_length=1, max_length=_MAX_LIMIT, description="Their ids.")]
+
+
+@_section.route(
+    "GET",
+    "/admin/dead-letters",
+    answers={200: answers.DeadLetters},
+    errors=(ServiceUnavailable,),
+    parameters=(
+        Parameter("queue", "query", "Only those of this queue.", {"type": "string"}),
+        Parameter(
+            "limit",
+            "query",
+            "At most this many.",
+            {"type": "integer", "minimum": 1, "maximum": _MAX_LIMIT, "default": 100},
+        ),
+    ),
+)
+async def list_dead_letters(request: Request[None]) -> Answer:
+    """The messages that were set aside, oldest first."""
+    letters = await request.services.broker.dead_letters(
+        queue=request.query.get("queue"),
+        limit=request.integer("limit", 100, low=1, high=_MAX_LIMIT),
+    )
+    return Answer(200, answers.DeadLetters(data=answers.DeadLetterItems(items=letters)))
+
+
+@_section.route(
+    "GET",
+    "/admin/dead-letters/{id}",
+    answers={200: answers.OneDeadLetter},
+    errors=(NotFound, ServiceUnavailable),
+)
+async def get_dead_letter(request: Request[None]) -> Answer:
+    """One message that was set aside."""
+    for letter in await request.services.broker.dead_letters(limit=_MAX_LIMIT):
+        if letter.id == request.path["id"]:
+            return Answer(200, answers.OneDeadLetter(data=letter))
+    raise NotFound(f"there is no dead letter {request.path['id']}")
+
+
+@_section.route(
+    "POST",
+    "/admin/dead-letters/replay",
+    body=Chosen,
+    answers={200: answers.Counted},
+    errors=(ServiceUnavailable,),
+)
+async def replay_dead_letters(request: Request[Chosen]) -> Answer:
+    """Put messages back at the ends of their queues; says how many there were."""
+    count = await request.services.broker.replay(request.body.ids)
+    return Answer(200, answers.Counted(data=answers.Count(count=count)))
+
+
+@_section.route(
+    "POST",
+    "/admin/dead-letters/discard",
+    body=Chosen,
+    answers={200: answers.Counted},
+    errors=(ServiceUnavailable,),
+)
+async def discard_dead_letters(request: Request[Chosen]) -> Answer:
+    """Forget messages for good; says how many there were."""
+    count = await request.services.broker.discard(request.body.ids)
+    return Answer(200, answers.Counted(data=answers.Count(count=count)))

@@ -1,0 +1,110 @@
+"""Dead letters over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nexxus.config import Config
+from nexxus.domain.events import Event
+from nexxus.interfaces.broker import Broker, Consumer, Message, worker_queue
+from nexxus.server import Nexxus
+
+KEY = "an-admin-key-for-tests-only"
+MAIL = worker_queue("mail")
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Nexxus]:
+    settings = {
+        "server": {"data_dir": str(tmp_path)},
+        "admin": {"key": KEY},
+        "logger": {"level": "critical"},
+    }
+    async with Nexxus(Config.from_mapping(settings)) as nexxus:
+        yield nexxus
+
+
+@pytest.fixture
+async def http(server: Nexxus) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(server.app),
+        base_url="http://nexxus/admin/dead-letters",
+        headers={"authorization": f"Bearer {KEY}"},
+    ) as http:
+        yield http
+
+
+@pytest.fixture
+async def consumer(server: Nexxus) -> Consumer[Event]:
+    """Of a queue in which three messages were given up."""
+    consumer = await server.broker.consume(MAIL)
+    await publish(server.broker, 1, 2, 3)
+    await consumer.bury(await consumer.take(10), "ValueError: no such address")
+    return consumer
+
+
+async def publish(broker: Broker, *versions: int) -> None:
+    events = [
+        Event("model_created", "shop", "item", "a", version, None, {"id": "a"})
+        for version in versions
+    ]
+    await broker.publish(MAIL, [Message("a", event) for event in events])
+
+
+async def ids(http: httpx.AsyncClient) -> list[str]:
+    return [item["id"] for item in (await http.get("")).json()["data"]["items"]]
+
+
+async def test_they_are_listed_with_what_an_operator_needs(
+    http: httpx.AsyncClient, consumer: Consumer[Event]
+):
+    items = (await http.get("", params={"queue": "worker.mail"})).json()["data"]["items"]
+    assert [item["payload"]["version"] for item in items] == [1, 2, 3]
+    first = items[0]
+    assert set(first) == {"id", "queue", "key", "payload", "attempts", "reason", "buriedAt"}
+    assert (first["queue"], first["key"], first["attempts"]) == ("worker.mail", "a", 0)
+    assert first["reason"] == "ValueError: no such address"
+    assert len((await http.get("", params={"limit": 1})).json()["data"]["items"]) == 1
+    assert (await http.get("", params={"queue": "writer"})).json()["data"]["items"] == []
+
+
+async def test_one_is_shown_by_its_id(http: httpx.AsyncClient, consumer: Consumer[Event]):
+    [first, *_] = await ids(http)
+    assert (await http.get(f"/{first}")).json()["data"]["id"] == first
+    assert (await http.get("/unknown")).status_code == 404
+
+
+async def test_a_replayed_one_comes_again_and_is_listed_no_more(
+    http: httpx.AsyncClient, consumer: Consumer[Event]
+):
+    first, second, third = await ids(http)
+    response = await http.post("/replay", json={"ids": [second, "unknown"]})
+    assert response.json() == {"data": {"count": 1}}
+    [received] = await consumer.take(10)
+    assert (received.payload.version, received.attempts) == (2, 0)
+    assert await ids(http) == [first, third]
+
+
+async def test_a_discarded_one_is_gone(http: httpx.AsyncClient, consumer: Consumer[Event]):
+    first, *others = await ids(http)
+    assert (await http.post("/discard", json={"ids": [first]})).json() == {"data": {"count": 1}}
+    assert await ids(http) == others
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": [1]}, {"ids": ["a"], "all": True}])
+async def test_what_names_none_is_refused(http: httpx.AsyncClient, body: dict):
+    assert (await http.post("/replay", json=body)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("GET", "/x"), ("POST", "/replay"), ("POST", "/discard")]
+)
+async def test_without_the_admin_key_nothing_is_told(
+    http: httpx.AsyncClient, method: str, path: str
+):
+    response = await http.request(method, path, headers={"authorization": "Bearer wrong"})
+    assert response.status_code == 401
