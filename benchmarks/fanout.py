@@ -22,7 +22,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, cast
@@ -32,14 +32,17 @@ import uvloop
 
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.events import Delivery, NodeMessage
-from nexxus.gateway import TRANSPORT, Gateway, GatewaySettings, TokenClaims, websocket_protocol
+from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record
 from nexxus.node import NodeInbox
+from nexxus.nodes import Nodes
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
+TRANSPORT = "websockets"
 MAX_RATIO = 1.5
 MAX_BURST_MICROSECONDS = 0.3
 MAX_BYTES_PER_CONNECTION = 20 * 1024
@@ -68,7 +71,7 @@ class AnyToken:
         return TokenClaims(APP, token, f"session of {token}", time.time() + 3600)
 
     async def perform(
-        self, caller: Any, event: str, data: dict[str, Any]
+        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         raise NotImplementedError
 
@@ -97,8 +100,9 @@ class Rig:
         self.registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=Path(directory))
         self.gateway = Gateway(
             GatewaySettings(),
+            transport=TRANSPORT,
             node=NODE,
-            broker=self.broker,
+            nodes=Nodes(self.broker, node=NODE, transport=TRANSPORT),
             registry=self.registry,
             actions=AnyToken(),
             logger=Stderr(),

@@ -81,6 +81,15 @@ def nexxus_registries() -> list[Adapter]:  # type: ignore[empty-body]
 
 
 @hookspec
+def nexxus_transports() -> list[Adapter]:  # type: ignore[empty-body]
+    """Transports, for ``gateway.transports``; each creates a
+    `nexxus.interfaces.transport.Transport`.
+
+    Settings are in ``[plugins.<name>]``.
+    """
+
+
+@hookspec
 def nexxus_loggers() -> list[Adapter]:  # type: ignore[empty-body]
     """Adapters for ``[logger]``; each creates a `nexxus.interfaces.logger.Logger`."""
 

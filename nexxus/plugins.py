@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DATABASE = "database"
     BROKER = "broker"
     REGISTRY = "registry"
+    TRANSPORT = "transport"
     LOGGER = "logger"
     WORKER = "worker"
     AUTH_STRATEGY = "auth strategy"
@@ -33,6 +34,7 @@ _HOOKS: Final[Mapping[Kind, str]] = {
     Kind.DATABASE: "nexxus_databases",
     Kind.BROKER: "nexxus_brokers",
     Kind.REGISTRY: "nexxus_registries",
+    Kind.TRANSPORT: "nexxus_transports",
     Kind.LOGGER: "nexxus_loggers",
     Kind.WORKER: "nexxus_workers",
     Kind.AUTH_STRATEGY: "nexxus_auth_strategies",

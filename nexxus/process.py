@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
-from nexxus.gateway import websocket_protocol
 from nexxus.listeners import Listener
 from nexxus.server import Nexxus
 from nexxus.standard_logging import standard_logging_into
@@ -130,11 +129,9 @@ class _Listeners:
 
     async def start(self) -> None:
         """Serve on all ports."""
-        gateway = self._nexxus.gateway
         for listener, path in ((self.api, "/ws"), (self.gateway, "/")):
             if listener is not None:
-                protocol = None if gateway is None else websocket_protocol(gateway, path)
-                await listener.start(protocol)
+                await listener.start(self._nexxus.transports.upgrade(path))
         if self.health is not None:
             await self.health.start(None)
 

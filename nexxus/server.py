@@ -35,13 +35,14 @@ from nexxus.domain.application import Application
 from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
 from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
-from nexxus.gateway import Gateway, GatewayApp, GatewaySettings
+from nexxus.gateway import Counters, Gateway, GatewaySettings
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.auth_strategy import AuthStrategy
 from nexxus.interfaces.broker import Broker, worker_queue
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node, Registry
+from nexxus.interfaces.transport import Transport
 from nexxus.membership import Membership
 from nexxus.metrics import Figure, process_figures, to_prometheus
 from nexxus.node import NodeInbox
@@ -49,11 +50,14 @@ from nexxus.nodes import Nodes
 from nexxus.plugins import Kind
 from nexxus.tasks import Tasks
 from nexxus.transport_manager import TransportManager
+from nexxus.transports import Transports
 from nexxus.version import __version__
 from nexxus.workers import WorkerRunner
 from nexxus.writer import TombstoneSweeper, Writer
 
-WEBSOCKETS = "websockets"
+HOME = "websockets"
+"""The transport whose queue also carries what is for the node itself: every node consumes it."""
+
 _SWEEP_EVERY = 300.0
 
 
@@ -105,30 +109,36 @@ class Nexxus:
             await self._backing.open(within=self.config.server.startup_timeout)
             await self._compose()
         except BaseException:
+            await self._end_tasks()
             await self._close()
             raise
 
     async def drain(self) -> None:
         """Say that the server goes: close the connections with 1001, accept no more."""
         self._is_draining = True
-        if self.gateway is not None:
-            await self.gateway.drain()
+        await self.transports.drain()
 
     async def stop(self) -> None:
         """Finish what was accepted, then close everything."""
         await self.drain()
+        await self.transports.stop()
         await self.membership.leave()
-        for task in reversed(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._errands.cancel()
+        await self._end_tasks()
         await self._close()
 
     async def failed(self) -> None:
         """Return when a role has ended that should have run for ever; its error is logged."""
         await self._failed.wait()
 
+    async def _end_tasks(self) -> None:
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.cancel()
+
     async def _close(self) -> None:
+        if hasattr(self, "transports"):
+            await self.transports.stop()
         if hasattr(self, "passwords"):
             self.passwords.close()
             for strategy in self._strategies.values():
@@ -145,7 +155,7 @@ class Nexxus:
             self.admin_key = load_admin_key(config.server.data_dir)
             path = str((config.server.data_dir / FILE_NAME).absolute())
             self.logger.info("the admin key is kept in a file", path=path)
-        nodes = self._nodes = Nodes(self.broker, node=self.node_id, transport=WEBSOCKETS)
+        nodes = self._nodes = Nodes(self.broker, node=self.node_id, transport=HOME)
         self.applications = Applications(
             database=self.database,
             nodes=nodes,
@@ -153,33 +163,39 @@ class Nexxus:
             strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
         )
         self._compose_actions()
-        self.inbox = NodeInbox(
-            self.broker, transport=WEBSOCKETS, node=self.node_id, logger=self.logger
-        )
+        self.transports = self._compose_transports()
+        gateways = self.transports.gateways
+        inboxes = {
+            name: NodeInbox(self.broker, transport=name, node=self.node_id, logger=self.logger)
+            for name in dict.fromkeys((HOME, *gateways))
+        }
+        self.inbox = inboxes[HOME]
         self.inbox.on(Outcome, self.writes.settle)
         self.inbox.on(Acknowledged, nodes.settle)
         self.inbox.on(ApplicationChanged, self._application_changed)
-        self.gateway = self._compose_gateway() if {"gateway", "api"} & set(roles) else None
         self._compose_subscriptions()
         await self.applications.load()
         await self._declare_applications()
 
         self.membership = Membership(
-            Node(self.node_id, tuple(roles), (WEBSOCKETS,)),
+            Node(self.node_id, tuple(roles), tuple(inboxes)),
             registry=self.registry,
             applications=self.applications,
             logger=self.logger,
         )
-        await self.inbox.open()
+        for inbox in inboxes.values():
+            await inbox.open()
         await self.membership.join()
         self._run("membership", self.membership.run())
-        self._run("inbox", self.inbox.run())
-        if self.gateway is not None:
-            self.gateway.listen(self.inbox)
+        for name, inbox in inboxes.items():
+            if name in gateways:
+                gateways[name].listen(inbox)
+            self._run(f"inbox {name}", inbox.run())
         self._compose_writer("writer" in roles)
         self._compose_transport_manager("transport-manager" in roles)
         if "workers" in roles:
             self._compose_workers()
+        await self.transports.start()
         services = self._compose_services()
         self.health_app: ASGIApp = build_health_api(services)
         self.app: ASGIApp = build_api(services)
@@ -231,9 +247,19 @@ class Nexxus:
         )
         self.applications.on_change(self._forget_tokens)
 
-    def _compose_gateway(self) -> Gateway:
-        section, limits = self.config.gateway, self.config.limits
+    def _compose_transports(self) -> Transports:
         self._client_actions = GatewayActions(self.sessions, self.registry)
+        transports: dict[str, Transport] = {}
+        if {"gateway", "api"} & set(self.config.server.roles):
+            for name in self.config.gateway.transports:
+                adapter = self.config.catalog.get(Kind.TRANSPORT, name)
+                assert adapter is not None, "the configuration was checked"
+                settings = self.config.plugins.get(name)
+                transports[name] = adapter.create(settings, self._context)
+        return Transports(transports, {name: self._compose_gateway(name) for name in transports})
+
+    def _compose_gateway(self, transport: str) -> Gateway:
+        section, limits = self.config.gateway, self.config.limits
         return Gateway(
             GatewaySettings(
                 max_connections=section.max_connections,
@@ -252,11 +278,13 @@ class Nexxus:
                 log_bytes=section.log_bytes,
                 frames_queued=section.frames_queued,
             ),
+            transport=transport,
             node=self.node_id,
             nodes=self._nodes,
             registry=self.registry,
             actions=self._client_actions,
             logger=self.logger,
+            may_listen="gateway" in self.config.server.roles,
         )
 
     def _compose_subscriptions(self) -> None:
@@ -267,24 +295,23 @@ class Nexxus:
             registry=self.registry,
             nodes=self._nodes,
             node=self.node_id,
-            host=self.gateway,
+            hosts=self.transports.gateways,
             max_per_device=limits.subscriptions,
             max_conditions=limits.filter_conditions,
             max_depth=limits.depth,
         )
         self.requests = Requests(reads=self.reads, writes=self.writes, subscriptions=subscriptions)
-        if self.gateway is None:
-            return
         self._client_actions.requests = self.requests
-        narrowing = Narrowing(
-            database=self.database,
-            registry=self.registry,
-            host=self.gateway,
-            transport=WEBSOCKETS,
-            node=self.node_id,
-            logger=self.logger,
-        )
-        self.applications.on_change(narrowing.application_changed)
+        for transport, gateway in self.transports.gateways.items():
+            narrowing = Narrowing(
+                database=self.database,
+                registry=self.registry,
+                host=gateway,
+                transport=transport,
+                node=self.node_id,
+                logger=self.logger,
+            )
+            self.applications.on_change(narrowing.application_changed)
 
     def _compose_writer(self, runs_here: bool) -> None:
         self.writer = Writer(
@@ -293,7 +320,7 @@ class Nexxus:
             broker=self.broker,
             registry=self.registry,
             logger=self.logger,
-            transports=(WEBSOCKETS,),
+            transports=(HOME,),
             event_queues=[worker_queue(name) for name in self.config.server.workers],
             batch=self.config.writer.batch,
         )
@@ -349,7 +376,8 @@ class Nexxus:
             metrics=self.metrics,
             logger=self.logger,
             version=__version__,
-            websocket_app=None if self.gateway is None else GatewayApp(self.gateway),
+            http_routes=self.transports.http_routes,
+            websocket_routes=self.transports.websocket_routes,
             demo_url="/demo/" if self.config.server.demo else "",
         )
 
@@ -379,22 +407,22 @@ class Nexxus:
                         getattr(numbers, name),
                     )
                 )
-        if self.gateway is not None:
-            figures += self._gateway_figures(self.gateway)
+        figures += self._gateway_figures()
         for name, value in (await self.registry.statistics()).items():
             figures.append(Figure(f"nexxus_registry_{name}", "gauge", f"{name}.", value))
         return to_prometheus(figures)
 
-    def _gateway_figures(self, gateway: Gateway) -> list[Figure]:
-        counters = gateway.counters
+    def _gateway_figures(self) -> list[Figure]:
+        counters = [gateway.counters for gateway in self.transports.gateways.values()]
+        names = Counters.__slots__ if counters else ()
         return [
             Figure(
                 f"nexxus_gateway_{name}{'' if name == 'connections' else '_total'}",
                 "gauge" if name == "connections" else "counter",
                 f"{name.replace('_', ' ').capitalize()} of the gateway.",
-                getattr(counters, name),
+                sum(getattr(each, name) for each in counters),
             )
-            for name in counters.__slots__
+            for name in names
         ]
 
     # Small duties

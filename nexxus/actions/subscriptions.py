@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from nexxus.nodes import Nodes
 
 
 class SubscriptionHost(Protocol):
-    """This node's gateway, as far as subscribing needs it."""
+    """A gateway of this node, as far as subscribing needs it."""
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
         """Serve the device's subscriptions as the registry has them, from now on.
@@ -41,7 +42,7 @@ class Subscribed(msgspec.Struct, frozen=True):
 
 
 class Subscriptions:
-    """Makes and ends subscriptions. `host` is None on a node without a gateway."""
+    """Makes and ends subscriptions. `hosts` are this node's gateways, by transport."""
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Subscriptions:
         registry: Registry,
         nodes: Nodes,
         node: str,
-        host: SubscriptionHost | None,
+        hosts: Mapping[str, SubscriptionHost],
         max_per_device: int,
         max_conditions: int,
         max_depth: int,
@@ -61,7 +62,7 @@ class Subscriptions:
         self._registry = registry
         self._nodes = nodes
         self._node = node
-        self._host = host
+        self._hosts = hosts
         self._max_per_device = max_per_device
         self._max_conditions = max_conditions
         self._max_depth = max_depth
@@ -190,8 +191,9 @@ class Subscriptions:
         )
 
     async def _adopt(self, presence: Presence, channel_id: str | None = None) -> None:
-        if presence.node == self._node and self._host is not None:
-            await self._host.adopt(presence.app_id, presence.device_id, channel_id)
+        host = self._hosts.get(presence.transport) if presence.node == self._node else None
+        if host is not None:
+            await host.adopt(presence.app_id, presence.device_id, channel_id)
             return
         changed = SubscriptionChanged(presence.app_id, presence.device_id, channel_id)
         await self._nodes.ask(presence.transport, presence.node, presence.device_id, changed)

@@ -49,6 +49,12 @@ def _openid(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
     return OpenIdConnect()
 
 
+def _websockets(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    from nexxus.adapters.websockets import WebSocketTransport
+
+    return WebSocketTransport()
+
+
 @hookimpl
 def nexxus_databases() -> list[Adapter]:
     return [
@@ -87,6 +93,15 @@ def nexxus_registries() -> list[Adapter]:
             "nexxus.adapters.in_process.registry:InProcessRegistrySettings",
             _in_process_registry,
             "in memory, what must survive in the data directory; for one process",
+        )
+    ]
+
+
+@hookimpl
+def nexxus_transports() -> list[Adapter]:
+    return [
+        Adapter(
+            "websockets", "", _websockets, "at /ws on the API's port, and on the gateway's own"
         )
     ]
 

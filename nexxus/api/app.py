@@ -34,6 +34,7 @@ from nexxus.api.endpoints import Access, Endpoint
 from nexxus.api.errors import to_answer
 from nexxus.api.limits import RateLimit
 from nexxus.api.metrics import HttpMetrics
+from nexxus.api.mounts import Mounts, find, path_of
 from nexxus.api.requests import ClientDisconnected, Request, needed
 from nexxus.api.responses import Answer, Raw, encode
 from nexxus.api.routing import Router
@@ -69,9 +70,11 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "O
 
 
 def build_api(services: Services) -> ASGIApp:
-    """The ASGI application of the contract's HTTP routes, and of ``/ws`` if one is given."""
+    """The ASGI application of the contract's HTTP routes, and of what the transports serve."""
     shown = description.ENDPOINTS if services.api.docs else []
     app: ASGIApp = _Api(services, (*ENDPOINTS, *shown, *description.DASHBOARD))
+    if services.http_routes:
+        app = Mounts(app, services.http_routes)
     if services.api.cors_origins:
         app = CORSMiddleware(
             app,
@@ -134,7 +137,7 @@ class _Api:
         try:
             answer: Answer | Raw
             try:
-                endpoint, path = self._router.match(method, _path(scope))
+                endpoint, path = self._router.match(method, path_of(scope))
                 route = endpoint.path
                 request: Request[Any] = Request(
                     scope, receive, self._services, self._metrics, headers, endpoint, path
@@ -237,18 +240,12 @@ class _Api:
         self._limit.take(f"{request.application.id}/{device_id}" if device_id else address)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._services.websocket_app
-        if app is not None and _path(scope).rstrip("/") == "/ws":
+        app = find(self._services.websocket_routes, path_of(scope))
+        if app is not None:
             await app(scope, receive, send)
             return
         await receive()
         await send({"type": "websocket.close", "code": 1008})
-
-
-def _path(scope: Scope) -> str:
-    """The path below where the application is mounted."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:

@@ -16,7 +16,8 @@ from nexxus.actions.requests import (
 from nexxus.domain.events import EventName
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
-from nexxus.gateway.frames import CLIENT_EVENTS, OPERATIONS, SUBPROTOCOLS
+from nexxus.gateway.frames import CLIENT_EVENTS, OPERATIONS
+from nexxus.interfaces.transport import SUBPROTOCOLS
 
 _REF: Final = "#/components/schemas/{name}"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-
-from starlette.types import ASGIApp
 
 from nexxus.actions.applications import Applications
 from nexxus.actions.devices import Devices
@@ -18,6 +16,7 @@ from nexxus.actions.writes import Writes
 from nexxus.config.sections import ApiSection, LimitsSection
 from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.transport import AsgiApp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +24,9 @@ class Services:
     """Everything that the routes call.
 
     `readiness` tells what is wrong, by the name of the adapter; nothing means ready. `metrics`
-    gives the process's other figures in Prometheus' text format. `websocket_app` takes the
-    connections to ``/ws``, None where they are handled before they come here. `demo_url` is
-    where the example pages are, "" where there are none.
+    gives the process's other figures in Prometheus' text format. `http_routes` and
+    `websocket_routes` are what the transports serve here, by path. `demo_url` is where the
+    example pages are, "" where there are none.
     """
 
     applications: Applications
@@ -46,5 +45,6 @@ class Services:
     metrics: Callable[[], Awaitable[str]]
     logger: Logger
     version: str
-    websocket_app: ASGIApp | None = None
+    http_routes: Mapping[str, AsgiApp]
+    websocket_routes: Mapping[str, AsgiApp]
     demo_url: str = ""

@@ -111,7 +111,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
     resolver = Resolver(settings, SECTIONS, catalog)
     server = resolver.section("server", ServerSection)
+    gateway = resolver.section("gateway", GatewaySection)
     selected = {
+        "gateway.transports": (Kind.TRANSPORT, gateway.transports),
         "server.workers": (Kind.WORKER, server.workers),
         "server.config_providers": (Kind.CONFIG_PROVIDER, server.config_providers),
     }
@@ -120,7 +122,7 @@ def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
     return Config(
         server=server,
         api=resolver.section("api", ApiSection),
-        gateway=resolver.section("gateway", GatewaySection),
+        gateway=gateway,
         health=resolver.section("health", HealthSection),
         writer=resolver.section("writer", WriterSection),
         transport_manager=resolver.section("transport_manager", TransportManagerSection),

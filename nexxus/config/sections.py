@@ -96,8 +96,12 @@ class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The WebSocket gateway: its port, its time limits, and what a resume can bring back."""
+    """The gateway: its transports, its port, its time limits, and what a resume can bring back."""
 
+    transports: Annotated[
+        tuple[str, ...],
+        Meta(description="How devices may be connected, by name; transports come as plugins."),
+    ] = ("websockets",)
     enabled: Annotated[
         bool, Meta(description="Listen on the gateway's own port, beside /ws on the API's.")
     ] = True

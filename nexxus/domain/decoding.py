@@ -54,7 +54,7 @@ class Decoder:
         except (msgspec.MsgspecError, ValueError) as error:
             raise explain(error, "MessagePack") from None
         check_depth(value, max_depth)
-        _check_plain(value)
+        check_plain(value)
         return convert(value, self._type)
 
 
@@ -80,6 +80,26 @@ def check_depth(value: Any, max_depth: int) -> None:
             for child in (container.values() if isinstance(container, dict) else container)
             if isinstance(child, dict | list)
         ]
+
+
+def check_plain(value: Any) -> None:
+    """Raise `InvalidParameters` for what only MessagePack can say; `value` is not deep."""
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidParameters(f"the key {key!r} is not a string", {"rule": "keys"})
+            check_plain(item)
+    elif kind is list:
+        for item in value:
+            check_plain(item)
+    elif kind not in _PLAIN:
+        raise InvalidParameters(
+            f"a value of the type {kind.__name__} cannot be sent; send what JSON can say",
+            {"rule": "types"},
+        )
+    elif kind is float and not math.isfinite(value):
+        raise InvalidParameters("NaN and infinities are not numbers here", {"rule": "finite"})
 
 
 def explain(error: Exception, what: str) -> InvalidParameters:
@@ -111,26 +131,6 @@ def explain(error: Exception, what: str) -> InvalidParameters:
 
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
-
-
-def _check_plain(value: Any) -> None:
-    """Refuse what only MessagePack can say; `value` is known not to be deep."""
-    kind = type(value)
-    if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise InvalidParameters(f"the key {key!r} is not a string", {"rule": "keys"})
-            _check_plain(item)
-    elif kind is list:
-        for item in value:
-            _check_plain(item)
-    elif kind not in _PLAIN:
-        raise InvalidParameters(
-            f"a value of the type {kind.__name__} cannot be sent; send what JSON can say",
-            {"rule": "types"},
-        )
-    elif kind is float and not math.isfinite(value):
-        raise InvalidParameters("NaN and infinities are not numbers here", {"rule": "finite"})
 
 
 def _too_deep(max_depth: int) -> InvalidParameters:

@@ -19,6 +19,7 @@ class Adoption:
     def __init__(
         self,
         *,
+        transport: str,
         node: str,
         registry: Registry,
         devices: DeviceTable,
@@ -26,7 +27,7 @@ class Adoption:
         log: DeliveryLog,
         cursors: Cursors,
     ) -> None:
-        self._node = node
+        self._here = (transport, node)
         self._registry = registry
         self._devices = devices
         self._routes = routes
@@ -70,7 +71,8 @@ class Adoption:
         connection = device.connection
         if connection is None or not device.is_live:
             return  # It is told by a resync, should it resume.
-        metadata = {"channels": [channel_id], "cursor": self._cursors.write(seq)}
+        cursor = self._cursors.write(seq)
+        metadata = {"channels": [channel_id], "cursor": cursor}
         for item in objects:
             if self._routes.has_shown(connection, held.subscription.route.key, item["id"]):
                 continue
@@ -79,7 +81,7 @@ class Adoption:
             )
             event = "model_deleted"
             data = {"event": event, "model": model, "reason": "denied", "metadata": metadata}
-            connection.send(event, data)
+            connection.send(event, data, cursor=cursor)
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""
@@ -105,8 +107,8 @@ class Adoption:
                 self._devices.replace(device, subscription)
 
     async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
-        """Remove subscriptions that came too late for a connection, unless another node has it."""
+        """Remove subscriptions that came too late for a connection, unless others have it."""
         presence = await self._registry.presence_of(device.app_id, device.device_id)
-        if channels and (presence is None or presence.node == self._node):
+        if channels and (presence is None or (presence.transport, presence.node) == self._here):
             await self._registry.unsubscribe(device.app_id, device.device_id, channels)
             self._devices.remove(device, [c for c in channels if c in device.subscriptions])

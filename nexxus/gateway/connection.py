@@ -11,13 +11,15 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nexxus.gateway.frames import Encoding, encode_frame
+from nexxus.errors import ServiceUnavailable, WireError
+from nexxus.gateway.frames import encode_frame
+from nexxus.gateway.messages import Asked, Message, Payload, Unreadable
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.pipeline import Pipeline
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
-from nexxus.gateway.wire import Wire
+from nexxus.interfaces.transport import CloseCode, Framing, Wire
 
 if TYPE_CHECKING:
     from nexxus.gateway.devices import LocalDevice
@@ -32,7 +34,7 @@ class Owner(Protocol):
     is_draining: bool
 
     async def handle(
-        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+        self, connection: Connection, message: Message, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message; the connection's next begins when it is done, or at `pass_on`."""
         ...
@@ -55,7 +57,7 @@ class Owner(Protocol):
 
 
 class Connection:
-    """One WebSocket. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
+    """One peer of a transport. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
 
     `claims` is None until the connection has registered, and `device` once it no longer holds
     one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is
@@ -74,18 +76,18 @@ class Connection:
         "claims",
         "device",
         "due",
-        "encoding",
         "expires",
+        "framing",
         "id",
         "is_closing",
         "pending",
         "wire",
     )
 
-    def __init__(self, *, id: str, wire: Wire, encoding: Encoding, owner: Owner, now: float):
+    def __init__(self, *, id: str, wire: Wire, framing: Framing, owner: Owner, now: float):
         self.id = id
         self.wire = wire
-        self.encoding = encoding
+        self.framing = framing
         self.pending: list[bytes] = []
         self.claims: TokenClaims | None = None
         self.device: LocalDevice | None = None
@@ -105,9 +107,11 @@ class Connection:
 
     # What goes out
 
-    def send(self, event: str, data: Any, ref: str | None = None) -> None:
+    def send(
+        self, event: str, data: Any, *, ref: str | None = None, cursor: str | None = None
+    ) -> None:
         """Send one frame, with whatever else leaves in this turn of the loop."""
-        self.send_bytes(encode_frame(self.encoding, event, data, ref))
+        self.send_bytes(encode_frame(self.framing, event, data, ref=ref, cursor=cursor))
 
     def send_error(self, code: str, message: str, **more: Any) -> None:
         """Send an ``error`` frame; the connection stays open."""
@@ -115,7 +119,7 @@ class Connection:
 
     def send_bytes(self, frame: bytes) -> None:
         """Send an encoded frame, with whatever else leaves in this turn of the loop."""
-        if not self.is_closing:
+        if not self.is_closing and frame:
             self._owner.outbox.put(self, frame)
 
     def close(self, code: int, reason: str, *, after_pending: bool = True) -> None:
@@ -130,11 +134,11 @@ class Connection:
 
     def expire(self) -> None:
         """Close because the token is no longer good; nothing pending is sent."""
-        self.close(4002, "token_expired", after_pending=False)
+        self.close(CloseCode.TOKEN_EXPIRED, "token_expired", after_pending=False)
 
     def drop_as_slow(self) -> None:
         """Close because the peer does not read what it is sent."""
-        self.close(4008, "slow_consumer", after_pending=False)
+        self.close(CloseCode.SLOW_CONSUMER, "slow_consumer", after_pending=False)
 
     def _close(self, code: int, reason: str) -> None:
         self._begin_closing()
@@ -153,22 +157,38 @@ class Connection:
 
     # What comes in
 
-    def heard(self, now: float) -> None:
-        """The peer has shown a sign of life."""
-        self._last_heard = now
+    def heard(self) -> None:
+        """See `DeviceConnection.heard`."""
+        self._last_heard = self._now()
 
-    def received(self, payload: bytes, is_text: bool) -> None:
-        """The peer has sent a message, which is handled after those before it.
+    def received(self, frame: bytes) -> None:
+        """See `DeviceConnection.received`."""
+        self._take(Payload(self, frame))
 
-        While the node drains it is not taken: nothing has been promised for it yet.
+    def refuse(self, error: WireError) -> None:
+        """See `DeviceConnection.refuse`."""
+        self._take(Unreadable(self, error))
+
+    async def request(self, event: str, data: Any) -> tuple[int, Any]:
+        """See `DeviceConnection.request`."""
+        asked = Asked(event, data)
+        if not self._take(asked):
+            raise ServiceUnavailable("this connection takes no more requests")
+        return await asked.answered
+
+    def _take(self, message: Message) -> bool:
+        """Handle a message after those before it; whether it was taken.
+
+        While the node drains it is not: nothing has been promised for it yet.
         """
         if self.is_closing or self._owner.is_draining:
-            return
+            return False
         if self._pipeline is None:
             self._pipeline = Pipeline(self, self._owner)
-        self._pipeline.put(payload, is_text)
+        self._pipeline.put(message)
         if self._pipeline.is_full:
             self.wire.pause_reading()
+        return True
 
     async def earlier_answered(self) -> None:
         """Wait for the answers to the messages before the one that is being handled."""
@@ -235,17 +255,17 @@ class Connection:
             self._patience = inf
             if self.claims is None:
                 limit = self._owner.settings.register_timeout
-                self.close(1008, f"no register frame within {limit:g} s")
+                self.close(CloseCode.POLICY, f"no register frame within {limit:g} s")
             else:
                 self._owner.gave_up_resuming(self)
-        elif self.wire.answers_pings:
+        else:
             self._check_life(now)
         return self._next_deadline()
 
     def _check_life(self, now: float) -> None:
-        if now >= self._silent_from():
+        if self.wire.answers_pings and now >= self._silent_from():
             self._abort()
-        elif now >= self._next_ping:
+        elif self.wire.wants_pings and now >= self._next_ping:
             self._next_ping = now + self._owner.settings.ping_interval
             self.wire.ping()
 
@@ -259,8 +279,10 @@ class Connection:
         if self.is_closing:
             return self._patience
         due = min(self._patience, self.expires)
+        if self.wire.wants_pings:
+            due = min(due, self._next_ping)
         if self.wire.answers_pings:
-            due = min(due, self._next_ping, self._silent_from())
+            due = min(due, self._silent_from())
         return due
 
     def _silent_from(self) -> float:

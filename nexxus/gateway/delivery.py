@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from nexxus.domain.events import Delivery
-from nexxus.gateway.frames import Encoding, encode_frame, encode_value
+from nexxus.gateway.frames import encode_frame, encode_value
+from nexxus.interfaces.transport import Encoding, Framing
 
 
 class Verdict(IntEnum):
@@ -61,33 +62,33 @@ class DeliveryFrames:
         self._delivery = delivery
         self._cursor = cursor
         self._encoded: dict[tuple[str, Encoding], msgspec.Raw] = {}
-        self._frames: dict[tuple[Told, Encoding], list[bytes]] = {}
+        self._frames: dict[tuple[Told, Framing], list[bytes]] = {}
 
-    def frames(self, told: Told, encoding: Encoding) -> list[bytes]:
+    def frames(self, told: Told, framing: Framing) -> list[bytes]:
         """At most one frame of each kind: created, updated, deleted, in this order."""
-        known = self._frames.get((told, encoding))
+        known = self._frames.get((told, framing))
         if known is None:
-            known = self._frames[told, encoding] = list(self._make(told, encoding))
+            known = self._frames[told, framing] = list(self._make(told, framing))
         return known
 
-    def _make(self, told: Told, encoding: Encoding) -> Iterable[bytes]:
-        delivery = self._delivery
+    def _make(self, told: Told, framing: Framing) -> Iterable[bytes]:
+        delivery, encoding = self._delivery, framing.encoding
         created = [channel for verdict, channel in told if verdict is Verdict.CREATED]
         if created:
             model = self._part("object", delivery.object, encoding)
-            yield self._frame(encoding, "model_created", {"model": model}, created)
+            yield self._frame(framing, "model_created", {"model": model}, created)
         updated = [channel for verdict, channel in told if verdict is Verdict.UPDATED]
         if updated:
             patches = self._part("patches", delivery.patches, encoding)
             data = {"model": self._identity(encoding), "patches": patches}
-            yield self._frame(encoding, "model_updated", data, updated)
+            yield self._frame(framing, "model_updated", data, updated)
         gone = [(verdict, channel) for verdict, channel in told if verdict in _REASONS]
         if gone:
             # Denied wins: it is obeyed whatever the version.
             reasons = {verdict for verdict, _ in gone}
             reason = Verdict.DENIED if Verdict.DENIED in reasons else max(reasons)
             left = {"model": self._identity(encoding), "reason": _REASONS[reason]}
-            yield self._frame(encoding, "model_deleted", left, [channel for _, channel in gone])
+            yield self._frame(framing, "model_deleted", left, [channel for _, channel in gone])
 
     def _identity(self, encoding: Encoding) -> msgspec.Raw:
         delivery = self._delivery
@@ -103,10 +104,11 @@ class DeliveryFrames:
         return encoded
 
     def _frame(
-        self, encoding: Encoding, event: str, data: dict[str, Any], channels: list[str]
+        self, framing: Framing, event: str, data: dict[str, Any], channels: list[str]
     ) -> bytes:
         metadata = {"channels": channels, "cursor": self._cursor}
-        return encode_frame(encoding, event, {"event": event, **data, "metadata": metadata})
+        whole = {"event": event, **data, "metadata": metadata}
+        return encode_frame(framing, event, whole, cursor=self._cursor)
 
 
 def identify(

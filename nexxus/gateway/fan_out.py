@@ -10,11 +10,8 @@ from nexxus.gateway.delivery import (
     verdicts_of,
     while_narrowing,
 )
-from nexxus.gateway.frames import Encoding
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.routing import Audience, Routes
-
-_ENCODINGS = tuple(Encoding)
 
 
 class FanOut:
@@ -44,10 +41,8 @@ class FanOut:
     def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
         """The common case: everybody is told the same, one frame."""
         told = ((verdict, audience.channel),)
-        for encoding in _ENCODINGS:
-            members = audience.members[encoding]
-            if members:
-                self._outbox.put_all(members, frames.frames(told, encoding)[0])
+        for framing, members in audience.members.items():
+            self._outbox.put_all(members, frames.frames(told, framing)[0])
 
     def _deliver_to_many(
         self, audiences: list[tuple[Audience, str, Verdict]], frames: DeliveryFrames
@@ -56,7 +51,7 @@ class FanOut:
         keys = {key for _, key, _ in audiences}
         for audience, _, verdict in audiences:
             entry = (verdict, audience.channel)
-            for members in audience.members:
+            for members in audience.members.values():
                 for connection in members:
                     if connection in told:
                         told[connection].append(entry)
@@ -69,5 +64,5 @@ class FanOut:
                         told.setdefault(connection, []).append(former)
         put = self._outbox.put
         for connection, verdicts in told.items():
-            for frame in frames.frames(tuple(verdicts), connection.encoding):
+            for frame in frames.frames(tuple(verdicts), connection.framing):
                 put(connection, frame)

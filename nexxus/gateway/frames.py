@@ -1,25 +1,15 @@
-"""Frames: what a client may send, and how what it is sent is put into bytes.
-
-Everything that leaves is a whole WebSocket frame, header included, made once and written to as
-many sockets as it is for.
-"""
+"""Frames: what a client may send, and how what it is sent is put into bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import IntEnum
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
+from nexxus.domain.decoding import check_depth, check_plain
 from nexxus.errors import InvalidParameters
-
-_FIN: Final = 0x80
-_TEXT: Final = 0x1
-_BINARY: Final = 0x2
-
-PING: Final = b"\x89\x00"
-"""A whole ping frame."""
+from nexxus.interfaces.transport import Encoding, Framing, ServerFrame
 
 WRITES: Final = ("create", "update", "delete")
 """The operations that may be under way together: they are published in order of arrival."""
@@ -29,19 +19,10 @@ OPERATIONS: Final = ("subscribe", "unsubscribe", *WRITES)
 
 CLIENT_EVENTS: Final = ("register", "refresh_access_token", "resume", *OPERATIONS)
 
-
-class Encoding(IntEnum):
-    """How a connection's frames are written; the value indexes lists."""
-
-    JSON = 0
-    MSGPACK = 1
-
-
-SUBPROTOCOLS: Final = {"nexxus.v1.json": Encoding.JSON, "nexxus.v1.msgpack": Encoding.MSGPACK}
-"""WebSocket subprotocol → encoding; a client that offers none gets JSON."""
-
-_to_json = msgspec.json.Encoder().encode
-_to_msgpack = msgspec.msgpack.Encoder().encode
+_ENCODE: Final[dict[Encoding, Callable[[Any], bytes]]] = {
+    Encoding.JSON: msgspec.json.Encoder().encode,
+    Encoding.MSGPACK: msgspec.msgpack.Encoder().encode,
+}
 _from_json = msgspec.json.Decoder().decode
 _from_msgpack = msgspec.msgpack.Decoder().decode
 
@@ -62,39 +43,29 @@ class UnfitData(InvalidParameters):
         self.ref = ref
 
 
-def choose_subprotocol(offered: Iterable[str]) -> str | None:
-    """The first of a client's subprotocols that we speak, None for plain JSON without one."""
-    return next((name for name in offered if name in SUBPROTOCOLS), None)
-
-
-def parse_frame(
-    payload: bytes, *, is_text: bool, encoding: Encoding, max_depth: int
-) -> ClientFrame:
+def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> ClientFrame:
     """The frame in a message's `payload`.
 
     Raises `InvalidParameters` that says what is wrong with it; `UnfitData` where there is a
     ``ref`` to answer to.
     """
-    if encoding is Encoding.JSON and not is_text:
-        raise InvalidParameters("this connection speaks JSON: send text frames, not binary ones")
-    if encoding is Encoding.MSGPACK and is_text:
-        raise InvalidParameters("this connection speaks MessagePack: send binary frames, not text")
     frame = _decode(payload, encoding)
     if not isinstance(frame, dict):
         raise InvalidParameters('a frame is an object: {"event": …, "data": {…}}')
     event, ref = _head_of(frame)
-    data = frame.get("data")
-    fault = _fault_in(data, encoding, payload, max_depth)
-    if fault is None:
-        return ClientFrame(event, data, ref)  # type: ignore[arg-type]
-    if ref is not None:
-        raise UnfitData(ref, fault)
-    raise InvalidParameters(fault, {"field": "data"})
+    # Each level opens at least one bracket; the first is the frame's own.
+    is_flat = (
+        encoding is Encoding.JSON and payload.count(b"{") + payload.count(b"[") <= max_depth + 1
+    )
+    try:
+        data = check_data(frame.get("data"), max_depth=None if is_flat else max_depth)
+    except InvalidParameters as error:
+        raise error if ref is None else UnfitData(ref, error.message) from None
+    return ClientFrame(event, data, ref)
 
 
-def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
-    """The event and the ``ref`` of a frame that has exactly the keys that it may have."""
-    event = frame.get("event")
+def check_event(event: Any) -> str:
+    """One of the events that a client may send; raises `InvalidParameters` for any other."""
     if not isinstance(event, str):
         raise InvalidParameters('a frame has the key "event", a string', {"field": "event"})
     if event not in CLIENT_EVENTS:
@@ -102,6 +73,28 @@ def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
             f"unknown event {event[:64]!r}; expected one of {', '.join(CLIENT_EVENTS)}",
             {"field": "event"},
         )
+    return event
+
+
+def check_data(data: Any, *, max_depth: int | None) -> dict[str, Any]:
+    """A frame's data, which is an object of what JSON can say, at most `max_depth` levels deep.
+
+    None says that both are known already. Raises `InvalidParameters`.
+    """
+    if not isinstance(data, dict):
+        raise InvalidParameters('a frame has the key "data", an object', {"field": "data"})
+    if max_depth is not None:
+        try:
+            check_depth(data, max_depth)
+            check_plain(data)
+        except InvalidParameters as error:
+            raise InvalidParameters(f"data: {error.message}", {"field": "data"}) from None
+    return data
+
+
+def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
+    """The event and the ``ref`` of a frame that has exactly the keys that it may have."""
+    event = check_event(frame.get("event"))
     is_operation = event in OPERATIONS
     known = ("event", "ref", "data") if is_operation else ("event", "data")
     for key in frame:
@@ -119,41 +112,16 @@ def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
     return event, ref
 
 
-def encode_frame(encoding: Encoding, event: str, data: Any, ref: str | None = None) -> bytes:
+def encode_frame(
+    framing: Framing, event: str, data: Any, *, ref: str | None = None, cursor: str | None = None
+) -> bytes:
     """A server's frame as bytes for the wire; `data` is anything msgspec encodes."""
-    frame = (
-        {"event": event, "data": data}
-        if ref is None
-        else {"event": event, "ref": ref, "data": data}
-    )
-    if encoding is Encoding.JSON:
-        return _wire_frame(_FIN | _TEXT, _to_json(frame))
-    return _wire_frame(_FIN | _BINARY, _to_msgpack(frame))
+    return framing.frame(ServerFrame(event, _ENCODE[framing.encoding](data), ref, cursor))
 
 
 def encode_value(encoding: Encoding, value: Any) -> msgspec.Raw:
     """A part of a frame's data, encoded now and put into several frames as it is."""
-    return msgspec.Raw(_to_json(value) if encoding is Encoding.JSON else _to_msgpack(value))
-
-
-def payload_of(frame: memoryview) -> tuple[memoryview, memoryview]:
-    """Splits off the first of our own frames: its payload, and what follows it."""
-    length = frame[1]
-    start = 2
-    if length >= 126:
-        start = 4 if length == 126 else 10
-        length = int.from_bytes(frame[2:start], "big")
-    end = start + length
-    return frame[start:end], frame[end:]
-
-
-def _wire_frame(first_byte: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((first_byte, size)) + payload
-    if size < 1 << 16:
-        return bytes((first_byte, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((first_byte, 127)) + size.to_bytes(8, "big") + payload
+    return msgspec.Raw(_ENCODE[encoding](value))
 
 
 def _decode(payload: bytes, encoding: Encoding) -> Any:
@@ -165,40 +133,3 @@ def _decode(payload: bytes, encoding: Encoding) -> Any:
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         # ValueError: MessagePack strings that are not UTF-8, time stamps that no date can hold.
         raise InvalidParameters(f"the frame is not {name}: {error}") from None
-
-
-def _fault_in(data: Any, encoding: Encoding, payload: bytes, max_depth: int) -> str | None:
-    """Why `data` is not an object of plain values at most `max_depth` levels deep."""
-    if not isinstance(data, dict):
-        return 'a frame has the key "data", an object'
-    if encoding is Encoding.JSON and payload.count(b"{") + payload.count(b"[") <= max_depth:
-        return None
-    level: list[Any] = [data]
-    for _ in range(max_depth):
-        below: list[Any] = []
-        for node in level:
-            fault = _look_into(node, below)
-            if fault is not None:
-                return fault
-        if not below:
-            return None
-        level = below
-    return f"data: nested deeper than {max_depth} levels (limits.depth)"
-
-
-def _look_into(node: dict[Any, Any] | list[Any], below: list[Any]) -> str | None:
-    """Collects the objects and lists in `node`; says what has no place in it.
-
-    MessagePack can say more than JSON: bytes, time stamps, keys that are not strings.
-    """
-    values: Iterable[Any] = node
-    if isinstance(node, dict):
-        if not all(isinstance(key, str) for key in node):
-            return "data: the keys of an object are strings"
-        values = node.values()
-    for value in values:
-        if isinstance(value, dict | list):
-            below.append(value)
-        elif not (value is None or isinstance(value, str | int | float)):
-            return f"data: a value of type {type(value).__name__} has no place in a frame"
-    return None

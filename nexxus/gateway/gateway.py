@@ -1,4 +1,4 @@
-"""The gateway: the role that holds devices' WebSockets and pushes events to them."""
+"""The gateway: the role that holds devices' connections and pushes events to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
-from nexxus.gateway.frames import Encoding
+from nexxus.gateway.messages import Message
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.resume import Cursors, DeliveryLog
@@ -30,33 +30,41 @@ from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.sessions import Sessions
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
-from nexxus.gateway.wire import Wire
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.transport import CloseCode, Framing, TransportLimits, Wire
 from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 from nexxus.tasks import Tasks
 
 
 class Gateway:
-    """Owns the connections of one node. To be made within the event loop that it works in.
+    """Owns the connections of one transport on one node, whose `TransportHost` it is.
 
-    Connections come from `nexxus.gateway.protocol` and `nexxus.gateway.asgi`, messages from the
-    node's queue once it listens to the inbox (`listen`).
+    To be made within the event loop that it works in. Connections come from the transport,
+    messages from the node's queue for it, once the gateway listens to the inbox (`listen`).
+    `may_listen` is the transport's to know.
     """
 
     def __init__(
         self,
         settings: GatewaySettings,
         *,
+        transport: str,
         node: str,
         nodes: Nodes,
         registry: Registry,
         actions: ClientActions,
         logger: Logger,
+        may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
+        self.transport = transport
+        self.node = node
+        self.logger = logger
+        self.may_listen = may_listen
+        self.limits = TransportLimits(frame=settings.frame, send_buffer=settings.send_buffer)
         self.counters = Counters()
         self.deadlines = Deadlines(loop)
         self.outbox = Outbox(loop, self.counters)
@@ -77,6 +85,7 @@ class Gateway:
         self._devices = devices = DeviceTable(self._routes, log, self)
         self._presences = Presences(
             settings=settings,
+            transport=transport,
             node=node,
             nodes=nodes,
             registry=registry,
@@ -88,6 +97,7 @@ class Gateway:
         )
         self._resumption = Resumption(
             settings=settings,
+            transport=transport,
             node=node,
             registry=registry,
             devices=devices,
@@ -97,6 +107,7 @@ class Gateway:
             logger=logger,
         )
         self._adoption = Adoption(
+            transport=transport,
             node=node,
             registry=registry,
             devices=devices,
@@ -171,7 +182,7 @@ class Gateway:
         self._presences.stop()
         await self._tasks.join(self.settings.drain_timeout)
         for connection in list(self._connections.values()):
-            connection.close(1001, "going away")
+            connection.close(CloseCode.GOING_AWAY, "going away")
         if self._connections:
             try:
                 async with asyncio.timeout(self.settings.close_timeout):
@@ -184,17 +195,17 @@ class Gateway:
             await self._tasks.cancel()
         self.deadlines.close()
 
-    # What the wires call
+    # What the transport calls
 
     @property
     def is_accepting(self) -> bool:
         """Whether another connection is welcome."""
         return not self.is_draining and len(self._connections) < self.settings.max_connections
 
-    def accept(self, wire: Wire, encoding: Encoding) -> Connection:
-        """A connection for a WebSocket whose handshake is done."""
+    def accept(self, wire: Wire, framing: Framing) -> Connection:
+        """A connection for a peer that may be written to from now on."""
         connection = Connection(
-            id=new_id(), wire=wire, encoding=encoding, owner=self, now=self._loop.time()
+            id=new_id(), wire=wire, framing=framing, owner=self, now=self._loop.time()
         )
         self._connections[connection.id] = connection
         self.counters.connections += 1
@@ -204,10 +215,10 @@ class Gateway:
     # What the connections call
 
     async def handle(
-        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+        self, connection: Connection, message: Message, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message of a connection; `pass_on` lets the next one begin earlier."""
-        await self._sessions.handle(connection, payload, is_text, pass_on)
+        await self._sessions.handle(connection, message, pass_on)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in a task that `drain` waits for."""
@@ -258,7 +269,7 @@ class Gateway:
     def _close_replaced(self, replaced: ConnectionReplaced) -> None:
         connection = self._connections.get(replaced.connection_id)
         if connection is not None:
-            connection.close(4003, "replaced")
+            connection.close(CloseCode.REPLACED, "replaced")
 
     def _adopt_later(self, changed: SubscriptionChanged) -> None:
         self._tasks.start(self._adopt_for_another_node(changed))

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nexxus.gateway.messages import Message
+
 if TYPE_CHECKING:
     from nexxus.gateway.connection import Connection, Owner
 
@@ -36,7 +38,7 @@ class Pipeline:
     def __init__(self, connection: Connection, owner: Owner) -> None:
         self._connection = connection
         self._owner = owner
-        self._waiting: deque[tuple[bytes, bool]] = deque()
+        self._waiting: deque[Message] = deque()
         self._under_way = 0
         self._unanswered_bytes = 0
         self._has_turn_to_give = True
@@ -54,16 +56,17 @@ class Pipeline:
         unanswered = self._under_way + len(self._waiting)
         return unanswered >= settings.frames_queued or self._unanswered_bytes > settings.frame
 
-    def put(self, payload: bytes, is_text: bool) -> None:
+    def put(self, message: Message) -> None:
         """Take a message, to be handled after those before it."""
-        self._waiting.append((payload, is_text))
-        self._unanswered_bytes += len(payload)
+        self._waiting.append(message)
+        self._unanswered_bytes += message.size
         self._give_turn()
 
     def clear(self) -> None:
         """Forget what has not begun."""
-        for payload, _ in self._waiting:
-            self._unanswered_bytes -= len(payload)
+        for message in self._waiting:
+            self._unanswered_bytes -= message.size
+            message.forget()
         self._waiting.clear()
 
     async def alone(self) -> None:
@@ -77,15 +80,15 @@ class Pipeline:
         if self._has_turn_to_give and self._waiting and is_room:
             self._has_turn_to_give = False
             self._under_way += 1
-            self._owner.start(self._handle(*self._waiting.popleft()))
+            self._owner.start(self._handle(self._waiting.popleft()))
 
-    async def _handle(self, payload: bytes, is_text: bool) -> None:
+    async def _handle(self, message: Message) -> None:
         turn = _Turn(self._take_turn_back)
         try:
-            await self._owner.handle(self._connection, payload, is_text, turn.pass_on)
+            await self._owner.handle(self._connection, message, turn.pass_on)
         finally:
             self._under_way -= 1
-            self._unanswered_bytes -= len(payload)
+            self._unanswered_bytes -= message.size
             turn.pass_on()
             self._give_turn()
             if self._under_way == 1 and self._all_answered is not None:

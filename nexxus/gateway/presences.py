@@ -17,10 +17,8 @@ from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence, Registry
+from nexxus.interfaces.transport import CloseCode
 from nexxus.nodes import Nodes
-
-TRANSPORT = "websockets"
-"""The transport's name in presences and in the names of nodes' queues."""
 
 _RETRY_AFTER = 5.0
 """Seconds until a registry that was away is told again what has ended."""
@@ -33,6 +31,7 @@ class Presences:
         self,
         *,
         settings: GatewaySettings,
+        transport: str,
         node: str,
         nodes: Nodes,
         registry: Registry,
@@ -43,6 +42,7 @@ class Presences:
         logger: Logger,
     ) -> None:
         self._settings = settings
+        self._transport = transport
         self._node = node
         self._nodes = nodes
         self._registry = registry
@@ -77,7 +77,7 @@ class Presences:
             except BaseException:
                 await self._give_back(presence, former)
                 raise
-            if former is not None and former.node != self._node:
+            if former is not None and not self._is_here(former):
                 await self._tell_replaced(former)
             self._change_connection(device, connection, claims)
             for subscription in left_behind:
@@ -90,11 +90,12 @@ class Presences:
             connection.await_first_frame()
             if not device.subscriptions:
                 self._devices.go_live(device)
-            connection.send("register", {"success": True, "cursor": self.cursor()})
+            self.welcome(connection)
 
-    def cursor(self) -> str:
-        """The cursor of a client that has missed nothing until now."""
-        return self._cursors.write(self._log.seq)
+    def welcome(self, connection: Connection) -> None:
+        """Answer ``register`` with the cursor of a client that has missed nothing until now."""
+        cursor = self._cursors.write(self._log.seq)
+        connection.send("register", {"success": True, "cursor": cursor}, cursor=cursor)
 
     def renew(self, connection: Connection, claims: TokenClaims) -> None:
         """Let the connection live as long as the token."""
@@ -130,7 +131,7 @@ class Presences:
             if connection is not None:
                 self._devices.withdraw(device)
                 device.silent_until = self._now()
-                connection.close(4001, "logged_out")
+                connection.close(CloseCode.LOGGED_OUT, "logged_out")
                 presence = self._presence(app_id, device_id, connection)
                 await self._registry.disconnect(presence)
             await self._forget_or_retry(device)
@@ -172,17 +173,17 @@ class Presences:
             self._deadlines.set(device, device.silent_until)
 
     async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
-        """End these subscriptions, but those that another node has taken over."""
+        """End these subscriptions, but those that others have taken over."""
         if channels:
             presence = await self._registry.presence_of(device.app_id, device.device_id)
-            if presence is None or presence.node == self._node:
+            if presence is None or self._is_here(presence):
                 await self._registry.unsubscribe(device.app_id, device.device_id, channels)
         self._devices.remove(device, channels)
 
     async def _find_left_behind(
         self, device: LocalDevice, claims: TokenClaims
     ) -> list[Subscription]:
-        """What another node has left in the registry and may be kept; what may not is ended.
+        """What others have left in the registry and may be kept; what may not is ended.
 
         Subscriptions end with their session, whoever comes next on the device, and where there
         is no resuming, with their connection.
@@ -220,7 +221,7 @@ class Presences:
         predecessor = device.connection
         if predecessor is not None:
             self._devices.withdraw(device)
-            predecessor.close(4003, "replaced")
+            predecessor.close(CloseCode.REPLACED, "replaced")
         device.silent_until = None
         device.connection = connection
         connection.device = device
@@ -234,7 +235,10 @@ class Presences:
             self._logger.warning("a replaced connection was not told", reason=str(error))
 
     def _presence(self, app_id: str, device_id: str, connection: Connection) -> Presence:
-        return Presence(app_id, device_id, self._node, TRANSPORT, connection.id)
+        return Presence(app_id, device_id, self._node, self._transport, connection.id)
+
+    def _is_here(self, presence: Presence) -> bool:
+        return (presence.transport, presence.node) == (self._transport, self._node)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -13,7 +13,6 @@ from nexxus.gateway.delivery import (
     while_narrowing,
 )
 from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.presences import TRANSPORT
 from nexxus.gateway.resume import Cursors, DeliveryLog, Entry
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
@@ -27,6 +26,7 @@ class Resumption:
         self,
         *,
         settings: GatewaySettings,
+        transport: str,
         node: str,
         registry: Registry,
         devices: DeviceTable,
@@ -36,6 +36,7 @@ class Resumption:
         logger: Logger,
     ) -> None:
         self._settings = settings
+        self._transport = transport
         self._node = node
         self._registry = registry
         self._devices = devices
@@ -64,7 +65,7 @@ class Resumption:
             self._devices.go_live(held)
             self._counters.resumed += 1
             cursor = self._cursors.write(self._log.seq)
-            connection.send("resume", {"success": True, "cursor": cursor})
+            connection.send("resume", {"success": True, "cursor": cursor}, cursor=cursor)
 
     async def start_anew(self, connection: Connection) -> None:
         """Go on without what was kept; what was subscribed to since ``register`` stays."""
@@ -130,7 +131,7 @@ class Resumption:
             new_to = [c for c in channels if seq > max(after, device.subscriptions[c].since)]
             told = _told(device, new_to, dict(verdicts_of(delivery)))
             encoder = DeliveryFrames(delivery, self._cursors.write(seq))
-            for frame in encoder.frames(told, connection.encoding):
+            for frame in encoder.frames(told, connection.framing):
                 frames.append(frame)
                 size += len(frame)
             if size > self._settings.resume_bytes or len(frames) > self._settings.resume_frames:
@@ -140,7 +141,7 @@ class Resumption:
     async def _move_here(self, device: LocalDevice) -> None:
         """Let this node serve what another one has left in the registry."""
         for held in list(device.subscriptions.values()):
-            await self._registry.subscribe(held.subscription, TRANSPORT, self._node)
+            await self._registry.subscribe(held.subscription, self._transport, self._node)
 
 
 def announce_resync(
@@ -153,7 +154,7 @@ def announce_resync(
     device.floor = log.advance()
     if device.connection is not None:
         cursor = cursors.write(device.floor)
-        device.connection.send("resync", {"channels": channels, "cursor": cursor})
+        device.connection.send("resync", {"channels": channels, "cursor": cursor}, cursor=cursor)
 
 
 def _told(device: LocalDevice, channels: list[str], verdicts: dict[str, Verdict]) -> Told:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from nexxus.domain.channels import Subscription, channel_of
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.outbox import Outbox
+from nexxus.interfaces.transport import Framing
 
 Members: TypeAlias = dict[Connection, None]
 
@@ -15,7 +16,7 @@ Members: TypeAlias = dict[Connection, None]
 class Audience:
     """The connections that follow one routing key.
 
-    `members` has the settled ones by encoding. `narrowing` has those that are on their way out,
+    `members` has the settled ones by framing. `narrowing` has those that are on their way out,
     each with the key that it is moving to: that key's verdict counts where it has one.
     """
 
@@ -23,11 +24,11 @@ class Audience:
 
     def __init__(self, key: str) -> None:
         self.channel = channel_of(key)
-        self.members: tuple[Members, Members] = ({}, {})
+        self.members: dict[Framing, Members] = {}
         self.narrowing: dict[Connection, str] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.members[0] or self.members[1] or self.narrowing)
+        return bool(self.members or self.narrowing)
 
 
 class Routes:
@@ -46,7 +47,7 @@ class Routes:
         """Route the subscription's events to the connection, for what comes after `seq`."""
         self._outbox.end_run()
         key = subscription.route.key
-        self._audience(key).members[connection.encoding][connection] = None
+        self._audience(key).members.setdefault(connection.framing, {})[connection] = None
         former = subscription.narrowing_from
         if former is None:
             return
@@ -63,7 +64,11 @@ class Routes:
         key = subscription.route.key
         audience = self._audiences.get(key)
         if audience is not None:
-            audience.members[connection.encoding].pop(connection, None)
+            members = audience.members.get(connection.framing)
+            if members is not None:
+                members.pop(connection, None)
+                if not members:
+                    del audience.members[connection.framing]
             self._forget_if_empty(key, audience)
         former = subscription.narrowing_from
         if former is None:

@@ -10,20 +10,15 @@ from nexxus.errors import (
     InvalidParameters,
     ServerError,
     ServiceUnavailable,
-    TooManyRequests,
     UserTokenExpired,
     WireError,
 )
 from nexxus.gateway.connection import Connection
-from nexxus.gateway.frames import OPERATIONS, WRITES, ClientFrame, UnfitData, parse_frame
+from nexxus.gateway.frames import OPERATIONS, WRITES, ClientFrame
+from nexxus.gateway.messages import Message
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.resumption import Resumption
-from nexxus.gateway.seams import (
-    ClientActions,
-    DeviceNotFound,
-    SessionHasEnded,
-    TokenClaims,
-)
+from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 
 
@@ -46,40 +41,32 @@ class Sessions:
         self._logger = logger
 
     async def handle(
-        self, connection: Connection, payload: bytes, is_text: bool, pass_on: Callable[[], None]
+        self, connection: Connection, message: Message, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message. Whatever goes wrong is told to the client, and never raised."""
         is_first = connection.awaits_first_frame
         connection.awaits_first_frame = False
         try:
-            frame = self._parse(connection, payload, is_text)
+            frame = self._read(message)
             if frame is None or frame.event not in WRITES:
                 await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
                 await self._resumption.start_anew(connection)
             if frame is not None:
-                await self._act(connection, frame, pass_on, is_first=is_first)
+                status, data = await self._act(connection, frame, pass_on, is_first=is_first)
+                message.answer(status, data)
         except WireError as error:
-            connection.send_error(error_code(error), error.message)
+            message.refuse(error)
         except Exception:
             self._logger.exception("a client's frame could not be handled")
-            connection.send_error("INTERNAL_SERVER_ERROR", "the server failed; try again")
+            message.refuse(ServerError("the server failed; try again"))
 
-    def _parse(self, connection: Connection, payload: bytes, is_text: bool) -> ClientFrame | None:
+    def _read(self, message: Message) -> ClientFrame | None:
+        """The frame of a message; None if it was refused, which does not make it no message."""
         try:
-            return parse_frame(
-                payload,
-                is_text=is_text,
-                encoding=connection.encoding,
-                max_depth=self._max_depth,
-            )
-        except UnfitData as error:
-            if connection.claims is None:
-                connection.send_error("INVALID_PARAMETERS", error.message)
-            else:
-                _reply_error(connection, error.ref, error)
-        except InvalidParameters as error:
-            connection.send_error("INVALID_PARAMETERS", error.message)
+            return message.read(self._max_depth)
+        except WireError as error:
+            message.refuse(error)
         return None
 
     async def _act(
@@ -89,7 +76,8 @@ class Sessions:
         pass_on: Callable[[], None],
         *,
         is_first: bool,
-    ) -> None:
+    ) -> tuple[int, Any]:
+        """Do what the frame asks for; the status and data of the answer."""
         if frame.event == "register":
             await self._register(connection, frame)
         elif connection.claims is None:
@@ -98,11 +86,13 @@ class Sessions:
                 "this connection has no device yet"
             )
         elif frame.event in OPERATIONS:
-            await self._perform(connection, frame, connection.claims, pass_on)
+            caller = connection.claims.caller
+            return await self._actions.perform(caller, frame.event, frame.data, pass_on)
         elif frame.event == "refresh_access_token":
             await self._refresh(connection, frame, connection.claims)
         else:
             await self._resume(connection, frame, is_first=is_first)
+        return 200, {"success": True}
 
     async def _register(self, connection: Connection, frame: ClientFrame) -> None:
         token = _only_string(frame, "token")
@@ -114,7 +104,7 @@ class Sessions:
             return
         _require_same_device(connection.claims, claims)
         self._presences.renew(connection, claims)
-        connection.send("register", {"success": True, "cursor": self._presences.cursor()})
+        self._presences.welcome(connection)
 
     async def _refresh(
         self, connection: Connection, frame: ClientFrame, present: TokenClaims
@@ -137,43 +127,11 @@ class Sessions:
             await self._resumption.start_anew(connection)
             raise
 
-    async def _perform(
-        self,
-        connection: Connection,
-        frame: ClientFrame,
-        claims: TokenClaims,
-        pass_on: Callable[[], None],
-    ) -> None:
-        assert frame.ref is not None
-        try:
-            status, data = await self._actions.perform(
-                claims.caller, frame.event, frame.data, pass_on
-            )
-            connection.send("reply", {"status": status, "data": data}, frame.ref)
-        except WireError as error:
-            _reply_error(connection, frame.ref, error)
-        except Exception:
-            self._logger.exception("an operation of a client failed", event=frame.event)
-            _reply_error(connection, frame.ref, ServerError("the server failed; try again"))
-
     async def _verify(self, token: str) -> TokenClaims:
         claims = await self._actions.verify_token(token)
         if claims.expires_at <= time.time():
             raise UserTokenExpired("the access token has expired; refresh it")
         return claims
-
-
-def error_code(error: WireError) -> str:
-    """The code of the ``error`` frame that stands for an error."""
-    if isinstance(error, SessionHasEnded):
-        return "SESSION_ENDED"
-    if isinstance(error, DeviceNotFound):
-        return "DEVICE_NOT_FOUND"
-    if isinstance(error, UserTokenExpired):
-        return "TOKEN_EXPIRED"
-    if isinstance(error, TooManyRequests):
-        return "RATE_LIMITED"
-    return "INTERNAL_SERVER_ERROR" if error.status >= 500 else "INVALID_PARAMETERS"
 
 
 def _is_resume(frame: ClientFrame) -> bool:
@@ -201,7 +159,3 @@ def _require_same_device(present: TokenClaims, claims: TokenClaims) -> None:
         raise InvalidParameters(
             "the token is of another device; open another connection for that one"
         )
-
-
-def _reply_error(connection: Connection, ref: str, error: WireError) -> None:
-    connection.send("reply", {"status": error.status, "error": error.to_wire()}, ref)

@@ -16,23 +16,18 @@ import websockets
 from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
+from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.events import Delivery, NodeMessage
 from nexxus.errors import UserAuthenticationFailed
-from nexxus.gateway import (
-    TRANSPORT,
-    Gateway,
-    GatewaySettings,
-    SessionHasEnded,
-    TokenClaims,
-    websocket_protocol,
-)
+from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Logger, Record
 from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 
 APP = "tasks"
+TRANSPORT = "websockets"
 PATIENCE = 10.0
 
 
@@ -162,6 +157,7 @@ class World:
         self.actions = FakeActions()
         self.gateway = Gateway(
             settings,
+            transport=TRANSPORT,
             node=node,
             nodes=Nodes(broker, node=node, transport=TRANSPORT),
             registry=registry,

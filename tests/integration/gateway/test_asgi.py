@@ -11,7 +11,7 @@ import pytest
 from gateway_world import APP, PATIENCE, World, event
 from waiting import eventually
 
-from nexxus.gateway import GatewayApp
+from nexxus.adapters.websockets.asgi import WebSocketApp
 
 
 class AsgiClient:
@@ -23,7 +23,7 @@ class AsgiClient:
         self._may_send = asyncio.Event()
         self._may_send.set()
         self._inbox.put_nowait({"type": "websocket.connect"})
-        app = GatewayApp(world.gateway, "/ws")
+        app = WebSocketApp(world.gateway, "/ws")
         everything = {"type": "websocket", "path": path, "subprotocols": [], **scope}
         self.task = asyncio.create_task(app(everything, self._inbox.get, self._send))
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import websockets
-from gateway_world import APP, Client, FakeActions, World, event, token_until
+from gateway_world import APP, TRANSPORT, Client, FakeActions, World, event, token_until
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
 from nexxus.domain.events import ConnectionReplaced, Rejection, SessionEnded
 from nexxus.domain.operations import OperationError
 from nexxus.errors import ServiceUnavailable, TooManyRequests
-from nexxus.gateway import TRANSPORT, DeviceNotFound
+from nexxus.gateway import DeviceNotFound
 from nexxus.interfaces.registry import Presence
 
 NewWorld = Callable[..., Any]

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, World, event
+from gateway_world import APP, TRANSPORT, World, event
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
 from nexxus.domain.channels import Descriptor, Route
 from nexxus.domain.events import Delivery, SubscriptionChanged
 from nexxus.errors import DeviceNotConnected
-from nexxus.gateway import TRANSPORT
 
 NewWorld = Callable[..., Any]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from nexxus.adapters.websockets.framing import JSON, MSGPACK, payload_of
 from nexxus.domain.events import Delivery
 from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
-from nexxus.gateway.frames import Encoding, payload_of
 
 EVENT = Delivery("a", "task", "t", 3, user_id="u", object={"id": "t"}, patches=[{"op": "x"}])
 
 
 def frames(*told: tuple[Verdict, str]) -> list[Any]:
-    made = DeliveryFrames(EVENT, "n:1").frames(told, Encoding.JSON)
+    made = DeliveryFrames(EVENT, "n:1").frames(told, JSON)
     return [json.loads(bytes(payload_of(memoryview(frame))[0])) for frame in made]
 
 
@@ -46,8 +46,8 @@ def test_a_frame_is_encoded_once_for_all_who_are_told_the_same() -> None:
     encoder = DeliveryFrames(EVENT, "n:1")
     told = ((Verdict.CREATED, "c"),)
 
-    assert encoder.frames(told, Encoding.JSON) is encoder.frames(told, Encoding.JSON)
-    assert encoder.frames(told, Encoding.JSON) != encoder.frames(told, Encoding.MSGPACK)
+    assert encoder.frames(told, JSON) is encoder.frames(told, JSON)
+    assert encoder.frames(told, JSON) != encoder.frames(told, MSGPACK)
 
 
 def test_an_event_under_the_former_audience_only_never_shows_anything() -> None:

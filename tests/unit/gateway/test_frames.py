@@ -14,24 +14,20 @@ from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
+from nexxus.adapters.websockets.framing import JSON, MSGPACK, choose_subprotocol, payload_of
 from nexxus.errors import InvalidParameters
 from nexxus.gateway.frames import (
     ClientFrame,
-    Encoding,
     UnfitData,
-    choose_subprotocol,
     encode_frame,
     encode_value,
     parse_frame,
-    payload_of,
 )
+from nexxus.interfaces.transport import Encoding, Framing
 
 
 def parse(payload: bytes, encoding: Encoding = Encoding.JSON, **options: Any) -> ClientFrame:
-    is_text = encoding is Encoding.JSON
-    return parse_frame(
-        payload, **{"is_text": is_text, "encoding": encoding, "max_depth": 64} | options
-    )
+    return parse_frame(payload, **{"encoding": encoding, "max_depth": 64} | options)
 
 
 def read(frame: bytes) -> Frame:
@@ -45,22 +41,22 @@ def read(frame: bytes) -> Frame:
 
 
 @pytest.mark.parametrize("size", [0, 1, 50, 125, 126, 127, 5000, 65_535, 65_536, 200_000])
-@pytest.mark.parametrize("encoding", list(Encoding))
-def test_an_encoded_frame_is_one_a_client_can_read(encoding: Encoding, size: int) -> None:
+@pytest.mark.parametrize("framing", [JSON, MSGPACK])
+def test_an_encoded_frame_is_one_a_client_can_read(framing: Framing, size: int) -> None:
     data = {"x": "y" * size}
 
-    frame = encode_frame(encoding, "reply", data, "r")
+    frame = encode_frame(framing, "reply", data, ref="r")
 
     found = read(frame)
-    decode = json.loads if encoding is Encoding.JSON else msgspec.msgpack.decode
+    decode = json.loads if framing is JSON else msgspec.msgpack.decode
     assert found.fin
-    assert found.opcode is (Opcode.TEXT if encoding is Encoding.JSON else Opcode.BINARY)
+    assert found.opcode is (Opcode.TEXT if framing is JSON else Opcode.BINARY)
     assert decode(bytes(found.data)) == {"event": "reply", "ref": "r", "data": data}
 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6))
 def test_joined_frames_come_apart_again(texts: list[str]) -> None:
-    rest = memoryview(b"".join(encode_frame(Encoding.JSON, "x", text) for text in texts))
+    rest = memoryview(b"".join(encode_frame(JSON, "x", text) for text in texts))
     found = []
     while rest:
         payload, rest = payload_of(rest)
@@ -69,13 +65,13 @@ def test_joined_frames_come_apart_again(texts: list[str]) -> None:
     assert found == texts
 
 
-@pytest.mark.parametrize("encoding", list(Encoding))
-def test_a_part_that_was_encoded_before_stands_as_it_is(encoding: Encoding) -> None:
+@pytest.mark.parametrize("framing", [JSON, MSGPACK])
+def test_a_part_that_was_encoded_before_stands_as_it_is(framing: Framing) -> None:
     part = {"title": "é", "points": [1, 2.5, None]}
 
-    frame = encode_frame(encoding, "x", {"model": encode_value(encoding, part)})
+    frame = encode_frame(framing, "x", {"model": encode_value(framing.encoding, part)})
 
-    assert frame == encode_frame(encoding, "x", {"model": part})
+    assert frame == encode_frame(framing, "x", {"model": part})
 
 
 def test_a_frame_without_a_ref_has_none() -> None:

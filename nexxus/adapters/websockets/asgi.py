@@ -3,48 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.frames import SUBPROTOCOLS, Encoding, choose_subprotocol, payload_of
-from nexxus.gateway.gateway import Gateway
-from nexxus.gateway.handshake import is_path
+from nexxus.adapters.websockets.framing import choose_subprotocol, framing_of, payload_of
+from nexxus.adapters.websockets.handshake import is_path
+from nexxus.adapters.websockets.messages import pass_on
+from nexxus.interfaces.transport import (
+    AsgiMessage,
+    AsgiReceive,
+    AsgiSend,
+    CloseCode,
+    DeviceConnection,
+    Encoding,
+    Framing,
+    TransportHost,
+    Wire,
+)
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-_REFUSED: Final = 1008
 _LATER: Final = 1013
-_TOO_BIG: Final = 1009
 
 
-class GatewayApp:
+class WebSocketApp:
     """An ASGI application for the scope ``websocket``, at `path` below where it is mounted."""
 
-    def __init__(self, gateway: Gateway, path: str = "/ws") -> None:
-        self._gateway = gateway
+    def __init__(self, host: TransportHost, path: str) -> None:
+        self._host = host
         self._path = path
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve one connection until it ends. Another path is refused before it is opened."""
         await receive()  # websocket.connect
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not is_path(path, self._path):
-            await send({"type": "websocket.close", "code": _REFUSED})
+            await send({"type": "websocket.close", "code": CloseCode.POLICY})
             return
-        if not self._gateway.is_accepting:
+        if not self._host.is_accepting:
             await send({"type": "websocket.close", "code": _LATER})
             return
         chosen = choose_subprotocol(scope.get("subprotocols", ()))
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        encoding = SUBPROTOCOLS.get(chosen or "", Encoding.JSON)
-        wire = AsgiWire(encoding, self._gateway.settings.send_buffer)
-        connection = self._gateway.accept(wire, encoding)
+        framing = framing_of(chosen)
+        wire = AsgiWire(framing, self._host.limits.send_buffer)
+        connection = self._host.accept(wire, framing)
         try:
             async with asyncio.TaskGroup() as group:
-                reader = group.create_task(self._read(wire, connection, receive))
+                reader = group.create_task(self._read(wire, framing, connection, receive))
                 writer = group.create_task(wire.run(send))
                 # Whichever ends first ends the other: the peer has left, or has been closed.
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,8 +56,14 @@ class GatewayApp:
         finally:
             connection.lost()
 
-    async def _read(self, wire: AsgiWire, connection: Connection, receive: Receive) -> None:
-        limit = self._gateway.settings.frame
+    async def _read(
+        self,
+        wire: AsgiWire,
+        framing: Framing,
+        connection: DeviceConnection,
+        receive: AsgiReceive,
+    ) -> None:
+        limit = self._host.limits.frame
         while True:
             await wire.may_read.wait()
             message = await receive()
@@ -64,28 +73,26 @@ class GatewayApp:
             text = message.get("text")
             payload = message.get("bytes") or b"" if text is None else text.encode()
             if len(payload) > limit:
-                connection.close(_TOO_BIG, f"over {limit} bytes")
+                connection.close(CloseCode.TOO_BIG, f"over {limit} bytes")
             else:
-                connection.received(payload, text is not None)
+                pass_on(connection, framing, payload, is_text=text is not None)
 
 
-class AsgiWire:
+class AsgiWire(Wire):
     """A `Wire` whose frames leave as ASGI messages; the server around it speaks the protocol."""
 
-    answers_pings = False
-
-    def __init__(self, encoding: Encoding, send_buffer: int) -> None:
+    def __init__(self, framing: Framing, send_buffer: int) -> None:
         self.may_read = asyncio.Event()
         self.may_read.set()
-        self._encoding = encoding
+        self._is_text = framing.encoding is Encoding.JSON
         self._send_buffer = send_buffer
         self._waiting: list[bytes] = []
         self._size = 0
-        self._closing: Message | None = None
+        self._closing: AsgiMessage | None = None
         self._is_aborted = False
         self._has_work = asyncio.Event()
 
-    async def run(self, send: Send) -> None:
+    async def run(self, send: AsgiSend) -> None:
         """Send what is written until the connection is closed."""
         while True:
             await self._has_work.wait()
@@ -110,9 +117,6 @@ class AsgiWire:
         self._has_work.set()
         return True
 
-    def ping(self) -> None:
-        """The server around it does."""
-
     def close(self, code: int, reason: str) -> None:
         """See `Wire.close`."""
         self._closing = {"type": "websocket.close", "code": code, "reason": reason}
@@ -131,11 +135,11 @@ class AsgiWire:
         """See `Wire.resume_reading`."""
         self.may_read.set()
 
-    async def _send_all(self, frames: bytes, send: Send) -> None:
+    async def _send_all(self, frames: bytes, send: AsgiSend) -> None:
         rest = memoryview(frames)
         while rest:
             payload, rest = payload_of(rest)
-            if self._encoding is Encoding.JSON:
+            if self._is_text:
                 await send({"type": "websocket.send", "text": str(payload, "utf-8")})
             else:
                 await send({"type": "websocket.send", "bytes": bytes(payload)})

@@ -11,38 +11,45 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import CloseCode as ProtocolError
+from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
-from nexxus.gateway.frames import PING
-from nexxus.gateway.handshake import answer_upgrade
+from nexxus.adapters.websockets.framing import PING
+from nexxus.adapters.websockets.handshake import answer_upgrade
+from nexxus.adapters.websockets.messages import pass_on
+from nexxus.interfaces.transport import (
+    CloseCode,
+    DeviceConnection,
+    Framing,
+    TransportHost,
+    Wire,
+)
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-    from nexxus.gateway.connection import Connection
-    from nexxus.gateway.gateway import Gateway
-
-_quiet: Final = logging.getLogger("nexxus.gateway.websockets")
+_quiet: Final = logging.getLogger("nexxus.websockets")
 _quiet.setLevel(logging.ERROR)  # A peer that breaks the protocol is no news.
 
 
-def websocket_protocol(gateway: Gateway, path: str) -> type[asyncio.Protocol]:
-    """The class to give to uvicorn as ``ws``: serves `gateway` at `path`, refuses other paths."""
+def websocket_protocol(host: TransportHost, path: str) -> type[asyncio.Protocol]:
+    """The class to give to uvicorn as ``ws``: serves `host` at `path`, refuses other paths."""
     return type(
-        "GatewayWebSocket",
+        "HostedWebSocket",
         (TransportWebSocket,),
-        {"__slots__": (), "gateway": gateway, "path": path},
+        {"__slots__": (), "host": host, "path": path},
     )
 
 
-class TransportWebSocket(asyncio.Protocol):
-    """One WebSocket from its upgrade request on; the wire of one `Connection`."""
+class TransportWebSocket(asyncio.Protocol, Wire):
+    """One WebSocket from its upgrade request on; the wire of one connection."""
 
     __slots__ = (
         "_connection",
         "_connections",
+        "_framing",
         "_is_text",
         "_loop",
         "_message",
@@ -51,8 +58,9 @@ class TransportWebSocket(asyncio.Protocol):
         "_transport",
     )
 
-    gateway: ClassVar[Gateway]
+    host: ClassVar[TransportHost]
     path: ClassVar[str]
+    wants_pings: ClassVar[bool] = True
     answers_pings: ClassVar[bool] = True
 
     def __init__(
@@ -66,7 +74,8 @@ class TransportWebSocket(asyncio.Protocol):
         self._connections = server_state.connections
         self._transport: asyncio.Transport | None = None
         self._parser: Protocol | None = None
-        self._connection: Connection | None = None
+        self._connection: DeviceConnection | None = None
+        self._framing: Framing | None = None
         self._message: bytearray | None = None
         self._is_text = False
         self._reading_paused = False
@@ -88,7 +97,7 @@ class TransportWebSocket(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close because the HTTP server around it stops."""
         if self._connection is not None:
-            self._connection.close(1001, "going away")
+            self._connection.close(CloseCode.GOING_AWAY, "going away")
         elif self._transport is not None:
             self._transport.close()
 
@@ -100,7 +109,7 @@ class TransportWebSocket(asyncio.Protocol):
             return
         connection = self._connection
         assert connection is not None
-        connection.heard(self._loop.time())
+        connection.heard()
         parser.receive_data(data)
         for event in parser.events_received():
             if isinstance(event, Frame):
@@ -109,18 +118,17 @@ class TransportWebSocket(asyncio.Protocol):
 
     def _open(self, request: bytes) -> None:
         assert self._transport is not None
-        gateway = self.gateway
-        handshake = answer_upgrade(request, path=self.path, is_accepting=gateway.is_accepting)
+        host = self.host
+        handshake = answer_upgrade(request, path=self.path, is_accepting=host.is_accepting)
         self._transport.write(handshake.response)
-        if handshake.encoding is None:
+        if handshake.framing is None:
             self._transport.close()
             return
-        self._parser = Protocol(
-            Side.SERVER, state=OPEN, max_size=gateway.settings.frame, logger=_quiet
-        )
-        self._connection = gateway.accept(self, handshake.encoding)
+        self._parser = Protocol(Side.SERVER, state=OPEN, max_size=host.limits.frame, logger=_quiet)
+        self._framing = handshake.framing
+        self._connection = host.accept(self, handshake.framing)
 
-    def _take(self, parser: Protocol, connection: Connection, frame: Frame) -> None:
+    def _take(self, parser: Protocol, connection: DeviceConnection, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._is_text = frame.opcode is Opcode.TEXT
             if frame.fin:
@@ -133,12 +141,13 @@ class TransportWebSocket(asyncio.Protocol):
                 message, self._message = self._message, None
                 self._pass_on(parser, connection, bytes(message))
 
-    def _pass_on(self, parser: Protocol, connection: Connection, message: bytes) -> None:
+    def _pass_on(self, parser: Protocol, connection: DeviceConnection, message: bytes) -> None:
         if self._is_text and not _is_utf8(message):
-            parser.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+            parser.fail(ProtocolError.INVALID_DATA, "text that is not UTF-8")
         elif parser.state is OPEN or parser.close_rcvd is not None:
             # What came before a close frame counts, even if both arrived at once.
-            connection.received(message, self._is_text)
+            assert self._framing is not None
+            pass_on(connection, self._framing, message, is_text=self._is_text)
 
     def _write_control(self, parser: Protocol) -> None:
         """Send what the protocol answers: pongs, and the end."""
@@ -162,7 +171,7 @@ class TransportWebSocket(asyncio.Protocol):
         """See `Wire.write`."""
         transport = self._transport
         assert transport is not None
-        if transport.get_write_buffer_size() > self.gateway.settings.send_buffer:
+        if transport.get_write_buffer_size() > self.host.limits.send_buffer:
             return False
         transport.write(frames)
         return True

@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from nexxus.adapters.websockets.framing import choose_subprotocol, framing_of
 from nexxus.domain.objects import new_id
 from nexxus.errors import (
     InvalidParameters,
@@ -19,14 +20,14 @@ from nexxus.errors import (
     ServiceUnavailable,
     WireError,
 )
-from nexxus.gateway.frames import SUBPROTOCOLS, Encoding, choose_subprotocol
+from nexxus.interfaces.transport import Framing
 
 
 class Handshake(msgspec.Struct, frozen=True):
-    """The answer to an upgrade request; `encoding` is None when it was refused."""
+    """The answer to an upgrade request; `framing` is None when it was refused."""
 
     response: bytes
-    encoding: Encoding | None
+    framing: Framing | None
 
 
 def answer_upgrade(request: bytes, *, path: str, is_accepting: bool) -> Handshake:
@@ -45,8 +46,7 @@ def answer_upgrade(request: bytes, *, path: str, is_accepting: bool) -> Handshak
     if response.status_code != 101:
         return _translate(response)
     # No extension is ever agreed on: compressing would cost a frame of its own per socket.
-    encoding = SUBPROTOCOLS.get(protocol.subprotocol or "", Encoding.JSON)
-    return Handshake(response.serialize(), encoding)
+    return Handshake(response.serialize(), framing_of(protocol.subprotocol))
 
 
 def is_path(asked: str, path: str) -> bool:
