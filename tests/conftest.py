@@ -9,12 +9,18 @@ from typing import Any
 import httpx
 import pytest
 from client import Admin, NexxusClient, new_http
+from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from rabbitmq_server import rabbitmq_server
 from server import Endpoint, Server, endpoint_from_environment
 from view import Ledger
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "rabbitmq_server"]
+__all__ = [
+    "elasticsearch_server",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "rabbitmq_server",
+]
 # Hooks and fixtures, found here by pytest.
 
 

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Say what to install where an adapter's client library is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            f'the adapter "{name}" needs {error.name}: pip install "nexxus[{name}]"'
+        ) from error
 
 
 def _sqlite(settings: Any, context: AdapterContext) -> Any:
     from nexxus.adapters.sqlite.database import SqliteDatabase
 
     return SqliteDatabase(settings, data_dir=context.data_dir)
+
+
+def _elasticsearch(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    with _extra("elasticsearch"):
+        from nexxus.adapters.elasticsearch.database import ElasticsearchDatabase
+
+    return ElasticsearchDatabase(settings)
 
 
 def _in_process_broker(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
@@ -20,7 +41,8 @@ def _in_process_broker(settings: Any, context: AdapterContext) -> Any:  # noqa: 
 
 
 def _rabbitmq(settings: Any, context: AdapterContext) -> Any:
-    from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
+    with _extra("rabbitmq"):
+        from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 
     return RabbitMQBroker(settings, node=context.node)
 
@@ -63,7 +85,13 @@ def nexxus_databases() -> list[Adapter]:
             "nexxus.adapters.sqlite.database:SqliteSettings",
             _sqlite,
             "one file in the data directory; for one process",
-        )
+        ),
+        Adapter(
+            "elasticsearch",
+            "nexxus.adapters.elasticsearch.settings:ElasticsearchSettings",
+            _elasticsearch,
+            "indices of Elasticsearch 8.8 or later; for any number of nodes",
+        ),
     ]
 
 
@@ -100,9 +128,7 @@ def nexxus_registries() -> list[Adapter]:
 @hookimpl
 def nexxus_transports() -> list[Adapter]:
     return [
-        Adapter(
-            "websockets", "", _websockets, "at /ws on the API's port, and on the gateway's own"
-        )
+        Adapter("websockets", "", _websockets, "at /ws on the API's port, and on the gateway's own")
     ]
 
 

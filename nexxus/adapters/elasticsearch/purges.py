@@ -1,0 +1,47 @@
+"""Purging: forgetting the tombstones of deletes long ago, one compare-and-set each."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from elasticsearch import AsyncElasticsearch
+
+from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
+from nexxus.adapters.elasticsearch.documents import Token
+
+_PAGE: Final = 1_000
+
+
+async def purge_tombstones(
+    client: AsyncElasticsearch, pattern: str, deleted_before: int, *, patience: float
+) -> int:
+    """Remove the tombstones of deletes before that UNIX second; how many this call removed.
+
+    One that is written meanwhile (an id created anew) stays; one that another node purges at
+    the same time is counted there.
+    """
+    purged = 0
+    await client.indices.refresh(index=pattern)
+    after: list[Any] | None = None
+    while True:
+        answer = await client.search(
+            index=pattern,
+            query={"range": {"deletedAt": {"lt": deleted_before}}},
+            sort=["deletedAt", "keyword.id", "_index"],
+            search_after=after,
+            size=_PAGE,
+            source=False,
+            seq_no_primary_term=True,
+            track_total_hits=False,
+            allow_partial_search_results=False,
+        )
+        hits = answer["hits"]["hits"]
+        if not hits:
+            return purged
+        writes = [
+            Write(hit["_index"], hit["_id"], Token(hit["_seq_no"], hit["_primary_term"]), None)
+            for hit in hits
+        ]
+        fates = await write_all(client, writes, patience=patience, require_alias=False)
+        purged += fates.count(Fate.APPLIED)
+        after = hits[-1]["sort"]
