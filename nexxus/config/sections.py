@@ -100,7 +100,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     transports: Annotated[
         tuple[str, ...],
-        Meta(description="How devices may be connected, by name; transports come as plugins."),
+        Meta(description="How devices may be connected, by name; plugins bring more."),
     ] = ("websockets",)
     enabled: Annotated[
         bool, Meta(description="Listen on the gateway's own port, beside /ws on the API's.")

@@ -1,0 +1,148 @@
+"""Peers for the transport kit: what clients of our transports are."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from nexxus.testing.transport_kit import Peer, PeerRefused
+
+_ENDED = object()
+
+
+class FramePeer(Peer):
+    """A peer that sends and gets the contract's frames; a task of its own reads them."""
+
+    def __init__(self) -> None:
+        self.close_code: int | None = None
+        self._registered: asyncio.Queue[Any] = asyncio.Queue()
+        self._events: asyncio.Queue[Any] = asyncio.Queue()
+        self._replies: dict[str, asyncio.Future[Any]] = {}
+        self._refs = map(str, itertools.count())
+        self._reader = asyncio.create_task(self._read())
+
+    @abstractmethod
+    async def send(self, frame: dict[str, Any]) -> None:
+        """Send a frame."""
+
+    @abstractmethod
+    def frames(self) -> AsyncIterator[dict[str, Any]]:
+        """The frames that come, until the end."""
+
+    async def register(self, token: str) -> None:
+        await self.send({"event": "register", "data": {"token": token}})
+        frame = await self._registered.get()
+        if frame is _ENDED:
+            raise ConnectionError("closed")
+        if frame["event"] == "error":
+            raise PeerRefused(frame["data"]["code"])
+
+    async def resume(self, cursor: str) -> None:
+        await self.send({"event": "resume", "data": {"cursor": cursor}})
+
+    async def request(self, event: str, data: dict[str, Any]) -> tuple[int, Any]:
+        ref = next(self._refs)
+        answer = self._replies[ref] = asyncio.get_running_loop().create_future()
+        await self.send({"event": event, "ref": ref, "data": data})
+        reply = await answer
+        return reply["status"], reply.get("data", reply.get("error"))
+
+    async def next(self) -> tuple[str, Any]:
+        frame = await self._events.get()
+        if frame is _ENDED:
+            raise ConnectionError("closed")
+        return frame["event"], frame["data"]
+
+    async def closed(self) -> int | None:
+        await asyncio.shield(self._reader)
+        return self.close_code
+
+    def stop_reading(self) -> None:
+        self._reader.cancel()
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self.frames():
+                self._take(frame)
+        finally:
+            self._registered.put_nowait(_ENDED)
+            self._events.put_nowait(_ENDED)
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        event, data = frame["event"], frame["data"]
+        self.cursor = data.get("metadata", data).get("cursor", self.cursor)
+        if event == "reply":
+            self._replies.pop(frame["ref"]).set_result(data)
+        elif event in ("register", "error"):
+            self._registered.put_nowait(frame)
+        else:
+            self._events.put_nowait(frame)
+
+
+class WebSocketPeer(FramePeer):
+    """A peer over a WebSocket."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        super().__init__()
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        await self._socket.send(json.dumps(frame))
+
+    async def frames(self) -> AsyncIterator[dict[str, Any]]:
+        try:
+            async for message in self._socket:
+                yield json.loads(message)
+        except ConnectionClosed:
+            pass
+        self.close_code = self._socket.close_code
+
+    async def leave(self) -> None:
+        await self._socket.close()
+
+    def vanish(self) -> None:
+        self._socket.transport.abort()
+
+    def stop_reading(self) -> None:
+        super().stop_reading()
+        self._socket.transport.pause_reading()
+
+
+class LinePeer(FramePeer):
+    """A peer over TCP, a document per line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._from_server, self._to_server = reader, writer
+        super().__init__()
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        self._to_server.write(json.dumps(frame).encode() + b"\n")
+
+    async def frames(self) -> AsyncIterator[dict[str, Any]]:
+        try:
+            while line := await self._from_server.readline():
+                frame = json.loads(line)
+                if frame["event"] == "close":
+                    self.close_code = frame["data"]["code"]
+                else:
+                    yield frame
+        except ConnectionError:
+            pass
+
+    async def leave(self) -> None:
+        self._to_server.close()
+        await self._to_server.wait_closed()
+
+    def vanish(self) -> None:
+        self._to_server.transport.abort()
+
+    def stop_reading(self) -> None:
+        super().stop_reading()
+        self._to_server.transport.pause_reading()  # type: ignore[attr-defined]
