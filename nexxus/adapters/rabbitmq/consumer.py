@@ -89,6 +89,8 @@ class RabbitMQConsumer(Consumer[T]):
 
     async def take(self, limit: int) -> list[Received[T]]:
         while not self.is_closed:
+            # What was received in this turn of the loop makes one batch.
+            await asyncio.sleep(0)
             if self._has_lost:
                 self._has_lost = False
                 raise MessagesLost(f"{self._queue.name} expired while RabbitMQ was out of reach")

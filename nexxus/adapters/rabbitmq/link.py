@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import (
     AMQPException,
     AuthenticationError,
@@ -168,14 +169,13 @@ class Link(Generic[L]):
     async def _connect_to(self, url: str) -> AbstractConnection:
         lost = asyncio.Event()
         timeout = self._settings.connect_timeout
-        with unavailable_when_away_unless_wrong():
-            connection = await aio_pika.connect(
-                url,
-                timeout=timeout,
-                heartbeat=self._settings.heartbeat,
-                client_properties={"connection_name": self._name},
-            )
+        connection = aio_pika.Connection(
+            make_url(url, heartbeat=self._settings.heartbeat),
+            client_properties={"connection_name": self._name},
+        )
         try:
+            with unavailable_when_away_unless_wrong():
+                await connection.connect(timeout)
             connection.close_callbacks.add(lambda *_: lost.set())
             async with asyncio.timeout(timeout):
                 with unavailable_when_away():

@@ -27,6 +27,7 @@ KEY: Final = "nexxus-key"
 _PERSISTENT: Final = 2
 _JSON: Final = "application/json"
 _NOWHERE: Final = "nexxus.nowhere"
+_ANSWER_WITHIN: Final = 2.0
 
 
 class Outgoing(NamedTuple):
@@ -68,12 +69,8 @@ class Publisher:
     async def ping(self) -> None:
         """Return if RabbitMQ takes and confirms a message now; else `ServiceUnavailable`."""
         equipment = await self._link.get(self._settings.patience)
-        try:
-            with unavailable_when_away():
-                await _probe(equipment.channel, self._settings.publish_timeout)
-        except ServiceUnavailable:
-            self._link.fail(equipment)
-            raise
+        with unavailable_when_away():
+            await _probe(equipment.channel, _ANSWER_WITHIN)
 
     async def connection(self) -> AbstractConnection:
         """The connection, for what is neither published nor consumed."""
@@ -123,7 +120,9 @@ class Publisher:
         assert isinstance(underlay, Channel), "the one implementation"
         # With an alarm of memory or disk RabbitMQ accepts connections, but takes nothing.
         await _probe(underlay, self._settings.publish_timeout)
-        return _Equipment(connection, underlay, set())
+        equipment = _Equipment(connection, underlay, set())
+        underlay.closing.add_done_callback(lambda _: self._link.fail(equipment))
+        return equipment
 
     async def _send(self, queue: Queue[Any] | None, messages: list[Outgoing]) -> list[Outgoing]:
         """Publish to the queues that the messages name; those that found no queue."""
@@ -156,8 +155,6 @@ class Publisher:
             elif isinstance(outcome, ServiceUnavailable):
                 failure = failure or outcome
         if failure is not None:
-            if equipment.channel.is_closed:
-                self._link.fail(equipment)
             raise failure
         if returned and queue is not None:
             equipment.declared.discard(queue.name)

@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from nexxus.adapters.rabbitmq.topology import Topology
+from nexxus.domain.objects import new_id
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -53,7 +54,10 @@ class Roster:
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
         exchange = await channel.declare_exchange(self._exchange, ExchangeType.DIRECT, durable=True)
-        own = await channel.declare_queue(exclusive=True, auto_delete=True)
+        # A new name each time: RabbitMQ may still keep the former one for a lost connection.
+        own = await channel.declare_queue(
+            f"{self._exchange}.{new_id()}", exclusive=True, auto_delete=True
+        )
         await own.bind(exchange, routing_key=self._queue)
         underlay = self._channel = await channel.get_underlay_channel()
         await underlay.basic_consume(own.name, self._hear, no_ack=True)
