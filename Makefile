@@ -2,13 +2,14 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-long test-fast lint format reference bench clean
+.PHONY: help setup demo services services-stop cluster cluster-stop \
+	test test-long test-fast lint format reference bench clean
 
 BIN := .venv/bin
 READY := .venv/.ready
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Make .venv, or bring it up to date; PYTHON=… chooses the interpreter
 	@:
@@ -19,6 +20,18 @@ $(READY): pyproject.toml scripts/setup
 
 demo: setup  ## Run a server with an application to look at
 	@exec $(BIN)/nexxus serve --demo $(ARGS)
+
+services: setup  ## Start Elasticsearch, RabbitMQ and Redis on this machine, installing them if need be
+	@PYTHONPATH=scripts $(BIN)/python -m services start </dev/null
+
+services-stop: setup  ## End exactly what `make services` has started
+	@PYTHONPATH=scripts $(BIN)/python -m services stop
+
+cluster: setup  ## Start the services and two nodes of each role; prints what a shell needs
+	@PYTHONPATH=scripts $(BIN)/python scripts/cluster.py start </dev/null
+
+cluster-stop: setup  ## End the nodes of `make cluster`; the services go on
+	@PYTHONPATH=scripts $(BIN)/python scripts/cluster.py stop
 
 test: setup  ## Run the tests with a coverage report; ARGS='-k filter' chooses some
 	@scripts/test -m 'not long' $(ARGS)

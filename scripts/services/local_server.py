@@ -72,11 +72,11 @@ class LocalServer(ABC):
         if self._process is not None:
             return self._process.pid if self._process.poll() is None else None
         try:
-            pid = int(self._pid_path.read_text())
-            is_ours = str(self.directory.resolve()) in _environment_of(pid)
+            pid, began = self._pid_path.read_text().split()
+            is_ours = _began(int(pid)) == began  # the number may be another process's by now
         except (OSError, ValueError):
             return None
-        return pid if is_ours else None
+        return int(pid) if is_ours else None
 
     def start(self) -> None:
         """Install and run it; returns when clients are served. Nothing if it runs already."""
@@ -95,18 +95,17 @@ class LocalServer(ABC):
         self._end(signal.SIGKILL)
 
     def _launch(self) -> None:
-        marked = {"LOCAL_SERVER_DIRECTORY": str(self.directory.resolve())}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
                 cwd=self.directory,
-                env={**os.environ, **self.environment(), **marked},
+                env={**os.environ, **self.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._pid_path.write_text(str(self._process.pid))
+        self._pid_path.write_text(f"{self._process.pid} {_began(self._process.pid)}")
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _STARTING
@@ -181,12 +180,16 @@ def free_ports(count: int) -> Sequence[int]:
             probe.close()
 
 
-def _environment_of(pid: int) -> str:
-    """A living process's environment; OSError when there is none, ValueError for a zombie."""
-    content = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-    if not content:
+def _began(pid: int) -> str:
+    """When a living process began, in ticks since the machine's start.
+
+    Raises OSError where there is none, ValueError for one that has ended.
+    """
+    # The second field, the command in parentheses, may hold spaces and parentheses itself.
+    state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state == "Z":
         raise ValueError("the process has ended")
-    return content
+    return fields[18]
 
 
 def _signal_group(pid: int, with_signal: signal.Signals) -> None:
