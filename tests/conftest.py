@@ -12,6 +12,7 @@ from client import Admin, NexxusClient, new_http
 from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from rabbitmq_server import rabbitmq_server
+from redis_server import redis_cluster, redis_server
 from server import Endpoint, Server, endpoint_from_environment
 from view import Ledger
 
@@ -20,6 +21,8 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "rabbitmq_server",
+    "redis_cluster",
+    "redis_server",
 ]
 # Hooks and fixtures, found here by pytest.
 

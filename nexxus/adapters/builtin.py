@@ -53,6 +53,12 @@ def _in_process_registry(settings: Any, context: AdapterContext) -> Any:
     return InProcessRegistry(settings, data_dir=context.data_dir)
 
 
+def _redis(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+    from nexxus.adapters.redis.registry import RedisRegistry
+
+    return RedisRegistry(settings)
+
+
 def _loguru(settings: Any, context: AdapterContext) -> Any:
     from nexxus.adapters.loguru_logger import LoguruLogger
 
@@ -121,7 +127,13 @@ def nexxus_registries() -> list[Adapter]:
             "nexxus.adapters.in_process.registry:InProcessRegistrySettings",
             _in_process_registry,
             "in memory, what must survive in the data directory; for one process",
-        )
+        ),
+        Adapter(
+            "redis",
+            "nexxus.adapters.redis.settings:RedisSettings",
+            _redis,
+            "Redis 7 or later, single or a cluster; for any number of nodes",
+        ),
     ]
 
 

@@ -99,8 +99,13 @@ class Registry(ABC):
     # Nodes
 
     @abstractmethod
-    async def announce(self, node: Node, lifetime: float) -> None:
-        """The node is alive for another `lifetime` seconds."""
+    async def announce(self, node: Node, lifetime: float) -> bool:
+        """The node is alive for another `lifetime` seconds; whether it was known and all is there.
+
+        False says that the registry may have forgotten what this node serves, because it came
+        back with less than it had, or took the node for dead: presences and subscriptions are
+        to be put back. So it is, too, when a node announces itself for the first time.
+        """
 
     @abstractmethod
     async def retire(self, node_id: str) -> None:

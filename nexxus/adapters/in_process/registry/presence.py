@@ -14,9 +14,11 @@ class Nodes:
         self._clock = clock
         self._nodes: dict[str, tuple[Node, float]] = {}
 
-    def announce(self, node: Node, lifetime: float) -> None:
-        """The node is alive for that many seconds more."""
+    def announce(self, node: Node, lifetime: float) -> bool:
+        """The node is alive for that many seconds more; whether it was known."""
+        is_known = node.id in self._nodes
         self._nodes[node.id] = (node, self._clock() + lifetime)
+        return is_known
 
     def retire(self, node_id: str) -> None:
         """Forget a node."""

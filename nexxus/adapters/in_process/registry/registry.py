@@ -100,9 +100,9 @@ class InProcessRegistry(Registry):
 
     # Nodes
 
-    async def announce(self, node: Node, lifetime: float) -> None:
+    async def announce(self, node: Node, lifetime: float) -> bool:
         self._check_open()
-        self._nodes.announce(node, lifetime)
+        return self._nodes.announce(node, lifetime)
 
     async def retire(self, node_id: str) -> None:
         self._check_open()

@@ -1,0 +1,39 @@
+"""Fates of operations, a key each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from nexxus.adapters.redis.keys import Keys
+from nexxus.adapters.redis.link import Command, Link
+from nexxus.domain.operations import Fate
+
+LIFETIME: Final = 24 * 3600
+"""Seconds for which a fate is kept."""
+
+_DECODER: Final = msgspec.json.Decoder(Fate)
+
+
+class Fates:
+    """Application → operation → what became of it."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def put(self, fates: Sequence[Fate]) -> None:
+        """Keep fates; ``queued`` is kept only where there is none."""
+        await self._link.batch([self._command(fate) for fate in fates])
+
+    async def get(self, app_id: str, operation_id: str) -> Fate | None:
+        """What became of an operation."""
+        found = await self._link.execute("GET", self._keys.fate(app_id, operation_id))
+        return None if found is None else _DECODER.decode(found)
+
+    def _command(self, fate: Fate) -> Command:
+        name = self._keys.fate(fate.app_id, fate.operation_id)
+        put = ("SET", name, msgspec.json.encode(fate), "EX", LIFETIME)
+        return (*put, "NX") if fate.state == "queued" else put

@@ -1,0 +1,210 @@
+"""Subscriptions of devices, and the routes that they add up to.
+
+The truth is a hash per device and model, with the channels' subscriptions and where each is
+counted. It has the hash tag of the model's routes: a subscription and what it is to the routes
+change in one step, and a step that is done twice changes nothing. Two hints lie elsewhere, and
+are written before the truth, so that they name too much rather than too little: the models of
+each device, to find its subscriptions, and the models of each node, to clear up after it.
+
+A channel's devices are in sets, `PARTITIONS` per channel, for whoever wants to know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from nexxus.adapters.redis.keys import Keys
+from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.routes import LEDGER, place_of
+from nexxus.adapters.redis.scripts import Script
+from nexxus.domain.channels import Subscription
+
+PARTITIONS: Final = 16
+
+_RETIRED_AT_ONCE: Final = 200
+"""Subscriptions of a dead node that are removed in one step, or those of one device."""
+
+_DEVICES_AT_ONCE: Final = 50
+
+_PLACES: Final = f"""
+{LEDGER}
+-- A device's entry for a channel: made at, place, node, route, former route or '', subscription.
+
+local function partition_of(device, channel)
+  local partition = tonumber(string.sub(redis.sha1hex(device), 1, 4), 16) % {PARTITIONS}
+  return M .. ':' .. channel .. ':partition:' .. partition
+end
+
+local function release(device, entry)
+  count_out(entry[4], entry[2])
+  if entry[5] ~= '' then count_out(entry[5], entry[2]) end
+  if redis.call('HINCRBY', M .. ':served:' .. entry[3], device, -1) <= 0 then
+    redis.call('HDEL', M .. ':served:' .. entry[3], device)
+  end
+end
+
+local function remove(device, channel)
+  local found = redis.call('HGET', M .. ':device:' .. device, channel)
+  if not found then return end
+  redis.call('HDEL', M .. ':device:' .. device, channel)
+  redis.call('SREM', partition_of(device, channel), device)
+  release(device, cmsgpack.unpack(found))
+end
+"""
+
+_SUBSCRIBE: Final = Script(
+    _PLACES,
+    """
+local device, channel, place, node, route, route_said, former, former_said, said = unpack(ARGV)
+local channels = M .. ':device:' .. device
+local found = redis.call('HGET', channels, channel)
+local held = found and cmsgpack.unpack(found)
+local made_at = held and held[1] or text(now(1000000))
+local entry = cmsgpack.pack({made_at, place, node, route, former, said})
+if found == entry then return end
+redis.call('HSET', channels, channel, entry)
+redis.call('SADD', partition_of(device, channel), device)
+redis.call('HINCRBY', M .. ':served:' .. node, device, 1)
+-- Counting the new one first keeps a route alive that both are members of.
+count_in(route, route_said, place)
+if former ~= '' then count_in(former, former_said, place) end
+if held then release(device, held) end
+""",
+)
+
+_UNSUBSCRIBE: Final = Script(
+    _PLACES,
+    "for index = 2, #ARGV do remove(ARGV[1], ARGV[index]) end",
+    flag="allow-oom",
+)
+
+_FORGET: Final = Script(
+    _PLACES,
+    """
+for _, channel in ipairs(redis.call('HKEYS', M .. ':device:' .. ARGV[1])) do
+  remove(ARGV[1], channel)
+end
+""",
+    flag="allow-oom",
+)
+
+_RETIRE: Final = Script(
+    _PLACES,
+    """
+local node, left = ARGV[1], tonumber(ARGV[2])
+local served = M .. ':served:' .. node
+for _, device in ipairs(redis.call('HRANDFIELD', served, ARGV[3])) do
+  local channels = redis.call('HGETALL', M .. ':device:' .. device)
+  for index = 1, #channels, 2 do
+    if cmsgpack.unpack(channels[index + 1])[3] == node then
+      remove(device, channels[index])
+      left = left - 1
+    end
+  end
+  redis.call('HDEL', served, device)
+  if left <= 0 then break end
+end
+return redis.call('HLEN', served)
+""",
+    flag="allow-oom",
+)
+
+_Entry: TypeAlias = tuple[str, str, str, str, str, str]
+
+_ENTRIES: Final = msgspec.msgpack.Decoder(_Entry)
+_SUBSCRIPTIONS: Final = msgspec.json.Decoder(Subscription)
+
+
+class Subscriptions:
+    """Application → device → channel → the subscription."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def add(self, subscription: Subscription, transport: str, node: str) -> None:
+        """Add a subscription, or replace the device's one to the same channel in its place."""
+        app_id, device_id = subscription.app_id, subscription.device_id
+        route, former = subscription.route, subscription.narrowing_from
+        model = route.descriptor.model
+        served = msgspec.json.encode((app_id, model))
+        await self._link.batch(
+            [
+                ("SADD", self._keys.node(node, "models"), served),
+                ("SADD", self._models(app_id, device_id), model),
+            ]
+        )
+        await self._link.run(
+            _SUBSCRIBE,
+            [self._keys.model(app_id, model)],
+            device_id,
+            subscription.channel_id,
+            place_of(transport, node),
+            node,
+            route.key,
+            msgspec.json.encode(route),
+            "" if former is None else former.key,
+            "" if former is None else msgspec.json.encode(former),
+            msgspec.json.encode(subscription),
+        )
+
+    async def remove(self, app_id: str, device_id: str, channel_ids: Sequence[str]) -> None:
+        """Remove subscriptions of a device; unknown ones are fine."""
+        if channel_ids:
+            models = await self._models_of(app_id, device_id)
+            await self._link.run_each(
+                _UNSUBSCRIBE,
+                [
+                    ([self._keys.model(app_id, model)], (device_id, *channel_ids))
+                    for model in models
+                ],
+            )
+
+    async def of(self, app_id: str, device_id: str) -> list[Subscription]:
+        """The device's subscriptions, in the order they were made."""
+        models = await self._models_of(app_id, device_id)
+        found = await self._link.batch(
+            [("HVALS", f"{self._keys.model(app_id, model)}:device:{device_id}") for model in models]
+        )
+        entries = [_ENTRIES.decode(raw) for each in found for raw in each]
+        entries.sort(key=lambda entry: int(entry[0]))
+        return [_SUBSCRIPTIONS.decode(entry[5]) for entry in entries]
+
+    async def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
+        """Remove all subscriptions of devices."""
+        for device_id in device_ids:
+            models = await self._models_of(app_id, device_id)
+            await self._link.run_each(
+                _FORGET,
+                [([self._keys.model(app_id, model)], (device_id,)) for model in models],
+            )
+            await self._link.execute("DEL", self._models(app_id, device_id))
+
+    async def retire_some(self, node_id: str) -> bool:
+        """Remove some subscriptions that a node serves; whether there may be more."""
+        models = self._keys.node(node_id, "models")
+        found = await self._link.execute("SRANDMEMBER", models)
+        if found is None:
+            return False
+        app_id, model = msgspec.json.decode(found, type=tuple[str, str])
+        left = await self._link.run(
+            _RETIRE,
+            [self._keys.model(app_id, model)],
+            node_id,
+            _RETIRED_AT_ONCE,
+            _DEVICES_AT_ONCE,
+        )
+        if not left:
+            await self._link.execute("SREM", models, found)
+        return True
+
+    async def _models_of(self, app_id: str, device_id: str) -> list[str]:
+        """The models that a device may have subscriptions of: no more than there are."""
+        found = await self._link.execute("SMEMBERS", self._models(app_id, device_id))
+        return sorted(model.decode() for model in found)
+
+    def _models(self, app_id: str, device_id: str) -> str:
+        return self._keys.device(app_id, device_id, "models")

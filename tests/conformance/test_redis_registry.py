@@ -1,0 +1,42 @@
+"""The Redis registry keeps what every registry promises, on one server and on a cluster."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis_server import new_redis_prefix
+from services.redis import RedisClusterServer, RedisServer
+
+from nexxus.adapters.redis.registry import RedisRegistry
+from nexxus.adapters.redis.settings import RedisSettings
+from nexxus.interfaces.registry import Registry
+from nexxus.testing.registry_kit import RegistryConformance
+
+
+class OnRedis(RegistryConformance):
+    """Whatever Redis it is."""
+
+    @pytest.fixture
+    async def registry(self, settings: RedisSettings) -> AsyncIterator[RedisRegistry]:
+        self.settings = settings
+        registry = RedisRegistry(settings)
+        await registry.open()
+        yield registry
+        await registry.close()
+
+    async def reopen(self, registry: Registry) -> Registry:
+        await registry.close()
+        reopened = RedisRegistry(self.settings)
+        await reopened.open()
+        return reopened
+
+
+class TestRedisRegistry(OnRedis):
+    @pytest.fixture
+    def settings(self, redis_server: RedisServer) -> RedisSettings:
+        return RedisSettings(url=redis_server.url, prefix=new_redis_prefix())
+
+
+class TestRedisRegistryOnACluster(OnRedis):
+    @pytest.fixture
+    def settings(self, redis_cluster: RedisClusterServer) -> RedisSettings:
+        return RedisSettings(url=redis_cluster.url, prefix=new_redis_prefix(), cluster=True)
