@@ -143,6 +143,10 @@ class DeviceTable:
                     device.app_id, device.device_id, device.claims, held, device.is_live
                 )
 
+    def everybody(self) -> list[LocalDevice]:
+        """Every device that this node knows now."""
+        return list(self._devices.values())
+
     @asynccontextmanager
     async def hold(self, app_id: str, device_id: str) -> AsyncIterator[LocalDevice]:
         """The device, nobody else's meanwhile; it is forgotten afterwards if it is vacant."""

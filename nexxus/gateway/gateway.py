@@ -23,6 +23,7 @@ from nexxus.gateway.fan_out import FanOut
 from nexxus.gateway.messages import Message
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.presences import Presences
+from nexxus.gateway.restoration import Restoration
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.resumption import Resumption
 from nexxus.gateway.routing import Routes
@@ -115,6 +116,14 @@ class Gateway:
             log=log,
             cursors=cursors,
         )
+        self._restoration = Restoration(
+            transport=transport,
+            node=node,
+            registry=registry,
+            devices=devices,
+            log=log,
+            cursors=cursors,
+        )
         self._sessions = Sessions(
             actions=actions,
             presences=self._presences,
@@ -132,6 +141,7 @@ class Gateway:
         inbox.on(SessionEnded, self._end_session)
         inbox.on(ConnectionReplaced, self._close_replaced)
         inbox.on(SubscriptionChanged, self._adopt_later)
+        inbox.on_loss(self.catch_up)
 
     def deliver(self, delivery: Delivery) -> None:
         """Push an event to the devices of this node that it is for."""
@@ -171,6 +181,19 @@ class Gateway:
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""
         self._adoption.send_resync(app_id, device_id, channels)
+
+    def catch_up(self) -> None:
+        """Messages to this node were lost: have every device read its channels anew."""
+        self._adoption.resync_everybody()
+        self._tasks.start(self._adoption.adopt_what_was_missed())
+
+    async def restore(self) -> None:
+        """Put back into the registry what it has forgotten of this node's devices.
+
+        Those that may have missed something read their channels anew. Raises
+        `ServiceUnavailable`; then it is to be called again.
+        """
+        await self._restoration.restore()
 
     async def drain(self) -> None:
         """Accept nothing more, finish what was received, and close everything with 1001.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, TRANSPORT, World, event
+from gateway_world import APP, TRANSPORT, World, event, subscription_to
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
@@ -304,6 +304,27 @@ async def test_a_resync_names_its_channels_and_a_cursor(world: World) -> None:
     data = await client.expect("resync")
     assert data["channels"] == ["c1"]
     assert isinstance(data["cursor"], str)
+
+
+async def test_after_a_loss_of_messages_everybody_reads_everything_anew(world: World) -> None:
+    first, second = await live(world, "d1", "c1", "c2"), await live(world, "d2", "c3")
+
+    world.gateway.catch_up()
+
+    assert (await first.expect("resync"))["channels"] == ["c1", "c2"]
+    assert (await second.expect("resync"))["channels"] == ["c3"]
+
+
+async def test_a_subscription_that_was_among_the_lost_messages_is_served(world: World) -> None:
+    client = await live(world, "d1", "c1")
+    await world.registry.subscribe(subscription_to("d1", "c2"), TRANSPORT, world.node)
+
+    world.gateway.catch_up()
+
+    assert (await client.expect("resync"))["channels"] == ["c1"]
+    assert (await client.expect("resync"))["channels"] == ["c2"]
+    await world.tell(event(1, created=["c2"]))
+    await client.expect("model_created")
 
 
 async def test_the_devices_of_a_node_are_known_with_their_subscriptions(world: World) -> None:
