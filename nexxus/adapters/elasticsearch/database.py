@@ -41,7 +41,7 @@ class ElasticsearchDatabase(Database):
         await self._connection.close()
 
     async def ping(self) -> None:
-        async with self._connection.call() as client:
+        async with self._connection.call(reads=True) as client:
             health = await client.cluster.health(index=all_indices(self._prefix), timeout="1s")
         if health["status"] == "red":
             raise ServiceUnavailable(
@@ -63,7 +63,7 @@ class ElasticsearchDatabase(Database):
             await self._indices.drop(client, app_id)
 
     async def load(self, keys: Sequence[ObjectKey]) -> list[Record | None]:
-        async with self._connection.call() as client:
+        async with self._connection.call(reads=True) as client:
             return await load_records(client, self._indices, keys)
 
     async def commit(self, mutations: Sequence[Mutation]) -> list[bool]:
@@ -71,12 +71,12 @@ class ElasticsearchDatabase(Database):
             return await commit(client, self._indices, mutations, patience=self._patience)
 
     async def search(self, query: Query) -> list[Document]:
-        async with self._connection.call() as client:
+        async with self._connection.call(reads=True) as client:
             layout = await self._searchable(client, query.app_id, query.model)
             return [] if layout is None else await search_documents(client, layout, query)
 
     async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
-        async with self._connection.call() as client:
+        async with self._connection.call(reads=True) as client:
             layout = await self._searchable(client, app_id, model)
             return 0 if layout is None else await count_documents(client, layout, filter)
 

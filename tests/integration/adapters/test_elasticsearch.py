@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -45,8 +45,8 @@ class World:
         (node,) = self.client.transport.node_pool.all()
         return ElasticsearchSettings(urls=(node.base_url,), index_prefix=self.prefix, **changes)
 
-    async def node(self) -> ElasticsearchDatabase:
-        database = ElasticsearchDatabase(self.settings())
+    async def node(self, **changes: Any) -> ElasticsearchDatabase:
+        database = ElasticsearchDatabase(self.settings(**changes))
         await database.open()
         self._stack.push_async_callback(database.close)
         return database
@@ -73,22 +73,22 @@ def model(*paths: str) -> ModelType:
 async def test_a_rebuild_loses_nothing_that_other_nodes_write_meanwhile(world: World) -> None:
     builder, *writers = [await world.node() for _ in range(3)]
     await builder.prepare(APP, [PLAIN])
-    await store(builder, *(task(APP, f"t{n}", points=0) for n in range(600)))
-    acknowledged = {f"t{n}": 0 for n in range(600)}
+    await store(builder, *(task(APP, f"t{n}", points=0) for n in range(200)))
+    acknowledged = {f"t{n}": 0 for n in range(200)}
     done = asyncio.Event()
 
     async def write(database: ElasticsearchDatabase, first: int) -> None:
         n = first
         while not done.is_set():
-            id = f"t{n % 600}"
-            if id in acknowledged:
-                former = await loaded(database, ObjectKey(APP, "task", id))
+            name = f"t{n % 200}"
+            if name in acknowledged:
+                former = await loaded(database, ObjectKey(APP, "task", name))
                 if n % 7 == 0:
                     assert await delete(database, former)
-                    del acknowledged[id]
+                    del acknowledged[name]
                 else:
                     assert await replace(database, former, points=n)
-                    acknowledged[id] = n
+                    acknowledged[name] = n
             await store(database, task(APP, f"new{n}", points=n))
             acknowledged[f"new{n}"] = n
             n += len(writers)
@@ -102,7 +102,7 @@ async def test_a_rebuild_loses_nothing_that_other_nodes_write_meanwhile(world: W
     found = await writers[0].search(Query(APP, TASK, limit=10_000))
     assert {document["id"]: document["points"] for document in found} == acknowledged
     for bound in (0, 1, 100):
-        expected = {id for id, points in acknowledged.items() if points >= bound}
+        expected = {name for name, points in acknowledged.items() if points >= bound}
         assert await ids(builder, APP, Compare("points", Op.GTE, bound)) == expected
 
 
@@ -123,15 +123,15 @@ async def test_nodes_that_prepare_at_once_have_all_their_fields(world: World) ->
     nodes = [await world.node() for _ in range(4)]
     await asyncio.gather(*(node.prepare(APP, [PLAIN]) for node in nodes))
     names = ["one", "two", "three", "four"]
-    documents = [task(APP, f"t{n}", **{name: f"{n}" for name in names}) for n in range(300)]
+    documents = [task(APP, f"t{n}", **dict.fromkeys(names, f"{n}")) for n in range(60)]
     await store(nodes[0], *documents)
     await asyncio.gather(
         *(node.prepare(APP, [model(name)]) for node, name in zip(nodes, names, strict=True))
     )
     for node in nodes:
         for name in names:
-            filter = Compare(name, Op.EQ, "7")
-            assert await ids(node, APP, filter, model(name)) == {"t7"}
+            found = await ids(node, APP, Compare(name, Op.EQ, "7"), model(name))
+            assert found == {"t7"}
 
 
 async def test_a_rebuild_that_is_cut_off_anywhere_is_finished_by_the_next(
@@ -150,9 +150,8 @@ async def test_a_rebuild_that_is_cut_off_anywhere_is_finished_by_the_next(
                 succeeded = cut_at
             except ServiceUnavailable:
                 cut_at += 1
-        if not succeeded:
-            with pytest.raises(ServiceUnavailable, match="being prepared"):
-                await node.count(app, TASK, Compare("title", Op.EQ, "1"))
+        with suppress(ServiceUnavailable):  # it may refuse to answer, but not answer wrongly
+            assert await ids(node, app, Compare("title", Op.EQ, "1")) == {"t1", "t3"}
         await node.prepare(app, [TASK])
         await store(node, task(app, "new", title="1"))
         assert await ids(node, app, Compare("title", Op.EQ, "1")) == {"t1", "t3", "new"}
@@ -268,22 +267,33 @@ async def test_a_full_disk_refuses_writes_and_says_so_and_reads_go_on(world: Wor
     assert await ids(node, APP) == {"a", "b"}
 
 
-async def test_a_missing_shard_is_told_by_ping_and_never_passed_over(world: World) -> None:
-    node = await world.node()
-    await node.prepare(APP, [TASK])
-    await store(node, task(APP, "a"))
-    await world.client.indices.close(index=world.index)
-    await world.configure(**{"index.routing.allocation.require._name": "nobody"})
-    await world.client.indices.open(index=world.index, wait_for_active_shards="0")
+async def test_a_missing_shard_is_told_and_never_passed_over(world: World) -> None:
+    pattern = [f"{world.prefix}.*"]
+    nowhere = {"settings": {"index.routing.allocation.require._name": "nobody"}}
+    await world.client.indices.put_index_template(
+        name=world.prefix, index_patterns=pattern, template=nowhere
+    )
+    node = await world.node(request_timeout=1.0)
+    with pytest.raises(ServiceUnavailable):
+        await node.prepare(APP, [TASK])
     with pytest.raises(ServiceUnavailable, match="allocation/explain"):
         await node.ping()
-    for ask in (node.load([KEY]), node.count(APP, TASK), node.search(Query(APP, TASK))):
+    asked: list[Coroutine[Any, Any, Any]] = [
+        node.load([KEY]),
+        node.count(APP, TASK),
+        node.search(Query(APP, TASK)),
+        store(node, task(APP, "a")),
+    ]
+    for ask in asked:
         with pytest.raises(ServiceUnavailable):
             await ask
+    await world.client.indices.delete_index_template(name=world.prefix)
     await world.configure(**{"index.routing.allocation.require._name": None})
     await world.client.cluster.health(index=world.index, wait_for_status="yellow")
     await node.ping()
-    assert await ids(node, APP) == {"a"}
+    await node.prepare(APP, [TASK])
+    await store(node, task(APP, "b"))
+    assert "b" in await ids(node, APP)
 
 
 async def test_a_server_that_was_killed_comes_back_with_everything(
@@ -298,10 +308,7 @@ async def test_a_server_that_was_killed_comes_back_with_everything(
             acknowledged = set[str]()
             killed = asyncio.create_task(asyncio.to_thread(server.kill))
             with pytest.raises(ServiceUnavailable, match="is away"):
-                while True:
-                    id = f"t{len(acknowledged)}"
-                    await store(node, task(APP, id))
-                    acknowledged.add(id)
+                await _store_for_ever(node, acknowledged)
             await killed
             for ask in (node.ping(), node.load([KEY]), node.count(APP, TASK)):
                 with pytest.raises(ServiceUnavailable, match="is away"):
@@ -319,6 +326,13 @@ async def test_a_server_that_was_killed_comes_back_with_everything(
             await other.close()
         finally:
             await node.close()
+
+
+async def _store_for_ever(node: ElasticsearchDatabase, acknowledged: set[str]) -> None:
+    while True:
+        name = f"t{len(acknowledged)}"
+        await store(node, task(APP, name))
+        acknowledged.add(name)
 
 
 # Starting
