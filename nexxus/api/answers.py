@@ -12,11 +12,11 @@ from nexxus.domain.operations import OperationError, State
 from nexxus.interfaces.broker import DeadLetter
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What all of them have in common."""
+class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What answers, and the frames of `/asyncapi.json`, have in common."""
 
 
-class ErrorBody(_Answer, frozen=True, kw_only=True):
+class ErrorBody(Shape, frozen=True, kw_only=True):
     """Every error. `details` says which field and which rule, where that helps."""
 
     error: str
@@ -25,34 +25,34 @@ class ErrorBody(_Answer, frozen=True, kw_only=True):
     request_id: str
 
 
-class Message(_Answer, frozen=True, kw_only=True):
+class Message(Shape, frozen=True, kw_only=True):
     """An answer that only says that it was done."""
 
     message: str
 
 
-class Greeting(_Answer, frozen=True, kw_only=True):
+class Greeting(Shape, frozen=True, kw_only=True):
     """What answers here."""
 
     message: str
     version: str
 
 
-class SessionDevice(_Answer, frozen=True, kw_only=True):
+class SessionDevice(Shape, frozen=True, kw_only=True):
     """The device of a session."""
 
     id: str
     name: str
 
 
-class SessionUser(_Answer, frozen=True, kw_only=True):
+class SessionUser(Shape, frozen=True, kw_only=True):
     """The user of a session."""
 
     id: str
     username: str
 
 
-class Session(_Answer, frozen=True, kw_only=True):
+class Session(Shape, frozen=True, kw_only=True):
     """A session: a short-lived access token, and a refresh token for the next one."""
 
     token: str
@@ -61,14 +61,14 @@ class Session(_Answer, frozen=True, kw_only=True):
     user: SessionUser
 
 
-class TokenPair(_Answer, frozen=True, kw_only=True):
+class TokenPair(Shape, frozen=True, kw_only=True):
     """The next pair of tokens."""
 
     token: str
     refresh_token: str
 
 
-class Me(_Answer, frozen=True, kw_only=True):
+class Me(Shape, frozen=True, kw_only=True):
     """The calling user, as the token has it."""
 
     id: str
@@ -79,7 +79,7 @@ class Me(_Answer, frozen=True, kw_only=True):
     app_id: str
 
 
-class RegisteredDevice(_Answer, frozen=True, kw_only=True):
+class RegisteredDevice(Shape, frozen=True, kw_only=True):
     """A device that was just made."""
 
     id: str
@@ -88,7 +88,7 @@ class RegisteredDevice(_Answer, frozen=True, kw_only=True):
     user_id: str | UnsetType = UNSET
 
 
-class DeviceSession(_Answer, frozen=True, kw_only=True):
+class DeviceSession(Shape, frozen=True, kw_only=True):
     """A new device and its session."""
 
     message: str
@@ -97,7 +97,7 @@ class DeviceSession(_Answer, frozen=True, kw_only=True):
     refresh_token: str
 
 
-class DeviceDescription(_Answer, frozen=True, kw_only=True):
+class DeviceDescription(Shape, frozen=True, kw_only=True):
     """A device and what is known of its connection. `lastSeen` is an ISO 8601 time."""
 
     id: str
@@ -111,13 +111,13 @@ class DeviceDescription(_Answer, frozen=True, kw_only=True):
     subscriptions: list[str]
 
 
-class DeviceList(_Answer, frozen=True, kw_only=True):
+class DeviceList(Shape, frozen=True, kw_only=True):
     """The user's devices."""
 
     devices: list[DeviceDescription]
 
 
-class Created(_Answer, frozen=True, kw_only=True):
+class Created(Shape, frozen=True, kw_only=True):
     """An accepted create; one of a transient object has no operation."""
 
     id: str
@@ -125,108 +125,108 @@ class Created(_Answer, frozen=True, kw_only=True):
     operation_id: str | UnsetType = UNSET
 
 
-class CreateAccepted(_Answer, frozen=True, kw_only=True):
+class CreateAccepted(Shape, frozen=True, kw_only=True):
     """The create was taken and will be stored."""
 
     message: str
     data: Created
 
 
-class Operation(_Answer, frozen=True, kw_only=True):
+class Operation(Shape, frozen=True, kw_only=True):
     """An accepted write."""
 
     operation_id: str
 
 
-class WriteAccepted(_Answer, frozen=True, kw_only=True):
+class WriteAccepted(Shape, frozen=True, kw_only=True):
     """The write was taken and will be applied."""
 
     message: str
     data: Operation
 
 
-class Stored(_Answer, frozen=True, kw_only=True):
+class Stored(Shape, frozen=True, kw_only=True):
     """The write was applied; `data` is the object, of a delete its id, type and version."""
 
     message: str
     data: Document
 
 
-class Object(_Answer, frozen=True, kw_only=True):
+class Object(Shape, frozen=True, kw_only=True):
     """One object."""
 
     data: Document
 
 
-class Items(_Answer, frozen=True, kw_only=True):
+class Items(Shape, frozen=True, kw_only=True):
     """Objects; `cursor` continues while more follow."""
 
     items: list[Document]
     cursor: str | UnsetType = UNSET
 
 
-class Found(_Answer, frozen=True, kw_only=True):
+class Found(Shape, frozen=True, kw_only=True):
     """A page of objects."""
 
     data: Items
 
 
-class Count(_Answer, frozen=True, kw_only=True):
+class Count(Shape, frozen=True, kw_only=True):
     """A number of objects."""
 
     count: int
 
 
-class Counted(_Answer, frozen=True, kw_only=True):
+class Counted(Shape, frozen=True, kw_only=True):
     """How many there are."""
 
     data: Count
 
 
-class Subscription(_Answer, frozen=True, kw_only=True):
+class Subscription(Shape, frozen=True, kw_only=True):
     """A channel and its first page; with `getOnly` the page alone."""
 
     channel_id: str | UnsetType = UNSET
     items: list[Document]
 
 
-class Subscribed(_Answer, frozen=True, kw_only=True):
+class Subscribed(Shape, frozen=True, kw_only=True):
     """The subscription is in force."""
 
     data: Subscription
 
 
-class Channel(_Answer, frozen=True, kw_only=True):
+class Channel(Shape, frozen=True, kw_only=True):
     """The channel that was left."""
 
     channel: str
 
 
-class Unsubscribed(_Answer, frozen=True, kw_only=True):
+class Unsubscribed(Shape, frozen=True, kw_only=True):
     """The subscription has ended."""
 
     data: Channel
 
 
-class DeadLetterItems(_Answer, frozen=True, kw_only=True):
+class DeadLetterItems(Shape, frozen=True, kw_only=True):
     """Messages that were set aside."""
 
     items: list[DeadLetter]
 
 
-class DeadLetters(_Answer, frozen=True, kw_only=True):
+class DeadLetters(Shape, frozen=True, kw_only=True):
     """Messages that were set aside."""
 
     data: DeadLetterItems
 
 
-class OneDeadLetter(_Answer, frozen=True, kw_only=True):
+class OneDeadLetter(Shape, frozen=True, kw_only=True):
     """A message that was set aside."""
 
     data: DeadLetter
 
 
-class OperationFate(_Answer, frozen=True, kw_only=True):
+class OperationFate(Shape, frozen=True, kw_only=True):
     """What became of a write."""
 
     id: str
@@ -235,7 +235,7 @@ class OperationFate(_Answer, frozen=True, kw_only=True):
     error: OperationError | UnsetType = UNSET
 
 
-class OperationState(_Answer, frozen=True, kw_only=True):
+class OperationState(Shape, frozen=True, kw_only=True):
     """What became of a write."""
 
     data: OperationFate

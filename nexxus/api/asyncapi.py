@@ -13,6 +13,7 @@ from nexxus.actions.requests import (
     UnsubscribeRequest,
     UpdateRequest,
 )
+from nexxus.api.answers import Shape
 from nexxus.domain.events import EventName
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
@@ -22,62 +23,58 @@ from nexxus.interfaces.transport import SUBPROTOCOLS
 _REF: Final = "#/components/schemas/{name}"
 
 
-class _Data(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What all of them have in common."""
-
-
-class Register(_Data, frozen=True, kw_only=True):
+class Register(Shape, frozen=True, kw_only=True):
     """Claims the token's device for this connection; the first frame."""
 
     token: str
 
 
-class RefreshAccessToken(_Data, frozen=True, kw_only=True):
+class RefreshAccessToken(Shape, frozen=True, kw_only=True):
     """Moves the connection to a newer token of the same device."""
 
     token: str
 
 
-class Resume(_Data, frozen=True, kw_only=True):
+class Resume(Shape, frozen=True, kw_only=True):
     """Asks for what was missed since a cursor; right after `register`."""
 
     cursor: str
 
 
-class Create(_Data, frozen=True, kw_only=True):
+class Create(Shape, frozen=True, kw_only=True):
     """The fields of a new object, and its model as `type`."""
 
     type: str
 
 
-class Registered(_Data, frozen=True, kw_only=True):
+class Registered(Shape, frozen=True, kw_only=True):
     """The device is this connection's."""
 
     success: Literal[True]
     cursor: str | UnsetType = UNSET
 
 
-class Refreshed(_Data, frozen=True, kw_only=True):
+class Refreshed(Shape, frozen=True, kw_only=True):
     """The connection lives as long as the newer token."""
 
     success: Literal[True]
 
 
-class Resumed(_Data, frozen=True, kw_only=True):
+class Resumed(Shape, frozen=True, kw_only=True):
     """Everything that was missed has come."""
 
     success: Literal[True]
     cursor: str
 
 
-class Resync(_Data, frozen=True, kw_only=True):
+class Resync(Shape, frozen=True, kw_only=True):
     """These channels are live from now on, and are to be read anew."""
 
     channels: list[str]
     cursor: str | UnsetType = UNSET
 
 
-class Reply(_Data, frozen=True, kw_only=True):
+class Reply(Shape, frozen=True, kw_only=True):
     """The answer to the frame of the same `ref`: what HTTP would answer."""
 
     status: int
@@ -85,7 +82,7 @@ class Reply(_Data, frozen=True, kw_only=True):
     error: OperationError | UnsetType = UNSET
 
 
-class Fault(_Data, frozen=True, kw_only=True):
+class Fault(Shape, frozen=True, kw_only=True):
     """Something is wrong; the connection stays open."""
 
     code: Literal[
@@ -102,14 +99,14 @@ class Fault(_Data, frozen=True, kw_only=True):
     error: OperationError | UnsetType = UNSET
 
 
-class EventMetadata(_Data, frozen=True, kw_only=True):
+class EventMetadata(Shape, frozen=True, kw_only=True):
     """For which of this device's channels the event is, and where to resume after it."""
 
     channels: list[str]
     cursor: str | UnsetType = UNSET
 
 
-class ChangedObject(_Data, frozen=True, kw_only=True):
+class ChangedObject(Shape, frozen=True, kw_only=True):
     """Which object it is, and its version after the event."""
 
     id: str
@@ -119,7 +116,7 @@ class ChangedObject(_Data, frozen=True, kw_only=True):
     version: int
 
 
-class ModelCreated(_Data, frozen=True, kw_only=True):
+class ModelCreated(Shape, frozen=True, kw_only=True):
     """An object has come into these channels."""
 
     event: EventName
@@ -127,7 +124,7 @@ class ModelCreated(_Data, frozen=True, kw_only=True):
     metadata: EventMetadata
 
 
-class ModelUpdated(_Data, frozen=True, kw_only=True):
+class ModelUpdated(Shape, frozen=True, kw_only=True):
     """Patches that bring a copy of the previous version to this one."""
 
     event: EventName
@@ -136,7 +133,7 @@ class ModelUpdated(_Data, frozen=True, kw_only=True):
     metadata: EventMetadata
 
 
-class ModelDeleted(_Data, frozen=True, kw_only=True):
+class ModelDeleted(Shape, frozen=True, kw_only=True):
     """An object has left these channels, or is gone."""
 
     event: EventName

@@ -175,6 +175,19 @@ class BrokerConformance:
             by_key[key].append(number)
         assert by_key == {key: list(range(1, 21)) for key in keys}
 
+    async def test_publishers_at_the_same_time_keep_the_order_in_which_they_began(
+        self, broker: Broker
+    ) -> None:
+        queue = new_queue()
+        consumer = await broker.consume(queue)
+        async with asyncio.TaskGroup() as publishers:
+            for number in range(1, 101):
+                publishers.create_task(broker.publish(queue, [event(f"key-{number % 3}", number)]))
+        by_key = defaultdict(list)
+        for key, number in facts(await take(consumer, 100)):
+            by_key[key].append(number)
+        assert by_key == {f"key-{n}": list(range(n or 3, 101, 3)) for n in range(3)}
+
     async def test_a_batch_is_at_most_as_large_as_asked_for(self, broker: Broker) -> None:
         queue = new_queue()
         await broker.publish(queue, [event("a", number) for number in range(1, 11)])

@@ -28,7 +28,7 @@ from nexxus.server import Nexxus
 
 T = TypeVar("T")
 
-contract = partial(pytest.mark.contract, "8. Errors")
+contract = partial(pytest.mark.contract, "8. Error names")
 models = partial(pytest.mark.contract, "4. Models")
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
