@@ -1,8 +1,13 @@
-"""Membership: this node says that it is alive, and sweeps those that no longer do."""
+"""Membership: this node says that it is alive, and sweeps those that no longer do.
+
+A registry that has lost data says so when a node announces itself. The node then puts back what
+is its own, beside its further announcements: that may take longer than its lifetime.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from nexxus.actions.applications import Applications
 from nexxus.errors import ServiceUnavailable
@@ -21,15 +26,25 @@ class Membership:
 
     A node is told of a changed application through its queue; looking every `_EVERY` seconds is
     for the message that was lost, and reading them all every `_ALL_EVERY` for the rest.
+    `restore` puts into the registry what this node serves; it is called again until it returns.
     """
 
     def __init__(
-        self, node: Node, *, registry: Registry, applications: Applications, logger: Logger
+        self,
+        node: Node,
+        *,
+        registry: Registry,
+        applications: Applications,
+        restore: Callable[[], Awaitable[None]],
+        logger: Logger,
     ) -> None:
         self._node = node
         self._registry = registry
         self._applications = applications
+        self._restore = restore
         self._logger = logger
+        self._is_forgotten = asyncio.Event()
+        self._sweep_after = 0.0
 
     async def join(self) -> None:
         """Be known to the others, before anything is served."""
@@ -37,14 +52,22 @@ class Membership:
 
     async def run(self) -> None:
         """Stay known until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._stay_known())
+            tasks.create_task(self._put_back())
+
+    async def _stay_known(self) -> None:
+        loop = asyncio.get_running_loop()
         rounds = 0
         while True:
             await asyncio.sleep(_EVERY)
             rounds += 1
             try:
-                await self._registry.announce(self._node, LIFETIME)
-                for dead in await self._registry.sweep():
-                    self._logger.warning("a node has died and was swept", dead=dead)
+                if not await self._registry.announce(self._node, LIFETIME):
+                    self._is_forgotten.set()
+                if loop.time() >= self._sweep_after:
+                    for dead in await self._registry.sweep():
+                        self._logger.warning("a node has died and was swept", dead=dead)
                 if len(await self._registry.nodes()) > 1:
                     if rounds % round(_ALL_EVERY / _EVERY):
                         await self._applications.look_for_changes()
@@ -52,6 +75,20 @@ class Membership:
                         await self._applications.refresh()
             except ServiceUnavailable as error:
                 self._logger.warning("the other nodes are out of sight", reason=error.message)
+                # While the registry was away nobody could announce himself: all seem to be dead.
+                self._sweep_after = loop.time() + LIFETIME
+
+    async def _put_back(self) -> None:
+        while True:
+            await self._is_forgotten.wait()
+            self._is_forgotten.clear()
+            self._logger.warning("the registry may have lost data; putting back what is ours")
+            try:
+                await self._restore()
+            except ServiceUnavailable as error:
+                self._logger.warning("not everything was put back", reason=error.message)
+                await asyncio.sleep(_EVERY)
+                self._is_forgotten.set()
 
     async def leave(self) -> None:
         """Be forgotten at once."""

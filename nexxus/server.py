@@ -181,6 +181,7 @@ class Nexxus:
             Node(self.node_id, tuple(roles), tuple(inboxes)),
             registry=self.registry,
             applications=self.applications,
+            restore=self._restore,
             logger=self.logger,
         )
         for inbox in inboxes.values():
@@ -201,6 +202,11 @@ class Nexxus:
         self.app: ASGIApp = build_api(services)
         if config.server.demo:
             self.app = _with_demo(self.app)
+
+    async def _restore(self) -> None:
+        """Put back into the registry what it has forgotten of this node's connections."""
+        for gateway in self.transports.gateways.values():
+            await gateway.restore()
 
     def _compose_actions(self) -> None:
         config, limits = self.config, self.config.limits

@@ -93,27 +93,12 @@ class Adoption:
         else:
             device.floor = self._log.advance()
 
-    def resync_everybody(self) -> None:
-        """Have every device read all its channels anew."""
-        for device in self._devices.everybody():
-            self.send_resync(device.app_id, device.device_id, list(device.subscriptions))
-
-    async def adopt_what_was_missed(self) -> None:
-        """Bring every device in line with the registry; the channels it gains are read anew."""
-        for known in self._devices.everybody():
-            async with self._devices.hold(known.app_id, known.device_id) as device:
-                if device.is_vacant:
-                    continue
-                before = set(device.subscriptions)
-                await self._follow_registry(device)
-                gained = [channel for channel in device.subscriptions if channel not in before]
-                if gained:
-                    self.send_resync(device.app_id, device.device_id, gained)
-
     async def _follow_registry(self, device: LocalDevice) -> None:
         found = await self._registry.subscriptions_of(device.app_id, device.device_id)
         present = {subscription.channel_id: subscription for subscription in found}
         ended = [channel for channel in device.subscriptions if channel not in present]
+        if ended and await self._is_forgotten(device):
+            ended = []
         self._devices.remove(device, ended)
         for channel, subscription in present.items():
             held = device.subscriptions.get(channel)
@@ -122,6 +107,12 @@ class Adoption:
                 self._devices.install(device, subscription, is_kept=is_kept)
             elif held.subscription != subscription:
                 self._devices.replace(device, subscription)
+
+    async def _is_forgotten(self, device: LocalDevice) -> bool:
+        """Whether the registry has lost what it knew, which `Restoration` will put back."""
+        if device.connection is None:
+            return False
+        return await self._registry.presence_of(device.app_id, device.device_id) is None
 
     async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
         """Remove subscriptions that came too late for a connection, unless others have it."""
