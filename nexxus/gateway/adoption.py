@@ -93,6 +93,23 @@ class Adoption:
         else:
             device.floor = self._log.advance()
 
+    def resync_everybody(self) -> None:
+        """Have every device read all its channels anew."""
+        for device in self._devices.everybody():
+            self.send_resync(device.app_id, device.device_id, list(device.subscriptions))
+
+    async def adopt_what_was_missed(self) -> None:
+        """Bring every device in line with the registry; the channels it gains are read anew."""
+        for known in self._devices.everybody():
+            async with self._devices.hold(known.app_id, known.device_id) as device:
+                if device.is_vacant:
+                    continue
+                before = set(device.subscriptions)
+                await self._follow_registry(device)
+                gained = [channel for channel in device.subscriptions if channel not in before]
+                if gained:
+                    self.send_resync(device.app_id, device.device_id, gained)
+
     async def _follow_registry(self, device: LocalDevice) -> None:
         found = await self._registry.subscriptions_of(device.app_id, device.device_id)
         present = {subscription.channel_id: subscription for subscription in found}

@@ -141,6 +141,7 @@ class Gateway:
         inbox.on(SessionEnded, self._end_session)
         inbox.on(ConnectionReplaced, self._close_replaced)
         inbox.on(SubscriptionChanged, self._adopt_later)
+        inbox.on_loss(self.catch_up)
 
     def deliver(self, delivery: Delivery) -> None:
         """Push an event to the devices of this node that it is for."""
@@ -180,6 +181,11 @@ class Gateway:
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""
         self._adoption.send_resync(app_id, device_id, channels)
+
+    def catch_up(self) -> None:
+        """Messages to this node were lost: have every device read its channels anew."""
+        self._adoption.resync_everybody()
+        self._tasks.start(self._adoption.adopt_what_was_missed())
 
     async def restore(self) -> None:
         """Put back into the registry what it has forgotten of this node's devices.
