@@ -22,6 +22,7 @@ be shown is that, at the end, every document has every field:
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from nexxus.domain.schema import ModelType
 from nexxus.errors import InvalidParameters
 
 _PAGE: Final = 500
+_LONGEST_PAUSE: Final = 0.2
 
 
 async def prepare_index(
@@ -101,7 +103,11 @@ async def _redirect_writers(client: AsyncElasticsearch, layout: Layout) -> bool:
 
 
 async def _await_writers(client: AsyncElasticsearch, index: str) -> bool:
-    """Return when every write that began before has ended; False when that is not certain."""
+    """Return when every write that began before has ended; False when that is not certain.
+
+    Not certain is it when another node that does the same has lifted the block too early. Then
+    both pause at random, so that one is alone the next time.
+    """
     try:
         answer = await client.indices.add_block(index=index, block="write")
     except NotFoundError:
@@ -109,7 +115,10 @@ async def _await_writers(client: AsyncElasticsearch, index: str) -> bool:
     finally:
         # Also when cancelled, and when the answer did not come: a block must not be left.
         await asyncio.shield(_lift_block(client, index))
-    return all(entry["blocked"] for entry in answer["indices"]) and answer["shards_acknowledged"]
+    if answer["acknowledged"] and answer["shards_acknowledged"]:
+        return True
+    await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE))
+    return False
 
 
 async def _lift_block(client: AsyncElasticsearch, index: str) -> None:
