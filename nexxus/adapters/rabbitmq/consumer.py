@@ -16,7 +16,7 @@ from nexxus.adapters.delivery_buffer import Delivery, DeliveryBuffer
 from nexxus.adapters.rabbitmq.dead_letters import buried
 from nexxus.adapters.rabbitmq.link import AWAY, Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import Publisher
-from nexxus.adapters.rabbitmq.roster import Roster
+from nexxus.adapters.rabbitmq.roster import GONE_AFTER, Roster
 from nexxus.adapters.rabbitmq.subscription import Poison, Subscription
 from nexxus.adapters.rabbitmq.topology import Topology, assign, waiting
 from nexxus.domain.objects import new_id
@@ -28,8 +28,8 @@ T = TypeVar("T")
 _LOGGER: Final = logging.getLogger(__name__)
 _TRY_AGAIN: Final = 0.5
 _LOOK_EVERY: Final = 1.0
-_MISPLACED_FOR: Final = 2.0
-"""Seconds for which a partition may be with the wrong consumer, so that views can settle."""
+_MISPLACED_FOR: Final = GONE_AFTER + 2.0
+"""Seconds for which a partition may be with the wrong consumer: its owner may just have died."""
 
 
 class RabbitMQConsumer(Consumer[T]):
@@ -215,10 +215,12 @@ class RabbitMQConsumer(Consumer[T]):
         """Have a place left, to be taken again behind its owner, where that is needed."""
         changed, place.owner = owner != place.owner, owner
         subscription = place.subscription
+        now = asyncio.get_running_loop().time()
+        if changed or subscription is None or not subscription.has_delivered:
+            place.misplaced_since = now
         if owner == self._member or subscription is None or place.leave.is_set():
             return
-        age = asyncio.get_running_loop().time() - place.since
-        if changed or (subscription.has_delivered and age > _MISPLACED_FOR):
+        if changed or now - place.misplaced_since > _MISPLACED_FOR:
             self._buffer.end(subscription)
             place.leave.set()
 
@@ -297,14 +299,14 @@ class _Place:
         self.subscription: Subscription | None = None
         self.owner = ""
         """Who should have the partition, as far as we know."""
-        self.since = 0.0
+        self.misplaced_since = 0.0
+        """Since when it is ours and should not be, in the loop's time, where that is so."""
         self.taken = asyncio.Event()
         self.leave = asyncio.Event()
 
     def take(self, subscription: Subscription) -> None:
         """We are in line, behind all who were before."""
         self.subscription = subscription
-        self.since = asyncio.get_running_loop().time()
         self.leave.clear()
         self.taken.set()
 
