@@ -1,0 +1,83 @@
+"""Applications side by side, and what survives a restart."""
+
+from __future__ import annotations
+
+from nexxus.interfaces.registry import Device, Presence, Registry
+from nexxus.testing.registry_kit.materials import (
+    TRANSPORT,
+    AnyRegistry,
+    applied,
+    assert_is_full,
+    fill,
+    new_app,
+    nodes_by_key,
+    route_to,
+    session_of,
+)
+
+
+class TenantsConformance(AnyRegistry):
+    """No application sees another."""
+
+    async def test_the_same_ids_in_two_applications_never_meet(self, registry: Registry) -> None:
+        one, other = new_app(), new_app()
+        await fill(registry, one)
+        assert await registry.get_device(other, "d1") is None
+        assert await registry.devices_of(other, "u1") == []
+        assert await registry.get_session(other, "session-d1") is None
+        assert await registry.sessions_of(other, "u1") == []
+        assert await registry.end_session(other, "session-d1") is None
+        assert not await registry.rotate_session(
+            session_of(other, "d1", generation=1), expected_generation=0
+        )
+        assert await registry.get_fate(other, "o1") is None
+        assert await registry.hit(other, "s", "k", 60) == 1
+        assert await registry.presence_of(other, "d1") is None
+        assert await registry.subscriptions_of(other, "d1") == []
+        assert await registry.routes_version(other, "task") == 0
+        assert await registry.claim(other, "scope", "k", b"mine", 60) is None
+        await registry.release(other, "scope", "k")
+        await registry.delete_devices(other, ["d1"])
+        await registry.unsubscribe(other, "d1", [route_to(one).key])
+        await registry.disconnect(Presence(other, "d1", "n1", TRANSPORT, "c1"))
+        await registry.drop(other)
+        await assert_is_full(registry, one)
+
+    async def test_dropping_an_application_leaves_nothing_of_it(self, registry: Registry) -> None:
+        dropped, kept = new_app(), new_app()
+        await fill(registry, dropped)
+        await fill(registry, kept)
+        version = await registry.routes_version(dropped, "task")
+        await registry.drop(dropped)
+        assert await registry.get_device(dropped, "d1") is None
+        assert await registry.devices_of(dropped, "u1") == []
+        assert await registry.get_session(dropped, "session-d1") is None
+        assert await registry.sessions_of(dropped, "u1") == []
+        assert await registry.get_fate(dropped, "o1") is None
+        assert await registry.claim(dropped, "scope", "k", b"again", 60) is None
+        assert await registry.hit(dropped, "s", "k", 60) == 1
+        assert await registry.presence_of(dropped, "d1") is None
+        assert await registry.subscriptions_of(dropped, "d1") == []
+        assert await registry.routes_version(dropped, "task") > version
+        assert nodes_by_key(await registry.routes(dropped, "task", 0)) == {}
+        await assert_is_full(registry, kept)
+
+
+class RestartConformance(AnyRegistry):
+    """What survives."""
+
+    async def test_devices_sessions_fates_and_claims_survive_a_restart(
+        self, registry: Registry, app: str
+    ) -> None:
+        await fill(registry, app)
+        await registry.put_session(session_of(app, "d2"))
+        await registry.end_session(app, "session-d2")
+        reopened = await self.reopen(registry)
+        try:
+            assert await reopened.get_device(app, "d1") == Device("d1", app, "phone", "u1")
+            assert (await reopened.get_session(app, "session-d1")) is not None
+            assert await reopened.get_session(app, "session-d2") is None
+            assert await reopened.get_fate(app, "o1") == applied(app, "o1")
+            assert await reopened.claim(app, "scope", "k", b"late", 60) == b"value"
+        finally:
+            await reopened.close()
