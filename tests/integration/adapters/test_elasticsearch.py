@@ -138,24 +138,26 @@ async def test_a_rebuild_that_is_cut_off_anywhere_is_finished_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = await world.node()
-    succeeded = cut_at = 0
-    while not succeeded:
-        app = f"app-{cut_at}"
-        await node.prepare(app, [PLAIN])
-        await store(node, *(task(app, f"t{n}", title=f"{n % 2}") for n in range(4)))
+    await node.prepare(APP, [PLAIN])
+    cut_at, is_cut = 0, True
+    while is_cut:
+        path = f"field{cut_at}"
+        grown, wanted = model(path), Compare(path, Op.EQ, "1")
+        await store(node, *(task(APP, f"{path}-{n}", **{path: f"{n % 2}"}) for n in range(4)))
         with monkeypatch.context() as patch:
             _cut_connection(patch, after=cut_at)
             try:
-                await (await world.node()).prepare(app, [TASK])
-                succeeded = cut_at
+                await (await world.node()).prepare(APP, [grown])
+                is_cut = False
             except ServiceUnavailable:
                 cut_at += 1
         with suppress(ServiceUnavailable):  # it may refuse to answer, but not answer wrongly
-            assert await ids(node, app, Compare("title", Op.EQ, "1")) == {"t1", "t3"}
-        await node.prepare(app, [TASK])
-        await store(node, task(app, "new", title="1"))
-        assert await ids(node, app, Compare("title", Op.EQ, "1")) == {"t1", "t3", "new"}
-    assert succeeded > 5, "each request of a rebuild was the last one once"
+            assert await ids(node, APP, wanted, grown) == {f"{path}-1", f"{path}-3"}
+        await node.prepare(APP, [grown])
+        await store(node, task(APP, f"{path}-new", **{path: "1"}))
+        found = await ids(node, APP, wanted, grown)
+        assert found == {f"{path}-1", f"{path}-3", f"{path}-new"}
+    assert cut_at > 8, "each request of a rebuild was the last one once"
 
 
 def _cut_connection(patch: pytest.MonkeyPatch, *, after: int) -> None:
