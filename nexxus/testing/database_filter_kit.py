@@ -286,7 +286,11 @@ class DatabaseFilterConformance:
     @settings(
         max_examples=30,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.differing_executors,  # a kit's test runs in a class for each database
+        ],
     )
     @given(
         objects=st.lists(strategies.documents(), min_size=1, max_size=12),
