@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Command, Link
+from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.pipeline import Command
 from nexxus.domain.operations import Fate
 
 LIFETIME: Final = 24 * 3600

@@ -12,21 +12,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
+from nexxus.adapters.redis.pipeline import DEPTH, Argument, Command, Pipeline
 from nexxus.adapters.redis.problems import FAILURES, REFUSED, problem_of
 from nexxus.adapters.redis.scripts import Script
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.errors import ConfigurationError, ServiceUnavailable, StartupError
 
 T = TypeVar("T")
-Argument: TypeAlias = str | bytes | int | float
-Command: TypeAlias = tuple[Argument, ...]
 Facts: TypeAlias = dict[str, Any]
 """What a server says of itself: ``INFO``."""
-
-_BATCH: Final = 500
-"""Commands that are sent in one go: Redis answers other clients in between."""
 
 _CLUSTER_RETRIES: Final = 3
 
@@ -46,6 +42,7 @@ class Link:
             )
         self._settings = settings
         self._gate = asyncio.Semaphore(settings.connections)
+        self._pipeline = Pipeline(self._send, width=settings.connections)
         self._client: Any = None
 
     @property
@@ -72,6 +69,7 @@ class Link:
     async def close(self) -> None:
         """Let go of all connections; may be called twice."""
         client, self._client = self._client, None
+        await self._pipeline.close()
         if client is not None:
             await client.aclose()
             if not self.is_cluster:
@@ -79,12 +77,15 @@ class Link:
 
     async def execute(self, *command: Argument) -> Any:
         """The answer to one command."""
-        return await self._guarded(lambda client: client.execute_command(*command))
+        return (await self._ask([command]))[0]
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: Argument) -> Any:
         """What a script returns. Its keys have one hash tag."""
         rest = (len(keys), *keys, *arguments)
-        return await self._guarded(lambda client: _run(client, script, rest))
+        try:
+            return await self.execute("EVALSHA", script.digest, *rest)
+        except NoScriptError:
+            return await self.execute("EVAL", script.source, *rest)
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to commands that need not be done in any order, nor all.
@@ -92,8 +93,8 @@ class Link:
         Those on one key are done in the order given. When one fails, the others may be done.
         """
         answers: list[Any] = []
-        for start in range(0, len(commands), _BATCH):
-            answers += await self._pipeline(commands[start : start + _BATCH])
+        for start in range(0, len(commands), DEPTH):
+            answers += await self._ask(commands[start : start + DEPTH])
         return answers
 
     async def run_each(
@@ -101,13 +102,13 @@ class Link:
     ) -> list[Any]:
         """What a script returns for each of some keys and arguments, as by `batch`."""
         answers: list[Any] = []
-        for start in range(0, len(calls), _BATCH):
-            bite = calls[start : start + _BATCH]
+        for start in range(0, len(calls), DEPTH):
+            bite = calls[start : start + DEPTH]
             commands = [
                 ("EVALSHA", script.digest, len(keys), *keys, *arguments) for keys, arguments in bite
             ]
             try:
-                answers += await self._pipeline(commands)
+                answers += await self._ask(commands)
             except NoScriptError:
                 answers += [await self.run(script, keys, *arguments) for keys, arguments in bite]
         return answers
@@ -141,15 +142,30 @@ class Link:
     async def _on(self, node: Any, *command: Argument) -> Any:
         return await self._guarded(lambda client: (node or client).execute_command(*command))
 
-    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        return await self._guarded(lambda client: _pipeline(client, commands))
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers to commands that all succeed; else the first error."""
+        # Not together on a cluster: who asks a node that is up would wait for one that is down.
+        send = self._send if self.is_cluster else self._pipeline.ask
+
+        async def ask(_: Any) -> list[Any]:
+            answers = await send(commands)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return answers
+
+        return await self._guarded(ask)
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        async with asyncio.timeout(self._settings.timeout), self._gate:
+            return await _send(self._client, commands)
 
     async def _guarded(self, call: Callable[[Any], Awaitable[T]]) -> T:
         client = self._client
         if client is None:
             raise ServiceUnavailable("the Redis registry is closed")
         try:
-            async with asyncio.timeout(self._settings.timeout), self._gate:
+            async with asyncio.timeout(self._settings.timeout):
                 return await call(client)
         except TimeoutError as error:
             raise ServiceUnavailable(
@@ -192,21 +208,17 @@ class Link:
         }
 
 
-async def _run(client: Any, script: Script, rest: tuple[Argument, ...]) -> Any:
-    try:
-        return await client.execute_command("EVALSHA", script.digest, *rest)
-    except NoScriptError:
-        return await client.execute_command("EVAL", script.source, *rest)
-
-
-async def _pipeline(client: Any, commands: Sequence[Command]) -> list[Any]:
+async def _send(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """An answer for each command, an error where it was refused."""
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
     answers: list[Any] = await pipeline.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
     return answers
 
 

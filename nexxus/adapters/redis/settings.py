@@ -35,9 +35,10 @@ class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=1,
-            description="Connections to Redis, to each node of a cluster; what comes on top waits.",
+            description="Connections to Redis, to each node of a cluster; what comes while all "
+            "are busy waits, and is sent together.",
         ),
-    ] = 64
+    ] = 16
     timeout: Annotated[
         float,
         Meta(gt=0, description="How long one answer may take, before clients are told 503."),
