@@ -34,7 +34,7 @@ from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
 from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
-from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
+from nexxus.errors import ApplicationAlreadyExists, ConfigurationError, ServiceUnavailable
 from nexxus.gateway import Counters, Gateway, GatewaySettings
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.auth_strategy import AuthStrategy
@@ -414,9 +414,16 @@ class Nexxus:
                     )
                 )
         figures += self._gateway_figures()
-        for name, value in (await self.registry.statistics()).items():
+        for name, value in (await self._registry_statistics()).items():
             figures.append(Figure(f"nexxus_registry_{name}", "gauge", f"{name}.", value))
         return to_prometheus(figures)
+
+    async def _registry_statistics(self) -> dict[str, Any]:
+        """Nothing where the registry is away: the others are most wanted then."""
+        try:
+            return await self.registry.statistics()
+        except ServiceUnavailable:
+            return {}
 
     def _gateway_figures(self) -> list[Figure]:
         counters = [gateway.counters for gateway in self.transports.gateways.values()]
