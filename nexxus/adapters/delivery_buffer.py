@@ -2,27 +2,17 @@
 
 A server delivers in order; what goes wrong happens here: a message is retried after a delay, and
 must come before any later one of its key; a source of messages is lost, and what it delivered is
-no longer this consumer's. So a delivery is in one of these places:
-
-- `fresh`: received, never handed out;
-- `returned`: given back and due again; a heap, since these are older than anything fresh;
-- `parked`, by key: waits for its delay, or behind a delivery of its key that does;
-- `out`: handed out, not settled yet;
-
-or it is gone: settled, or its source was dropped.
+no longer this consumer's. So a delivery is in the backlog, or `out`, that is, handed out and not
+settled yet; or it is gone: settled, or its source was dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
-from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
-from heapq import heapify, heappop, heappush
-from operator import attrgetter
+from collections.abc import Hashable, Iterable
 from typing import Any
 
-_SEQUENCE = attrgetter("sequence")
+from nexxus.adapters.backlog import Backlog
 
 
 class Delivery:
@@ -52,10 +42,7 @@ class DeliveryBuffer:
     def __init__(self, prefetch: int) -> None:
         self.awake = asyncio.Event()
         self._prefetch = prefetch
-        self._sequence = 0
-        self._fresh: deque[Delivery] = deque()
-        self._returned: list[tuple[int, Delivery]] = []
-        self._parked: dict[str, _Parked] = {}
+        self._backlog: Backlog[Delivery] = Backlog(on_return=self.awake.set)
         self._out: dict[int, Delivery] = {}
         self._ending: set[Hashable] = set()
 
@@ -63,16 +50,14 @@ class DeliveryBuffer:
         """Append what a source has delivered; nothing more of one that ends."""
         if delivery.source in self._ending:
             return
-        self._sequence += 1
-        delivery.sequence = self._sequence
-        self._fresh.append(delivery)
+        self._backlog.add((delivery,))
         self.awake.set()
 
     def take(self, limit: int) -> list[Delivery]:
         """Hand out up to `limit` deliveries, oldest first; none when there is nothing to take."""
         batch: list[Delivery] = []
         room = min(limit, self._prefetch - len(self._out))
-        while len(batch) < room and (delivery := self._next()) is not None:
+        while len(batch) < room and (delivery := self._backlog.next()) is not None:
             self._out[delivery.sequence] = delivery
             batch.append(delivery)
         return batch
@@ -98,11 +83,7 @@ class DeliveryBuffer:
         for delivery in returned:
             delivery.attempts += 1
             delivery.due = due
-            insort(
-                self._parked.setdefault(delivery.key, _Parked()).waiting, delivery, key=_SEQUENCE
-            )
-        for key in {delivery.key for delivery in returned}:
-            self._release_due(key)
+        self._backlog.park(returned)
 
     def is_out(self, source: Hashable) -> bool:
         """Whether any delivery of a source is out."""
@@ -111,11 +92,11 @@ class DeliveryBuffer:
     def end(self, source: Hashable) -> None:
         """Hand out no more of a source; what is out already may still be settled."""
         self._ending.add(source)
-        self._forget_waiting(source)
+        self._backlog.keep(lambda each: each.source is not source)
 
     def drop(self, source: Hashable) -> None:
         """Forget a source and all that it has delivered; settling that does nothing."""
-        self._forget_waiting(source)
+        self._backlog.keep(lambda each: each.source is not source)
         out = self._out.items()
         self._out = {number: each for number, each in out if each.source is not source}
         self._ending.discard(source)
@@ -123,74 +104,7 @@ class DeliveryBuffer:
 
     def close(self) -> None:
         """Forget everything, and wake whoever waits."""
-        for parked in self._parked.values():
-            parked.cancel_timer()
-        self._fresh.clear()
-        self._returned.clear()
-        self._parked.clear()
+        self._backlog.clear()
         self._out.clear()
         self._ending.clear()
         self.awake.set()
-
-    def _forget_waiting(self, source: Hashable) -> None:
-        self._fresh = deque(each for each in self._fresh if each.source is not source)
-        self._returned = [each for each in self._returned if each[1].source is not source]
-        heapify(self._returned)
-        for key, parked in list(self._parked.items()):
-            parked.waiting = [each for each in parked.waiting if each.source is not source]
-            if parked.waiting:
-                self._release_due(key)
-            else:
-                parked.cancel_timer()
-                del self._parked[key]
-
-    def _next(self) -> Delivery | None:
-        """The oldest delivery that may be handed out; parks those that must wait."""
-        while True:
-            if self._returned:
-                delivery = heappop(self._returned)[1]
-            elif self._fresh:
-                delivery = self._fresh.popleft()
-            else:
-                return None
-            parked = self._parked.get(delivery.key)
-            if parked is None or parked.waiting[0].sequence > delivery.sequence:
-                return delivery
-            insort(parked.waiting, delivery, key=_SEQUENCE)
-
-    def _release_due(self, key: str) -> None:
-        """Give back what is due of a key, and look again when the next is."""
-        parked = self._parked[key]
-        parked.cancel_timer()
-        loop = asyncio.get_running_loop()
-        now, due = loop.time(), 0
-        while due < len(parked.waiting) and parked.waiting[due].due <= now:
-            due += 1
-        self._give_back(parked.waiting[:due])
-        del parked.waiting[:due]
-        if parked.waiting:
-            parked.timer = loop.call_at(parked.waiting[0].due, self._release_due, key)
-        else:
-            del self._parked[key]
-
-    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            heappush(self._returned, (delivery.sequence, delivery))
-        if deliveries:
-            self.awake.set()
-
-
-class _Parked:
-    """The deliveries of one key that wait for the first of them to be due."""
-
-    __slots__ = ("timer", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: list[Delivery] = []
-        self.timer: asyncio.TimerHandle | None = None
-
-    def cancel_timer(self) -> None:
-        """Do not wake when the first delivery is due."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None

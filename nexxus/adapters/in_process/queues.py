@@ -1,14 +1,10 @@
 """One queue of the in-process broker, and its consumers.
 
 Nothing is encoded and nothing is copied: an entry goes from the publisher to the consumer as it
-is. The usual way of an entry is short: appended to `fresh`, popped from it, settled. The rest of
-this module is for what is unusual, and keeps one rule: **the entries of a key are delivered in
-the order of their sequence numbers, and while one consumer has some of them unsettled, to no
-other.** Where an entry can be:
+is. One rule is kept: **the entries of a key are delivered in the order of their sequence numbers,
+and while one consumer has some of them unsettled, to no other.** Where an entry can be:
 
-- `fresh`: published, never looked at;
-- `returned`: given back and due again; a heap, since these are older than anything fresh;
-- `parked`, by key: waits for its delay, or behind an entry of its key that does;
+- the queue's backlog: not delivered, or given back;
 - a consumer's `reserved`: found by another consumer while this one holds its key;
 - a consumer's `unsettled`: delivered.
 """
@@ -16,19 +12,15 @@ other.** Where an entry can be:
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
-from operator import attrgetter
 from typing import Any, TypeVar
 
+from nexxus.adapters.backlog import Backlog
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Consumer, Message, Received
 
 T = TypeVar("T")
-
-_SEQUENCE = attrgetter("sequence")
 
 
 class Confirmation:
@@ -73,22 +65,6 @@ class Entry:
         return self.confirmation is not None and self.confirmation.abandoned and not self.attempts
 
 
-class Parked:
-    """The entries of one key that wait for the first of them to be due."""
-
-    __slots__ = ("entries", "timer")
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.timer: asyncio.TimerHandle | None = None
-
-    def cancel_timer(self) -> None:
-        """Do not wake when the first entry is due."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-
 class LocalQueue:
     """A bounded queue that keeps order per key. All methods are for the one event loop."""
 
@@ -97,10 +73,7 @@ class LocalQueue:
         """How many entries are not settled, delivered ones included."""
         self.consumers: list[LocalConsumer[Any]] = []
         self._limit = limit
-        self._sequence = 0
-        self._fresh: deque[Entry] = deque()
-        self._returned: list[tuple[int, Entry]] = []
-        self._parked: dict[str, Parked] = {}
+        self._backlog: Backlog[Entry] = Backlog(on_return=self.wake)
         self._blocked: deque[tuple[asyncio.Future[None], list[Entry]]] = deque()
 
     # Publishing
@@ -124,12 +97,7 @@ class LocalQueue:
 
     def put(self, entries: list[Entry]) -> None:
         """Append entries and wake the consumers."""
-        sequence = self._sequence
-        for entry in entries:
-            sequence += 1
-            entry.sequence = sequence
-        self._sequence = sequence
-        self._fresh.extend(entries)
+        self._backlog.add(entries)
         self.size += len(entries)
         self.wake()
 
@@ -180,23 +148,14 @@ class LocalQueue:
         belong."""
         if consumer.reserved:
             return consumer.reserved.popleft()
-        while True:
-            if self._returned:
-                entry = heappop(self._returned)[1]
-            elif self._fresh:
-                entry = self._fresh.popleft()
-            else:
-                return None
-            parked = self._parked.get(entry.key)
-            if parked is not None and parked.entries[0].sequence < entry.sequence:
-                insort(parked.entries, entry, key=_SEQUENCE)
-                continue
+        while (entry := self._backlog.next()) is not None:
             holder = self._holder_of(entry.key, consumer)
             holder.hold(entry.key)
             if holder is consumer:
                 return entry
             holder.reserved.append(entry)
             holder.awake.set()
+        return None
 
     def _holder_of(self, key: str, otherwise: LocalConsumer[Any]) -> LocalConsumer[Any]:
         for consumer in self.consumers:
@@ -214,40 +173,15 @@ class LocalQueue:
 
     def park(self, entries: Sequence[Entry]) -> None:
         """Keep entries until they are due, and the later ones of their keys behind them."""
-        for entry in entries:
-            parked = self._parked.setdefault(entry.key, Parked())
-            insort(parked.entries, entry, key=_SEQUENCE)
-        for key in {entry.key for entry in entries}:
-            self._release_due(key)
+        self._backlog.park(entries)
 
     def give_back(self, entries: Sequence[Entry]) -> None:
         """Put entries back to be delivered again, in their old places."""
-        for entry in entries:
-            heappush(self._returned, (entry.sequence, entry))
-        self.wake()
-
-    def _release_due(self, key: str) -> None:
-        parked = self._parked[key]
-        parked.cancel_timer()
-        loop = asyncio.get_running_loop()
-        now, due = loop.time(), 0
-        while due < len(parked.entries) and parked.entries[due].due <= now:
-            due += 1
-        released = parked.entries[:due]
-        del parked.entries[:due]
-        if parked.entries:
-            parked.timer = loop.call_at(parked.entries[0].due, self._release_due, key)
-        else:
-            del self._parked[key]
-        self.give_back(released)
+        self._backlog.give_back(entries)
 
     def close(self, error: str | None) -> None:
         """Forget everything. Waiting publishers get the error, or with None vanish in peace."""
-        for parked in self._parked.values():
-            parked.cancel_timer()
-        self._parked.clear()
-        self._fresh.clear()
-        self._returned.clear()
+        self._backlog.clear()
         self.size = 0
         for admitted, _ in self._blocked:
             if admitted.done():

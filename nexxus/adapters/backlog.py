@@ -1,0 +1,139 @@
+"""A backlog: what waits to be delivered, in order per key, though some of it has to wait longer.
+
+The usual way of an item is short: added to `fresh`, popped from it. The rest is for retries, and
+keeps one rule: **an item that waits for its delay holds up the later ones of its key, and no
+others.** Where an item can be:
+
+- `fresh`: added, never looked at;
+- `returned`: given back and due again; a heap, since these are older than anything fresh;
+- `parked`, by key: waits for its delay, or behind an item of its key that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from operator import attrgetter
+from typing import Any, Generic, Protocol, TypeVar
+
+_SEQUENCE: Callable[[Any], int] = attrgetter("sequence")
+
+
+class Waiting(Protocol):
+    """What can be kept in a backlog.
+
+    `sequence` belongs to the backlog, and says which of two came first. `due` is in the loop's
+    time, 0 for at once.
+    """
+
+    key: str
+    sequence: int
+    due: float
+
+
+E = TypeVar("E", bound=Waiting)
+
+
+class Backlog(Generic[E]):
+    """Items in the order in which they came. All methods are for the one event loop.
+
+    `on_return` is called when there is something again that was not there before: given back,
+    or parked and due.
+    """
+
+    def __init__(self, on_return: Callable[[], None]) -> None:
+        self._on_return = on_return
+        self._sequence = 0
+        self._fresh: deque[E] = deque()
+        self._returned: list[tuple[int, E]] = []
+        self._parked: dict[str, _Parked[E]] = {}
+
+    def add(self, items: Sequence[E]) -> None:
+        """Append what has come."""
+        sequence = self._sequence
+        for item in items:
+            sequence += 1
+            item.sequence = sequence
+        self._sequence = sequence
+        self._fresh.extend(items)
+
+    def next(self) -> E | None:
+        """Take out the oldest item that need not wait; parks those that must."""
+        while True:
+            if self._returned:
+                item = heappop(self._returned)[1]
+            elif self._fresh:
+                item = self._fresh.popleft()
+            else:
+                return None
+            parked = self._parked.get(item.key)
+            if parked is None or parked.items[0].sequence > item.sequence:
+                return item
+            insort(parked.items, item, key=_SEQUENCE)
+
+    def park(self, items: Sequence[E]) -> None:
+        """Keep items until they are due, and the later ones of their keys behind them."""
+        for item in items:
+            insort(self._parked.setdefault(item.key, _Parked()).items, item, key=_SEQUENCE)
+        for key in {item.key for item in items}:
+            self._release_due(key)
+
+    def give_back(self, items: Iterable[E]) -> None:
+        """Put items back into their old places."""
+        returned = [(item.sequence, item) for item in items]
+        for each in returned:
+            heappush(self._returned, each)
+        if returned:
+            self._on_return()
+
+    def keep(self, is_wanted: Callable[[E], bool]) -> None:
+        """Forget everything else."""
+        self._fresh = deque(filter(is_wanted, self._fresh))
+        self._returned = [each for each in self._returned if is_wanted(each[1])]
+        heapify(self._returned)
+        for key, parked in list(self._parked.items()):
+            parked.items = list(filter(is_wanted, parked.items))
+            self._release_due(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for parked in self._parked.values():
+            parked.cancel_timer()
+        self._parked.clear()
+        self._fresh.clear()
+        self._returned.clear()
+
+    def _release_due(self, key: str) -> None:
+        """Give back what is due of a key, and look again when the next is."""
+        parked = self._parked[key]
+        parked.cancel_timer()
+        loop = asyncio.get_running_loop()
+        now, due = loop.time(), 0
+        while due < len(parked.items) and parked.items[due].due <= now:
+            due += 1
+        released = parked.items[:due]
+        del parked.items[:due]
+        if parked.items:
+            parked.timer = loop.call_at(parked.items[0].due, self._release_due, key)
+        else:
+            del self._parked[key]
+        self.give_back(released)
+
+
+class _Parked(Generic[E]):
+    """The items of one key that wait for the first of them to be due."""
+
+    __slots__ = ("items", "timer")
+
+    def __init__(self) -> None:
+        self.items: list[E] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+    def cancel_timer(self) -> None:
+        """Do not wake when the first item is due."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
