@@ -7,6 +7,7 @@ from typing import Any
 from nexxus.errors import DeviceNotConnected
 from nexxus.gateway.delivery import identify
 from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.place import Place
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.resumption import announce_resync
 from nexxus.gateway.routing import Routes
@@ -19,15 +20,14 @@ class Adoption:
     def __init__(
         self,
         *,
-        transport: str,
-        node: str,
+        place: Place,
         registry: Registry,
         devices: DeviceTable,
         routes: Routes,
         log: DeliveryLog,
         cursors: Cursors,
     ) -> None:
-        self._here = (transport, node)
+        self._place = place
         self._registry = registry
         self._devices = devices
         self._routes = routes
@@ -86,29 +86,24 @@ class Adoption:
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""
         device = self._devices.find(app_id, device_id)
-        if device is None:
-            return
-        if device.is_live:
+        if device is not None:
             announce_resync(device, channels, self._log, self._cursors)
-        else:
-            device.floor = self._log.advance()
 
     def resync_everybody(self) -> None:
         """Have every device read all its channels anew."""
         for device in self._devices.everybody():
-            self.send_resync(device.app_id, device.device_id, list(device.subscriptions))
+            announce_resync(device, list(device.subscriptions), self._log, self._cursors)
 
     async def adopt_what_was_missed(self) -> None:
         """Bring every device in line with the registry; the channels it gains are read anew."""
-        for known in self._devices.everybody():
-            async with self._devices.hold(known.app_id, known.device_id) as device:
-                if device.is_vacant:
-                    continue
-                before = set(device.subscriptions)
-                await self._follow_registry(device)
-                gained = [channel for channel in device.subscriptions if channel not in before]
-                if gained:
-                    self.send_resync(device.app_id, device.device_id, gained)
+        await self._devices.visit(self._catch_up)
+
+    async def _catch_up(self, device: LocalDevice) -> None:
+        before = set(device.subscriptions)
+        await self._follow_registry(device)
+        gained = [channel for channel in device.subscriptions if channel not in before]
+        if gained:
+            announce_resync(device, gained, self._log, self._cursors)
 
     async def _follow_registry(self, device: LocalDevice) -> None:
         found = await self._registry.subscriptions_of(device.app_id, device.device_id)
@@ -134,6 +129,6 @@ class Adoption:
     async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
         """Remove subscriptions that came too late for a connection, unless others have it."""
         presence = await self._registry.presence_of(device.app_id, device.device_id)
-        if channels and (presence is None or (presence.transport, presence.node) == self._here):
+        if channels and (presence is None or self._place.has(presence)):
             await self._registry.unsubscribe(device.app_id, device.device_id, channels)
             self._devices.remove(device, [c for c in channels if c in device.subscriptions])

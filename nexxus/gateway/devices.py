@@ -8,10 +8,11 @@ resumes: then, too, its events are only remembered, and follow in order once it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,6 +21,8 @@ from nexxus.gateway.connection import Connection
 from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.routing import Routes
 from nexxus.gateway.seams import TokenClaims
+
+_VISITED_AT_ONCE: Final = 32
 
 
 class Held:
@@ -146,6 +149,21 @@ class DeviceTable:
     def everybody(self) -> list[LocalDevice]:
         """Every device that this node knows now."""
         return list(self._devices.values())
+
+    async def visit(self, act: Callable[[LocalDevice], Awaitable[None]]) -> None:
+        """Await `act` for every device that this node knows now; each is held meanwhile.
+
+        Some at a time: the registry has others to answer. Raises what `act` raises first.
+        """
+
+        async def visit_one(known: LocalDevice) -> None:
+            async with self.hold(known.app_id, known.device_id) as device:
+                if not device.is_vacant:
+                    await act(device)
+
+        devices = iter(self.everybody())
+        while some := list(islice(devices, _VISITED_AT_ONCE)):
+            await asyncio.gather(*map(visit_one, some))
 
     @asynccontextmanager
     async def hold(self, app_id: str, device_id: str) -> AsyncIterator[LocalDevice]:

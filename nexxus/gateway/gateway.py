@@ -22,6 +22,7 @@ from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
 from nexxus.gateway.messages import Message
 from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.place import Place
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.restoration import Restoration
 from nexxus.gateway.resume import Cursors, DeliveryLog
@@ -60,6 +61,7 @@ class Gateway:
         may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
+        place = Place(transport, node)
         self.settings = settings
         self.transport = transport
         self.node = node
@@ -86,8 +88,7 @@ class Gateway:
         self._devices = devices = DeviceTable(self._routes, log, self)
         self._presences = Presences(
             settings=settings,
-            transport=transport,
-            node=node,
+            place=place,
             nodes=nodes,
             registry=registry,
             devices=devices,
@@ -98,8 +99,7 @@ class Gateway:
         )
         self._resumption = Resumption(
             settings=settings,
-            transport=transport,
-            node=node,
+            place=place,
             registry=registry,
             devices=devices,
             log=log,
@@ -108,8 +108,7 @@ class Gateway:
             logger=logger,
         )
         self._adoption = Adoption(
-            transport=transport,
-            node=node,
+            place=place,
             registry=registry,
             devices=devices,
             routes=self._routes,
@@ -117,8 +116,7 @@ class Gateway:
             cursors=cursors,
         )
         self._restoration = Restoration(
-            transport=transport,
-            node=node,
+            place=place,
             registry=registry,
             devices=devices,
             log=log,

@@ -11,6 +11,7 @@ from nexxus.domain.events import ConnectionReplaced
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.place import Place
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
@@ -31,8 +32,7 @@ class Presences:
         self,
         *,
         settings: GatewaySettings,
-        transport: str,
-        node: str,
+        place: Place,
         nodes: Nodes,
         registry: Registry,
         devices: DeviceTable,
@@ -42,8 +42,7 @@ class Presences:
         logger: Logger,
     ) -> None:
         self._settings = settings
-        self._transport = transport
-        self._node = node
+        self._place = place
         self._nodes = nodes
         self._registry = registry
         self._devices = devices
@@ -69,7 +68,7 @@ class Presences:
         from then on finds it there, one that ended before is noticed now.
         """
         async with self._devices.hold(claims.app_id, claims.device_id) as device:
-            presence = self._presence(claims.app_id, claims.device_id, connection)
+            presence = self._place.presence(claims.app_id, claims.device_id, connection)
             former = await self._registry.connect(presence)
             try:
                 claims = await verify_again()
@@ -77,7 +76,7 @@ class Presences:
             except BaseException:
                 await self._give_back(presence, former)
                 raise
-            if former is not None and not self._is_here(former):
+            if former is not None and not self._place.has(former):
                 await self._tell_replaced(former)
             self._change_connection(device, connection, claims)
             for subscription in left_behind:
@@ -117,7 +116,7 @@ class Presences:
     async def release(self, device: LocalDevice, connection: Connection) -> None:
         """Tell the registry that the connection is gone; keep its subscriptions for a while."""
         async with self._devices.hold(device.app_id, device.device_id) as held:
-            presence = self._presence(device.app_id, device.device_id, connection)
+            presence = self._place.presence(device.app_id, device.device_id, connection)
             await self._after_release(held, presence)
 
     async def end_session(self, app_id: str, device_id: str, session_id: str) -> None:
@@ -132,7 +131,7 @@ class Presences:
                 self._devices.withdraw(device)
                 device.silent_until = self._now()
                 connection.close(CloseCode.LOGGED_OUT, "logged_out")
-                presence = self._presence(app_id, device_id, connection)
+                presence = self._place.presence(app_id, device_id, connection)
                 await self._registry.disconnect(presence)
             await self._forget_or_retry(device)
 
@@ -176,7 +175,7 @@ class Presences:
         """End these subscriptions, but those that others have taken over."""
         if channels:
             presence = await self._registry.presence_of(device.app_id, device.device_id)
-            if presence is None or self._is_here(presence):
+            if presence is None or self._place.has(presence):
                 await self._registry.unsubscribe(device.app_id, device.device_id, channels)
         self._devices.remove(device, channels)
 
@@ -233,12 +232,6 @@ class Presences:
             await self._nodes.tell(former.transport, former.node, former.device_id, message)
         except ServiceUnavailable as error:
             self._logger.warning("a replaced connection was not told", reason=str(error))
-
-    def _presence(self, app_id: str, device_id: str, connection: Connection) -> Presence:
-        return Presence(app_id, device_id, self._node, self._transport, connection.id)
-
-    def _is_here(self, presence: Presence) -> bool:
-        return (presence.transport, presence.node) == (self._transport, self._node)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ from nexxus.gateway.delivery import (
     while_narrowing,
 )
 from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.place import Place
 from nexxus.gateway.resume import Cursors, DeliveryLog, Entry
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
@@ -26,8 +27,7 @@ class Resumption:
         self,
         *,
         settings: GatewaySettings,
-        transport: str,
-        node: str,
+        place: Place,
         registry: Registry,
         devices: DeviceTable,
         log: DeliveryLog,
@@ -36,8 +36,7 @@ class Resumption:
         logger: Logger,
     ) -> None:
         self._settings = settings
-        self._transport = transport
-        self._node = node
+        self._place = place
         self._registry = registry
         self._devices = devices
         self._log = log
@@ -141,18 +140,20 @@ class Resumption:
     async def _move_here(self, device: LocalDevice) -> None:
         """Let this node serve what another one has left in the registry."""
         for held in list(device.subscriptions.values()):
-            await self._registry.subscribe(held.subscription, self._transport, self._node)
+            await self._registry.subscribe(
+                held.subscription, self._place.transport, self._place.node
+            )
 
 
 def announce_resync(
     device: LocalDevice, channels: list[str], log: DeliveryLog, cursors: Cursors
 ) -> None:
-    """Tell a live device to read channels anew.
+    """Have a device read channels anew; one that is not live learns of it when it resumes.
 
     A client that did not get this frame must not resume over it: it raises the floor.
     """
     device.floor = log.advance()
-    if device.connection is not None:
+    if device.is_live and device.connection is not None:
         cursor = cursors.write(device.floor)
         device.connection.send("resync", {"channels": channels, "cursor": cursor}, cursor=cursor)
 
