@@ -101,8 +101,7 @@ class Rig:
         self.gateway = Gateway(
             GatewaySettings(),
             transport=TRANSPORT,
-            node=NODE,
-            nodes=Nodes(self.broker, node=NODE, transport=TRANSPORT),
+            nodes=Nodes(self.broker, here=NODE, home=TRANSPORT),
             registry=self.registry,
             actions=AnyToken(),
             logger=Stderr(),

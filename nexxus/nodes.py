@@ -23,28 +23,23 @@ ANSWER_WITHIN: Final = 5.0
 """Seconds that a node has for acknowledging what it was asked."""
 
 
-async def tell_node(
-    broker: Broker, transport: str, node: str, key: str, message: NodeMessage
-) -> None:
-    """Put a message into a node's queue; messages of one `key` arrive in their order."""
-    await broker.publish(node_queue(transport, node), [Message[NodeMessage](key, message)])
-
-
 class Nodes:
     """Speaks to the nodes through their own queues; the answers come through this node's.
 
-    `here` is this node's own id.
+    `here` is this node's own id. `home` is the transport whose queue every node consumes, for what
+    is for the node itself rather than for the gateway of a transport.
     """
 
-    def __init__(self, broker: Broker, *, node: str, transport: str) -> None:
+    def __init__(self, broker: Broker, *, here: str, home: str) -> None:
         self._broker = broker
-        self.here = node
-        self._transport = transport
+        self.here = here
+        self.home = home
         self._asked: dict[str, asyncio.Future[Acknowledged]] = {}
 
     async def tell(self, transport: str, node: str, key: str, message: NodeMessage) -> None:
-        """See `tell_node`."""
-        await tell_node(self._broker, transport, node, key, message)
+        """Put a message into a node's queue; messages of one `key` arrive in their order."""
+        queue = node_queue(transport, node)
+        await self._broker.publish(queue, [Message[NodeMessage](key, message)])
 
     async def ask(
         self,
@@ -58,7 +53,7 @@ class Nodes:
         Raises the `WireError` that the node met with, and `ServiceUnavailable` when it does not
         answer within `ANSWER_WITHIN` seconds: it may have done it or not.
         """
-        reply_to = ReplyTo(self._transport, self.here, new_id())
+        reply_to = ReplyTo(self.here, new_id())
         answer: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         self._asked[reply_to.id] = answer
         try:
@@ -80,9 +75,7 @@ class Nodes:
         if reply_to is None:
             return
         told = None if error is None else OperationError(error.name, error.message, error.details)
-        await self.tell(
-            reply_to.transport, reply_to.node, reply_to.id, Acknowledged(reply_to.id, told)
-        )
+        await self.tell(self.home, reply_to.node, reply_to.id, Acknowledged(reply_to.id, told))
 
     def settle(self, acknowledged: Acknowledged) -> None:
         """Take in another node's answer; one that comes too late is nobody's."""

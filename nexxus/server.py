@@ -155,7 +155,7 @@ class Nexxus:
             self.admin_key = load_admin_key(config.server.data_dir)
             path = str((config.server.data_dir / FILE_NAME).absolute())
             self.logger.info("the admin key is kept in a file", path=path)
-        nodes = self._nodes = Nodes(self.broker, node=self.node_id, transport=HOME)
+        nodes = self._nodes = Nodes(self.broker, here=self.node_id, home=HOME)
         self.applications = Applications(
             database=self.database,
             nodes=nodes,
@@ -285,7 +285,6 @@ class Nexxus:
                 frames_queued=section.frames_queued,
             ),
             transport=transport,
-            node=self.node_id,
             nodes=self._nodes,
             registry=self.registry,
             actions=self._client_actions,
@@ -300,7 +299,6 @@ class Nexxus:
             reads=self.reads,
             registry=self.registry,
             nodes=self._nodes,
-            node=self.node_id,
             hosts=self.transports.gateways,
             max_per_device=limits.subscriptions,
             max_conditions=limits.filter_conditions,
@@ -325,8 +323,8 @@ class Nexxus:
             database=self.database,
             broker=self.broker,
             registry=self.registry,
+            nodes=self._nodes,
             logger=self.logger,
-            transports=(HOME,),
             event_queues=[worker_queue(name) for name in self.config.server.workers],
             batch=self.config.writer.batch,
         )

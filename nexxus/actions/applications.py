@@ -127,7 +127,7 @@ class Applications:
         """Counts the changes of an application; 0 where there is none."""
         return self._versions.get(app_id, 0)
 
-    async def catch_up(self, app_id: str, version: int = 1) -> None:
+    async def catch_up(self, app_id: str, version: int) -> None:
         """Take the application over, unless it is known here in that version or a later one.
 
         For what may be faster than the news of its application, such as an operation.
@@ -254,10 +254,10 @@ class Applications:
             await asyncio.gather(*(self._tell(node, app_id) for node in nodes))
 
     async def _tell(self, node: Node, app_id: str) -> None:
-        if node.id == self._nodes.here or not node.transports:
+        if node.id == self._nodes.here:
             return
         with contextlib.suppress(ServiceUnavailable):
-            await self._nodes.ask(node.transports[0], node.id, app_id, ApplicationChanged(app_id))
+            await self._nodes.ask(self._nodes.home, node.id, app_id, ApplicationChanged(app_id))
 
     async def _check_stored_objects(self, former: Application, present: Application) -> None:
         for name, model in former.models.items():

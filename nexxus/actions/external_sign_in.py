@@ -72,6 +72,8 @@ class ExternalSignIn:
         `default_callback_url` is used where the strategy's settings have no ``callbackURL``.
         Raises `NotFound` for a strategy that the application has not.
         """
+        import jwt  # with cryptography behind it: not at every start
+
         settings = application.strategy(name)
         strategy = self._strategy(name, settings)
         if user_type is not None:
@@ -87,8 +89,6 @@ class ExternalSignIn:
             device_id=hint.id,
             device_name=hint.name,
         )
-        import jwt  # with cryptography behind it: not at every start
-
         signed = jwt.encode(msgspec.to_builtins(state), _key(application), algorithm="HS256")
         return await strategy.begin(
             settings, challenge=_challenge(application, signed, state), callback_url=state.callback

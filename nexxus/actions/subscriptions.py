@@ -51,7 +51,6 @@ class Subscriptions:
         reads: Reads,
         registry: Registry,
         nodes: Nodes,
-        node: str,
         hosts: Mapping[str, SubscriptionHost],
         max_per_device: int,
         max_conditions: int,
@@ -61,7 +60,6 @@ class Subscriptions:
         self._reads = reads
         self._registry = registry
         self._nodes = nodes
-        self._node = node
         self._hosts = hosts
         self._max_per_device = max_per_device
         self._max_conditions = max_conditions
@@ -191,7 +189,7 @@ class Subscriptions:
         )
 
     async def _adopt(self, presence: Presence, channel_id: str | None = None) -> None:
-        host = self._hosts.get(presence.transport) if presence.node == self._node else None
+        host = self._hosts.get(presence.transport) if presence.node == self._nodes.here else None
         if host is not None:
             await host.adopt(presence.app_id, presence.device_id, channel_id)
             return

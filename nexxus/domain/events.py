@@ -103,9 +103,8 @@ class ConnectionReplaced(
 
 
 class ReplyTo(msgspec.Struct, frozen=True):
-    """Where the answer to a message goes, and what it is to be called there."""
+    """The node that waits for the answer to a message, and what it is to be called there."""
 
-    transport: str
     node: str
     id: str
 

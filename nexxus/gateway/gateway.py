@@ -53,7 +53,6 @@ class Gateway:
         settings: GatewaySettings,
         *,
         transport: str,
-        node: str,
         nodes: Nodes,
         registry: Registry,
         actions: ClientActions,
@@ -61,10 +60,10 @@ class Gateway:
         may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
-        place = Place(transport, node)
+        place = Place(transport, nodes.here)
         self.settings = settings
         self.transport = transport
-        self.node = node
+        self.node = nodes.here
         self.logger = logger
         self.may_listen = may_listen
         self.limits = TransportLimits(frame=settings.frame, send_buffer=settings.send_buffer)
@@ -79,7 +78,7 @@ class Gateway:
         self._all_gone = asyncio.Event()
         self._routes = Routes(self.outbox)
         self._fan_out = FanOut(self._routes, self.outbox)
-        self._cursors = cursors = Cursors(node)
+        self._cursors = cursors = Cursors(nodes.here)
         self._log = log = DeliveryLog(
             window=_memory(settings),
             max_deliveries=settings.log_deliveries,

@@ -70,8 +70,7 @@ class KitHost:
         self.gateway = Gateway(
             settings,
             transport="kit",
-            node=NODE,
-            nodes=Nodes(broker, node=NODE, transport="kit"),
+            nodes=Nodes(broker, here=NODE, home="kit"),
             registry=registry,
             actions=self.actions,
             logger=self.journal,

@@ -25,7 +25,7 @@ from nexxus.interfaces.broker import (
 from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
-from nexxus.nodes import tell_node
+from nexxus.nodes import Nodes
 from nexxus.writer.apply import Repeated, apply_operation
 
 
@@ -62,7 +62,7 @@ class Writer:
         broker: Broker,
         registry: Registry,
         logger: Logger,
-        transports: Sequence[str],
+        nodes: Nodes,
         event_queues: Sequence[Queue[Event]] = (),
         batch: int,
     ) -> None:
@@ -72,7 +72,7 @@ class Writer:
         self._broker = broker
         self._registry = registry
         self._logger = logger
-        self._transports = transports
+        self._nodes = nodes
         self._event_queues = (TRANSPORT_MANAGER, *event_queues)
         self._batch = batch
 
@@ -93,11 +93,7 @@ class Writer:
         remaining = list(batch)
         is_first = True
         try:
-            for message in batch:
-                operation = message.payload
-                await self._applications.catch_up(
-                    operation.key.app_id, operation.application_version
-                )
+            await self._catch_up_with(batch)
             remaining = await self._set_aside_judged(consumer, remaining)
             while remaining:
                 remaining = await self._round(consumer, remaining, is_first=is_first)
@@ -109,6 +105,16 @@ class Writer:
             else:
                 await consumer.retry(remaining, 1.0)
 
+    async def _catch_up_with(self, batch: Sequence[Received[AnyOperation]]) -> None:
+        """Know each application at least as the API knew it when it judged these."""
+        versions: dict[str, int] = {}
+        for message in batch:
+            operation = message.payload
+            app_id, version = operation.key.app_id, operation.application_version
+            versions[app_id] = max(version, versions.get(app_id, 0))
+        for app_id, version in versions.items():
+            await self._applications.catch_up(app_id, version)
+
     async def _set_aside_judged(
         self, consumer: Consumer[AnyOperation], batch: list[Received[AnyOperation]]
     ) -> list[Received[AnyOperation]]:
@@ -117,18 +123,23 @@ class Writer:
         An object remembers its last operations only; the fates are remembered for as long as a
         retry is recognised as one. Whoever waits for a retry learns the fate from there.
         """
-        judged = []
+        judged, others = [], []
         for message in batch:
             operation = message.payload
-            if operation.is_retry:
-                fate = await self._registry.get_fate(operation.key.app_id, operation.operation_id)
-                if fate is not None and fate.state != "queued":
-                    await self._report_judged(operation, fate)
-                    judged.append(message)
-        if not judged:
-            return batch
-        await consumer.settle(judged)
-        return [message for message in batch if message not in judged]
+            fate = await self._judgement_of(operation) if operation.is_retry else None
+            if fate is None:
+                others.append(message)
+            else:
+                await self._report_judged(operation, fate)
+                judged.append(message)
+        if judged:
+            await consumer.settle(judged)
+        return others
+
+    async def _judgement_of(self, operation: AnyOperation) -> Fate | None:
+        """What became of an operation, if it was judged."""
+        fate = await self._registry.get_fate(operation.key.app_id, operation.operation_id)
+        return None if fate is None or fate.state == "queued" else fate
 
     async def _report_judged(self, operation: AnyOperation, fate: Fate) -> None:
         if not operation.reply_to:
@@ -259,15 +270,14 @@ class Writer:
             rejection = Rejection(
                 app_id, operation.device_id, operation.operation_id, outcome.error
             )
-            await tell_node(
-                self._broker, presence.transport, presence.node, operation.device_id, rejection
+            await self._nodes.tell(
+                presence.transport, presence.node, operation.device_id, rejection
             )
 
     async def _answer(self, operation: AnyOperation, outcome: Outcome) -> None:
-        for transport in self._transports:
-            await tell_node(
-                self._broker, transport, operation.reply_to, operation.operation_id, outcome
-            )
+        await self._nodes.tell(
+            self._nodes.home, operation.reply_to, operation.operation_id, outcome
+        )
 
 
 def _group(

@@ -158,8 +158,7 @@ class World:
         self.gateway = Gateway(
             settings,
             transport=TRANSPORT,
-            node=node,
-            nodes=Nodes(broker, node=node, transport=TRANSPORT),
+            nodes=Nodes(broker, here=node, home=TRANSPORT),
             registry=registry,
             actions=self.actions,
             logger=self.journal,
