@@ -2,7 +2,8 @@
 
 ``alive`` has each node with the end of its lifetime, ``info`` what it said of itself, ``retiring``
 each node that is being cleared up after, with the end of the lease of whoever does it. A lease
-that runs out, because its holder died, is taken over by the next who looks.
+that runs out, because its holder died, is taken over by the next who looks. One that never ends
+is nobody's: it tells a node that came back to put everything back once more.
 """
 
 from __future__ import annotations
@@ -33,9 +34,8 @@ local alive, info, retiring = KEYS[1], KEYS[2], KEYS[3]
 local node, lifetime, said, time = ARGV[1], tonumber(ARGV[2]), ARGV[3], now(1000)
 local is_known = redis.call('ZSCORE', alive, node)
 local lease = redis.call('ZSCORE', retiring, node)
-if lease and tonumber(lease) <= time then
+if lease and (lease == 'inf' or tonumber(lease) <= time) then
   redis.call('ZREM', retiring, node)
-  lease = false
 end
 redis.call('ZADD', alive, text(time + lifetime), node)
 redis.call('HSET', info, node, said)
@@ -45,7 +45,8 @@ return 0
     flag="allow-oom",
 )
 """While somebody still clears up after the node, it is not known: he may yet remove what it puts
-back. He stops as soon as he looks, and the announcement after that one is the first that counts."""
+back. He stops as soon as he looks, and leaves an endless lease: so what his last step removed is
+put back as well, and the announcement after that one is the first that counts."""
 
 _ALIVE: Final = Script(
     NOW,
@@ -88,7 +89,7 @@ _HOLD: Final = Script(
     """
 local alive, retiring, node = KEYS[1], KEYS[2], ARGV[1]
 if redis.call('ZSCORE', alive, node) then
-  redis.call('ZREM', retiring, node)
+  redis.call('ZADD', retiring, '+inf', node)
   return 0
 end
 if not redis.call('ZSCORE', retiring, node) then return 0 end
@@ -101,12 +102,13 @@ return 1
 _FINISH: Final = Script(
     """
 local alive, info, retiring, node = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
-local finished = redis.call('ZREM', retiring, node)
-if finished == 1 and not redis.call('ZSCORE', alive, node) then
-  redis.call('HDEL', info, node)
-  return 1
+if redis.call('ZSCORE', alive, node) then
+  redis.call('ZADD', retiring, '+inf', node)
+  return 0
 end
-return 0
+if redis.call('ZREM', retiring, node) == 0 then return 0 end
+redis.call('HDEL', info, node)
+return 1
 """,
     flag="allow-oom",
 )

@@ -29,6 +29,10 @@ _RETIRED_AT_ONCE: Final = 200
 
 _DEVICES_AT_ONCE: Final = 50
 
+_HINT_OUTLIVES: Final = 24 * 3600
+"""Seconds for which the models of a removed device are kept: a subscription that was under way
+when it was removed can still be found and removed."""
+
 _PLACES: Final = f"""
 {LEDGER}
 -- A device's entry for a channel: made at, place, node, route, former route or '', subscription.
@@ -135,6 +139,7 @@ class Subscriptions:
             [
                 ("SADD", self._keys.node(node, "models"), served),
                 ("SADD", self._models(app_id, device_id), model),
+                ("PERSIST", self._models(app_id, device_id)),
             ]
         )
         await self._link.run(
@@ -181,7 +186,7 @@ class Subscriptions:
                 _FORGET,
                 [([self._keys.model(app_id, model)], (device_id,)) for model in models],
             )
-            await self._link.execute("DEL", self._models(app_id, device_id))
+            await self._link.execute("EXPIRE", self._models(app_id, device_id), _HINT_OUTLIVES)
 
     async def retire_some(self, node_id: str) -> bool:
         """Remove some subscriptions that a node serves; whether there may be more."""

@@ -268,10 +268,55 @@ async def test_a_node_that_comes_back_while_it_is_swept_is_left_alone_and_puts_b
     presence = Presence(app, "d1", node.id, TRANSPORT, "c")
     await registry.connect(presence)
 
+    assert not await registry.announce(node, 60), "the sweeper's last step is put back too"
     assert await registry.announce(node, 60)
     assert await registry.sweep() == []
     assert await registry.presence_of(app, "d1") == presence
     assert await registry.nodes() == [node]
+
+
+async def test_what_a_sweeper_removed_before_it_stopped_is_announced_as_forgotten(
+    settings: RedisSettings, open_registry: OpenRegistry
+) -> None:
+    registry, sweeper = await open_registry(settings), await open_registry(settings)
+    app, node = new_app(), Node(new_node(), ("gateway",))
+    held = subscription_to(route_to(app), "d1")
+    await registry.announce(node, 0.001)
+    await registry.subscribe(held, TRANSPORT, node.id)
+    assert await eventually(sweeper._nodes.take_dead) == node.id
+
+    assert not await registry.announce(node, 60)
+    await registry.subscribe(held, TRANSPORT, node.id)
+    assert await sweeper._subscriptions.retire_some(node.id)
+    assert not await sweeper._nodes.hold(node.id)
+
+    assert await registry.subscriptions_of(app, "d1") == []
+    assert not await registry.announce(node, 60)
+
+
+async def test_a_subscription_under_way_when_its_device_is_removed_can_be_removed_too(
+    settings: RedisSettings, open_registry: OpenRegistry
+) -> None:
+    registry, other = await open_registry(settings), await open_registry(settings)
+    app = new_app()
+    held = subscription_to(route_to(app), "d1")
+    # Of a subscription what comes before the step that counts, then all of the removal.
+    run, reached, removed = other._link.run, asyncio.Event(), asyncio.Event()
+
+    async def wait_then_run(*arguments: Any) -> Any:
+        reached.set()
+        await removed.wait()
+        return await run(*arguments)
+
+    other._link.run = wait_then_run  # type: ignore[method-assign]
+    subscribing = asyncio.create_task(other.subscribe(held, TRANSPORT, "n1"))
+    await reached.wait()
+    await registry.delete_devices(app, ["d1"])
+    removed.set()
+    await subscribing
+
+    await registry.unsubscribe(app, "d1", [held.channel_id])
+    assert nodes_by_key(await registry.routes(app, "task", 0)) == {}
 
 
 # Away, and back
