@@ -39,7 +39,6 @@ url = "{redis}"
 [admin]
 key = "{admin_key}"
 
-
 [logger]
 format = "json"
 """

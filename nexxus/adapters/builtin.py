@@ -54,7 +54,8 @@ def _in_process_registry(settings: Any, context: AdapterContext) -> Any:
 
 
 def _redis(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
-    from nexxus.adapters.redis.registry import RedisRegistry
+    with _extra("redis"):
+        from nexxus.adapters.redis.registry import RedisRegistry
 
     return RedisRegistry(settings)
 

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from nexxus.cli.options import json_option, server_options
-from nexxus.cli.output import print_json, print_table
+from nexxus.cli.output import print_json, print_list
 from nexxus.cli.root import Misuse
 from nexxus.cli.server_client import connect
 
@@ -61,15 +61,8 @@ def list_(as_json: bool, url: str | None, admin_key: str | None, config_file: st
     """List the applications."""
     with connect(url, admin_key, config_file) as server:
         items = server.admin("GET", "/applications")["data"]["items"]
-    if as_json:
-        print_json(items)
-    elif not items:
-        click.echo("There is no application yet; nexxus app create --file FILE makes one.")
-    else:
-        rows = [
-            (item["id"], item.get("name", ""), ", ".join(item.get("schema", {}))) for item in items
-        ]
-        print_table(("ID", "NAME", "MODELS"), rows)
+    none = "There is no application yet; nexxus app create --file FILE makes one."
+    print_list(items, as_json=as_json, headings=("ID", "NAME", "MODELS"), row=_row, none=none)
 
 
 @app.command()
@@ -126,3 +119,7 @@ def _read(file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Misuse(f"--file {file}: expected an application, that is, an object")
     return document
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    return (item["id"], item.get("name", ""), ", ".join(item.get("schema", {})))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from nexxus.cli.options import json_option, server_options
-from nexxus.cli.output import print_json, print_table
+from nexxus.cli.output import print_json, print_list
 from nexxus.cli.server_client import ServerClient, connect
 
 _PATH: Final = "/dead-letters"
@@ -52,12 +52,8 @@ def list_(
     """List the dead letters, oldest first."""
     with connect(url, admin_key, config_file) as server:
         items = _letters(server, queue, limit)
-    if as_json:
-        print_json(items)
-    elif not items:
-        click.echo("No dead letters.")
-    else:
-        print_table(("ID", "QUEUE", "SINCE", "REASON"), [_row(item) for item in items])
+    headings = ("ID", "QUEUE", "SINCE", "REASON")
+    print_list(items, as_json=as_json, headings=headings, row=_row, none="No dead letters.")
 
 
 @dead.command()

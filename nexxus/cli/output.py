@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -20,6 +20,23 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     click.secho(_line(headings, widths), dim=True)
     for row in rows:
         click.echo(_line(row, widths))
+
+
+def print_list(
+    items: Sequence[Any],
+    *,
+    as_json: bool,
+    headings: Sequence[str],
+    row: Callable[[Any], Sequence[str]],
+    none: str,
+) -> None:
+    """A list as JSON or as a table with a `row` for each item; `none` says that there is none."""
+    if as_json:
+        print_json(items)
+    elif not items:
+        click.echo(none)
+    else:
+        print_table(headings, [row(item) for item in items])
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

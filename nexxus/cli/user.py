@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from nexxus.cli.options import json_option, server_options
-from nexxus.cli.output import print_json, print_table
+from nexxus.cli.output import print_list
 from nexxus.cli.server_client import connect
 
 
@@ -42,12 +42,8 @@ def list_(
     with connect(url, admin_key, config_file) as server:
         page = {"limit": limit, "offset": offset}
         items = server.admin("GET", _path(app_id), params=page)["data"]["items"]
-    if as_json:
-        print_json(items)
-    elif not items:
-        click.echo("No users.")
-    else:
-        print_table(("ID", "USERNAME", "TYPE", "STATE"), [_row(item) for item in items])
+    headings = ("ID", "USERNAME", "TYPE", "STATE")
+    print_list(items, as_json=as_json, headings=headings, row=_row, none="No users.")
 
 
 @user.command()

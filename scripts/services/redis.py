@@ -19,10 +19,9 @@ _ANSWER_WITHIN: Final = 2.0
 _FORMING: Final = 30.0
 
 
-class RedisServer(LocalServer):
-    """One Redis, that refuses writes when it has used `max_memory` (such as ``100mb``)."""
-
-    name: ClassVar[str] = "Redis"
+class _OfRedis(LocalServer):
+    """What servers of Redis have in common: they refuse writes when they have used `max_memory`
+    (such as ``100mb``) each."""
 
     def __init__(
         self,
@@ -36,25 +35,48 @@ class RedisServer(LocalServer):
         self._persistence = persistence
         self._max_memory = max_memory
 
+    def install(self) -> None:
+        """Take it from the system, or from Debian's packages."""
+        apt_install("redis-server", "redis-server")
+
+    def _server(self, port: int, directory: Path) -> list[str]:
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "dir": str(directory.resolve()),
+            "daemonize": "no",
+            "save": "",
+            "appendonly": "no" if self._persistence == "no" else "yes",
+            "appendfsync": self._persistence,
+            "maxmemory": self._max_memory,
+            "maxmemory-policy": "noeviction",
+        }
+        return [
+            "redis-server",
+            *(part for name in options for part in (f"--{name}", options[name])),
+        ]
+
+
+class RedisServer(_OfRedis):
+    """One Redis."""
+
+    name: ClassVar[str] = "Redis"
+
     @property
     def url(self) -> str:
         """For the setting ``registry.url``."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def install(self) -> None:
-        """Take it from the system, or from Debian's packages."""
-        _install()
-
     def command(self) -> list[str]:
         """The server, with its append-only file in the directory."""
-        return _server(self.port, self.directory, self._persistence, self._max_memory)
+        return self._server(self.port, self.directory)
 
     def is_ready(self) -> bool:
         """Whether it answers, having read its file."""
         return _ask(self.port, "PING") == "+PONG"
 
 
-class RedisClusterServer(LocalServer):
+class RedisClusterServer(_OfRedis):
     """Three masters without replicas, in one process group.
 
     They are on `port` and the two ports above, and talk to each other on the three above those.
@@ -62,18 +84,6 @@ class RedisClusterServer(LocalServer):
     """
 
     name: ClassVar[str] = "Redis cluster"
-
-    def __init__(
-        self,
-        directory: Path,
-        port: int,
-        *,
-        persistence: Persistence = "everysec",
-        max_memory: str = "256mb",
-    ) -> None:
-        super().__init__(directory, port)
-        self._persistence = persistence
-        self._max_memory = max_memory
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -85,17 +95,13 @@ class RedisClusterServer(LocalServer):
         """For the setting ``registry.url``, beside ``registry.cluster = true``."""
         return ",".join(f"redis://127.0.0.1:{port}" for port in self.ports)
 
-    def install(self) -> None:
-        """Take it from the system, or from Debian's packages."""
-        _install()
-
     def command(self) -> list[str]:
         """A shell that waits for the three servers, which get its signals themselves."""
         masters = []
         for port in self.ports:
             directory = self.directory / str(port)
             directory.mkdir(exist_ok=True)
-            arguments = _server(port, directory, self._persistence, self._max_memory)
+            arguments = self._server(port, directory)
             arguments += ["--cluster-enabled", "yes", "--cluster-port", str(port + _MASTERS)]
             arguments += ["--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1"]
             masters.append(f"{shlex.join(arguments)} &")
@@ -123,25 +129,6 @@ class RedisClusterServer(LocalServer):
             _ask(port, f"CLUSTER ADDSLOTSRANGE {first} {behind - 1}")
         for port in self.ports[1:]:
             _ask(self.port, f"CLUSTER MEET 127.0.0.1 {port} {port + _MASTERS}")
-
-
-def _install() -> None:
-    apt_install("redis-server", "redis-server")
-
-
-def _server(port: int, directory: Path, persistence: Persistence, max_memory: str) -> list[str]:
-    options = {
-        "port": str(port),
-        "bind": "127.0.0.1",
-        "dir": str(directory.resolve()),
-        "daemonize": "no",
-        "save": "",
-        "appendonly": "no" if persistence == "no" else "yes",
-        "appendfsync": persistence,
-        "maxmemory": max_memory,
-        "maxmemory-policy": "noeviction",
-    }
-    return ["redis-server", *(part for name in options for part in (f"--{name}", options[name]))]
 
 
 def _ask(port: int, command: str) -> str:

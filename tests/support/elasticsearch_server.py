@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from running import running
 from services.elasticsearch import ElasticsearchServer
-from services.local_server import ServerFailed, free_ports
+from services.local_server import free_ports
 
 __all__ = ["elasticsearch_server", "new_index_prefix", "running_elasticsearch"]
 
@@ -20,15 +21,10 @@ def running_elasticsearch(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ElasticsearchServer]:
     """A server of its own, killed at the end: nobody will want its data."""
-    server = ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch"), free_ports(1)[0])
-    try:
-        try:
-            server.start()
-        except ServerFailed as error:
-            pytest.skip(f"there is no Elasticsearch: {error}")
+    with running(
+        ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch"), free_ports(1)[0])
+    ) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")

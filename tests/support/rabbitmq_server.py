@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from services.local_server import ServerFailed, free_ports
+from running import running
+from services.local_server import free_ports
 from services.rabbitmq import RabbitMQServer
 
 __all__ = ["new_prefix", "rabbitmq_server", "running_rabbitmq"]
@@ -16,15 +17,8 @@ __all__ = ["new_prefix", "rabbitmq_server", "running_rabbitmq"]
 @contextmanager
 def running_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
     """A server of its own, killed at the end: nobody will want its data."""
-    server = RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), free_ports(1)[0])
-    try:
-        try:
-            server.start()
-        except ServerFailed as error:
-            pytest.skip(f"there is no RabbitMQ: {error}")
+    with running(RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), free_ports(1)[0])) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")

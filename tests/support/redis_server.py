@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from services.local_server import LocalServer, ServerFailed, free_ports
+from running import running
+from services.local_server import ServerFailed, free_ports
 from services.redis import Persistence, RedisClusterServer, RedisServer
 
 __all__ = [
@@ -33,7 +34,7 @@ def running_redis(
     server = RedisServer(
         directory, free_ports(1)[0], persistence=persistence, max_memory=max_memory
     )
-    with _running(server):
+    with running(server):
         yield server
 
 
@@ -44,7 +45,7 @@ def running_redis_cluster(
     """A cluster of its own, killed at the end."""
     directory = tmp_path_factory.mktemp("redis-cluster")
     server = RedisClusterServer(directory, _free_ports_in_a_row(6), persistence=persistence)
-    with _running(server):
+    with running(server):
         yield server
 
 
@@ -65,18 +66,6 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClu
 def new_redis_prefix() -> str:
     """A value for ``registry.prefix`` that nobody else has."""
     return f"test-{uuid.uuid4().hex[:12]}"
-
-
-@contextmanager
-def _running(server: LocalServer) -> Iterator[None]:
-    try:
-        try:
-            server.start()
-        except ServerFailed as error:
-            pytest.skip(f"there is no {server.name}: {error}")
-        yield
-    finally:
-        server.kill()
 
 
 def _free_ports_in_a_row(count: int) -> int:

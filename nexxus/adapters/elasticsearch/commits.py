@@ -35,13 +35,12 @@ async def commit(
     tokens: dict[int, Token | None] = {}
     unknown = []
     for i, mutation in enumerate(mutations):
-        tokens[i] = None
-        if mutation.expected is not None:
+        if mutation.expected is None:
+            tokens[i] = None
+        elif mutation.expected.token is None:
+            unknown.append(i)
+        else:
             tokens[i] = mutation.expected.token
-            if mutation.expected.token is None:
-                unknown.append(i)
-    for i in unknown:
-        del tokens[i]
     tokens |= await _renewed_tokens(client, indices, mutations, unknown)
     for _ in range(_ROUNDS):
         if not tokens:
