@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,10 @@ _DEATH_COUNT: Final = "x-delivery-count"
 
 _SCANNED: Final = 10_000
 """So many of the oldest dead letters can be reached; the others wait behind them."""
+
+_LOOKS: Final = 40
+_BETWEEN_LOOKS: Final = 0.05
+"""Two seconds in all, for the case that another node's reader holds some meanwhile."""
 
 
 def buried(
@@ -54,6 +59,15 @@ class _Found(NamedTuple):
     routed_to: str
 
 
+@dataclass
+class _Reading:
+    """A channel to read by, how many letters there were, and how many of them were removed."""
+
+    channel: AbstractChannel
+    count: int
+    removed: int = 0
+
+
 class DeadLetters:
     """The queue of dead letters of all queues, oldest first.
 
@@ -69,8 +83,8 @@ class DeadLetters:
     async def list(self, queue: str | None, limit: int) -> list[DeadLetter]:
         """As `Broker.dead_letters`."""
         letters: list[DeadLetter] = []
-        async with self._reading() as (channel, count):
-            async for found in self._walk(channel, count):
+        async with self._reading() as reading:
+            async for found in self._walk(reading):
                 if queue is None or found.letter.queue == queue:
                     letters.append(found.letter)
                 if len(letters) == limit:
@@ -104,36 +118,45 @@ class DeadLetters:
     async def _remove(self, ids: Collection[str], first: Callable[[_Found], Any]) -> int:
         """Take letters out, each after something was done with it; how many were found."""
         wanted = set(ids)
-        removed = 0
-        async with self._reading() as (channel, count):
-            async for found in self._walk(channel, count):
+        async with self._reading() as reading:
+            async for found in self._walk(reading):
                 if found.letter.id in wanted:
                     wanted.remove(found.letter.id)
                     await first(found)
-                    await channel.basic_ack(found.tag, wait=False)
-                    removed += 1
+                    await reading.channel.basic_ack(found.tag, wait=False)
+                    reading.removed += 1
                 if not wanted:
                     break
-        return removed
+        return reading.removed
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[tuple[AbstractChannel, int]]:
-        """A channel, and how many letters there are. Closing it puts the unacknowledged back."""
+    async def _reading(self) -> AsyncIterator[_Reading]:
+        """Closing its channel puts back what is not acknowledged, and waits until it is there.
+
+        RabbitMQ confirms the closing before a quorum queue has its messages back: whoever looked
+        at once would find them missing.
+        """
+        queue = self._topology.dead_letter_queue
         async with self._one_reader:
             connection = await self._publisher.connection()
             with unavailable_when_away():
                 channel = connection.channel(publisher_confirms=False)
                 await channel.initialize()
-                underlay = await channel.get_underlay_channel()
+                reading = _Reading(
+                    await channel.get_underlay_channel(), await waiting(connection, queue) or 0
+                )
                 try:
-                    count = await waiting(connection, self._topology.dead_letter_queue) or 0
-                    yield underlay, min(count, _SCANNED)
+                    yield reading
                 finally:
                     await channel.close()
+                for _ in range(_LOOKS):
+                    if (await waiting(connection, queue) or 0) >= reading.count - reading.removed:
+                        break
+                    await asyncio.sleep(_BETWEEN_LOOKS)
 
-    async def _walk(self, channel: AbstractChannel, count: int) -> AsyncIterator[_Found]:
-        for _ in range(count):
-            message = await channel.basic_get(self._topology.dead_letter_queue)
+    async def _walk(self, reading: _Reading) -> AsyncIterator[_Found]:
+        for _ in range(min(reading.count, _SCANNED)):
+            message = await reading.channel.basic_get(self._topology.dead_letter_queue)
             if not isinstance(message.delivery, Basic.GetOk):
                 return
             yield self._read(message, message.delivery.delivery_tag or 0)
