@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nexxus.consuming import finish
+from nexxus.consuming import consume
 from nexxus.domain.events import Event
 from nexxus.interfaces.broker import Broker, Consumer, Received, worker_queue
 from nexxus.interfaces.logger import Logger
@@ -27,15 +27,8 @@ class WorkerRunner:
         """Consume until cancelled; a batch that was begun is finished first."""
         await self._worker.open(WorkerContext(self._node, self._logger))
         try:
-            consumer = await self._broker.consume(
-                worker_queue(self._worker.name), prefetch=2 * self._worker.batch
-            )
-            try:
-                while True:
-                    batch = await consumer.take(self._worker.batch)
-                    await finish(self._process(consumer, batch))
-            finally:
-                await consumer.close()
+            queue, batch = worker_queue(self._worker.name), self._worker.batch
+            await consume(self._broker, queue, self._process, batch=batch, logger=self._logger)
         finally:
             await self._worker.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nexxus.actions.applications import Applications
-from nexxus.consuming import finish
+from nexxus.consuming import consume
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event, NodeMessage
 from nexxus.domain.schema import ModelType
@@ -59,13 +59,9 @@ class TransportManager:
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
-        consumer = await self._broker.consume(TRANSPORT_MANAGER, prefetch=2 * self._batch)
-        try:
-            while True:
-                batch = await consumer.take(self._batch)
-                await finish(self._process(consumer, batch))
-        finally:
-            await consumer.close()
+        await consume(
+            self._broker, TRANSPORT_MANAGER, self._process, batch=self._batch, logger=self._logger
+        )
 
     async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
         try:

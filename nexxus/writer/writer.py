@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from nexxus.actions.applications import Applications
-from nexxus.consuming import finish
+from nexxus.consuming import consume
 from nexxus.domain.events import Event, Outcome, Rejection
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.operations import AnyOperation, Create, Fate, OperationError, owner_of
-from nexxus.errors import ServiceUnavailable, WireError
+from nexxus.errors import ModelNotFound, ServiceUnavailable, WireError
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
     WRITER,
@@ -78,13 +78,7 @@ class Writer:
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
-        consumer = await self._broker.consume(WRITER, prefetch=2 * self._batch)
-        try:
-            while True:
-                batch = await consumer.take(self._batch)
-                await finish(self._process(consumer, batch))
-        finally:
-            await consumer.close()
+        await consume(self._broker, WRITER, self._process, batch=self._batch, logger=self._logger)
 
     async def _process(
         self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
@@ -104,6 +98,11 @@ class Writer:
                 await consumer.refuse(remaining, error)
             else:
                 await consumer.retry(remaining, 1.0)
+        except ModelNotFound as error:
+            # An application was dropped between judging and storing. Each operation is judged
+            # anew once the news of it is here: those of other applications are in this batch too.
+            self._logger.warning("a batch of writes was not stored", reason=error.message)
+            await consumer.retry(remaining, 0.1)
 
     async def _catch_up_with(self, batch: Sequence[Received[AnyOperation]]) -> None:
         """Know each application at least as the API knew it when it judged these."""
