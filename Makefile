@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo services services-stop cluster cluster-stop \
-	test test-long test-fast lint format reference bench clean
+	chaos test test-long test-fast lint format reference bench clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -32,6 +32,9 @@ cluster: setup  ## Start the services and two nodes of each role; prints what a 
 
 cluster-stop: setup  ## End the nodes of `make cluster`; the services go on
 	@PYTHONPATH=scripts $(BIN)/python scripts/cluster.py stop
+
+chaos: setup  ## Kill and cut off everything under load; ARGS='--faults 200 --seed 7'
+	@PYTHONPATH=scripts:tests/support $(BIN)/python -m chaos $(ARGS) </dev/null
 
 test: setup  ## Run the tests with a coverage report; ARGS='-k filter' chooses some
 	@scripts/test -m 'not long' $(ARGS)

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final, Protocol
 
 import httpx
+from services.elasticsearch import ElasticsearchServer
 from services.local_server import LocalServer, ServerFailed
+from services.rabbitmq import RabbitMQServer
+from services.redis import RedisServer
 from services.standard_set import DIRECTORY, StandardSet
 
 NEXXUS = Path(sys.executable).with_name("nexxus")
 ROLES = ("writer", "transport-manager", "gateway", "api")
 NODES_PER_ROLE = 2
-FIRST_PORT = 18080
+PORTS: Final = range(18080, 18096)
+"""Where the nodes of `make cluster` are: their own ports, then those for their health."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _CONFIGURATION = """\
 [server]
@@ -45,14 +53,29 @@ format = "json"
 
 
 class NexxusNode(LocalServer):
-    """``nexxus serve`` with one role or several; `port` is the role's own, if it has one."""
+    """``nexxus serve`` with one role or several.
+
+    `port` is the role's own, if it has one; on `health_port` the node says how it is, whatever its
+    role. `settings` are the node's own, over those of the configuration.
+    """
 
     name: ClassVar[str] = "nexxus"
 
-    def __init__(self, directory: Path, port: int, *, roles: str, configuration: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        health_port: int,
+        *,
+        roles: str,
+        configuration: Path,
+        settings: Mapping[str, str] = _NOTHING,
+    ) -> None:
         super().__init__(directory, port)
+        self.health_port = health_port
         self.roles = roles
         self._configuration = configuration
+        self._settings = settings
 
     def install(self) -> None:
         """Nothing to install: it is the package that this script belongs to."""
@@ -63,12 +86,8 @@ class NexxusNode(LocalServer):
             *("--roles", self.roles, "--data-dir", str(self.directory / "data")),
             *("--port", str(self.port), "--gateway-port", str(self.port)),
             *("--set", f"health.port={self.health_port}"),
+            *(part for key in self._settings for part in ("--set", f"{key}={self._settings[key]}")),
         ]
-
-    @property
-    def health_port(self) -> int:
-        """Where the node says how it is, whatever its role."""
-        return self.port + 100
 
     def is_ready(self) -> bool:
         try:
@@ -78,22 +97,41 @@ class NexxusNode(LocalServer):
         return answer.status_code == 200
 
 
-class Cluster:
-    """Two nodes of each role, each a process of its own. The services must run already."""
+class Services(Protocol):
+    """The servers that a cluster works with."""
 
-    def __init__(self, servers: StandardSet, directory: Path, first_port: int = FIRST_PORT) -> None:
+    elasticsearch: ElasticsearchServer
+    rabbitmq: RabbitMQServer
+    redis: RedisServer
+
+
+class Cluster:
+    """Two nodes of each role, each a process of its own. The services must run already.
+
+    `ports` are two for each node: first all nodes' own, then those for their health. `settings`
+    gives what a node of a name, such as ``writer-1``, has over the common configuration.
+    """
+
+    def __init__(
+        self,
+        servers: Services,
+        directory: Path,
+        ports: Sequence[int] = PORTS,
+        settings: Callable[[str], Mapping[str, str]] = lambda _: _NOTHING,
+    ) -> None:
         self.directory = directory
         self.servers = servers
-        configuration = directory / "nexxus.toml"
         self.nodes: dict[str, list[NexxusNode]] = {}
-        ports = iter(range(first_port, first_port + len(ROLES) * NODES_PER_ROLE))
+        count = len(ROLES) * NODES_PER_ROLE
+        pairs = zip(ports[:count], ports[count:], strict=True)
         for role in ROLES:
             self.nodes[role] = [
                 NexxusNode(
                     directory / f"{role}-{number}",
-                    next(ports),
+                    *next(pairs),
                     roles=role,
-                    configuration=configuration,
+                    configuration=directory / "nexxus.toml",
+                    settings=settings(f"{role}-{number}"),
                 )
                 for number in range(1, NODES_PER_ROLE + 1)
             ]
@@ -123,8 +161,8 @@ class Cluster:
                 admin_key=admin_key,
             )
         )
-        for node in self:
-            node.start()
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(NexxusNode.start, self))
 
     def stop(self) -> None:
         """End every node, the ones that take writes first."""

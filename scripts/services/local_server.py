@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -81,10 +82,14 @@ class LocalServer(ABC):
     def start(self) -> None:
         """Install and run it; returns when clients are served. Nothing if it runs already."""
         self.install()
+        self.launch()
+        self._wait_until_ready()
+
+    def launch(self) -> None:
+        """Run it, and do not wait for it. Nothing if it runs already."""
         if self.pid is None:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._launch()
-        self._wait_until_ready()
+            self._run()
 
     def stop(self) -> None:
         """End it with SIGTERM, and with SIGKILL when that is not heard; its data stays."""
@@ -94,7 +99,13 @@ class LocalServer(ABC):
         """End it with SIGKILL, as a power cut would; its data stays."""
         self._end(signal.SIGKILL)
 
-    def _launch(self) -> None:
+    def last_words(self) -> str:
+        """The end of what it has printed."""
+        if not self.log_path.exists():
+            return "(it printed nothing)"
+        return self.log_path.read_text(errors="replace")[-4000:]
+
+    def _run(self) -> None:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -111,10 +122,10 @@ class LocalServer(ABC):
         deadline = time.monotonic() + _STARTING
         while not self.is_ready():
             if self.pid is None:
-                raise ServerFailed(f"{self.name} ended while it started:\n{self._last_words()}")
+                raise ServerFailed(f"{self.name} ended while it started:\n{self.last_words()}")
             if time.monotonic() > deadline:
                 raise ServerFailed(
-                    f"{self.name} was not ready after {_STARTING:.0f} s:\n{self._last_words()}"
+                    f"{self.name} was not ready after {_STARTING:.0f} s:\n{self.last_words()}"
                 )
             time.sleep(0.05)
 
@@ -137,11 +148,6 @@ class LocalServer(ABC):
     @property
     def _pid_path(self) -> Path:
         return self.directory / "server.pid"
-
-    def _last_words(self) -> str:
-        if not self.log_path.exists():
-            return "(it printed nothing)"
-        return self.log_path.read_text(errors="replace")[-4000:]
 
 
 def apt_install(command: str, *packages: str) -> None:
@@ -168,16 +174,28 @@ def apt_install(command: str, *packages: str) -> None:
             raise ServerFailed(f"{by_hand}{' '.join(packages)}\n{done.stdout}{done.stderr}")
 
 
-def free_ports(count: int) -> Sequence[int]:
-    """So many different ports of 127.0.0.1 that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
+def free_ports(count: int, among: range | None = None) -> Sequence[int]:
+    """So many different ports of 127.0.0.1 that nobody listens on.
+
+    Without `among` any that the system has. A server that is to be started again on its port needs
+    one that the system does not give to connections meanwhile: on Linux, one below 32768.
+    """
+    candidates = [0] * count if among is None else random.sample(among, len(among))
+    probes: list[socket.socket] = []
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for port in candidates:
+            probe = socket.socket()
+            probes.append(probe)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                probes.pop().close()
+            if len(probes) == count:
+                return [probe.getsockname()[1] for probe in probes]
     finally:
         for probe in probes:
             probe.close()
+    raise ServerFailed(f"there are no {count} free ports")
 
 
 def _began(pid: int) -> str:

@@ -119,7 +119,7 @@ class RedisClusterServer(_OfRedis):
         deadline = time.monotonic() + _FORMING
         while not all(map(_sees_all_slots, self.ports)):
             if time.monotonic() > deadline:
-                raise ServerFailed(f"the Redis cluster did not form:\n{self._last_words()}")
+                raise ServerFailed(f"the Redis cluster did not form:\n{self.last_words()}")
             time.sleep(0.05)
 
     def _form(self) -> None:

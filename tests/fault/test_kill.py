@@ -5,68 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from client import Admin, NexxusClient, new_http, unique
+from client import Admin, NexxusClient, new_http
 from documents import open_application
+from load import Load, Verdict, judge
 from server import Server
 from view import Ledger
 
-COUNTERS = 6
 WRITERS = 4
 LOAD_SECONDS = 1.2
-
-
-class Load:
-    """Writers that retry until they have an answer, and know what they were promised."""
-
-    def __init__(self, server: Server, app_id: str, http: httpx.AsyncClient) -> None:
-        self.server = server
-        self.app_id = app_id
-        self.http = http
-        self.ledger = Ledger()
-        self.running = False
-        self.increments = [0] * COUNTERS
-        self.operations: list[list[str]] = [[] for _ in range(COUNTERS)]
-        self.created: dict[str, str] = {}
-
-    def client(self) -> NexxusClient:
-        client = NexxusClient(self.server.endpoint, self.app_id, http=self.http, ledger=self.ledger)
-        client.repeats = True
-        return client
-
-    async def write(self, client: NexxusClient, rng: random.Random) -> None:
-        """Increment counters and create objects until told to stop."""
-        while self.running:
-            if rng.random() < 0.7:
-                number = rng.randrange(COUNTERS)
-                body: Any = {"patch": {"op": "incr", "path": "points", "value": 1}}
-                answer = await self._insist(client, "PUT", f"/model/task/c{number}", body)
-                self.increments[number] += 1
-                self.operations[number].append(answer.headers["nxx-operation-id"])
-            else:
-                title = unique("t")
-                answer = await self._insist(client, "POST", "/model/task", {"title": title})
-                self.created[answer.json()["data"]["id"]] = title
-
-    async def _insist(
-        self, client: NexxusClient, method: str, path: str, body: Any
-    ) -> httpx.Response:
-        """Repeat a write, as the same one, until the server has taken it."""
-        key = unique("key")
-        async with asyncio.timeout(120):
-            while True:
-                try:
-                    answer = await client.write(method, path, body, wait=False, Idempotency_Key=key)
-                except httpx.TransportError:
-                    await asyncio.sleep(0.02)
-                    continue
-                if answer.status_code == 202:
-                    return answer
-                assert answer.status_code == 503, answer.text
-                await asyncio.sleep(0.02)
 
 
 async def survive(server: Server, rounds: int) -> None:
@@ -74,16 +22,20 @@ async def survive(server: Server, rounds: int) -> None:
     admin = Admin(server.endpoint)
     app = admin.create(open_application())
     async with new_http() as http:
-        load = Load(server, app["id"], http)
-        writers = [load.client() for _ in range(WRITERS)]
-        watchers = [await load.client().register_device() for _ in range(3)]
-        for number in range(COUNTERS):
-            await writers[0].create("task", id=f"c{number}", title="counter", points=0)
+        ledger = Ledger()
+
+        def new_client() -> NexxusClient:
+            client = NexxusClient(server.endpoint, app["id"], http=http, ledger=ledger)
+            client.repeats = True
+            return client
+
+        load = Load()
+        writers = [new_client() for _ in range(WRITERS)]
+        watchers = [await new_client().register_device() for _ in range(3)]
+        await load.prepare(writers[0])
         for watcher in watchers:
             await watcher.connect()
-            await watcher.subscribe("task", limit=5000)
-            await watcher.subscribe("task", id="c0", limit=10)
-            await watcher.subscribe("task", filter={"points": {"gte": 20}}, limit=5000)
+            await load.subscribe(watcher)
 
         load.running = True
         tasks = [
@@ -100,29 +52,12 @@ async def survive(server: Server, rounds: int) -> None:
         load.running = False
         await asyncio.gather(*tasks)
 
-        await judge(load, writers[0], watchers)
+        assert load.accepted > 20 * rounds
+        assert await judge(load, writers[0], watchers) == Verdict()
         for client in (*writers, *watchers):
             await client.close()
             client.check()
     admin.close()
-
-
-async def judge(load: Load, client: NexxusClient, watchers: list[NexxusClient]) -> None:
-    for number in range(COUNTERS):
-        fates = [await client.decided(operation) for operation in load.operations[number]]
-        assert {fate["state"] for fate in fates} <= {"applied"}
-        versions = sorted(fate["version"] for fate in fates)
-        assert versions == list(range(2, len(fates) + 2)), "a version is missing, or there twice"
-        counter = await client.get("task", f"c{number}")
-        assert counter["points"] == load.increments[number]
-        assert counter["version"] == load.increments[number] + 1
-    stored = {item["id"]: item for item in await client.search_all("task")}
-    assert {key: stored[key]["title"] for key in load.created} == load.created
-    assert len(stored) == len(load.created) + COUNTERS, "a retry has made a second object"
-    assert len(load.created) > 20
-    for watcher in watchers:
-        await watcher.settled()
-        await watcher.converged()
 
 
 @pytest.mark.contract("4. Models", "no accepted write is lost, none is applied twice")

@@ -64,10 +64,10 @@ def error_body(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def new_http() -> httpx.AsyncClient:
+def new_http(timeout: float = 60) -> httpx.AsyncClient:
     """A client with room for many requests at once."""
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(60),
+        timeout=httpx.Timeout(timeout),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
         trust_env=False,
         verify=False,  # nothing here is TLS, and loading the certificates is slow
@@ -114,8 +114,8 @@ class NexxusClient:
     """One device of an application, over HTTP and at most one WebSocket.
 
     `repeats` allows what the contract allows after a crash of the server: that an event comes
-    again. Broken promises are collected in `violations` and raised by `check`, which leaving
-    the client calls.
+    again. With a `ping_interval` in seconds it notices a server that has fallen silent. Broken
+    promises are collected in `violations` and raised by `check`, which leaving the client calls.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class NexxusClient:
         self.rejections: dict[str, Document] = {}
         self.violations: list[str] = []
         self.repeats = False
+        self.ping_interval: float | None = None
         self.resyncs = 0
         self._resuming = False
         self._ended: set[str] = set()
@@ -379,8 +380,12 @@ class NexxusClient:
             self.connection.detach()
         cursor = self.cursor
         self._told.clear()
+        self._resuming = resume
         self.connection = await Connection.open(
-            url or self.endpoint.ws_url, protocol=protocol, on_frame=self._on_frame
+            url or self.endpoint.ws_url,
+            protocol=protocol,
+            on_frame=self._on_frame,
+            ping_interval=self.ping_interval,
         )
         await self.connection.send("register", {"token": self.token})
         registered = await self.connection.wait_for(lambda f: f["event"] in ("register", "error"))
@@ -388,7 +393,6 @@ class NexxusClient:
         assert registered["data"]["success"] is True, registered
         if resume:
             assert cursor is not None, "there is nothing to resume from"
-            self._resuming = True
             await self.connection.send("resume", {"cursor": cursor})
             await self.connection.wait_for(lambda f: f["event"] in ("resume", "resync"))
         else:
@@ -413,7 +417,8 @@ class NexxusClient:
             assert isinstance(data, dict), frame
             self._on_event(event, data)
             return
-        if event in ("register", "resume", "resync") and isinstance(data, dict):
+        begins_anew = event == "register" and not self._resuming
+        if (begins_anew or event in ("resume", "resync")) and isinstance(data, dict):
             # The cursor of `register` says where a connection without a past begins.
             self.cursor = data.get("cursor", self.cursor)
         if event == "resume":
@@ -458,8 +463,7 @@ class NexxusClient:
         self._told.clear()
         for channel, view in list(self.views.items()):
             if channel in channels:
-                view.expect_page()
-                self._spawn(self._reload(view))
+                self._spawn(self._reload(view, view.expect_page()))
             elif whole:
                 self._ended.add(channel)
 
@@ -477,20 +481,23 @@ class NexxusClient:
         """
         connection = self.connection
         try:
-            await self._subscribe(view)
+            await self._subscribe(view, patiently=True)
         except (AssertionError, httpx.TransportError):
             view.give_up_page()
             if connection is self.connection and self.socket.is_open:
                 raise
 
-    async def _subscribe(self, view: View, over: str = "http") -> View:
-        view.expect_page()
+    async def _subscribe(self, view: View, over: str = "http", *, patiently: bool = False) -> View:
+        page = view.expect_page()
         early: list[tuple[str, str, Document]] = []
         self._early.append(early)
         try:
             body = {**view.descriptor, **view.paging}
             if over == "http":
-                answer = await self.ok("POST", "/subscription/", body)
+                ask = self._patiently if patiently else self.send
+                response = await ask("POST", "/subscription/", body)
+                assert response.status_code == 200, response.text
+                answer = response.json()
                 assert set(answer) == {"data"}, answer
                 data = answer["data"]
             else:
@@ -505,8 +512,7 @@ class NexxusClient:
         former = self.views.get(channel)
         if former is not None and former is not view:
             self._forget(view)
-            former.expect_page()
-            await self._reload(former)
+            await self._reload(former, former.expect_page())
             return former
         if view.channel_id != channel:
             self._forget(view)
@@ -517,7 +523,7 @@ class NexxusClient:
             if its_channel == channel:
                 view.may_repeat = self.repeats
                 view.feed(event, event_data)
-        await self._take_page(view, data["items"])
+        self._take_page(view, page, data["items"])
         return view
 
     async def unsubscribe(self, view: View, *, over: str = "http") -> None:
@@ -534,19 +540,19 @@ class NexxusClient:
         self.views.pop(view.channel_id, None)
         self._ended.discard(view.channel_id)
 
-    async def _reload(self, view: View) -> None:
+    async def _reload(self, view: View, page: int) -> None:
         body = {**view.descriptor, **view.paging, "getOnly": True}
         response = await self._patiently("POST", "/subscription/", body)
         if response.status_code == 403:  # nothing of the model is permitted any more
-            view.take_page([], complete=True)
+            view.take_page(page, [], complete=True)
             return
         assert response.status_code == 200, response.text
-        await self._take_page(view, response.json()["data"]["items"])
+        self._take_page(view, page, response.json()["data"]["items"])
 
-    async def _take_page(self, view: View, items: list[Document]) -> None:
+    def _take_page(self, view: View, page: int, items: list[Document]) -> None:
         asked = view.paging.get("limit")
         complete = "offset" not in view.paging and asked is not None and len(items) < asked
-        view.take_page(items, complete=complete)
+        view.take_page(page, items, complete=complete)
 
     async def _read_through(self, view: View, object_id: str) -> Document | None:
         body = dict(view.search_body)

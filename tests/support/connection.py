@@ -42,13 +42,18 @@ class Connection:
         *,
         protocol: str | None = None,
         on_frame: Callable[[Frame], None] | None = None,
+        ping_interval: float | None = None,
     ) -> Connection:
-        """Connect; `protocol` None offers none, as older clients do."""
+        """Connect; `protocol` None offers none, as older clients do.
+
+        With a `ping_interval`, a server that leaves a ping unanswered so long counts as lost.
+        """
         socket = await open_websocket(
             url,
             subprotocols=[Subprotocol(protocol)] if protocol else None,
             max_size=None,
-            ping_interval=None,
+            ping_interval=ping_interval,
+            ping_timeout=ping_interval,
             open_timeout=PATIENCE,
             close_timeout=2,
             proxy=None,
@@ -114,6 +119,10 @@ class Connection:
             await asyncio.shield(self._reader)
         assert self.close_code is not None
         return self.close_code
+
+    async def ended(self) -> None:
+        """Return when no frame can arrive any more, however the connection ended."""
+        await asyncio.wait([self._reader])
 
     @property
     def close_code(self) -> int | None:

@@ -58,6 +58,8 @@ class View:
         self._last: dict[str, int] = {}
         self._kept: list[tuple[str, Document]] = []
         self._pages_expected = 0
+        self._pages_asked = 0
+        self._page_taken = 0
         self._repairs: dict[str, list[tuple[str, Document]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,19 +75,30 @@ class View:
 
     # Pages
 
-    def expect_page(self) -> None:
-        """A page is being asked for: events are kept until it is there, or given up."""
-        self._pages_expected += 1
-        self._last.clear()
+    def expect_page(self) -> int:
+        """A page is being asked for: events are kept until it is there, or given up.
 
-    def take_page(self, items: Iterable[Document], *, complete: bool) -> None:
-        """The page is there; what was kept applies on top of it."""
+        The number of the page, for `take_page`.
+        """
+        self._pages_expected += 1
+        self._pages_asked += 1
+        self._last.clear()
+        return self._pages_asked
+
+    def take_page(self, number: int, items: Iterable[Document], *, complete: bool) -> None:
+        """The page is there; what was kept applies on top of it.
+
+        One that was overtaken by a page asked for later may be older than what that page's
+        subscription has told, and is left aside.
+        """
         page = {item["id"]: item for item in items}
         for item in page.values():
             self._ledger.note(item, "a page")
-        self.items = page
-        self.complete = complete
-        self.named = set(page)
+        if number > self._page_taken:
+            self._page_taken = number
+            self.items = page
+            self.complete = complete
+            self.named = set(page)
         self._end_page()
 
     def give_up_page(self) -> None:
@@ -160,8 +173,11 @@ class View:
 
     async def _repair(self, object_id: str, at_least: int) -> None:
         self.rereads += 1
+        page = self._page_taken
         document = await self._read(self, object_id)
-        if document is None:
+        if self._page_taken != page:
+            pass  # the reading may be older than the page, which is whole by itself
+        elif document is None:
             self.items.pop(object_id, None)
         else:
             assert document["version"] >= at_least, f"read after v{at_least}: {document}"

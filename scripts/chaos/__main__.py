@@ -1,0 +1,68 @@
+"""``python -m chaos``: kills, freezes and cuts under load; 1 when anything is lost or wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from services.local_server import ServerFailed
+
+from chaos.plan import plan
+from chaos.run import Totals, run
+from chaos.world import World
+
+
+def main() -> int:
+    """Do what the arguments say; the exit code."""
+    options = _options()
+    directory = Path(tempfile.mkdtemp(prefix="nexxus-chaos-"))
+    _tell(f"seed={options.seed} faults={options.faults}; the logs are in {directory}")
+    try:
+        totals = asyncio.run(_run(options, directory))
+    except ServerFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    _tell(str(totals))
+    if not totals.is_clean:
+        return 1
+    shutil.rmtree(directory)
+    return 0
+
+
+async def _run(options: argparse.Namespace, directory: Path) -> Totals:
+    faults = list(plan(options.seed, options.faults))
+    this = asyncio.current_task()
+    assert this is not None
+    # Whoever ends a run early ends what it has started, too.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    async with World(directory) as world:
+        return await run(world, faults, seed=options.seed, per_round=options.round, tell=_tell)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--faults", type=int, default=40, help="how many (default: 40)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.randrange(1_000_000),
+        help="the same seed gives the same faults (default: another one each time)",
+    )
+    parser.add_argument(
+        "--round", type=int, default=10, help="faults between two judgements (default: 10)"
+    )
+    return parser.parse_args()
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Which faults happen, when, and how long they last: pure data, made from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+NODES: Final = tuple(
+    f"{role}-{number}"
+    for role in ("writer", "transport-manager", "gateway", "api")
+    for number in (1, 2)
+)
+SERVICES: Final = ("elasticsearch", "rabbitmq", "redis")
+CLIENT_LINKS: Final = ("clients>api", "clients>gateway")
+"""The load balancers that clients connect to."""
+
+EVERYBODY: Final = "*"
+
+
+class Kind(Enum):
+    """What is done; the value is how it is told."""
+
+    KILL = "kill -9"
+    RESTART = "restart"
+    FREEZE = "freeze"
+    RESET = "reset the connections"
+    REFUSE = "reset and refuse connections"
+    STALL = "stall the connections"
+    HALF_OPEN = "leave the connections half open"
+    DELAY = "delay the connections"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault. `target` is a node, a service, or a link such as ``writer-1>redis``.
+
+    It begins `after` seconds after the one before has begun, and lasts `lasts` seconds: that long
+    a process is away or frozen, or bytes are held up. What is reset or left half open takes no
+    time.
+    """
+
+    number: int
+    kind: Kind
+    target: str
+    after: float
+    lasts: float
+
+    @property
+    def links(self) -> frozenset[tuple[str, str]]:
+        """The ends of the links that it is about; with ``*`` those of all nodes to a service."""
+        if ">" not in self.target:
+            return frozenset()
+        origin, goal = self.target.split(">")
+        origins = NODES if origin == EVERYBODY else (origin,)
+        return frozenset((each, goal) for each in origins)
+
+    def __str__(self) -> str:
+        lasting = f" for {self.lasts:.1f} s" if self.lasts else ""
+        return f"{self.kind.value}: {self.target}{lasting}"
+
+
+def plan(seed: int, count: int) -> Iterator[Fault]:
+    """So many faults, the same for the same seed; a longer plan begins with the shorter one.
+
+    They are dealt like cards, deck after deck, so that each kind has its share however few they
+    are.
+    """
+    rng = random.Random(seed)
+    deck: list[tuple[Kind, str]] = []
+    for number in range(1, count + 1):
+        if not deck:
+            deck = _deck(rng)
+            rng.shuffle(deck)
+        kind, target = deck.pop()
+        yield Fault(number, kind, target, _after(rng), _lasts(rng, kind, target))
+
+
+def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
+    """Forty faults: who is hit is drawn, how often which kind comes is not."""
+
+    def link() -> str:
+        return f"{rng.choice(NODES)}>{rng.choice(SERVICES)}"
+
+    def everybody() -> str:
+        return f"{EVERYBODY}>{rng.choice(SERVICES)}"
+
+    deck = [(Kind.KILL, node) for node in NODES]
+    deck += [(Kind.FREEZE, rng.choice(NODES)) for _ in range(3)]
+    deck += [(Kind.KILL, "redis"), (Kind.KILL, "redis"), (Kind.RESTART, "redis")]
+    # These take long to be back: one of each a deck, killed or in order by turns.
+    deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "rabbitmq")]
+    deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "elasticsearch")]
+    for kind, times in (
+        (Kind.RESET, 3),
+        (Kind.REFUSE, 3),
+        (Kind.STALL, 3),
+        (Kind.HALF_OPEN, 3),
+        (Kind.DELAY, 2),
+    ):
+        deck += [(kind, link()) for _ in range(times)]
+        deck += [(kind, everybody())]
+    deck += [(Kind.RESET, "clients>api"), (Kind.RESET, "clients>gateway")]
+    deck += [(Kind.HALF_OPEN, rng.choice(CLIENT_LINKS)), (Kind.STALL, rng.choice(CLIENT_LINKS))]
+    deck += [(Kind.DELAY, rng.choice(CLIENT_LINKS))]
+    return deck
+
+
+def _after(rng: random.Random) -> float:
+    # Some faults come upon each other, and some find everything well again.
+    return round(min(rng.expovariate(1 / 3.0), 8.0), 2)
+
+
+def _lasts(rng: random.Random, kind: Kind, target: str) -> float:
+    match kind:
+        case Kind.KILL | Kind.RESTART if target in NODES:
+            # One in eight is away long enough to be taken for dead, and swept.
+            return round(rng.uniform(16, 20) if rng.random() < 1 / 8 else rng.uniform(0, 3), 2)
+        case Kind.KILL | Kind.RESTART:
+            return round(rng.uniform(0, 2), 2)
+        case Kind.FREEZE:
+            return round(rng.uniform(16, 20) if rng.random() < 1 / 4 else rng.uniform(1, 6), 2)
+        case Kind.REFUSE | Kind.STALL | Kind.DELAY:
+            return round(rng.uniform(0.5, 6), 2)
+        case _:
+            return 0.0

@@ -1,0 +1,32 @@
+"""A short chaos; `make chaos` is the long one."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from chaos.plan import plan
+from chaos.run import run
+from chaos.world import World
+from services.local_server import ServerFailed
+
+SEED = 1220
+"""Kills of each service and of three roles, a freeze, a reset, and a link left half open."""
+
+FAULTS = 8
+
+
+@pytest.mark.contract("4. Models", "no accepted write is lost, none is applied twice")
+async def test_nothing_is_lost_and_everybody_agrees_after_faults_of_every_sort(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with AsyncExitStack() as resources:
+        try:
+            world = await resources.enter_async_context(World(tmp_path))
+        except ServerFailed as error:
+            pytest.skip(f"the distributed set cannot be run: {error}")
+        faults = list(plan(SEED, FAULTS))
+        totals = await run(world, faults, seed=SEED, per_round=FAULTS, tell=print)
+    assert totals.is_clean, capsys.readouterr().out
+    assert totals.accepted > 100

@@ -1,0 +1,231 @@
+"""Writes and subscriptions while servers and networks fail, and the judgement of it all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import httpx
+from client import NexxusClient, unique
+from view import Document
+from waiting import eventually
+from websockets.exceptions import WebSocketException
+
+T = TypeVar("T")
+
+COUNTERS: Final = tuple(f"c{number}" for number in range(6))
+STATUSES: Final = ("todo", "doing", "done")
+CONNECTS_WITHIN: Final = 10.0
+REFUSALS: Final = 100
+"""How often a client may be refused, a tenth of a second apart, when everything is well again."""
+
+ACCEPTED_WITHIN: Final = 120.0
+"""Seconds after which a write that is tried again and again counts as never accepted."""
+
+DECIDED_WITHIN: Final = 60.0
+"""Seconds after which a write that is not decided is in limbo, when everything is well again."""
+
+JUDGED_AT_A_TIME: Final = 16
+
+
+class Load:
+    """Writers that retry until they have an answer, and know what they were promised.
+
+    Counters are incremented, objects are created, and some of those deleted. `surprises` are
+    answers that tell neither that a write was taken nor that a service is away. `pause` is how many
+    seconds a writer rests between two writes, on average.
+    """
+
+    def __init__(self, *, pause: float = 0.0) -> None:
+        self.running = False
+        self.operations: dict[str, list[str]] = defaultdict(list)
+        self.titles: dict[str, str] = dict.fromkeys(COUNTERS, "counter")
+        self.surprises: list[str] = []
+        self._pause = pause
+
+    @property
+    def accepted(self) -> int:
+        """How many writes were answered with 202."""
+        return sum(map(len, self.operations.values()))
+
+    async def prepare(self, client: NexxusClient) -> None:
+        """Create the counters."""
+        for counter in COUNTERS:
+            body = {"id": counter, "title": "counter", "points": 0, "status": "todo"}
+            await self._insist(client, "POST", "/model/task", body, counter)
+
+    async def subscribe(self, watcher: NexxusClient) -> None:
+        """Follow channels of every kind; those with a filter are entered and left all the time."""
+        await watcher.subscribe("task", limit=5000)
+        await watcher.subscribe("task", id="c0", limit=10)
+        await watcher.subscribe("task", filter={"points": {"gte": 20}}, limit=5000)
+        await watcher.subscribe("task", filter={"status": {"in": ["todo", "done"]}}, limit=5000)
+
+    async def write(self, client: NexxusClient, rng: random.Random) -> None:
+        """Write until told to stop."""
+        own: list[str] = []
+        while self.running:
+            choice = rng.random()
+            if choice < 0.7:
+                await self._increment(client, rng)
+            elif choice < 0.9 or not own:
+                title = unique("t")
+                created = await self._insist(client, "POST", "/model/task", {"title": title})
+                own.append(created)
+                self.titles[created] = title
+            else:
+                gone = own.pop(rng.randrange(len(own)))
+                await self._insist(client, "DELETE", f"/model/task/{gone}", None, gone)
+                del self.titles[gone]
+            await asyncio.sleep(rng.random() * 2 * self._pause)
+
+    async def _increment(self, client: NexxusClient, rng: random.Random) -> None:
+        counter = rng.choice(COUNTERS)
+        patch = [
+            {"op": "incr", "path": "points", "value": 1},
+            {"op": "replace", "path": "status", "value": rng.choice(STATUSES)},
+        ]
+        await self._insist(client, "PUT", f"/model/task/{counter}", {"patch": patch}, counter)
+
+    async def _insist(
+        self, client: NexxusClient, method: str, path: str, body: Any, object_id: str = ""
+    ) -> str:
+        """Repeat a write, as the same one, until the server has taken it; the object's id."""
+        key = unique("key")
+        async with asyncio.timeout(ACCEPTED_WITHIN):
+            while True:
+                try:
+                    answer = await client.write(method, path, body, wait=False, Idempotency_Key=key)
+                except httpx.TransportError:
+                    await asyncio.sleep(0.02)
+                    continue
+                if answer.status_code == 202:
+                    break
+                if answer.status_code != 503:
+                    self.surprises.append(f"{method} {path}: {answer.status_code} {answer.text}")
+                await asyncio.sleep(0.02)
+        object_id = object_id or answer.json()["data"]["id"]
+        self.operations[object_id].append(answer.headers["nxx-operation-id"])
+        return object_id
+
+
+@dataclass
+class Verdict:
+    """What is wrong when everything should be well, a sentence each.
+
+    `lost` is about accepted writes: one that is not there, not decided, or there twice.
+    `diverged` is about clients: a view that differs from the database, a broken promise, an
+    answer that should not be.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    diverged: list[str] = field(default_factory=list)
+
+
+async def judge(load: Load, client: NexxusClient, watchers: Iterable[NexxusClient]) -> Verdict:
+    """Hold every accepted write, and every view of the watchers, against the database.
+
+    To be called when writes have stopped and everything runs.
+    """
+    verdict = Verdict(diverged=list(load.surprises))
+    fates = await _fates(load, client)
+    for object_id, operations in load.operations.items():
+        verdict.lost += _judge_fates(object_id, [fates[operation] for operation in operations])
+    stored = {item["id"]: item for item in await at_last(lambda: client.search_all("task"))}
+    verdict.lost += _judge_stored(load, stored)
+    for watcher in watchers:
+        try:
+            await watcher.settled()
+            for view in watcher.views.values():
+                await watcher.converged(view)
+        except (AssertionError, httpx.TransportError) as error:
+            verdict.diverged.append(f"{watcher.device_id}: {error!r}")
+    return verdict
+
+
+def _judge_fates(object_id: str, fates: list[Document]) -> list[str]:
+    """All were applied, each once: they are the versions 1, 2, 3… of their object."""
+    wrong = [f"{object_id}: {fate}" for fate in fates if fate["state"] != "applied"]
+    versions = sorted(fate["version"] for fate in fates if fate["state"] == "applied")
+    if not wrong and versions != list(range(1, len(fates) + 1)):
+        wrong.append(f"{object_id}: a version is missing, or there twice: {versions}")
+    return wrong
+
+
+def _judge_stored(load: Load, stored: dict[str, Document]) -> list[str]:
+    """Everything is there that was accepted, and nothing else."""
+    wrong = []
+    for object_id in sorted(load.titles.keys() | stored.keys()):
+        title, item = load.titles.get(object_id), stored.get(object_id)
+        if item is None or item["title"] != title:
+            wrong.append(f"{object_id}: {title!r} is stored as {item}")
+            continue
+        version = len(load.operations[object_id])
+        points = version - 1 if object_id in COUNTERS else None
+        if (item["version"], item.get("points")) != (version, points):
+            wrong.append(f"{object_id}: {version} writes were accepted, stored is {item}")
+    return wrong
+
+
+async def _fates(load: Load, client: NexxusClient) -> dict[str, Document]:
+    """The fate of every accepted write, by operation; ``queued`` for those that are in limbo."""
+    fates: dict[str, Document] = {}
+    waiting = [operation for each in load.operations.values() for operation in each]
+    turns = asyncio.Semaphore(JUDGED_AT_A_TIME)
+
+    async def ask(operation: str) -> None:
+        async with turns:
+            fates[operation] = await at_last(lambda: client.fate(operation))
+
+    async def are_decided() -> bool:
+        await asyncio.gather(*map(ask, waiting))
+        waiting[:] = [each for each in waiting if fates[each]["state"] == "queued"]
+        return not waiting
+
+    with suppress(AssertionError):
+        await eventually(are_decided, patience=DECIDED_WITHIN)
+    return fates
+
+
+async def at_last(read: Callable[[], Awaitable[T]]) -> T:
+    """What a reading gives, tried again while servers are not quite there yet."""
+
+    async def attempt() -> list[T]:
+        try:
+            return [await read()]
+        except httpx.TransportError as error:
+            raise AssertionError(repr(error)) from error
+
+    (found,) = await eventually(attempt)
+    return found
+
+
+async def stay_connected(client: NexxusClient, rng: random.Random, *, until: asyncio.Event) -> None:
+    """Connect whenever there is no connection, until told to stop while there is one.
+
+    Most times the client resumes. Raises the last failure when it is told to stop and is refused
+    again and again.
+    """
+    told = asyncio.create_task(until.wait())
+    refusals = 0
+    while not (until.is_set() and client.socket.is_open):
+        if client.socket.is_open:
+            ended = asyncio.create_task(client.socket.ended())
+            await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+            continue
+        try:
+            async with asyncio.timeout(CONNECTS_WITHIN):
+                await client.connect(resume=client.cursor is not None and rng.random() < 0.7)
+        except (AssertionError, OSError, TimeoutError, WebSocketException):
+            await client.drop()  # half a connection may be there
+            refusals += until.is_set()
+            if refusals > REFUSALS:
+                raise
+            await asyncio.sleep(0.1)
+    told.cancel()
