@@ -27,9 +27,11 @@ class Kind(Enum):
     RESTART = "restart"
     FREEZE = "freeze"
     RESET = "reset the connections"
+    RESET_SOME = "reset every other connection"
     REFUSE = "reset and refuse connections"
     STALL = "stall the connections"
     HALF_OPEN = "leave the connections half open"
+    HALF_OPEN_SOME = "leave every other connection half open"
     DELAY = "delay the connections"
 
 
@@ -94,14 +96,17 @@ def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
     deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "rabbitmq")]
     deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "elasticsearch")]
     for kind, times in (
-        (Kind.RESET, 3),
-        (Kind.REFUSE, 3),
+        (Kind.RESET, 2),
+        (Kind.REFUSE, 2),
         (Kind.STALL, 3),
-        (Kind.HALF_OPEN, 3),
-        (Kind.DELAY, 2),
+        (Kind.HALF_OPEN, 2),
+        (Kind.DELAY, 1),
     ):
         deck += [(kind, link()) for _ in range(times)]
         deck += [(kind, everybody())]
+    # A node speaks and listens on connections of its own: one may go without the other.
+    deck += [(Kind.RESET_SOME, link()) for _ in range(2)]
+    deck += [(Kind.HALF_OPEN_SOME, link()) for _ in range(2)]
     deck += [(Kind.RESET, "clients>api"), (Kind.RESET, "clients>gateway")]
     deck += [(Kind.HALF_OPEN, rng.choice(CLIENT_LINKS)), (Kind.STALL, rng.choice(CLIENT_LINKS))]
     deck += [(Kind.DELAY, rng.choice(CLIENT_LINKS))]

@@ -116,7 +116,7 @@ class World:
             proxies = [self.links[link] for link in fault.links]
             try:
                 for proxy in proxies:
-                    _worsen(proxy, fault.kind)
+                    _worsen(proxy, fault)
                 await asyncio.sleep(fault.lasts)
             finally:
                 for proxy in proxies:
@@ -157,17 +157,22 @@ class World:
         await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers.values()))
 
 
-def _worsen(proxy: TcpProxy, kind: Kind) -> None:
-    match kind:
+def _worsen(proxy: TcpProxy, fault: Fault) -> None:
+    every_other = slice(fault.number % 2, None, 2)
+    match fault.kind:
         case Kind.STALL:
             proxy.stalled = True
         case Kind.DELAY:
             proxy.delay = _DELAY
         case Kind.HALF_OPEN:
             proxy.leave_half_open()
+        case Kind.HALF_OPEN_SOME:
+            proxy.leave_half_open(every_other)
         case Kind.REFUSE:
             proxy.refuses = True
             proxy.reset()
+        case Kind.RESET_SOME:
+            proxy.reset(every_other)
         case _:
             proxy.reset()
 

@@ -11,8 +11,8 @@ from chaos.run import run
 from chaos.world import World
 from services.local_server import ServerFailed
 
-SEED = 1220
-"""Kills of each service and of three roles, a freeze, a reset, and a link left half open."""
+SEED = 5324
+"""Kills of each service and of two nodes, a freeze, resets, and connections that are refused."""
 
 FAULTS = 8
 

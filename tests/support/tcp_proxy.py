@@ -9,6 +9,9 @@ import struct
 from contextlib import suppress
 from typing import Final, Self
 
+ALL: Final = slice(None)
+"""All connections that there are now."""
+
 _CHUNK: Final = 65_536
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -71,17 +74,17 @@ class TcpProxy:
         else:
             self._flows.set()
 
-    def reset(self) -> None:
-        """Reset every connection, whatever is on its way."""
-        for task in self._links.values():
+    def reset(self, which: slice = ALL) -> None:
+        """Reset these connections, the oldest first, whatever is on its way."""
+        for task in list(self._links.values())[which]:
             task.cancel()
 
-    def leave_half_open(self) -> None:
-        """Let neither end of today's connections hear of the other again, not even its end.
+    def leave_half_open(self, which: slice = ALL) -> None:
+        """Let neither end of these connections hear of the other again, not even of its end.
 
         New connections are as good as ever.
         """
-        for link in self._links:
+        for link in list(self._links)[which]:
             link.is_dead = True
 
     # How bytes pass

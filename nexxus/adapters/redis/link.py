@@ -185,7 +185,7 @@ class Link:
             self._urls[0],
             max_connections=self._settings.connections,
             timeout=None,  # ours counts
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError, RuntimeError)),
             **self._connecting(),
         )
         return Redis(connection_pool=pool)

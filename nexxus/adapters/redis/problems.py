@@ -24,8 +24,11 @@ from redis.exceptions import (
 
 from nexxus.errors import ServiceUnavailable
 
-FAILURES: Final = (RedisError, RedisClusterException, OSError)
-"""What the client library raises when Redis does not do what it was asked for."""
+FAILURES: Final = (RedisError, RedisClusterException, OSError, RuntimeError)
+"""What the client library raises when Redis does not do what it was asked for.
+
+A RuntimeError is one of uvloop's: that bytes were to be sent on a connection that had been reset.
+"""
 
 REFUSED: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 """Waiting does not help against these."""
@@ -62,6 +65,8 @@ def problem_of(error: Exception) -> ServiceUnavailable | None:
             return ServiceUnavailable(f"the Redis cluster is down or being rearranged: {said}")
         case ResponseError():
             return ServiceUnavailable(f"Redis refuses: {said}") if _is_passing(said) else None
+        case RuntimeError() if "handler is closed" not in said:
+            return None
     return ServiceUnavailable(f"Redis cannot be reached: {said or type(error).__name__}")
 
 

@@ -98,6 +98,16 @@ async def test_a_reset_is_seen_by_both_ends_and_new_connections_work(
     ends[1].close()
 
 
+async def test_only_the_connections_that_are_named_are_reset(proxy: TcpProxy) -> None:
+    one, other = await connect(proxy), await connect(proxy)
+    await echoed(one)
+    await echoed(other)
+    proxy.reset(slice(1, None, 2))
+    assert await is_reset(other)
+    assert await echoed(one) == b"hello"
+    one[1].close()
+
+
 async def test_connections_are_reset_while_they_are_refused(proxy: TcpProxy) -> None:
     proxy.refuses = True
     assert await is_reset(await connect(proxy))
