@@ -19,6 +19,10 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     `before` and `after` are whole objects, None where there was or is none. `patches` bring a
     copy of `before` to exactly `after` without the schema. `version` is that of the write;
     None for a transient create, which has no versions.
+
+    A write that may have been told of before is told of again when a writer comes to its
+    operation a second time. Then `repeated` is true, `version` and `after` are the object's present
+    ones, `before` holds filterable values only, and there are no `patches`.
     """
 
     event: EventName
@@ -31,6 +35,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     patches: list[dict[str, Any]] = []
     user_id: str | None = None
     operation_id: str = ""
+    repeated: bool = False
 
     @property
     def key(self) -> ObjectKey:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,13 +15,17 @@ from nexxus.domain.schema import ModelType
 OPERATIONS_REMEMBERED = 64
 """How many of the operations last applied to an object its record names, newest last."""
 
+Replaced: TypeAlias = dict[str, Any]
+"""Filterable values by dotted path, as they were before a write; None for a missing one."""
+
 
 class Record(msgspec.Struct, frozen=True):
     """What is stored of one object.
 
     `version` is also in the document. `deleted_at` (UNIX seconds) marks a tombstone, whose
-    document is just the identity. `token` is the adapter's own, for its compare-and-set; a
-    record that was never loaded has None.
+    document is just the identity. `replaced` has an entry for each of the newest operations:
+    what it replaced, None where it made the object. `token` is the adapter's own, for its
+    compare-and-set; a record that was never loaded has None.
     """
 
     document: Document
@@ -29,6 +33,7 @@ class Record(msgspec.Struct, frozen=True):
     operations: tuple[str, ...] = ()
     deleted_at: int | None = None
     token: Any = None
+    replaced: tuple[Replaced | None, ...] = ()
 
 
 class Mutation(msgspec.Struct, frozen=True):

@@ -96,9 +96,11 @@ class RouteIndex:
         allows it.
         """
         before, after = self._members(event.before), self._members(event.after)
+        # Nobody knows what the subscribers of a repeated event have: they get the whole object.
+        known = after & before if not event.repeated else set()
         verdicts = Verdicts(
-            created=[entry.key for entry in after - before],
-            updated=[entry.key for entry in after & before],
+            created=[entry.key for entry in after - known],
+            updated=[entry.key for entry in known],
         )
         if event.after is None:
             verdicts.deleted = [entry.key for entry in before]

@@ -33,6 +33,7 @@ from nexxus.interfaces.database import (
     Mutation,
     Query,
     Record,
+    Replaced,
     SortKey,
 )
 from nexxus.testing.database_filter_kit import (
@@ -189,6 +190,19 @@ class DatabaseConformance(DatabaseFilterConformance):
         operations = tuple(f"operation-{n}" for n in range(OPERATIONS_REMEMBERED))
         await database.commit([Mutation(key_of(document), None, Record(document, 1, operations))])
         assert (await loaded(database, key_of(document))).operations == operations
+
+    async def test_what_the_newest_operations_replaced_is_kept_with_an_object_and_a_tombstone(
+        self, database: Database, app: str
+    ) -> None:
+        key = ObjectKey(app, "task", "a")
+        replaced: tuple[Replaced | None, ...] = (None, {"title": "one", "place.city": None})
+        present = Record(task(app, "a"), 1, replaced=replaced)
+        await database.commit([Mutation(key, None, present)])
+        stored = await loaded(database, key)
+        assert stored.replaced == replaced
+        gone = Record(identity_of(key), 2, deleted_at=2**31, replaced=({"tags": ["x"]},))
+        await database.commit([Mutation(key, stored, gone)])
+        assert (await loaded(database, key)).replaced == gone.replaced
 
     # Comparing and setting
 

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -20,7 +21,14 @@ from nexxus.domain.operations import AnyOperation, Create, Delete, Update
 from nexxus.domain.patches import apply
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, ModelNotFound, VersionConflict
-from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Record
+from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Record, Replaced
+from nexxus.writer.replaced import put_back, replaced_values
+
+_EVENTS: Final[Mapping[type[AnyOperation], EventName]] = {
+    Create: "model_created",
+    Update: "model_updated",
+    Delete: "model_deleted",
+}
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -41,24 +49,37 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 def apply_operation(
-    operation: AnyOperation, record: Record | None, application: Application
+    operation: AnyOperation,
+    record: Record | None,
+    application: Application,
+    *,
+    committed_together: int = 1,
 ) -> Applied | Repeated:
-    """What `operation` makes of `record` (None: nothing is stored, not even a tombstone)."""
+    """What `operation` makes of `record` (None: nothing is stored, not even a tombstone).
+
+    The record will know what each of the last `committed_together` operations replaced.
+    """
     if record is not None and operation.operation_id in record.operations:
         # Each remembered operation made one version, the last of them the present one.
         since = len(record.operations) - 1 - record.operations.index(operation.operation_id)
-        return Repeated(_event_again(operation, record), record.version - since)
+        return Repeated(_event_again(operation, record, since), record.version - since)
     model = application.model(operation.key.type)
-    stored = None if record is None or record.deleted_at is not None else record.document
+    before = None if record is None or record.deleted_at is not None else record.document
+    after: Document | None = None
+    patches: list[dict[str, Any]] = []
     match operation:
         case Create():
-            return _create(operation, record, stored)
+            after = _create(operation, record, before)
         case Update():
-            return _update(operation, record, _require(operation, stored, model), model)
+            after, patches = _update(operation, _require(operation, before, model), model)
         case Delete():
-            return _delete(operation, record, _require(operation, stored, model))
+            _require(operation, before, model)
         case _:
             assert_never(operation)
+    values = replaced_values(before, after or {}, model)
+    former = () if record is None else record.replaced
+    replaced = (*former, values)[-committed_together:]
+    return _applied(operation, record, before, after, patches, replaced)
 
 
 def _require(operation: Update | Delete, stored: Document | None, model: ModelType) -> Document:
@@ -77,85 +98,83 @@ def _require(operation: Update | Delete, stored: Document | None, model: ModelTy
     return stored
 
 
-def _create(operation: Create, record: Record | None, stored: Document | None) -> Applied:
-    key = operation.key
+def _create(operation: Create, record: Record | None, stored: Document | None) -> Document:
     if stored is not None:
+        key = operation.key
         raise VersionConflict(
             f"{key.type} {key.id!r} is stored already; update it, or choose another id",
             {"version": stored["version"]},
         )
     # An id that is created again goes on counting behind its tombstone.
-    version = 1 if record is None else record.version + 1
-    document = {**operation.data, "version": version}
-    return _applied(operation, "model_created", None, document, record, version)
+    return {**operation.data, "version": 1 if record is None else record.version + 1}
 
 
 def _update(
-    operation: Update, record: Record | None, stored: Document, model: ModelType
-) -> Applied:
+    operation: Update, stored: Document, model: ModelType
+) -> tuple[Document, list[dict[str, Any]]]:
     document, told = apply(operation.data, stored, model, now=operation.accepted_at)
     if operation.permit is not None and not _permits(operation, document, model):
         raise AccessDenied(f"you may not make this {operation.key.type} what you asked for")
-    return _applied(operation, "model_updated", stored, document, record, document["version"], told)
-
-
-def _delete(operation: Delete, record: Record | None, stored: Document) -> Applied:
-    return _applied(operation, "model_deleted", stored, None, record, stored["version"] + 1)
+    return document, told
 
 
 def _applied(
     operation: AnyOperation,
-    name: EventName,
+    record: Record | None,
     before: Document | None,
     after: Document | None,
-    record: Record | None,
-    version: int,
-    patches: list[dict[str, Any]] | None = None,
+    patches: list[dict[str, Any]],
+    replaced: tuple[Replaced | None, ...],
 ) -> Applied:
-    remembered = () if record is None else record.operations
-    operations = (*remembered[1 - OPERATIONS_REMEMBERED :], operation.operation_id)
     key = operation.key
+    version = 1 if record is None else record.version + 1
+    remembered = () if record is None else record.operations
     identified = after or before or {}
     following = Record(
         document=after if after is not None else _identity(key, identified),
         version=version,
-        operations=operations,
+        operations=(*remembered[1 - OPERATIONS_REMEMBERED :], operation.operation_id),
         deleted_at=operation.accepted_at if after is None else None,
         token=None if record is None else record.token,
+        replaced=replaced,
     )
     event = Event(
-        event=name,
+        event=_EVENTS[operation.__class__],
         app_id=key.app_id,
         type=key.type,
         id=key.id,
         version=version,
         before=before,
         after=after,
-        patches=patches or [],
+        patches=patches,
         user_id=identified.get("userId"),
         operation_id=operation.operation_id,
     )
     return Applied(following, event)
 
 
-def _event_again(operation: AnyOperation, record: Record) -> Event:
-    """The event of an operation that was applied before, as far as the record still tells.
+def _event_again(operation: AnyOperation, record: Record, since: int) -> Event:
+    """The event of an operation that was applied before, and by `since` others after it.
 
-    It carries the present object as a creation, or its deletion: whoever has that version
-    already ignores it, whoever missed it has it now.
+    It carries the present object, or its deletion: whoever has that version already ignores it,
+    whoever missed it has it now. And it carries what the object was before the operation, for
+    the channels that it has left; where the record does not tell that any more, others have been
+    told of since, and so was this one.
     """
     key = operation.key
     gone = record.deleted_at is not None
+    first = len(record.replaced) - 1 - since
     return Event(
-        event="model_deleted" if gone else "model_created",
+        event=_EVENTS[Delete if gone else operation.__class__],
         app_id=key.app_id,
         type=key.type,
         id=key.id,
         version=record.version,
-        before=record.document if gone else None,
+        before=put_back(record.document, record.replaced[max(first, 0) :]),
         after=None if gone else record.document,
         user_id=record.document.get("userId"),
         operation_id=operation.operation_id,
+        repeated=True,
     )
 
 

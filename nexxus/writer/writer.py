@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -12,7 +13,7 @@ from nexxus.consuming import consume
 from nexxus.domain.events import Event, Outcome, Rejection
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.operations import AnyOperation, Create, Fate, OperationError, owner_of
-from nexxus.errors import ModelNotFound, ServiceUnavailable, WireError
+from nexxus.errors import ModelNotFound, ServerError, ServiceUnavailable, WireError
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
     WRITER,
@@ -44,6 +45,27 @@ class _Verdicts(msgspec.Struct):
     events: list[Event] = []
     fates: list[Fate] = []
     outcomes: list[tuple[AnyOperation, Outcome]] = []
+
+    def reject(self, operation: AnyOperation, error: WireError) -> None:
+        """The operation is not applied."""
+        told = OperationError(error.name, error.message, error.details)
+        fate = Fate(
+            operation.key.app_id,
+            operation.operation_id,
+            "rejected",
+            owner_of(operation.user_id, operation.device_id),
+            error=told,
+        )
+        self.fates.append(fate)
+        self.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
+
+
+class _MayBeStored(Exception):
+    """A round failed when something of it may have been stored already."""
+
+    def __init__(self, error: ServiceUnavailable) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Writer:
@@ -78,7 +100,24 @@ class Writer:
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
-        await consume(self._broker, WRITER, self._process, batch=self._batch, logger=self._logger)
+        await consume(
+            self._broker,
+            WRITER,
+            self._process,
+            batch=self._batch,
+            logger=self._logger,
+            give_up=self._give_up,
+        )
+
+    async def _give_up(self, message: Received[AnyOperation], _: Exception) -> None:
+        """Say of an operation that cannot even be judged that it is rejected."""
+        self.figures.rejected += 1
+        verdicts = _Verdicts()
+        verdicts.reject(
+            message.payload,
+            ServerError("this write cannot be processed; it is kept among the dead letters"),
+        )
+        await self._announce([verdicts])
 
     async def _process(
         self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
@@ -92,17 +131,34 @@ class Writer:
             while remaining:
                 remaining = await self._round(consumer, remaining, is_first=is_first)
                 is_first = False
+        except _MayBeStored as failure:
+            self._logger.warning("a batch of writes was not finished", reason=failure.error.message)
+            await self._finish_later(consumer, remaining, failure.error)
         except ServiceUnavailable as error:
             self._logger.warning("a batch of writes was not stored", reason=error.message)
-            if self._broker.confirms_settled:
-                await consumer.refuse(remaining, error)
-            else:
-                await consumer.retry(remaining, 1.0)
+            await consumer.refuse(remaining, error)
         except ModelNotFound as error:
             # An application was dropped between judging and storing. Each operation is judged
             # anew once the news of it is here: those of other applications are in this batch too.
             self._logger.warning("a batch of writes was not stored", reason=error.message)
             await consumer.retry(remaining, 0.1)
+
+    async def _finish_later(
+        self,
+        consumer: Consumer[AnyOperation],
+        messages: list[Received[AnyOperation]],
+        error: ServiceUnavailable,
+    ) -> None:
+        """Refuse what is known not to be stored; what is, or may be, must still be told of."""
+        unfinished = messages
+        if self._broker.confirms_settled:
+            keys = list({message.payload.key for message in messages})
+            with suppress(ServiceUnavailable):
+                records = dict(zip(keys, await self._database.load(keys), strict=True))
+                unfinished = [m for m in messages if _is_applied(m.payload, records)]
+        ids = {message.payload.operation_id for message in unfinished}
+        await consumer.retry(unfinished, 1.0)
+        await consumer.refuse([m for m in messages if m.payload.operation_id not in ids], error)
 
     async def _catch_up_with(self, batch: Sequence[Received[AnyOperation]]) -> None:
         """Know each application at least as the API knew it when it judged these."""
@@ -169,10 +225,13 @@ class Writer:
             for key, (record, _) in verdicts.items()
             if record is not None and record is not records[key]
         ]
-        won = await self._database.commit(mutations) if mutations else []
-        lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
-        done = [key for key in keys if key not in lost]
-        await self._announce([verdicts[key][1] for key in done])
+        try:
+            won = await self._database.commit(mutations) if mutations else []
+            lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
+            done = [key for key in keys if key not in lost]
+            await self._announce([verdicts[key][1] for key in done])
+        except ServiceUnavailable as error:
+            raise _MayBeStored(error) from error
         await consumer.settle([message for key in done for message in by_key[key]])
         again = [message for key in keys if key in lost for message in by_key[key]]
         return again + later
@@ -204,7 +263,7 @@ class Writer:
     ) -> tuple[Record | None, _Verdicts]:
         verdicts = _Verdicts()
         for message in messages:
-            record = self._apply(key, record, message.payload, verdicts)
+            record = self._apply(key, record, message.payload, len(messages), verdicts)
         return record, verdicts
 
     def _apply(
@@ -212,19 +271,20 @@ class Writer:
         key: ObjectKey,
         record: Record | None,
         operation: AnyOperation,
+        committed_together: int,
         verdicts: _Verdicts,
     ) -> Record | None:
         """The record after one operation; what is to be told of it goes into `verdicts`."""
-        owner = owner_of(operation.user_id, operation.device_id)
         try:
-            applied = apply_operation(operation, record, self._applications.get(key.app_id))
+            applied = apply_operation(
+                operation,
+                record,
+                self._applications.get(key.app_id),
+                committed_together=committed_together,
+            )
         except WireError as error:
             self.figures.rejected += 1
-            told = OperationError(error.name, error.message, error.details)
-            verdicts.fates.append(
-                Fate(key.app_id, operation.operation_id, "rejected", owner, error=told)
-            )
-            verdicts.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
+            verdicts.reject(operation, error)
             return record
         if isinstance(applied, Repeated):
             self.figures.repeated += 1
@@ -234,6 +294,7 @@ class Writer:
             following, version = applied.record, applied.record.version
         assert following is not None
         verdicts.events.append(applied.event)
+        owner = owner_of(operation.user_id, operation.device_id)
         verdicts.fates.append(Fate(key.app_id, operation.operation_id, "applied", owner, version))
         if operation.reply_to:
             stored = _as_stored(key, following)
@@ -296,6 +357,11 @@ def _group(
         else:
             later.append(message)
     return by_key, later
+
+
+def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | None]) -> bool:
+    record = records[operation.key]
+    return record is not None and operation.operation_id in record.operations
 
 
 def _as_stored(key: ObjectKey, record: Record) -> Document:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nexxus import Config, Nexxus
-from nexxus.consuming import consume
+from nexxus.consuming import ATTEMPTS, consume
+from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import (
     AnyOperation,
@@ -21,8 +22,17 @@ from nexxus.domain.operations import (
     QueuedPatch,
     Update,
 )
+from nexxus.domain.patches import PatchOp
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import WRITER, Broker, Consumer, Message, Queue
+from nexxus.interfaces.broker import (
+    TRANSPORT_MANAGER,
+    WRITER,
+    Broker,
+    Consumer,
+    Message,
+    Queue,
+)
+from nexxus.writer.apply import apply_operation
 
 APP = "app"
 KEY = ObjectKey(APP, "task", "t")
@@ -52,7 +62,7 @@ async def submit(nexxus: Nexxus, operation: AnyOperation) -> None:
 
 def increment(operation_id: str, *, is_retry: bool) -> Update:
     patch = QueuedPatch(
-        op="incr", path=["points"], value=[1], metadata=PatchMetadata(APP, "t", "task")
+        op=PatchOp.INCR, path=["points"], value=[1], metadata=PatchMetadata(APP, "t", "task")
     )
     return Update(operation_id=operation_id, accepted_at=2, data=[patch], is_retry=is_retry)
 
@@ -102,6 +112,109 @@ async def test_a_model_that_the_database_has_dropped_does_not_end_the_writer(
     fate = await nexxus.registry.get_fate(APP, "early")
     assert fate is not None
     assert fate.state == "rejected", "the object has gone with its table"
+
+
+class Announced:
+    """The events that the writer announces; the first time it cannot."""
+
+    def __init__(self, nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: list[Event] = []
+        self.failures = 1
+        self._publish = nexxus.broker.publish
+        monkeypatch.setattr(nexxus.broker, "publish", self.publish)
+
+    async def publish(self, queue: Queue[Any], messages: list[Message[Any]]) -> None:
+        if queue.name == TRANSPORT_MANAGER.name:
+            if self.failures:
+                self.failures -= 1
+                raise ServiceUnavailable("the queue is full")
+            self.events += [message.payload for message in messages]
+        await self._publish(queue, messages)
+
+
+async def test_a_write_that_is_stored_is_accepted_and_told_of_even_if_that_fails_at_first(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = Announced(nexxus, monkeypatch)
+
+    await submit(nexxus, increment("one", is_retry=False))
+
+    assert await version(nexxus) == 2
+    (event,) = announced.events
+    assert (event.operation_id, event.version, event.repeated) == ("one", 2, True)
+    assert event.before is not None
+    assert event.before["updatedAt"] == 1
+    assert event.after is not None
+    assert (event.after["updatedAt"], event.after["points"]) == (2, 1)
+
+
+async def test_a_commit_of_which_nobody_knows_whether_it_took_place_is_told_of(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = Announced(nexxus, monkeypatch)
+    announced.failures = 0
+    commit = nexxus.database.commit
+
+    async def commit_and_lose_the_answer(mutations: Any) -> list[bool]:
+        monkeypatch.setattr(nexxus.database, "commit", commit)
+        await commit(mutations)
+        raise ServiceUnavailable("the connection was lost")
+
+    monkeypatch.setattr(nexxus.database, "commit", commit_and_lose_the_answer)
+
+    await submit(nexxus, increment("one", is_retry=False))
+
+    assert await version(nexxus) == 2
+    assert [event.operation_id for event in announced.events] == ["one"]
+
+
+async def test_a_write_that_is_known_not_to_be_stored_is_refused_at_once(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(mutations: Any) -> list[bool]:
+        raise ServiceUnavailable("the disk is full")
+
+    monkeypatch.setattr(nexxus.database, "commit", commit)
+
+    with pytest.raises(ServiceUnavailable, match="disk is full"):
+        await submit(nexxus, increment("one", is_retry=False))
+
+
+async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_other(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexxus.consuming._FIRST_DELAY", 0.001)
+    tries = []
+
+    def apply(operation: AnyOperation, *args: Any, **options: Any) -> Any:
+        if operation.operation_id == "poison":
+            tries.append(operation)
+            raise TypeError("nobody expected this")
+        return apply_operation(operation, *args, **options)
+
+    monkeypatch.setattr("nexxus.writer.writer.apply_operation", apply)
+    other = {"id": "other", "type": "task", "appId": APP, "createdAt": 1, "updatedAt": 1}
+    outcomes = await asyncio.gather(
+        submit(nexxus, increment("before", is_retry=False)),
+        submit(nexxus, increment("poison", is_retry=False)),
+        submit(nexxus, increment("behind", is_retry=False)),
+        submit(nexxus, Create(operation_id="other", accepted_at=1, data=other)),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None), ServiceUnavailable, type(None), type(None)
+    ]  # fmt: skip
+    assert await version(nexxus) == 3
+    fate = await nexxus.registry.get_fate(APP, "poison")
+    assert fate is not None
+    assert fate.state == "rejected"
+    assert fate.error is not None
+    assert fate.error.error == "ServerErrorException"
+    (letter,) = await nexxus.broker.dead_letters()
+    assert letter.payload["operationId"] == "poison"
+    assert "nobody expected this" in letter.reason
+    assert len(tries) > ATTEMPTS, "first with the others, then alone"
 
 
 async def test_a_broker_that_is_away_for_a_while_does_not_end_the_consuming(

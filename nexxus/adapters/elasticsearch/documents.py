@@ -9,12 +9,13 @@ import msgspec
 
 from nexxus.adapters.elasticsearch.layouts import Layout
 from nexxus.domain.objects import Document
-from nexxus.interfaces.database import Record
+from nexxus.interfaces.database import Record, Replaced
 
-STORED: Final = ("document", "operations", "version", "deletedAt")
+STORED: Final = ("document", "operations", "replaced", "version", "deletedAt")
 """What a record is read from; the rest is for searching."""
 
 _encode = msgspec.json.Encoder().encode
+_decode_replaced = msgspec.json.Decoder(tuple[Replaced | None, ...]).decode
 _decode_document = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -31,6 +32,7 @@ def encode_record(record: Record, layout: Layout) -> bytes:
     source: dict[str, Any] = {
         "document": _encode(record.document).decode(),
         "operations": record.operations,
+        "replaced": _encode(record.replaced).decode(),
         "version": record.version,
         "layout": layout.digest,
         **layout.values_of(record.document),
@@ -49,6 +51,7 @@ def decode_record(hit: Mapping[str, Any]) -> Record:
         operations=tuple(source["operations"]),
         deleted_at=source.get("deletedAt"),
         token=Token(hit["_seq_no"], hit["_primary_term"]),
+        replaced=_decode_replaced(source["replaced"]),
     )
 
 

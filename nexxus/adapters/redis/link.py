@@ -26,6 +26,9 @@ Facts: TypeAlias = dict[str, Any]
 
 _CLUSTER_RETRIES: Final = 3
 
+_BROKEN: Final[Any] = (RedisConnectionError, RuntimeError)
+"""A connection is broken; uvloop says so with a RuntimeError, which the library does not expect."""
+
 
 class Link:
     """Sends commands, bounded in time and number, and says what is wrong as `ServiceUnavailable`.
@@ -185,7 +188,7 @@ class Link:
             self._urls[0],
             max_connections=self._settings.connections,
             timeout=None,  # ours counts
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError, RuntimeError)),
+            retry=Retry(NoBackoff(), 1, supported_errors=_BROKEN),
             **self._connecting(),
         )
         return Redis(connection_pool=pool)

@@ -18,6 +18,7 @@ from nexxus.adapters.sqlite.queries import count_objects, select_documents
 from nexxus.adapters.sqlite.records import load_records
 from nexxus.adapters.sqlite.tables import (
     SCHEMA,
+    UPGRADES,
     Table,
     adapt_table,
     analyze_table,
@@ -76,6 +77,7 @@ class SqliteDatabase(Database):
             synchronous="FULL" if settings.synchronous == "full" else "NORMAL",
             readers=settings.readers,
             schema=SCHEMA,
+            upgrades=UPGRADES,
             busy_timeout=settings.busy_timeout,
         )
         self._tables: dict[tuple[str, str], Table] = {}

@@ -4,11 +4,12 @@ import asyncio
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,27 @@ async def test_a_preparation_that_was_interrupted_is_mended_by_the_next(tmp_path
 
 
 # Dying
+
+
+async def test_a_file_of_the_first_format_is_brought_to_the_present_one(tmp_path: Path) -> None:
+    key = ObjectKey("app", "task", "a")
+    async with database_in(tmp_path) as database:
+        await database.prepare("app", [TASK])
+        await store(database, task("app", "a"))
+    with closing(sqlite3.connect(tmp_path / "nexxus.sqlite3")) as connection:
+        for table in ("objects_1", "tombstones"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN replaced")
+        connection.execute("PRAGMA user_version = 1")
+    async with database_in(tmp_path) as database:
+        (record,) = await database.load([key])
+        assert record is not None
+        assert record.replaced == ()
+        document = {**record.document, "version": 2}
+        mutation = Mutation(key, record, Record(document, 2, replaced=({"title": "x"},)))
+        assert await database.commit([mutation]) == [True]
+        (record,) = await database.load([key])
+        assert record is not None
+        assert record.replaced == ({"title": "x"},)
 
 
 async def test_what_was_committed_survives_a_kill_in_mid_load(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,6 +189,19 @@ def test_an_object_enters_stays_in_and_leaves_a_filter() -> None:
     assert index.match(event(opened, closed)) == Verdicts(left=["open"])
     assert index.match(event(opened, None)) == Verdicts(deleted=["open"])
     assert index.match(event(closed, None)) == Verdicts()
+
+
+def test_a_repeated_event_brings_the_whole_object_to_all_who_have_it_or_not() -> None:
+    index = index_of([route("low", {"points": {"lte": 3}}), route("all")])
+    again = msgspec.structs.replace(
+        event({"id": "1", "points": 2}, {"id": "1", "points": 3}), repeated=True
+    )
+    assert as_sets(index.match(again))["created"] == ["all", "low"]
+    left = msgspec.structs.replace(
+        event({"id": "1", "points": 2}, {"id": "1", "points": 5}), repeated=True
+    )
+    assert as_sets(index.match(left))["created"] == ["all"]
+    assert as_sets(index.match(left))["left"] == ["low"]
 
 
 def test_denied_wins_over_left() -> None:

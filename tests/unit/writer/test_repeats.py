@@ -6,6 +6,7 @@ import pytest
 
 from nexxus.domain.application import parse_application
 from nexxus.domain.operations import Create, PatchMetadata, QueuedPatch, Update
+from nexxus.domain.patches import PatchOp
 from nexxus.interfaces.database import Record
 from nexxus.writer.apply import Applied, Repeated, apply_operation
 
@@ -16,7 +17,7 @@ APPLICATION = parse_application(
 
 def increment(number: int) -> Update:
     metadata = PatchMetadata(app_id="app", id="t", type="task")
-    patch = QueuedPatch(op="incr", path=["points"], value=[1], metadata=metadata)
+    patch = QueuedPatch(op=PatchOp.INCR, path=["points"], value=[1], metadata=metadata)
     return Update(operation_id=f"op{number}", accepted_at=number, data=[patch])
 
 

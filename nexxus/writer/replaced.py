@@ -1,0 +1,66 @@
+"""What a write replaced, as far as filters can tell, so that its event can be told once more.
+
+A writer may die between storing a write and telling of it. Whoever is given the operation next
+has only the object as it is now, and must still tell the channels that the object has left. So a
+record keeps, for each operation of its last commit, the filterable values that it changed: a
+few bytes, and enough to judge by any filter what the object was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from nexxus.domain.filter_matcher import Reader, compile_reader
+from nexxus.domain.objects import Document
+from nexxus.domain.schema import ModelType
+from nexxus.interfaces.database import Replaced
+
+
+def replaced_values(before: Document | None, after: Document, model: ModelType) -> Replaced | None:
+    """By path, the filterable values of `before` that differ in `after`; missing ones are None.
+
+    None where nothing was replaced: the write made the object. After a delete `after` is empty.
+    """
+    if before is None:
+        return None
+    values = {}
+    for path, read in _readers(tuple(model.filterable)):
+        was, is_now = read(before), read(after)
+        # By class, too: 1, 1.0 and True are equal for Python, not for every filter.
+        if was is not is_now and (was != is_now or was.__class__ is not is_now.__class__):
+            values[path] = was
+    return values
+
+
+def put_back(document: Document, replaced: Sequence[Replaced | None]) -> Document | None:
+    """The object before its last writes, which replaced this, oldest first; filterable values only.
+
+    `document` is the present object, or the identity of a deleted one. None where there was none.
+    """
+    identity = {name: document[name] for name in ("id", "type", "appId")}
+    before: Document | None = document
+    for values in reversed(replaced):
+        if values is None:
+            before = None
+        else:
+            before = _overlaid(identity if before is None else before, values)
+    return before
+
+
+def _overlaid(document: Document, values: Replaced) -> Document:
+    changed = dict(document)
+    for path, value in values.items():
+        *way, last = path.split(".")
+        node = changed
+        for part in way:
+            inner = node.get(part)
+            node[part] = dict(inner) if isinstance(inner, dict) else {}
+            node = node[part]
+        node[last] = value
+    return changed
+
+
+@lru_cache(maxsize=1024)
+def _readers(paths: tuple[str, ...]) -> list[tuple[str, Reader]]:
+    return [(path, compile_reader(path)) for path in paths]
