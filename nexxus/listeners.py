@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nexxus.errors import InvalidParameters, StartupError
+from nexxus.errors import StartupError
+from nexxus.http_protocol import HttpProtocol
 
 _BACKLOG = 4096
 
@@ -45,7 +43,7 @@ class Listener:
             uvicorn.Config(
                 app,
                 loop="none",
-                http=_HttpProtocol,
+                http=HttpProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -112,21 +110,6 @@ class Listener:
             await self._task
         elif self._socket is not None:
             self._socket.close()
-
-
-class _HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, but that what it cannot even parse is answered in the shape of errors."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer a request that is not HTTP, and close."""
-        body = msgspec.json.encode(
-            {**InvalidParameters(msg).to_wire(), "requestId": os.urandom(12).hex()}
-        )
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
-        )
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
