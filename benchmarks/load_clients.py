@@ -100,11 +100,15 @@ class Device(WSListener):
 
     @classmethod
     async def open(
-        cls, port: int, token: str, on_push: Callable[[bytes], None] | None = None
+        cls,
+        port: int,
+        token: str,
+        on_push: Callable[[bytes], None] | None = None,
+        path: str = "/ws",
     ) -> Device:
-        """Connect to the API's port and register."""
+        """Connect and register; `path` is the API's, a gateway's own port has ``/``."""
         device = cls(token, on_push)
-        await ws_connect(lambda: device, f"ws://127.0.0.1:{port}/ws")
+        await ws_connect(lambda: device, f"ws://127.0.0.1:{port}{path}")
         await asyncio.wait_for(device._expected, ANSWER_TIMEOUT)
         return device
 
@@ -137,11 +141,16 @@ class Device(WSListener):
 
 
 async def open_devices(
-    port: int, tokens: Sequence[str], on_push: Callable[[bytes], None] | None = None
+    port: int,
+    tokens: Sequence[str],
+    on_push: Callable[[bytes], None] | None = None,
+    path: str = "/ws",
 ) -> list[Device]:
     """A connection for each token, some at a time."""
     devices: list[Device] = []
     for start in range(0, len(tokens), TOGETHER):
         some = tokens[start : start + TOGETHER]
-        devices += await asyncio.gather(*(Device.open(port, token, on_push) for token in some))
+        devices += await asyncio.gather(
+            *(Device.open(port, token, on_push, path) for token in some)
+        )
     return devices
