@@ -7,19 +7,25 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from client import Admin, NexxusClient, new_http
+from distribution import pytest_collection_modifyitems, pytest_xdist_auto_num_workers
 from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
 from server import Endpoint, Server, endpoint_from_environment
+from tracing import pytest_runtest_protocol
 from view import Ledger
 
 __all__ = [
     "elasticsearch_server",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_protocol",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "pytest_xdist_auto_num_workers",
     "rabbitmq_server",
     "redis_cluster",
     "redis_server",
@@ -33,6 +39,13 @@ def pytest_configure() -> None:
     A run that was started in the background ignores it, and its child processes would too.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile(
+    "nexxus", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("nexxus")
 
 
 @pytest.fixture(scope="session")

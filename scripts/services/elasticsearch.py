@@ -6,7 +6,6 @@ that the adapter uses is there.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -14,12 +13,10 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from services.local_server import LocalServer, ServerFailed, apt_install
+from services.local_server import LocalServer, ServerFailed, apt_install, locked
 
 _SOURCES = Path(__file__).parent / "elasticsearch_node"
 _ANSWER_WITHIN = 5.0
@@ -69,7 +66,7 @@ class ElasticsearchServer(LocalServer):
 
     def install(self) -> None:
         apt_install("java", "openjdk-17-jdk-headless")
-        with _locked(_home().with_suffix(".lock")):
+        with locked(_home().with_suffix(".lock")):
             if not _home().exists():
                 apt_install("javac", "openjdk-17-jdk-headless")
                 apt_install("mvn", "maven")
@@ -155,12 +152,3 @@ def _run(*command: str, cwd: Path | None = None) -> None:
     if done.returncode != 0:
         said = f"{' '.join(command)} said:\n{done.stdout}"
         raise ServerFailed(f"Elasticsearch could not be put together; {said}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Only one process of this user at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

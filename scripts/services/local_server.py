@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,6 +38,8 @@ class LocalServer(ABC):
     def __init__(self, directory: Path, port: int) -> None:
         self.directory = directory
         self.port = port
+        self.exit_code: int | None = None
+        """How the process ended that was last ended here, if it was started here, too."""
         self._process: subprocess.Popen[bytes] | None = None
 
     # What each server says of itself
@@ -140,8 +145,7 @@ class LocalServer(ABC):
                 if time.monotonic() > deadline:
                     _signal_group(pid, signal.SIGKILL)
                 time.sleep(0.02)
-        if self._process is not None:
-            self._process.wait()
+        self.exit_code = None if self._process is None else self._process.wait()
         self._process = None
         self._pid_path.unlink(missing_ok=True)
 
@@ -160,6 +164,11 @@ def apt_install(command: str, *packages: str) -> None:
     by_hand = f"{command} is not installed; install it, on Debian and Ubuntu with: apt-get install "
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ServerFailed(by_hand + " ".join(packages))
+    with locked(Path(tempfile.gettempdir()) / "nexxus-apt.lock"):
+        _apt_install(by_hand, *packages)
+
+
+def _apt_install(by_hand: str, *packages: str) -> None:
     quietly = ("-qq", "-o", "DPkg::Lock::Timeout=120")
     for step in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         done = subprocess.run(
@@ -172,6 +181,15 @@ def apt_install(command: str, *packages: str) -> None:
         )
         if done.returncode != 0:
             raise ServerFailed(f"{by_hand}{' '.join(packages)}\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process is within, where it says the same `path`: a file of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def free_ports(count: int, among: range | None = None) -> Sequence[int]:

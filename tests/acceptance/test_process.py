@@ -16,7 +16,8 @@ import httpx
 import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
 from documents import open_application, signed_application
-from server import Server, free_port, run_nexxus
+from ports import free_port
+from server import Server, run_nexxus
 from view import Ledger
 from waiting import eventually
 

@@ -15,6 +15,7 @@ from documents import TASK, signed_application
 from oracle import TAGS, matches, matches_descriptor, random_fields, random_filter
 from server import Endpoint
 from view import Ledger, View
+from waiting import eventually
 
 STAFF = {"statements": [{"effect": "Allow", "action": ["*"], "resource": ["*"]}]}
 NARROW = [
@@ -92,12 +93,16 @@ class Storm:
         return client
 
     async def blow(self, seconds: float) -> None:
-        """Let everybody act for so long; returns when all have stopped."""
+        """Let everybody act for so long, or longer where the machine is slow.
+
+        Returns when all have stopped.
+        """
         for client in (*self.watchers, *self.readers):
             await client.connect()
 
         async def clock() -> None:
             await asyncio.sleep(seconds)
+            await eventually(self.has_blown_enough, patience=60)
             self.blowing = False
 
         async with asyncio.TaskGroup() as group:
@@ -107,6 +112,11 @@ class Storm:
                 group.create_task(self._write(client, random.Random(self.rng.random())))
             for client in (*self.watchers, *self.readers):
                 group.create_task(self._watch(client, random.Random(self.rng.random())))
+
+    def has_blown_enough(self) -> bool:
+        """Whether there is something to judge."""
+        views = sum(len(client.views) for client in (*self.watchers, *self.readers))
+        return views > 24 and sum(map(len, self.operations.values())) > 100
 
     # What happens
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from ports import free_port
 from running import running
 from services.elasticsearch import ElasticsearchServer
-from services.local_server import free_ports
 
 __all__ = ["elasticsearch_server", "new_index_prefix", "running_elasticsearch"]
 
@@ -22,7 +22,7 @@ def running_elasticsearch(
 ) -> Iterator[ElasticsearchServer]:
     """A server of its own, killed at the end: nobody will want its data."""
     with running(
-        ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch"), free_ports(1)[0])
+        ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch"), free_port())
     ) as server:
         yield server
 

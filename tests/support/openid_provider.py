@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import httpx
 import pytest
-from server import free_port
+from ports import free_port
+from services.local_server import locked
 
 FOLDER = Path(__file__).parent / "oidc"
 CLIENT_ID, CLIENT_SECRET = "nexxus-tests", "a-client-secret-for-tests"
@@ -75,7 +76,12 @@ def install() -> None:
 
     Where ``CI`` is true it is an error: there everything must have been tested.
     """
-    if (FOLDER / "node_modules" / "oidc-provider").is_dir():
+    with locked(FOLDER / "node_modules" / ".install.lock"):
+        _install()
+
+
+def _install() -> None:
+    if (FOLDER / "node_modules" / ".package-lock.json").is_file():  # npm writes it last
         return
     if shutil.which("node") is None or shutil.which("npm") is None:
         _go_without("node and npm are not installed")

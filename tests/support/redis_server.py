@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from ports import free_port
 from running import running
-from services.local_server import ServerFailed, free_ports
+from services.local_server import ServerFailed
 from services.redis import Persistence, RedisClusterServer, RedisServer
 
 __all__ = [
@@ -31,9 +32,7 @@ def running_redis(
 ) -> Iterator[RedisServer]:
     """A server of its own, killed at the end: nobody will want its data."""
     directory = tmp_path_factory.mktemp("redis")
-    server = RedisServer(
-        directory, free_ports(1)[0], persistence=persistence, max_memory=max_memory
-    )
+    server = RedisServer(directory, free_port(), persistence=persistence, max_memory=max_memory)
     with running(server):
         yield server
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from ports import free_port
 
 ADMIN_KEY = "an-admin-key-for-tests-only-0123456789"
 COMMAND = str(Path(sys.executable).with_name("nexxus"))
+CHEAP_PASSWORDS = {"NEXXUS_AUTH__TIME_COST": "1", "NEXXUS_AUTH__MEMORY_COST": "8"}
+"""Hundreds of users register in a test run; hashing is slow by design."""
+
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 
@@ -41,14 +44,6 @@ def endpoint_from_environment() -> Endpoint | None:
     url = url.rstrip("/")
     ws_url = os.environ.get("NEXXUS_WS_URL") or "ws" + url.removeprefix("http") + "/ws"
     return Endpoint(url, ws_url, os.environ["NEXXUS_ADMIN_KEY"])
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -82,7 +77,7 @@ class Server:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
         self.arguments = arguments
-        self.environment = {"NEXXUS_ADMIN__KEY": ADMIN_KEY, **environment}
+        self.environment = {"NEXXUS_ADMIN__KEY": ADMIN_KEY, **CHEAP_PASSWORDS, **environment}
         self.port = free_port()
         self.gateway_port = free_port()
         self.data_dir = folder / "data"

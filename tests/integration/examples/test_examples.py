@@ -15,7 +15,8 @@ import httpx
 import pytest
 from browser import open_browser
 from connection import Connection
-from server import ADMIN_KEY, Server, clean_environment, free_port, run_nexxus
+from ports import free_port
+from server import ADMIN_KEY, Server, clean_environment, run_nexxus
 from waiting import eventually
 
 if TYPE_CHECKING:

@@ -228,16 +228,20 @@ async def test_a_message_may_come_in_fragments(world: World) -> None:
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        (frame(1, b"\xff\xfe"), 1007),
-        (frame(1, b"\xff", final=False) + frame(0, b"\xfe"), 1007),
-        (b"\x81\x02{}", 1002),
-        (frame(3, b""), 1002),
-        (frame(0, b"x"), 1002),
-        (frame(9, b"x", final=False), 1002),
-        (frame(9, b"x" * 126), 1002),
-        (b"\xc1" + frame(1, b"{}")[1:], 1002),
-        (frame(8, b"\x03"), 1002),
-        (frame(8, b"\x03\xe8"), 1000),
+        pytest.param(frame(1, b"\xff\xfe"), 1007, id="text that is no UTF-8"),
+        pytest.param(
+            frame(1, b"\xff", final=False) + frame(0, b"\xfe"),
+            1007,
+            id="fragments that are no UTF-8",
+        ),
+        pytest.param(b"\x81\x02{}", 1002, id="no mask"),
+        pytest.param(frame(3, b""), 1002, id="an unknown opcode"),
+        pytest.param(frame(0, b"x"), 1002, id="nothing to continue"),
+        pytest.param(frame(9, b"x", final=False), 1002, id="a fragmented ping"),
+        pytest.param(frame(9, b"x" * 126), 1002, id="a long ping"),
+        pytest.param(b"\xc1" + frame(1, b"{}")[1:], 1002, id="a reserved bit"),
+        pytest.param(frame(8, b"\x03"), 1002, id="half a close code"),
+        pytest.param(frame(8, b"\x03\xe8"), 1000, id="a close code"),
     ],
 )
 async def test_a_peer_that_breaks_the_protocol_is_closed_with_its_code(

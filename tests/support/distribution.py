@@ -1,0 +1,56 @@
+"""How the tests are shared out among several processes (see ``scripts/test``).
+
+A file at a time, but for the tests of one expensive server: they all stay together, so that it is
+started once.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+GROUPS = {
+    "elasticsearch_server": "elasticsearch",
+    "rabbitmq_server": "rabbitmq",
+    "redis_server": "redis",
+    "redis_cluster": "redis",
+}
+"""The fixtures that start a server for the whole run, and what its tests are called together."""
+
+ORDER = ("fault", "conformance", "integration", "acceptance", "unit")
+"""The folders with the longest tests first: short ones at the end keep everybody busy."""
+
+FEWEST, MOST = 2, 4
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core; on a single core two, because many tests mostly wait.
+
+    Each has a server of its own, so a great many would only take longer to start.
+    """
+    return min(max(FEWEST, os.cpu_count() or 1), MOST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name each test's group, and put them in order."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    tests = config.rootpath / "tests"
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+    items.sort(key=place)
+
+
+def _group(item: pytest.Item) -> str:
+    for fixture in getattr(item, "fixturenames", ()):
+        if fixture in GROUPS:
+            return GROUPS[fixture]
+    return item.nodeid.partition("::")[0]
