@@ -173,11 +173,16 @@ class Presences:
 
     async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
         """End these subscriptions, but those that others have taken over."""
-        if channels:
+        servers = await self._servers_of(device) if channels else {}
+        ours = [channel for channel in channels if servers.get(channel) == self._place.key]
+        if ours:
             presence = await self._registry.presence_of(device.app_id, device.device_id)
             if presence is None or self._place.has(presence):
-                await self._registry.unsubscribe(device.app_id, device.device_id, channels)
+                await self._registry.unsubscribe(device.app_id, device.device_id, ours)
         self._devices.remove(device, channels)
+
+    async def _servers_of(self, device: LocalDevice) -> dict[str, tuple[str, str]]:
+        return await self._registry.servers_of(device.app_id, device.device_id)
 
     async def _find_left_behind(
         self, device: LocalDevice, claims: TokenClaims
@@ -190,8 +195,15 @@ class Presences:
         is_known = not device.is_vacant
         is_same = device.claims is not None and device.claims.session_id == claims.session_id
         if is_known and is_same and self._settings.resume_window:
-            return []
-        if is_known:
+            servers = set((await self._servers_of(device)).values())
+            if servers == {self._place.key}:
+                return []
+            # It has been to another node since, and events have gone there.
+            if not servers:  # that node has died: what is known here is all that is known
+                device.is_foreign = bool(device.subscriptions)
+                return []
+            self._devices.remove(device, list(device.subscriptions))
+        elif is_known:
             await self._unsubscribe(device, list(device.subscriptions))
             return []
         found = await self._registry.subscriptions_of(device.app_id, device.device_id)

@@ -220,6 +220,10 @@ class Registry(ABC):
         """The device's subscriptions, in the order they were made."""
 
     @abstractmethod
+    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
+        """The transport and node that serve each of the device's subscriptions, by channel id."""
+
+    @abstractmethod
     async def routes_version(self, app_id: str, model: str) -> int:
         """A number that grows when the model's routes change; 0 if there never were any."""
 

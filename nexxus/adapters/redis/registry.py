@@ -179,6 +179,9 @@ class RedisRegistry(Registry):
     async def subscriptions_of(self, app_id: str, device_id: str) -> list[Subscription]:
         return await self._subscriptions.of(app_id, device_id)
 
+    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
+        return await self._subscriptions.servers_of(app_id, device_id)
+
     async def routes_version(self, app_id: str, model: str) -> int:
         return await self._routes.version(app_id, model)
 

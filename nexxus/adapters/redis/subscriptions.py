@@ -119,6 +119,7 @@ return redis.call('HLEN', served)
 _Entry: TypeAlias = tuple[str, str, str, str, str, str]
 
 _ENTRIES: Final = msgspec.msgpack.Decoder(_Entry)
+_PLACE: Final = msgspec.json.Decoder(tuple[str, str])
 _SUBSCRIPTIONS: Final = msgspec.json.Decoder(Subscription)
 
 
@@ -170,13 +171,23 @@ class Subscriptions:
 
     async def of(self, app_id: str, device_id: str) -> list[Subscription]:
         """The device's subscriptions, in the order they were made."""
+        entries = await self._entries(app_id, device_id)
+        entries.sort(key=lambda entry: int(entry[0]))
+        return [_SUBSCRIPTIONS.decode(entry[5]) for entry in entries]
+
+    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
+        """The transport and node that serve each of them."""
+        return {
+            _SUBSCRIPTIONS.decode(entry[5]).channel_id: _PLACE.decode(entry[1])
+            for entry in await self._entries(app_id, device_id)
+        }
+
+    async def _entries(self, app_id: str, device_id: str) -> list[_Entry]:
         models = await self._models_of(app_id, device_id)
         found = await self._link.batch(
             [("HVALS", f"{self._keys.model(app_id, model)}:device:{device_id}") for model in models]
         )
-        entries = [_ENTRIES.decode(raw) for each in found for raw in each]
-        entries.sort(key=lambda entry: int(entry[0]))
-        return [_SUBSCRIPTIONS.decode(entry[5]) for entry in entries]
+        return [_ENTRIES.decode(raw) for each in found for raw in each]
 
     async def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
         """Remove all subscriptions of devices."""

@@ -172,3 +172,7 @@ class PresenceConformance(AnyRegistry):
         await registry.subscribe(subscription, TRANSPORT, "n1")
         await registry.disconnect(presence)
         assert await registry.subscriptions_of(app, "d1") == [subscription]
+        assert await registry.servers_of(app, "d1") == {subscription.channel_id: (TRANSPORT, "n1")}
+        await registry.subscribe(subscription, TRANSPORT, "n2")
+        assert await registry.servers_of(app, "d1") == {subscription.channel_id: (TRANSPORT, "n2")}
+        assert await registry.servers_of(app, "nobody") == {}

@@ -204,6 +204,10 @@ class InProcessRegistry(Registry):
         self._check_open()
         return self._subscriptions.of(app_id, device_id)
 
+    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
+        self._check_open()
+        return self._subscriptions.servers_of(app_id, device_id)
+
     async def routes_version(self, app_id: str, model: str) -> int:
         self._check_open()
         return self._subscriptions.routes.version(app_id, model)

@@ -64,6 +64,11 @@ class Subscriptions:
         channels = self._by_app.get(app_id, {}).get(device_id, {})
         return [placed.subscription for placed in channels.values()]
 
+    def servers_of(self, app_id: str, device_id: str) -> dict[str, NodeKey]:
+        """The transport and node that serve each of them."""
+        channels = self._by_app.get(app_id, {}).get(device_id, {})
+        return {channel_id: placed.node for channel_id, placed in channels.items()}
+
     def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
         """Remove all subscriptions of devices."""
         devices = self._by_app.get(app_id, {})
