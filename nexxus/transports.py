@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from nexxus.errors import ConfigurationError
 from nexxus.gateway import Gateway
 from nexxus.interfaces.transport import AsgiApp, Transport
 
@@ -34,17 +35,16 @@ class Transports:
 
     @property
     def http_routes(self) -> dict[str, AsgiApp]:
-        """What the transports serve over HTTP on the API's port, by path."""
-        every = self._transports.values()
-        return {path: app for transport in every for path, app in transport.http_routes.items()}
+        """What the transports serve over HTTP on the API's port, by path.
+
+        Raises `ConfigurationError` where two of them serve one path.
+        """
+        return _together({name: each.http_routes for name, each in self._transports.items()})
 
     @property
     def websocket_routes(self) -> dict[str, AsgiApp]:
-        """What they serve there over an ASGI server's WebSockets, by path."""
-        every = self._transports.values()
-        return {
-            path: app for transport in every for path, app in transport.websocket_routes.items()
-        }
+        """What they serve there over an ASGI server's WebSockets, by path; raises likewise."""
+        return _together({name: each.websocket_routes for name, each in self._transports.items()})
 
     def upgrade(self, path: str) -> type[asyncio.Protocol] | None:
         """What takes over the upgrades of a port where `path` is the WebSocket's place."""
@@ -53,3 +53,18 @@ class Transports:
             if protocol is not None:
                 return protocol
         return None
+
+
+def _together(routes: Mapping[str, Mapping[str, AsgiApp]]) -> dict[str, AsgiApp]:
+    served: dict[str, AsgiApp] = {}
+    owners: dict[str, str] = {}
+    for name, apps in routes.items():
+        for path, app in apps.items():
+            owner = owners.setdefault(path, name)
+            if owner != name:
+                raise ConfigurationError(
+                    f"gateway.transports: {owner!r} and {name!r} both serve {path} on the API's "
+                    "port; leave one of them out, or give one another path"
+                )
+            served[path] = app
+    return served
