@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nexxus.consuming import consume
 from nexxus.domain.events import Event
@@ -33,23 +33,58 @@ class WorkerRunner:
             await self._worker.close()
 
     async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
-        try:
-            await self._worker.handle([message.payload for message in batch])
-        except Exception as error:  # a plugin may raise anything, and must not end the process
-            await self._try_again(consumer, batch, error)
-        else:
-            await consumer.settle(batch)
+        held_up: set[str] = set()
+        delay = 0.0
+        for part in self._parts(batch):
+            behind = [message for message in part if message.key in held_up]
+            if behind:
+                await consumer.retry(behind, delay)
+            ready = [message for message in part if message.key not in held_up]
+            if not ready:
+                continue
+            try:
+                await self._worker.handle([message.payload for message in ready])
+            except Exception as error:  # a plugin may raise anything, and must not end the process
+                delay = min(_FIRST_DELAY * 2 ** max(m.attempts for m in ready), _LONGEST_DELAY)
+                await self._try_again(consumer, ready, error, delay)
+                held_up.update(m.key for m in ready if not self._is_last(m))
+            else:
+                await consumer.settle(ready)
+
+    def _parts(self, batch: Sequence[Received[Event]]) -> Iterator[Sequence[Received[Event]]]:
+        """The batch in pieces: an event is alone at its last attempt, so that it fails for itself.
+
+        Otherwise one that cannot be handled would have all that came with it set aside, too.
+        """
+        part: list[Received[Event]] = []
+        for message in batch:
+            if not self._is_last(message):
+                part.append(message)
+                continue
+            if part:
+                yield part
+            yield [message]
+            part = []
+        if part:
+            yield part
+
+    def _is_last(self, message: Received[Event]) -> bool:
+        """Whether this is the last time that the event is tried."""
+        return message.attempts + 1 >= self._worker.attempts
 
     async def _try_again(
-        self, consumer: Consumer[Event], batch: Sequence[Received[Event]], error: Exception
+        self,
+        consumer: Consumer[Event],
+        part: Sequence[Received[Event]],
+        error: Exception,
+        delay: float,
     ) -> None:
-        spent = [m for m in batch if m.attempts + 1 >= self._worker.attempts]
-        others = [m for m in batch if m.attempts + 1 < self._worker.attempts]
+        spent = [message for message in part if self._is_last(message)]
+        others = [message for message in part if not self._is_last(message)]
         self._logger.error(
             "a worker failed", error=error, retried=len(others), dead_letters=len(spent)
         )
         if spent:
             await consumer.bury(spent, f"{type(error).__name__}: {error}")
         if others:
-            tried = max(message.attempts for message in others)
-            await consumer.retry(others, min(_FIRST_DELAY * 2**tried, _LONGEST_DELAY))
+            await consumer.retry(others, delay)

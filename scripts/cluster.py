@@ -56,7 +56,8 @@ class NexxusNode(LocalServer):
     """``nexxus serve`` with one role or several.
 
     `port` is the role's own, if it has one; on `health_port` the node says how it is, whatever its
-    role. `settings` are the node's own, over those of the configuration.
+    role. `settings` are the node's own, over those of the configuration; `environment` is what it
+    finds in its environment besides ours.
     """
 
     name: ClassVar[str] = "nexxus"
@@ -70,12 +71,14 @@ class NexxusNode(LocalServer):
         roles: str,
         configuration: Path,
         settings: Mapping[str, str] = _NOTHING,
+        environment: Mapping[str, str] = _NOTHING,
     ) -> None:
         super().__init__(directory, port)
         self.health_port = health_port
         self.roles = roles
         self._configuration = configuration
         self._settings = settings
+        self._environment = environment
 
     def install(self) -> None:
         """Nothing to install: it is the package that this script belongs to."""
@@ -88,6 +91,9 @@ class NexxusNode(LocalServer):
             *("--set", f"health.port={self.health_port}"),
             *(part for key in self._settings for part in ("--set", f"{key}={self._settings[key]}")),
         ]
+
+    def environment(self) -> dict[str, str]:
+        return dict(self._environment)
 
     def is_ready(self) -> bool:
         try:
@@ -109,7 +115,8 @@ class Cluster:
     """Two nodes of each role, each a process of its own. The services must run already.
 
     `ports` are two for each node: first all nodes' own, then those for their health. `settings`
-    gives what a node of a name, such as ``writer-1``, has over the common configuration.
+    gives what a node of a name, such as ``writer-1``, has over the common configuration, and
+    `environment` what all of them find in their environment besides ours.
     """
 
     def __init__(
@@ -118,13 +125,16 @@ class Cluster:
         directory: Path,
         ports: Sequence[int] = PORTS,
         settings: Callable[[str], Mapping[str, str]] = lambda _: _NOTHING,
+        *,
+        roles: Sequence[str] = ROLES,
+        environment: Mapping[str, str] = _NOTHING,
     ) -> None:
         self.directory = directory
         self.servers = servers
         self.nodes: dict[str, list[NexxusNode]] = {}
-        count = len(ROLES) * NODES_PER_ROLE
+        count = len(roles) * NODES_PER_ROLE
         pairs = zip(ports[:count], ports[count:], strict=True)
-        for role in ROLES:
+        for role in roles:
             self.nodes[role] = [
                 NexxusNode(
                     directory / f"{role}-{number}",
@@ -132,6 +142,7 @@ class Cluster:
                     roles=role,
                     configuration=directory / "nexxus.toml",
                     settings=settings(f"{role}-{number}"),
+                    environment=environment,
                 )
                 for number in range(1, NODES_PER_ROLE + 1)
             ]

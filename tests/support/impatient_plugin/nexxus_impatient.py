@@ -1,0 +1,45 @@
+"""A plugin for tests: the sample's audit log, but one that is sick of poison and gives up soon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nexxus.domain.events import Event
+from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+
+POISON = "poison"
+"""The title of an object that cannot be handled until there is a file ``cure``."""
+
+
+def _create(settings: Any, context: AdapterContext) -> Any:
+    from nexxus_sample.audit_log import AuditLog
+
+    class ImpatientLog(AuditLog):
+        name = "impatient-log"
+        attempts = 3
+
+        def __init__(self, settings: Any, *, data_dir: Path) -> None:
+            super().__init__(settings, data_dir=data_dir)
+            self._cure = data_dir / "cure"
+
+        async def handle(self, events: Sequence[Event]) -> None:
+            poisoned = any((event.after or {}).get("title") == POISON for event in events)
+            if poisoned and not self._cure.exists():
+                raise ValueError("this is poison")
+            await super().handle(events)
+
+    return ImpatientLog(settings, data_dir=context.data_dir)
+
+
+@hookimpl
+def nexxus_workers() -> list[Adapter]:
+    return [
+        Adapter(
+            "impatient-log",
+            "nexxus_sample.audit_log:AuditLogSettings",
+            _create,
+            "appends every change to a file, but for poison",
+        )
+    ]
