@@ -13,6 +13,8 @@ from documents import open_application, signed_application
 from nodes import at
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 IN_FORCE_WITHIN = 5.0
 """Seconds until a change of an application is in force everywhere, at the latest."""
 

@@ -16,6 +16,8 @@ from load import Load, judge, stay_connected
 from server import Endpoint
 from view import Ledger
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 WRITERS = 3
 WATCHERS = 3
 PAUSE = 0.05

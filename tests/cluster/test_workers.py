@@ -13,6 +13,8 @@ from cluster import Cluster, NexxusNode
 from documents import open_application
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 OBJECTS = 20
 UPDATES = 14
 POISON = "poison"

@@ -18,7 +18,7 @@ GROUPS = {
 }
 """The fixtures that start a server for the whole run, and what its tests are called together."""
 
-ORDER = ("fault", "conformance", "integration", "acceptance", "unit")
+ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
 
 FEWEST, MOST = 2, 4

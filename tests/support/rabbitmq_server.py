@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import pytest
 from running import running
@@ -13,11 +14,15 @@ from services.rabbitmq import RabbitMQServer
 
 __all__ = ["new_prefix", "rabbitmq_server", "running_rabbitmq"]
 
+_PORTS: Final = range(3_000, 8_000)
+"""So low that the ports that it derives from its own are not some connection's either."""
+
 
 @contextmanager
 def running_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
     """A server of its own, killed at the end: nobody will want its data."""
-    with running(RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), free_ports(1)[0])) as server:
+    [port] = free_ports(1, _PORTS)
+    with running(RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), port)) as server:
         yield server
 
 
