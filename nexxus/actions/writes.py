@@ -95,14 +95,14 @@ class Writes:
         self._broker = broker
         self._registry = registry
         self._node = node
-        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Outcome]]] = {}
         self._flights = Flights(0.0 if broker.confirms_settled else _LINGER)
 
     def settle(self, outcome: Outcome) -> None:
         """Take in what the writer tells whoever waits here."""
-        waiting = self._waiting.pop(outcome.operation_id, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(outcome)
+        for waiting in self._waiting.pop(outcome.operation_id, ()):
+            if not waiting.done():
+                waiting.set_result(outcome)
 
     async def create(
         self, identity: Identity, model_name: str, body: dict[str, Any], terms: Terms
@@ -280,7 +280,7 @@ class Writes:
         except TimeoutError:
             return accepted
         finally:
-            self._waiting.pop(operation.operation_id, None)
+            self._expect_no_more(operation.operation_id, waiting)
         if outcome.error is not None:
             raise _rejection(operation, outcome.error)
         return msgspec.structs.replace(accepted, stored=outcome.document)
@@ -325,8 +325,16 @@ class Writes:
 
     def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[operation_id] = waiting
+        # A set: the same operation may be waited for by a retry, too.
+        self._waiting.setdefault(operation_id, set()).add(waiting)
         return waiting
+
+    def _expect_no_more(self, operation_id: str, waiting: asyncio.Future[Outcome] | None) -> None:
+        expected = self._waiting.get(operation_id)
+        if expected is not None and waiting is not None:
+            expected.discard(waiting)
+            if not expected:
+                del self._waiting[operation_id]
 
     def _reply_to(self, terms: Terms) -> str:
         return "" if terms.wait is None else self._node

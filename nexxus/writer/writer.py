@@ -220,6 +220,8 @@ class Writer:
         verdicts = {
             key: self._apply_all(key, records[key], messages) for key, messages in by_key.items()
         }
+        for _, told in verdicts.values():
+            await self._leave_out_what_was_told(told)
         mutations = [
             Mutation(key, records[key], record)
             for key, (record, _) in verdicts.items()
@@ -254,6 +256,27 @@ class Writer:
         if asked:
             records.update(zip(asked, await self._database.load(asked), strict=True))
         return records
+
+    async def _leave_out_what_was_told(self, verdicts: _Verdicts) -> None:
+        """Leave out the events of repeated operations that are known to have been announced.
+
+        A client's retry may come while the first copy is still under way. It is no redelivery: its
+        event goes out with the first copy's, or went out before that one's fate was kept.
+        """
+        if not any(event.repeated for event in verdicts.events):
+            return
+        applied = {event.operation_id for event in verdicts.events if not event.repeated}
+        verdicts.events = [
+            event
+            for event in verdicts.events
+            if not event.repeated
+            or not (event.operation_id in applied or await self._was_announced(event))
+        ]
+
+    async def _was_announced(self, event: Event) -> bool:
+        """Fates are kept after the events are announced."""
+        fate = await self._registry.get_fate(event.app_id, event.operation_id)
+        return fate is not None and fate.state == "applied"
 
     def _apply_all(
         self,

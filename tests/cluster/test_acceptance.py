@@ -21,7 +21,7 @@ CHOSEN = (
     "acceptance/test_gateway.py",
 )
 STORM = "fault/test_convergence.py::test_after_a_storm_every_view_equals_the_database[1]"
-LEFT_OUT = ("a_thousand_subscriptions", "outlives_its_token", "retries_at_the_same_moment")
+LEFT_OUT = ("a_thousand_subscriptions", "outlives_its_token")
 """Slow ones whose promise does not depend on where the roles are, or is shown by another."""
 
 TIMEOUT = 300.0
@@ -33,10 +33,7 @@ async def test_two_nodes_of_each_role_do_what_one_process_does(
     await run_against(cluster, balanced, *CHOSEN)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="a retry of a write that is still queued can have its event told twice, without a crash",
-)
+@pytest.mark.long
 async def test_after_a_storm_over_two_nodes_of_each_role_every_view_equals_the_database(
     cluster: Cluster, balanced: Endpoint
 ) -> None:

@@ -148,6 +148,23 @@ async def test_a_write_that_is_stored_is_accepted_and_told_of_even_if_that_fails
     assert (event.after["updatedAt"], event.after["points"]) == (2, 1)
 
 
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_retry_of_a_write_that_was_told_of_is_not_told_again(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    announced = Announced(nexxus, monkeypatch)
+    announced.failures = 0
+    copies = [submit(nexxus, increment("one", is_retry=False)) for _ in range(2)]
+    if together:
+        await asyncio.gather(*copies)
+    else:
+        for copy in copies:
+            await copy
+
+    assert await version(nexxus) == 2
+    assert [event.operation_id for event in announced.events] == ["one"]
+
+
 async def test_a_commit_of_which_nobody_knows_whether_it_took_place_is_told_of(
     nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
