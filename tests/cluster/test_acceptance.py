@@ -12,7 +12,7 @@ from cluster import Cluster
 from nodes import at
 from server import Endpoint
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cluster")]
 
 TESTS = Path(__file__).resolve().parents[1]
 CHOSEN = (
@@ -33,7 +33,6 @@ async def test_two_nodes_of_each_role_do_what_one_process_does(
     await run_against(cluster, balanced, *CHOSEN)
 
 
-@pytest.mark.long
 async def test_after_a_storm_over_two_nodes_of_each_role_every_view_equals_the_database(
     cluster: Cluster, balanced: Endpoint
 ) -> None:

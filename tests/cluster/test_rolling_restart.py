@@ -16,7 +16,7 @@ from load import Load, judge, stay_connected
 from server import Endpoint
 from view import Ledger
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cluster")]
 
 WRITERS = 3
 WATCHERS = 3

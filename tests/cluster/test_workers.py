@@ -13,7 +13,7 @@ from cluster import Cluster, NexxusNode
 from documents import open_application
 from waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cluster")]
 
 OBJECTS = 20
 UPDATES = 14
