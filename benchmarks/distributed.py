@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -27,40 +28,24 @@ import httpx
 import uvloop
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from elasticsearch import AsyncElasticsearch
-from latency import pace, wait_for
-from load_clients import Device, HttpConnection, http_request, open_devices, register_devices
-from server_process import APP, MODEL
+from latency import measure_pushes, pace, wait_for
+from load_clients import HttpConnection, http_request
+from server_process import CONFIGURATION, MODEL
+from writes import BODY, write_for
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 
 from cluster import NODES_PER_ROLE, ROLES, Cluster
 from services.elasticsearch import ElasticsearchServer
 from services.local_server import LocalServer, free_ports
+from services.rabbitmq import PORTS as RABBITMQ_PORTS
 from services.rabbitmq import RabbitMQServer
 from services.redis import RedisServer
 
-APPLICATION = {
-    "id": APP,
-    "name": "Benchmark",
-    "schema": {
-        MODEL: {
-            "fields": {
-                "title": {"type": "string", "required": True},
-                "status": {"type": "string", "filterable": True},
-                "points": {"type": "int", "filterable": True},
-            }
-        }
-    },
-}
-BODY = {"title": "A task of usual length", "status": "open", "points": 3}
-CREATE = http_request("POST", f"/model/{MODEL}", BODY)
+APPLICATION = tomllib.loads(CONFIGURATION)["applications"][0]
 COUNT = http_request("POST", "/model/count", {"type": MODEL})
 QUEUE = "bench"
 INDEX = "bench"
-RABBITMQ_PORTS = range(3_000, 8_000)
-"""So low that the ports it derives from its own are no connection's either."""
-
-MARK = b'"title":"sent '
 BULK = 256
 WARM_UP = 2.0
 LAST_APPLIED = 60.0
@@ -111,31 +96,13 @@ async def measure_writes(cluster: Cluster, connections: int, seconds: float) -> 
     opened = [
         await HttpConnection.open(ports[number % len(ports)]) for number in range(connections)
     ]
-    await _write_for(opened, WARM_UP)
+    await write_for(opened, WARM_UP)
     there = await _until_applied(opened[0], 0)
     started = time.perf_counter()
-    written = await _write_for(opened, seconds)
+    written = await write_for(opened, seconds)
     accepted = time.perf_counter() - started
     await _until_applied(opened[0], there + written)
     return written / accepted, written / (time.perf_counter() - started)
-
-
-async def _write_for(connections: list[HttpConnection], seconds: float) -> int:
-    deadline = time.perf_counter() + seconds
-    written = 0
-
-    async def write(connection: HttpConnection) -> None:
-        nonlocal written
-        while time.perf_counter() < deadline:
-            status, body = await connection.ask(CREATE)
-            if status != 202:
-                raise RuntimeError(f"a write was not accepted: {status} {body.decode()}")
-            written += 1
-
-    async with asyncio.TaskGroup() as tasks:
-        for connection in connections:
-            tasks.create_task(write(connection))
-    return written
 
 
 async def _until_applied(connection: HttpConnection, count: int) -> int:
@@ -160,39 +127,6 @@ async def measure_bare_writes(
     published = await bare.publish_for(connections, seconds / 2)
     stored = await bare.store_for(seconds / 2)
     return published, stored, 1 / (1 / published + 1 / stored)
-
-
-# Pushes
-
-
-async def measure_pushes(
-    cluster: Cluster, rate: float, subscribers: int, seconds: float
-) -> list[float]:
-    """Milliseconds from each write to its arrival at each subscriber."""
-    samples: list[float] = []
-
-    def on_push(payload: bytes) -> None:
-        at = payload.index(MARK) + len(MARK)
-        sent = int(payload[at : payload.index(b'"', at)])
-        samples.append((time.perf_counter_ns() - sent) / 1e6)
-
-    gateways = [node.port for node in cluster.nodes["gateway"]]
-    tokens = await register_devices(cluster.nodes["api"][0].port, subscribers + 1)
-    writer = await Device.open(gateways[0], tokens[0], path="/")
-    devices = await open_devices(gateways[1], tokens[1:], on_push, path="/")
-    for device in devices:
-        await device.subscribe(MODEL)
-
-    def write() -> None:
-        data = {"type": MODEL, "title": f"sent {time.perf_counter_ns()}", "status": "open"}
-        writer.send({"event": "create", "ref": "w", "data": data})
-
-    warm_up = await pace(rate, WARM_UP, write)
-    await wait_for(samples, warm_up * subscribers)
-    samples.clear()
-    count = await pace(rate, seconds, write)
-    await wait_for(samples, count * subscribers)
-    return samples
 
 
 # The reference
@@ -292,7 +226,14 @@ async def run(services: Services, cluster: Cluster, arguments: argparse.Namespac
             f" one after the other {both:,.0f} /s   ratio {applied / both:.2f}"
         )
         reference = await bare.pushes(rate, seconds)
-        pushes = await measure_pushes(cluster, rate, arguments.subscribers, seconds)
+        one, other = (node.port for node in cluster.nodes["gateway"])
+        pushes = await measure_pushes(
+            cluster.nodes["api"][0].port,
+            rate,
+            arguments.subscribers,
+            seconds,
+            gateways=(one, other),
+        )
         reference += await bare.pushes(rate, seconds)
     ours = statistics.quantiles(pushes, n=100, method="inclusive")
     theirs = statistics.quantiles(reference, n=100, method="inclusive")

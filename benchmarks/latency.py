@@ -71,9 +71,20 @@ async def measure_echo(server: ServerProcess, rate: float, seconds: float) -> li
 
 
 async def measure_pushes(
-    server: ServerProcess, rate: float, subscribers: int, seconds: float
+    port: int,
+    rate: float,
+    subscribers: int,
+    seconds: float,
+    *,
+    gateways: tuple[int, int] | None = None,
 ) -> list[float]:
-    """Milliseconds from each write to its arrival at each subscriber."""
+    """Milliseconds from each write to its arrival at each subscriber.
+
+    `port` is the API's. With `gateways` the writer connects to the first of these ports and the
+    subscribers to the second; else all connect to the API's.
+    """
+    writers_port, subscribers_port = gateways or (port, port)
+    path = "/ws" if gateways is None else "/"
     samples: list[float] = []
 
     def on_push(payload: bytes) -> None:
@@ -81,9 +92,9 @@ async def measure_pushes(
         sent = int(payload[at : payload.index(b'"', at)])
         samples.append((time.perf_counter_ns() - sent) / 1e6)
 
-    tokens = await register_devices(server.port, subscribers + 1)
-    writer = await Device.open(server.port, tokens[0])
-    devices = await open_devices(server.port, tokens[1:], on_push)
+    tokens = await register_devices(port, subscribers + 1)
+    writer = await Device.open(writers_port, tokens[0], path=path)
+    devices = await open_devices(subscribers_port, tokens[1:], on_push, path)
     for device in devices:
         await device.subscribe(MODEL)
 
@@ -112,7 +123,7 @@ async def run(
     """The samples of the reference and of Nexxus."""
     rate, seconds = arguments.rate, arguments.seconds
     round_trips = await measure_echo(echo, rate, seconds / 2)
-    pushes = await measure_pushes(nexxus, rate, arguments.subscribers, seconds)
+    pushes = await measure_pushes(nexxus.port, rate, arguments.subscribers, seconds)
     round_trips += await measure_echo(echo, rate, seconds / 2)
     return round_trips, pushes
 

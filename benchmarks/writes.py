@@ -19,11 +19,8 @@ from load_clients import HttpConnection, http_request
 from server_process import MODEL, ServerProcess, bare_server, nexxus_server
 
 MIN_RATIO = 0.4
-REQUEST = http_request(
-    "POST",
-    f"/model/{MODEL}",
-    {"title": "A task of usual length", "status": "open", "points": 3},
-)
+BODY = {"title": "A task of usual length", "status": "open", "points": 3}
+REQUEST = http_request("POST", f"/model/{MODEL}", BODY)
 
 
 async def measure(
@@ -31,7 +28,14 @@ async def measure(
 ) -> tuple[float, float]:
     """Writes per second, and microseconds of the server's CPU per write."""
     started, cpu = time.perf_counter(), server.cpu_seconds()
-    deadline = started + seconds
+    written = await write_for(connections, seconds)
+    elapsed = time.perf_counter() - started
+    return written / elapsed, (server.cpu_seconds() - cpu) / written * 1e6
+
+
+async def write_for(connections: list[HttpConnection], seconds: float) -> int:
+    """Create objects on every connection, one after the other; how many were accepted."""
+    deadline = time.perf_counter() + seconds
     written = 0
 
     async def write(connection: HttpConnection) -> None:
@@ -45,8 +49,7 @@ async def measure(
     async with asyncio.TaskGroup() as tasks:
         for connection in connections:
             tasks.create_task(write(connection))
-    elapsed = time.perf_counter() - started
-    return written / elapsed, (server.cpu_seconds() - cpu) / written * 1e6
+    return written
 
 
 async def run(

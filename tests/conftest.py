@@ -15,12 +15,14 @@ from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
+from sample_plugin import installed
 from server import Endpoint, Server, endpoint_from_environment
 from tracing import pytest_runtest_protocol
 from view import Ledger
 
 __all__ = [
     "elasticsearch_server",
+    "installed",
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
     "pytest_sessionfinish",

@@ -14,6 +14,7 @@ from cluster import Cluster
 from server import Endpoint
 from services.elasticsearch import ElasticsearchServer
 from services.local_server import LocalServer, free_ports
+from services.rabbitmq import PORTS as RABBITMQ_PORTS
 from services.rabbitmq import RabbitMQServer
 from services.redis import RedisServer
 from tcp_proxy import TcpProxy
@@ -22,8 +23,6 @@ from chaos.plan import CLIENT_LINKS, NODES, SERVICES, Fault, Kind
 
 _DELAY: Final = 0.15
 _PORTS: Final = range(20_000, 30_000)
-_RABBITMQ_PORTS: Final = range(3_000, 8_000)
-"""So low that the ports it derives from its own are no connection's either."""
 
 
 class World:
@@ -34,7 +33,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         elasticsearch, redis, *nodes = free_ports(2 + 2 * len(NODES), _PORTS)
-        (rabbitmq,) = free_ports(1, _RABBITMQ_PORTS)
+        (rabbitmq,) = free_ports(1, RABBITMQ_PORTS)
         self.elasticsearch = ElasticsearchServer(directory / "elasticsearch", elasticsearch)
         self.rabbitmq = RabbitMQServer(directory / "rabbitmq", rabbitmq)
         # A killed Redis may forget nothing here: every acknowledged write is on the disk.

@@ -11,9 +11,12 @@ import urllib.parse
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from services.local_server import LocalServer, apt_install
+
+PORTS: Final = range(3_000, 8_000)
+"""For nodes that choose: so low that the ports derived from theirs are no connection's either."""
 
 _LAUNCHER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 _ANSWER_WITHIN = 5.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -26,19 +24,7 @@ from tcp_proxy import TcpProxy
 ALL_ROLES = (*ROLES, "workers")
 WORKERS = '["audit-log", "impatient-log"]'
 PORTS = range(20_000, 30_000)
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "examples" / "sample-plugin"
-IMPATIENT = ROOT / "tests" / "support" / "impatient_plugin"
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip has installed the sample plugin."""
-    target = tmp_path_factory.mktemp("site-packages")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation", "--target", str(target)]
-    subprocess.run([*command, *options, str(SAMPLE)], check=True, timeout=120)
-    return target
+IMPATIENT = Path(__file__).resolve().parents[1] / "support" / "impatient_plugin"
 
 
 @pytest.fixture(scope="session")

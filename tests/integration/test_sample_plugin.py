@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +10,6 @@ import httpx
 import pytest
 from server import Server, run_nexxus
 from waiting import eventually
-
-SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sample-plugin"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip has installed the plugin, and nothing else."""
-    target = tmp_path_factory.mktemp("site-packages")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation", "--target", str(target)]
-    subprocess.run([*command, *options, str(SAMPLE)], check=True, timeout=120)
-    return target
 
 
 @pytest.fixture

@@ -5,23 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 import pytest
 from running import running
 from services.local_server import free_ports
-from services.rabbitmq import RabbitMQServer
+from services.rabbitmq import PORTS, RabbitMQServer
 
 __all__ = ["new_prefix", "rabbitmq_server", "running_rabbitmq"]
-
-_PORTS: Final = range(3_000, 8_000)
-"""So low that the ports that it derives from its own are not some connection's either."""
 
 
 @contextmanager
 def running_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
     """A server of its own, killed at the end: nobody will want its data."""
-    [port] = free_ports(1, _PORTS)
+    [port] = free_ports(1, PORTS)
     with running(RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"), port)) as server:
         yield server
 
