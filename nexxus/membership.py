@@ -1,7 +1,8 @@
 """Membership: this node says that it is alive, and sweeps those that no longer do.
 
-A registry that has lost data says so when a node announces itself. The node then puts back what
-is its own, beside its further announcements: that may take longer than its lifetime.
+A registry that has lost data says so when a node announces itself, and a node that died may have
+left something half done. Each node then puts back what is its own, beside its further
+announcements: that may take longer than its lifetime.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Membership:
         self._applications = applications
         self._restore = restore
         self._logger = logger
-        self._is_forgotten = asyncio.Event()
+        self._is_doubtful = asyncio.Event()
+        self._others: frozenset[str] = frozenset()
         self._sweep_after = 0.0
 
     async def join(self) -> None:
@@ -64,11 +66,14 @@ class Membership:
             rounds += 1
             try:
                 if not await self._registry.announce(self._node, LIFETIME):
-                    self._is_forgotten.set()
+                    self._logger.warning(
+                        "the registry may have lost data; putting back what is ours"
+                    )
+                    self._is_doubtful.set()
                 if loop.time() >= self._sweep_after:
                     for dead in await self._registry.sweep():
                         self._logger.warning("a node has died and was swept", dead=dead)
-                if len(await self._registry.nodes()) > 1:
+                if await self._look_at_others():
                     if rounds % round(_ALL_EVERY / _EVERY):
                         await self._applications.look_for_changes()
                     else:
@@ -78,17 +83,24 @@ class Membership:
                 # While the registry was away nobody could announce himself: all seem to be dead.
                 self._sweep_after = loop.time() + LIFETIME
 
+    async def _look_at_others(self) -> bool:
+        """Notice who has gone since the last time; whether there is anybody else."""
+        former, present = self._others, await self._registry.nodes()
+        self._others = frozenset(node.id for node in present if node.id != self._node.id)
+        if former - self._others:
+            self._is_doubtful.set()
+        return bool(self._others)
+
     async def _put_back(self) -> None:
         while True:
-            await self._is_forgotten.wait()
-            self._is_forgotten.clear()
-            self._logger.warning("the registry may have lost data; putting back what is ours")
+            await self._is_doubtful.wait()
+            self._is_doubtful.clear()
             try:
                 await self._restore()
             except ServiceUnavailable as error:
                 self._logger.warning("not everything was put back", reason=error.message)
                 await asyncio.sleep(_EVERY)
-                self._is_forgotten.set()
+                self._is_doubtful.set()
 
     async def leave(self) -> None:
         """Be forgotten at once."""

@@ -36,12 +36,19 @@ class ServedDevice(Protocol):
     def device_id(self) -> str:
         """The device's id."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection here holds it."""
+
 
 class NarrowingHost(SubscriptionHost, Protocol):
     """This node's gateway, as far as narrowing needs it."""
 
     def devices(self, app_id: str) -> Sequence[ServedDevice]:
         """The devices of an application that this node serves, the silent ones too."""
+
+    async def serve(self, subscription: Subscription) -> None:
+        """Serve a subscription that has changed, if its device is still one of this node."""
 
     def end_sessions(self, app_id: str) -> None:
         """Close every connection of an application that is gone."""
@@ -85,8 +92,11 @@ class Narrowing:
             self._host.end_sessions(former.id)
             return
         for device in self._host.devices(present.id):
-            held = await self._registry.subscriptions_of(present.id, device.device_id)
-            for subscription in held:
+            for placement in await self._registry.placements_of(present.id, device.device_id):
+                is_here = placement.served_by == (self._transport, self._node)
+                if not is_here and not device.is_connected:
+                    continue  # It went to another node, which narrows what it serves.
+                subscription = placement.subscription
                 try:
                     await self._narrow(subscription, former, present)
                 except NexxusError as error:
@@ -114,7 +124,7 @@ class Narrowing:
         moving = msgspec.structs.replace(
             subscription, route=route, narrowing_from=subscription.route
         )
-        await self._put(moving)
+        await self._host.serve(moving)
         if not model.transient:
             await self._take_away(moving, model, conjoin(rows, was_allowed, negate(allowed)))
             gained = conjoin(rows, allowed, negate(was_allowed))
@@ -124,7 +134,7 @@ class Narrowing:
                 )
         held = await self._registry.subscriptions_of(present.id, subscription.device_id)
         if any(other.channel_id == subscription.channel_id for other in held):
-            await self._put(msgspec.structs.replace(moving, narrowing_from=None))
+            await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
 
     async def _take_away(self, subscription: Subscription, model: ModelType, lost: Filter) -> None:
         after: tuple[Any, ...] | None = None
@@ -142,10 +152,6 @@ class Narrowing:
             if len(page) < _PAGE:
                 return
             after = (page[-1]["id"],)
-
-    async def _put(self, subscription: Subscription) -> None:
-        await self._registry.subscribe(subscription, self._transport, self._node)
-        await self._host.adopt(subscription.app_id, subscription.device_id)
 
     async def _end(self, subscription: Subscription) -> None:
         app_id, device_id = subscription.app_id, subscription.device_id

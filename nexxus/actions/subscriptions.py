@@ -93,6 +93,9 @@ class Subscriptions:
         presence = await self._require_presence(identity)
         subscription = await self._place(identity, model, descriptor, access)
         await self._registry.subscribe(subscription, presence.transport, presence.node)
+        # The device may have gone to another node meanwhile. That one found the subscription, or
+        # is found now and moves it to itself; see `nexxus.gateway.placing`.
+        presence = await self._registry.presence_of(application.id, identity.device()) or presence
         await self._adopt(presence, subscription.channel_id)
         if model.transient:
             return Subscribed(subscription.channel_id, Page([]))

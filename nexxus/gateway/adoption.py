@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected
 from nexxus.gateway.delivery import identify
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
+from nexxus.gateway.placing import Placing
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.resumption import announce_resync
 from nexxus.gateway.routing import Routes
@@ -22,6 +24,7 @@ class Adoption:
         *,
         place: Place,
         registry: Registry,
+        placing: Placing,
         devices: DeviceTable,
         routes: Routes,
         log: DeliveryLog,
@@ -29,6 +32,7 @@ class Adoption:
     ) -> None:
         self._place = place
         self._registry = registry
+        self._placing = placing
         self._devices = devices
         self._routes = routes
         self._log = log
@@ -54,6 +58,12 @@ class Adoption:
         raise DeviceNotConnected(
             "the device's connection was lost; connect it, register, and subscribe again"
         )
+
+    async def serve(self, subscription: Subscription) -> None:
+        """Serve a changed subscription of a device of this node, if the device is still its own."""
+        async with self._devices.hold(subscription.app_id, subscription.device_id) as device:
+            if not device.is_vacant and await self._placing.serve_here(device, [subscription]):
+                await self._follow_registry(device)
 
     def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
@@ -106,8 +116,11 @@ class Adoption:
             announce_resync(device, gained, self._log, self._cursors)
 
     async def _follow_registry(self, device: LocalDevice) -> None:
-        found = await self._registry.subscriptions_of(device.app_id, device.device_id)
-        present = {subscription.channel_id: subscription for subscription in found}
+        placements = await self._registry.placements_of(device.app_id, device.device_id)
+        present = {each.subscription.channel_id: each.subscription for each in placements}
+        astray = [each.subscription for each in placements if each.served_by != self._place.key]
+        if astray and device.is_live and not await self._bring_back(device, astray):
+            return
         ended = [channel for channel in device.subscriptions if channel not in present]
         if ended and await self._is_forgotten(device):
             ended = []
@@ -119,6 +132,25 @@ class Adoption:
                 self._devices.install(device, subscription, is_kept=is_kept)
             elif held.subscription != subscription:
                 self._devices.replace(device, subscription)
+
+    async def _bring_back(self, device: LocalDevice, astray: list[Subscription]) -> bool:
+        """Serve here what the registry says that another node serves; False if the device has gone.
+
+        That node wrote late, not knowing that the device had come here. While it counted as the
+        server, events went there: channels that were served here are read anew.
+        """
+        holder = await self._registry.presence_of(device.app_id, device.device_id)
+        if holder is None:
+            return True  # `Restoration` puts everything back.
+        if not self._place.has(holder):
+            self._placing.let_go(device)
+            return False
+        if not await self._placing.serve_here(device, astray):
+            return False
+        missed = [each.channel_id for each in astray if each.channel_id in device.subscriptions]
+        if missed:
+            announce_resync(device, missed, self._log, self._cursors)
+        return True
 
     async def _is_forgotten(self, device: LocalDevice) -> bool:
         """Whether the registry has lost what it knew, which `Restoration` will put back."""

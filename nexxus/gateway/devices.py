@@ -115,12 +115,16 @@ class LocalDevice:
 
 
 class DeviceView(msgspec.Struct, frozen=True):
-    """A device as others may see it. One that is not `is_live` hears of changes by a resync."""
+    """A device as others may see it. One that is not `is_live` hears of changes by a resync.
+
+    One that is not `is_connected` either may have gone to another node.
+    """
 
     app_id: str
     device_id: str
     claims: TokenClaims | None
     subscriptions: tuple[Subscription, ...]
+    is_connected: bool
     is_live: bool
 
 
@@ -143,7 +147,12 @@ class DeviceTable:
             if device.app_id == app_id:
                 held = tuple(held.subscription for held in device.subscriptions.values())
                 yield DeviceView(
-                    device.app_id, device.device_id, device.claims, held, device.is_live
+                    device.app_id,
+                    device.device_id,
+                    device.claims,
+                    held,
+                    is_connected=device.connection is not None,
+                    is_live=device.is_live,
                 )
 
     def everybody(self) -> list[LocalDevice]:

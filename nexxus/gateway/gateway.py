@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
+from nexxus.domain.channels import Subscription
 from nexxus.domain.events import (
     ConnectionReplaced,
     Delivery,
@@ -14,15 +15,17 @@ from nexxus.domain.events import (
     SubscriptionChanged,
 )
 from nexxus.domain.objects import new_id
-from nexxus.errors import DeviceNotConnected
+from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
 from nexxus.gateway.adoption import Adoption
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
 from nexxus.gateway.messages import Message
+from nexxus.gateway.notices import Notices
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.place import Place
+from nexxus.gateway.placing import Placing
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.restoration import Restoration
 from nexxus.gateway.resume import Cursors, DeliveryLog
@@ -38,6 +41,9 @@ from nexxus.interfaces.transport import CloseCode, Framing, TransportLimits, Wir
 from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 from nexxus.tasks import Tasks
+
+_ADOPT_AGAIN_AFTER: Final = 1.0
+"""Seconds until a registry that was away is asked again for a device's subscriptions."""
 
 
 class Gateway:
@@ -85,10 +91,12 @@ class Gateway:
             max_bytes=settings.log_bytes,
         )
         self._devices = devices = DeviceTable(self._routes, log, self)
+        notices = Notices(nodes, self._tasks, logger)
+        placing = Placing(place=place, registry=registry, devices=devices, notices=notices)
         self._presences = Presences(
             settings=settings,
             place=place,
-            nodes=nodes,
+            notices=notices,
             registry=registry,
             devices=devices,
             log=log,
@@ -100,6 +108,7 @@ class Gateway:
             settings=settings,
             place=place,
             registry=registry,
+            placing=placing,
             devices=devices,
             log=log,
             cursors=cursors,
@@ -109,6 +118,7 @@ class Gateway:
         self._adoption = Adoption(
             place=place,
             registry=registry,
+            placing=placing,
             devices=devices,
             routes=self._routes,
             log=log,
@@ -117,6 +127,7 @@ class Gateway:
         self._restoration = Restoration(
             place=place,
             registry=registry,
+            placing=placing,
             devices=devices,
             log=log,
             cursors=cursors,
@@ -154,6 +165,10 @@ class Gateway:
         subscribes has no connection here; that subscription is then removed.
         """
         await self._adoption.adopt(app_id, device_id, channel_id)
+
+    async def serve(self, subscription: Subscription) -> None:
+        """Serve a subscription that has changed, if its device is still one of this node."""
+        await self._adoption.serve(subscription)
 
     def devices(self, app_id: str) -> list[DeviceView]:
         """The application's devices on this node with their subscriptions, silent ones too."""
@@ -295,12 +310,30 @@ class Gateway:
         self._tasks.start(self._adopt_for_another_node(changed))
 
     async def _adopt_for_another_node(self, changed: SubscriptionChanged) -> None:
-        error: DeviceNotConnected | None = None
+        error: WireError | None = None
         try:
-            await self._adoption.adopt(changed.app_id, changed.device_id, changed.channel_id)
-        except DeviceNotConnected as left_in_the_meantime:
-            error = left_in_the_meantime
-        await self._nodes.acknowledge(changed.reply_to, error)
+            await self._adopt_at_last(changed)
+        except (DeviceNotConnected, ServiceUnavailable) as reason:
+            error = reason
+        try:
+            await self._nodes.acknowledge(changed.reply_to, error)
+        except ServiceUnavailable as unheard:
+            self.logger.warning("a subscriber's node was not answered", reason=str(unheard))
+
+    async def _adopt_at_last(self, changed: SubscriptionChanged) -> None:
+        """Adopt what has changed; while the registry is away, again if nobody waits for an answer.
+
+        Whoever waits tries again himself.
+        """
+        while True:
+            try:
+                await self._adoption.adopt(changed.app_id, changed.device_id, changed.channel_id)
+            except ServiceUnavailable:
+                if changed.reply_to is not None:
+                    raise
+                await asyncio.sleep(_ADOPT_AGAIN_AFTER)
+            else:
+                return
 
 
 def _memory(settings: GatewaySettings) -> float:

@@ -11,6 +11,7 @@ from nexxus.domain.events import ConnectionReplaced
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.notices import Notices
 from nexxus.gateway.place import Place
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.seams import TokenClaims
@@ -19,7 +20,6 @@ from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence, Registry
 from nexxus.interfaces.transport import CloseCode
-from nexxus.nodes import Nodes
 
 _RETRY_AFTER = 5.0
 """Seconds until a registry that was away is told again what has ended."""
@@ -33,7 +33,7 @@ class Presences:
         *,
         settings: GatewaySettings,
         place: Place,
-        nodes: Nodes,
+        notices: Notices,
         registry: Registry,
         devices: DeviceTable,
         log: DeliveryLog,
@@ -43,7 +43,7 @@ class Presences:
     ) -> None:
         self._settings = settings
         self._place = place
-        self._nodes = nodes
+        self._notices = notices
         self._registry = registry
         self._devices = devices
         self._log = log
@@ -77,7 +77,7 @@ class Presences:
                 await self._give_back(presence, former)
                 raise
             if former is not None and not self._place.has(former):
-                await self._tell_replaced(former)
+                self._tell_replaced(former)
             self._change_connection(device, connection, claims)
             for subscription in left_behind:
                 device.is_foreign = True
@@ -173,16 +173,11 @@ class Presences:
 
     async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
         """End these subscriptions, but those that others have taken over."""
-        servers = await self._servers_of(device) if channels else {}
-        ours = [channel for channel in channels if servers.get(channel) == self._place.key]
-        if ours:
-            presence = await self._registry.presence_of(device.app_id, device.device_id)
-            if presence is None or self._place.has(presence):
-                await self._registry.unsubscribe(device.app_id, device.device_id, ours)
+        if channels:
+            await self._registry.unsubscribe(
+                device.app_id, device.device_id, channels, served_by=self._place.key
+            )
         self._devices.remove(device, channels)
-
-    async def _servers_of(self, device: LocalDevice) -> dict[str, tuple[str, str]]:
-        return await self._registry.servers_of(device.app_id, device.device_id)
 
     async def _find_left_behind(
         self, device: LocalDevice, claims: TokenClaims
@@ -194,8 +189,12 @@ class Presences:
         """
         is_known = not device.is_vacant
         is_same = device.claims is not None and device.claims.session_id == claims.session_id
-        if is_known and is_same and self._settings.resume_window:
-            servers = set((await self._servers_of(device)).values())
+        if is_known and not (is_same and self._settings.resume_window):
+            await self._unsubscribe(device, list(device.subscriptions))
+            return []
+        placements = await self._registry.placements_of(device.app_id, device.device_id)
+        if is_known:
+            servers = {placement.served_by for placement in placements}
             if servers == {self._place.key}:
                 return []
             # It has been to another node since, and events have gone there.
@@ -203,10 +202,7 @@ class Presences:
                 device.is_foreign = bool(device.subscriptions)
                 return []
             self._devices.remove(device, list(device.subscriptions))
-        elif is_known:
-            await self._unsubscribe(device, list(device.subscriptions))
-            return []
-        found = await self._registry.subscriptions_of(device.app_id, device.device_id)
+        found = [placement.subscription for placement in placements]
         kept = [
             subscription
             for subscription in found
@@ -238,12 +234,9 @@ class Presences:
         connection.device = device
         self.renew(connection, claims)
 
-    async def _tell_replaced(self, former: Presence) -> None:
+    def _tell_replaced(self, former: Presence) -> None:
         message = ConnectionReplaced(former.app_id, former.device_id, former.connection_id)
-        try:
-            await self._nodes.tell(former.transport, former.node, former.device_id, message)
-        except ServiceUnavailable as error:
-            self._logger.warning("a replaced connection was not told", reason=str(error))
+        self._notices.send(former, message)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

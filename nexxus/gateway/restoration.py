@@ -1,19 +1,22 @@
-"""Restoration: what this node serves is put back into a registry that has forgotten it."""
+"""Restoration: what this node serves is put back into a registry that does not say so."""
 
 from __future__ import annotations
 
+from nexxus.domain.channels import Subscription
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
+from nexxus.gateway.placing import Placing
 from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.resumption import announce_resync
 from nexxus.interfaces.registry import Registry
 
 
 class Restoration:
-    """Compares every device of this node with the registry, and adds what is missing there.
+    """Compares every device of this node with the registry, and puts right what is wrong there.
 
-    While a subscription was missing, no transport manager knew of it, and events went by. So its
-    device reads its channels anew, by a resync.
+    The registry may have lost data; and a node that died in the middle of something may have left
+    a subscription with itself. Until that is put right, events go by. So the channel is read
+    anew, by a resync.
     """
 
     def __init__(
@@ -21,45 +24,69 @@ class Restoration:
         *,
         place: Place,
         registry: Registry,
+        placing: Placing,
         devices: DeviceTable,
         log: DeliveryLog,
         cursors: Cursors,
     ) -> None:
         self._place = place
         self._registry = registry
+        self._placing = placing
         self._devices = devices
         self._log = log
         self._cursors = cursors
+        self._alive: set[str] = set()
 
     async def restore(self) -> None:
-        """Put everything back. What is there already stays as it is; may be called again."""
+        """Put everything back. What is right already stays as it is; may be called again."""
+        self._alive = {node.id for node in await self._registry.nodes()}
         await self._devices.visit(self._put_back)
 
     async def _put_back(self, device: LocalDevice) -> None:
-        presence = await self._registry.presence_of(device.app_id, device.device_id)
-        if presence is not None and not self._place.has(presence):
+        holder = await self._registry.presence_of(device.app_id, device.device_id)
+        is_ours = holder is not None and self._place.has(holder)
+        if holder is not None and not is_ours and holder.node in self._alive:
             return  # It has gone to another node, and its subscriptions with it.
-        is_complete = await self._put_back_subscriptions(device)
+        wrong = await self._misplaced(device)
+        dead = None if is_ours else holder
+        if wrong and not await self._placing.serve_here(device, wrong, dead=dead):
+            return
         # The presence last: who finds it may rely on the subscriptions.
-        if device.connection is not None:
-            await self._registry.connect(
-                self._place.presence(device.app_id, device.device_id, device.connection)
-            )
-        if not is_complete:
-            announce_resync(device, list(device.subscriptions), self._log, self._cursors)
+        if not is_ours and not await self._hold(device):
+            return
+        if wrong:
+            channels = [subscription.channel_id for subscription in wrong]
+            announce_resync(device, channels, self._log, self._cursors)
 
-    async def _put_back_subscriptions(self, device: LocalDevice) -> bool:
-        """Whether none was missing."""
+    async def _misplaced(self, device: LocalDevice) -> list[Subscription]:
+        """The subscriptions that this node serves and the registry does not know to be here.
+
+        Of a silent device only those that are nowhere: others may be where it has gone.
+        """
         if device.is_foreign:
-            return True  # They are another node's until the device has said that it resumes.
+            return []  # They are another node's until the device has said that it resumes.
         found = {
-            subscription.channel_id: subscription
-            for subscription in await self._registry.subscriptions_of(
-                device.app_id, device.device_id
-            )
+            placement.subscription.channel_id: placement
+            for placement in await self._registry.placements_of(device.app_id, device.device_id)
         }
-        for channel, held in list(device.subscriptions.items()):
-            # What is there may be newer than ours: a narrowing that is under way.
-            subscription = found.get(channel, held.subscription)
-            await self._registry.subscribe(subscription, self._place.transport, self._place.node)
-        return found.keys() >= device.subscriptions.keys()
+        wrong = []
+        for channel, held in device.subscriptions.items():
+            placement = found.get(channel)
+            if placement is None:
+                wrong.append(held.subscription)
+            elif placement.served_by != self._place.key and device.connection is not None:
+                # What is there may be newer than ours: a narrowing that is under way.
+                wrong.append(placement.subscription)
+        return wrong
+
+    async def _hold(self, device: LocalDevice) -> bool:
+        """Claim the device for its connection again; False if another node was faster."""
+        if device.connection is None:
+            return True
+        presence = self._place.presence(device.app_id, device.device_id, device.connection)
+        former = await self._registry.connect(presence)
+        if former is None or self._place.has(former) or former.node not in self._alive:
+            return True
+        await self._registry.connect(former)
+        self._placing.let_go(device)
+        return False

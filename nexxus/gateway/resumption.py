@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexxus.domain.channels import Subscription
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
@@ -14,6 +15,7 @@ from nexxus.gateway.delivery import (
 )
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
+from nexxus.gateway.placing import Placing
 from nexxus.gateway.resume import Cursors, DeliveryLog, Entry
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
@@ -29,6 +31,7 @@ class Resumption:
         settings: GatewaySettings,
         place: Place,
         registry: Registry,
+        placing: Placing,
         devices: DeviceTable,
         log: DeliveryLog,
         cursors: Cursors,
@@ -38,6 +41,7 @@ class Resumption:
         self._settings = settings
         self._place = place
         self._registry = registry
+        self._placing = placing
         self._devices = devices
         self._log = log
         self._cursors = cursors
@@ -52,8 +56,8 @@ class Resumption:
         async with self._devices.hold(device.app_id, device.device_id) as held:
             if held.connection is not connection:
                 return
-            if held.is_foreign:
-                await self._move_here(held)
+            if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
+                return
             # From here to going live nothing is awaited: no delivery can come between.
             missed = self._missed_since(cursor, held) if held.connection is connection else None
             if missed is None:
@@ -76,7 +80,13 @@ class Resumption:
                 return
             ended = held.kept()
             try:
-                await self._registry.unsubscribe(held.app_id, held.device_id, ended)
+                # What another node has left must be ours before it may be ended: the client may
+                # have gone back there, and this connection may be one that nobody is at.
+                if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
+                    return
+                await self._registry.unsubscribe(
+                    held.app_id, held.device_id, ended, served_by=self._place.key
+                )
             except ServiceUnavailable as error:
                 self._logger.warning(
                     "ended subscriptions are still in the registry", reason=str(error)
@@ -137,13 +147,6 @@ class Resumption:
                 return None
         return frames
 
-    async def _move_here(self, device: LocalDevice) -> None:
-        """Let this node serve what another one has left in the registry."""
-        for held in list(device.subscriptions.values()):
-            await self._registry.subscribe(
-                held.subscription, self._place.transport, self._place.node
-            )
-
 
 def announce_resync(
     device: LocalDevice, channels: list[str], log: DeliveryLog, cursors: Cursors
@@ -156,6 +159,10 @@ def announce_resync(
     if device.is_live and device.connection is not None:
         cursor = cursors.write(device.floor)
         device.connection.send("resync", {"channels": channels, "cursor": cursor}, cursor=cursor)
+
+
+def _all_of(device: LocalDevice) -> list[Subscription]:
+    return [held.subscription for held in device.subscriptions.values()]
 
 
 def _told(device: LocalDevice, channels: list[str], verdicts: dict[str, Verdict]) -> Told:

@@ -58,6 +58,19 @@ class Node(msgspec.Struct, frozen=True):
     transports: tuple[str, ...] = ()
 
 
+class Placement(msgspec.Struct, frozen=True):
+    """A subscription, and the transport and node that serve it."""
+
+    subscription: Subscription
+    transport: str
+    node: str
+
+    @property
+    def served_by(self) -> tuple[str, str]:
+        """The transport and the node."""
+        return (self.transport, self.node)
+
+
 class RouteState(msgspec.Struct, frozen=True):
     """A route and the (transport, node) pairs that have subscribers on it; none: it is gone."""
 
@@ -212,16 +225,27 @@ class Registry(ABC):
         """
 
     @abstractmethod
-    async def unsubscribe(self, app_id: str, device_id: str, channel_ids: Sequence[str]) -> None:
-        """Remove these subscriptions of the device; unknown ones are fine."""
+    async def unsubscribe(
+        self,
+        app_id: str,
+        device_id: str,
+        channel_ids: Sequence[str],
+        *,
+        served_by: tuple[str, str] | None = None,
+    ) -> None:
+        """Remove these subscriptions of the device; unknown ones are fine.
+
+        With `served_by`, a transport and a node, those that others serve by now stay. Each is
+        looked at and removed in one step.
+        """
 
     @abstractmethod
+    async def placements_of(self, app_id: str, device_id: str) -> list[Placement]:
+        """The device's subscriptions and who serves them, in the order they were made."""
+
     async def subscriptions_of(self, app_id: str, device_id: str) -> list[Subscription]:
         """The device's subscriptions, in the order they were made."""
-
-    @abstractmethod
-    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
-        """The transport and node that serve each of the device's subscriptions, by channel id."""
+        return [each.subscription for each in await self.placements_of(app_id, device_id)]
 
     @abstractmethod
     async def routes_version(self, app_id: str, model: str) -> int:

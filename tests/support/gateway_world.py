@@ -198,6 +198,10 @@ class World:
     async def channels_of(self, device: str) -> list[str]:
         return [s.channel_id for s in await self.registry.subscriptions_of(APP, device)]
 
+    async def servers_of(self, device: str) -> dict[str, str]:
+        placements = await self.registry.placements_of(APP, device)
+        return {placed.subscription.channel_id: placed.node for placed in placements}
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[World]:
         config = uvicorn.Config(

@@ -24,6 +24,7 @@ from nexxus.errors import StartupError
 from nexxus.interfaces.registry import (
     Device,
     Node,
+    Placement,
     Presence,
     Registry,
     RouteChanges,
@@ -173,14 +174,18 @@ class RedisRegistry(Registry):
     async def subscribe(self, subscription: Subscription, transport: str, node: str) -> None:
         await self._subscriptions.add(subscription, transport, node)
 
-    async def unsubscribe(self, app_id: str, device_id: str, channel_ids: Sequence[str]) -> None:
-        await self._subscriptions.remove(app_id, device_id, channel_ids)
+    async def unsubscribe(
+        self,
+        app_id: str,
+        device_id: str,
+        channel_ids: Sequence[str],
+        *,
+        served_by: tuple[str, str] | None = None,
+    ) -> None:
+        await self._subscriptions.remove(app_id, device_id, channel_ids, served_by)
 
-    async def subscriptions_of(self, app_id: str, device_id: str) -> list[Subscription]:
+    async def placements_of(self, app_id: str, device_id: str) -> list[Placement]:
         return await self._subscriptions.of(app_id, device_id)
-
-    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
-        return await self._subscriptions.servers_of(app_id, device_id)
 
     async def routes_version(self, app_id: str, model: str) -> int:
         return await self._routes.version(app_id, model)

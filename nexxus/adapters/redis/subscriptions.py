@@ -21,6 +21,7 @@ from nexxus.adapters.redis.link import Link
 from nexxus.adapters.redis.routes import LEDGER, place_of
 from nexxus.adapters.redis.scripts import Script
 from nexxus.domain.channels import Subscription
+from nexxus.interfaces.registry import Placement
 
 PARTITIONS: Final = 16
 
@@ -50,12 +51,15 @@ local function release(device, entry)
   end
 end
 
-local function remove(device, channel)
+-- With a place, only what is served there.
+local function remove(device, channel, place)
   local found = redis.call('HGET', M .. ':device:' .. device, channel)
   if not found then return end
+  local entry = cmsgpack.unpack(found)
+  if place and entry[2] ~= place then return end
   redis.call('HDEL', M .. ':device:' .. device, channel)
   redis.call('SREM', partition_of(device, channel), device)
-  release(device, cmsgpack.unpack(found))
+  release(device, entry)
 end
 """
 
@@ -81,7 +85,10 @@ if held then release(device, held) end
 
 _UNSUBSCRIBE: Final = Script(
     _PLACES,
-    "for index = 2, #ARGV do remove(ARGV[1], ARGV[index]) end",
+    """
+local place = ARGV[2] ~= '' and ARGV[2] or nil
+for index = 3, #ARGV do remove(ARGV[1], ARGV[index], place) end
+""",
     flag="allow-oom",
 )
 
@@ -157,37 +164,37 @@ class Subscriptions:
             msgspec.json.encode(subscription),
         )
 
-    async def remove(self, app_id: str, device_id: str, channel_ids: Sequence[str]) -> None:
-        """Remove subscriptions of a device; unknown ones are fine."""
+    async def remove(
+        self,
+        app_id: str,
+        device_id: str,
+        channel_ids: Sequence[str],
+        served_by: tuple[str, str] | None,
+    ) -> None:
+        """Remove subscriptions of a device, if that place serves them; unknown ones are fine."""
         if channel_ids:
+            place = place_of(*served_by) if served_by is not None else ""
             models = await self._models_of(app_id, device_id)
             await self._link.run_each(
                 _UNSUBSCRIBE,
                 [
-                    ([self._keys.model(app_id, model)], (device_id, *channel_ids))
+                    ([self._keys.model(app_id, model)], (device_id, place, *channel_ids))
                     for model in models
                 ],
             )
 
-    async def of(self, app_id: str, device_id: str) -> list[Subscription]:
-        """The device's subscriptions, in the order they were made."""
-        entries = await self._entries(app_id, device_id)
-        entries.sort(key=lambda entry: int(entry[0]))
-        return [_SUBSCRIPTIONS.decode(entry[5]) for entry in entries]
-
-    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
-        """The transport and node that serve each of them."""
-        return {
-            _SUBSCRIPTIONS.decode(entry[5]).channel_id: _PLACE.decode(entry[1])
-            for entry in await self._entries(app_id, device_id)
-        }
-
-    async def _entries(self, app_id: str, device_id: str) -> list[_Entry]:
+    async def of(self, app_id: str, device_id: str) -> list[Placement]:
+        """The device's subscriptions and who serves them, in the order they were made."""
         models = await self._models_of(app_id, device_id)
         found = await self._link.batch(
             [("HVALS", f"{self._keys.model(app_id, model)}:device:{device_id}") for model in models]
         )
-        return [_ENTRIES.decode(raw) for each in found for raw in each]
+        entries = [_ENTRIES.decode(raw) for each in found for raw in each]
+        entries.sort(key=lambda entry: int(entry[0]))
+        return [
+            Placement(_SUBSCRIPTIONS.decode(entry[5]), *_PLACE.decode(entry[1]))
+            for entry in entries
+        ]
 
     async def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
         """Remove all subscriptions of devices."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.registry import Node, Presence, Registry
+from nexxus.interfaces.registry import Node, Placement, Presence, Registry
 from nexxus.testing.registry_kit.materials import (
     TRANSPORT,
     AnyRegistry,
@@ -171,8 +171,4 @@ class PresenceConformance(AnyRegistry):
         subscription = subscription_to(route_to(app), "d1")
         await registry.subscribe(subscription, TRANSPORT, "n1")
         await registry.disconnect(presence)
-        assert await registry.subscriptions_of(app, "d1") == [subscription]
-        assert await registry.servers_of(app, "d1") == {subscription.channel_id: (TRANSPORT, "n1")}
-        await registry.subscribe(subscription, TRANSPORT, "n2")
-        assert await registry.servers_of(app, "d1") == {subscription.channel_id: (TRANSPORT, "n2")}
-        assert await registry.servers_of(app, "nobody") == {}
+        assert await registry.placements_of(app, "d1") == [Placement(subscription, TRANSPORT, "n1")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.registry import Placement, Registry
 from nexxus.testing.registry_kit.materials import (
     TRANSPORT,
     AnyRegistry,
@@ -54,6 +54,26 @@ class SubscriptionsConformance(AnyRegistry):
         await registry.unsubscribe(app, "unknown", [two.channel_id])
         assert await registry.subscriptions_of(app, "d1") == [two]
         await registry.unsubscribe(app, "d1", [two.channel_id])
+        assert await registry.subscriptions_of(app, "d1") == []
+
+    async def test_a_subscription_moves_to_the_node_that_serves_it_last(
+        self, registry: Registry, app: str
+    ) -> None:
+        subscription = subscription_to(route_to(app), "d1")
+        for node in ("n1", "n2"):
+            await registry.subscribe(subscription, TRANSPORT, node)
+            placed = Placement(subscription, TRANSPORT, node)
+            assert await registry.placements_of(app, "d1") == [placed]
+        assert await registry.placements_of(app, "nobody") == []
+
+    async def test_a_node_ends_only_what_it_serves(self, registry: Registry, app: str) -> None:
+        subscription = subscription_to(route_to(app), "d1")
+        await registry.subscribe(subscription, TRANSPORT, "n2")
+        channels = [subscription.channel_id]
+        await registry.unsubscribe(app, "d1", channels, served_by=(TRANSPORT, "n1"))
+        await registry.unsubscribe(app, "d1", channels, served_by=("another", "n2"))
+        assert await registry.subscriptions_of(app, "d1") == [subscription]
+        await registry.unsubscribe(app, "d1", channels, served_by=(TRANSPORT, "n2"))
         assert await registry.subscriptions_of(app, "d1") == []
 
 

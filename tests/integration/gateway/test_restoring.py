@@ -9,7 +9,7 @@ import msgspec
 from gateway_world import APP, TRANSPORT, World, event, subscription_to
 from waiting import eventually
 
-from nexxus.interfaces.registry import Presence
+from nexxus.interfaces.registry import Node, Presence
 
 NewWorld = Callable[..., Any]
 
@@ -68,6 +68,7 @@ async def test_a_device_that_another_node_holds_by_now_is_not_taken_back(world: 
     await world.connect("d1")
     await world.subscribe("d1", "c1")
     await forget(world)
+    await world.registry.announce(Node("n2", ("gateway",)), 60)
     elsewhere = Presence(APP, "d1", "n2", TRANSPORT, "theirs")
     await world.registry.connect(elsewhere)
 
@@ -100,3 +101,29 @@ async def test_a_change_before_the_restoration_ends_no_channel(world: World) -> 
 
     assert (await client.expect("resync"))["channels"] == ["c1"]
     assert await world.channels_of("d1") == ["c1"]
+
+
+async def test_what_a_dead_node_has_left_with_itself_is_served_and_read_anew(world: World) -> None:
+    client = await world.connect("d1")
+    for channel in ("c1", "c2"):
+        await world.subscribe("d1", channel)
+    await world.registry.subscribe(subscription_to("d1", "c2"), TRANSPORT, "dead")
+    await world.registry.connect(Presence(APP, "d1", "dead", TRANSPORT, "theirs"))
+
+    await world.gateway.restore()
+
+    assert (await client.expect("resync"))["channels"] == ["c2"]
+    assert await world.servers_of("d1") == {"c1": world.node, "c2": world.node}
+    assert (await world.registry.presence_of(APP, "d1")).node == world.node
+
+
+async def test_what_a_silent_device_has_on_another_node_stays_there(world: World) -> None:
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+    client.socket.transport.abort()
+    await eventually(lambda: world.gateway.counters.connections == 0)
+    await world.registry.subscribe(subscription_to("d1", "c1"), TRANSPORT, "n2")
+
+    await world.gateway.restore()
+
+    assert await world.servers_of("d1") == {"c1": "n2"}

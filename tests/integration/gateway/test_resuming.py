@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, TRANSPORT, Client, World, event
+from gateway_world import APP, Client, World, event
 from waiting import eventually
 
 from nexxus.domain.channels import Descriptor, Route
@@ -456,7 +456,7 @@ async def test_back_on_a_node_that_knows_the_device_it_is_served_there_and_reads
     await client.send("resume", {"cursor": cursor})
 
     assert (await client.expect("resync"))["channels"] == ["c1"]
-    assert await one.registry.servers_of(APP, "d1") == {"c1": (TRANSPORT, "n1")}
+    assert await one.servers_of("d1") == {"c1": "n1"}
     await one.tell(event(2, updated=["c1"]))
     await client.expect("model_updated")
 
@@ -496,12 +496,12 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
     unsubscribe = world.registry.unsubscribe
     failures = 0
 
-    async def fail_once(*arguments: Any) -> None:
+    async def fail_once(*arguments: Any, **options: Any) -> None:
         nonlocal failures
         failures += 1
         if failures == 1:
             raise ServiceUnavailable("away")
-        await unsubscribe(*arguments)
+        await unsubscribe(*arguments, **options)
 
     monkeypatch.setattr(world.registry, "unsubscribe", fail_once)
     await dropped(world, "c1")

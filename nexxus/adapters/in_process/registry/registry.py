@@ -26,6 +26,7 @@ from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.registry import (
     Device,
     Node,
+    Placement,
     Presence,
     Registry,
     RouteChanges,
@@ -196,17 +197,20 @@ class InProcessRegistry(Registry):
         self._check_open()
         self._subscriptions.add(subscription, (transport, node))
 
-    async def unsubscribe(self, app_id: str, device_id: str, channel_ids: Sequence[str]) -> None:
+    async def unsubscribe(
+        self,
+        app_id: str,
+        device_id: str,
+        channel_ids: Sequence[str],
+        *,
+        served_by: tuple[str, str] | None = None,
+    ) -> None:
         self._check_open()
-        self._subscriptions.remove(app_id, device_id, channel_ids)
+        self._subscriptions.remove(app_id, device_id, channel_ids, served_by)
 
-    async def subscriptions_of(self, app_id: str, device_id: str) -> list[Subscription]:
+    async def placements_of(self, app_id: str, device_id: str) -> list[Placement]:
         self._check_open()
         return self._subscriptions.of(app_id, device_id)
-
-    async def servers_of(self, app_id: str, device_id: str) -> dict[str, tuple[str, str]]:
-        self._check_open()
-        return self._subscriptions.servers_of(app_id, device_id)
 
     async def routes_version(self, app_id: str, model: str) -> int:
         self._check_open()

@@ -8,6 +8,7 @@ import msgspec
 
 from nexxus.adapters.in_process.registry.routes import NodeKey, Routes
 from nexxus.domain.channels import Subscription
+from nexxus.interfaces.registry import Placement
 
 
 class _Placed(msgspec.Struct, frozen=True, gc=False):
@@ -45,29 +46,31 @@ class Subscriptions:
         else:
             self._count_out(former)
 
-    def remove(self, app_id: str, device_id: str, channel_ids: Iterable[str]) -> None:
-        """Remove subscriptions of a device; unknown ones are fine."""
+    def remove(
+        self,
+        app_id: str,
+        device_id: str,
+        channel_ids: Iterable[str],
+        served_by: NodeKey | None = None,
+    ) -> None:
+        """Remove subscriptions of a device, if that node serves them; unknown ones are fine."""
         devices = self._by_app.get(app_id, {})
         channels = devices.get(device_id)
         if channels is None:
             return
         for channel_id in channel_ids:
-            placed = channels.pop(channel_id, None)
-            if placed is not None:
+            placed = channels.get(channel_id)
+            if placed is not None and served_by in (None, placed.node):
+                del channels[channel_id]
                 self._count -= 1
                 self._count_out(placed)
         if not channels:
             del devices[device_id]
 
-    def of(self, app_id: str, device_id: str) -> list[Subscription]:
-        """The device's subscriptions, in the order they were made."""
+    def of(self, app_id: str, device_id: str) -> list[Placement]:
+        """The device's subscriptions and who serves them, in the order they were made."""
         channels = self._by_app.get(app_id, {}).get(device_id, {})
-        return [placed.subscription for placed in channels.values()]
-
-    def servers_of(self, app_id: str, device_id: str) -> dict[str, NodeKey]:
-        """The transport and node that serve each of them."""
-        channels = self._by_app.get(app_id, {}).get(device_id, {})
-        return {channel_id: placed.node for channel_id, placed in channels.items()}
+        return [Placement(placed.subscription, *placed.node) for placed in channels.values()]
 
     def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
         """Remove all subscriptions of devices."""

@@ -1,0 +1,47 @@
+"""Notices: what the gateways of other nodes must learn, however long the broker is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from nexxus.domain.events import NodeMessage
+from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Presence
+from nexxus.nodes import Nodes
+from nexxus.tasks import Tasks
+
+_AGAIN_AFTER: Final = 1.0
+"""Seconds until a notice that the broker did not take is tried again."""
+
+
+class Notices:
+    """Tells the node that holds a device something about it, beside whatever else is done.
+
+    A node that stops before its notice is out leaves the others to find out: they compare what
+    they serve with the registry when one of them is gone.
+    """
+
+    def __init__(self, nodes: Nodes, tasks: Tasks, logger: Logger) -> None:
+        self._nodes = nodes
+        self._tasks = tasks
+        self._logger = logger
+
+    def send(self, holder: Presence, message: NodeMessage) -> None:
+        """Tell the node of this presence."""
+        self._tasks.start(self._send(holder, message))
+
+    async def _send(self, holder: Presence, message: NodeMessage) -> None:
+        while True:
+            try:
+                await self._nodes.tell(holder.transport, holder.node, holder.device_id, message)
+            except ServiceUnavailable as error:
+                self._logger.warning(
+                    "another node could not be told about a device",
+                    node=holder.node,
+                    reason=str(error),
+                )
+                await asyncio.sleep(_AGAIN_AFTER)
+            else:
+                return
