@@ -4,22 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nexxus.errors import InvalidParameters
 
+_FIRST_REQUEST_WITHIN: Final = 1.0
+"""Seconds that a new connection has for its request when the server is about to stop."""
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, but an answer leaves in one piece, and errors of parsing have our shape."""
+    """uvicorn's HTTP, with three differences.
+
+    An answer leaves in one piece, errors of parsing have our shape, and a server that stops
+    answers also those who have connected just before.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a connection."""
         super().connection_made(transport)
         self._answers = _Answers(transport)
         self.transport = cast("asyncio.Transport", self._answers)
+        self._is_stopping = False
+
+    def shutdown(self) -> None:
+        """Answer what is under way, and close.
+
+        A connection without a request yet may have been made just before the port was closed: its
+        request is on the way, and the client would not know whether it was heard.
+        """
+        if self.cycle is not None:
+            super().shutdown()
+            return
+        self._is_stopping = True
+        self.loop.call_later(_FIRST_REQUEST_WITHIN, self._close_if_unused)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request."""
+        super().on_headers_complete()
+        if self._is_stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _close_if_unused(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Go on with the connection's next request."""
