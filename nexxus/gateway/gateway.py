@@ -42,6 +42,9 @@ from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 from nexxus.tasks import Tasks
 
+_LAST_WORDS: Final = 0.5
+"""Seconds for telling the registry of connections that had to be cut off."""
+
 _ADOPT_AGAIN_AFTER: Final = 1.0
 """Seconds until a registry that was away is asked again for a device's subscriptions."""
 
@@ -211,22 +214,23 @@ class Gateway:
         """Accept nothing more, finish what was received, and close everything with 1001.
 
         Takes at most `drain_timeout` for the clients' operations and `close_timeout` for their
-        sockets; then what is left is cut off.
+        sockets, and a moment to tell the registry; then what is left is cut off.
         """
         self.is_draining = True
         self._presences.stop()
         await self._tasks.join(self.settings.drain_timeout)
         for connection in list(self._connections.values()):
             connection.close(CloseCode.GOING_AWAY, "going away")
+        until = self._loop.time() + self.settings.close_timeout
         if self._connections:
             try:
-                async with asyncio.timeout(self.settings.close_timeout):
+                async with asyncio.timeout_at(until):
                     await self._all_gone.wait()
             except TimeoutError:
                 for connection in list(self._connections.values()):
                     connection.wire.abort()
                     connection.lost()
-        if not await self._tasks.join(self.settings.close_timeout):
+        if not await self._tasks.join(max(_LAST_WORDS, until - self._loop.time())):
             await self._tasks.cancel()
         self.deadlines.close()
 
