@@ -21,15 +21,15 @@ GROUPS = {
 ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
 
-FEWEST, MOST = 2, 4
+MOST = 4
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One for each core; on a single core two, because many tests mostly wait.
+    """One more than there are cores, because many tests mostly wait.
 
     Each has a server of its own, so a great many would only take longer to start.
     """
-    return min(max(FEWEST, os.cpu_count() or 1), MOST)
+    return min((os.cpu_count() or 1) + 1, MOST)
 
 
 @pytest.hookimpl(tryfirst=True)
