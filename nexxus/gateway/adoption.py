@@ -119,8 +119,11 @@ class Adoption:
         placements = await self._registry.placements_of(device.app_id, device.device_id)
         present = {each.subscription.channel_id: each.subscription for each in placements}
         astray = [each.subscription for each in placements if each.served_by != self._place.key]
-        if astray and device.is_live and not await self._bring_back(device, astray):
-            return
+        if astray and device.is_live:
+            if not await self._bring_back(device, astray):
+                return
+        elif astray and device.connection is not None:
+            device.is_foreign = True  # They are moved here as soon as the device has chosen.
         ended = [channel for channel in device.subscriptions if channel not in present]
         if ended and await self._is_forgotten(device):
             ended = []

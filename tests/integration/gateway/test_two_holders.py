@@ -124,6 +124,22 @@ async def test_a_subscription_that_was_made_for_the_former_node_comes_to_the_pre
     await client.expect("model_updated")
 
 
+async def test_what_another_node_wrote_before_a_device_chose_is_moved_when_it_resumes(
+    new_world: NewWorld,
+) -> None:
+    one, _ = await new_world("n1"), await new_world("n2")
+    client = await subscribed(one)
+    await lost(one, client)
+    back = await one.connect("d1")
+    await one.registry.subscribe(subscription_to("d1", "c1"), TRANSPORT, "n2")
+    await one.gateway.adopt(APP, "d1")
+
+    await back.send("resume", {"cursor": client.cursor})
+
+    assert (await back.expect("resync"))["channels"] == ["c1"]
+    await is_served(one, back)
+
+
 async def test_a_subscription_that_is_narrowed_by_the_former_node_comes_to_the_present_one(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
