@@ -17,7 +17,7 @@ from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
 from sample_plugin import installed
 from server import Endpoint, Server, endpoint_from_environment
-from tracing import pytest_runtest_protocol
+from tracing import pytest_runtest_protocol, unmeasured_programs
 from view import Ledger
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "rabbitmq_server",
     "redis_cluster",
     "redis_server",
+    "unmeasured_programs",
 ]
 # Hooks and fixtures, found here by pytest.
 

@@ -11,6 +11,9 @@ from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.interfaces.registry import Registry
 from nexxus.testing.registry_kit import RegistryConformance
 
+PATIENCE = 10.0
+"""Seconds for an answer: the kit asks for much at once, and the machine may be busy."""
+
 
 class OnRedis(RegistryConformance):
     """Whatever Redis it is."""
@@ -33,10 +36,12 @@ class OnRedis(RegistryConformance):
 class TestRedisRegistry(OnRedis):
     @pytest.fixture
     def settings(self, redis_server: RedisServer) -> RedisSettings:
-        return RedisSettings(url=redis_server.url, prefix=new_redis_prefix())
+        return RedisSettings(url=redis_server.url, prefix=new_redis_prefix(), timeout=PATIENCE)
 
 
 class TestRedisRegistryOnACluster(OnRedis):
     @pytest.fixture
     def settings(self, redis_cluster: RedisClusterServer) -> RedisSettings:
-        return RedisSettings(url=redis_cluster.url, prefix=new_redis_prefix(), cluster=True)
+        return RedisSettings(
+            url=redis_cluster.url, prefix=new_redis_prefix(), cluster=True, timeout=PATIENCE
+        )

@@ -17,6 +17,7 @@ SEED = 5324
 FAULTS = 8
 
 
+@pytest.mark.usefixtures("unmeasured_programs")
 @pytest.mark.contract("4. Models", "no accepted write is lost, none is applied twice")
 async def test_nothing_is_lost_and_everybody_agrees_after_faults_of_every_sort(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -13,6 +13,8 @@ from load import Load, Verdict, judge
 from server import Server
 from view import Ledger
 
+pytestmark = pytest.mark.usefixtures("unmeasured_programs")
+
 WRITERS = 4
 LOAD_SECONDS = 1.2
 

@@ -21,15 +21,16 @@ GROUPS = {
 ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
 
-MOST = 4
+FEWEST, MOST = 2, 4
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, because many tests mostly wait.
+    """One for each core; on a single core two, because many tests mostly wait.
 
-    Each has a server of its own, so a great many would only take longer to start.
+    Each has a server of its own, so a great many would only take longer to start; and where there
+    are more than cores, servers under test miss their time limits.
     """
-    return min((os.cpu_count() or 1) + 1, MOST)
+    return min(max(FEWEST, os.cpu_count() or 1), MOST)
 
 
 @pytest.hookimpl(tryfirst=True)

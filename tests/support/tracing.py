@@ -12,6 +12,12 @@ import coverage
 import pytest
 
 
+@pytest.fixture
+def unmeasured_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure no program that the test starts: one that is killed could tell nothing anyway."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Stop measuring this process for the time of such a test."""
