@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from nexxus.errors import ServiceUnavailable, StartupError
@@ -34,15 +34,35 @@ class Backing:
     def __init__(self, services: Mapping[str, BackingService], logger: Logger) -> None:
         self._services = services
         self._logger = logger
+        self._deadline = 0.0
 
     async def open(self, *, within: float) -> None:
         """Open every service, waiting for those that are away.
 
         Raises `StartupError` naming the one that did not come `within` so many seconds.
         """
-        deadline = time.monotonic() + within
+        self._deadline = time.monotonic() + within
         for name, service in self._services.items():
-            await self._open_one(name, service, deadline)
+            await self.wait_for(name, service.open)
+
+    async def wait_for(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what a start needs the service of this name for: again while that one is away.
+
+        It may go away once more after it was opened. `work` is to bear being repeated. Raises
+        `StartupError` when the time that `open` was given is over.
+        """
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                return await work()
+            except ServiceUnavailable as error:
+                if time.monotonic() + delay > self._deadline:
+                    raise StartupError(
+                        f"{name} did not come within server.startup_timeout: {error.message}"
+                    ) from error
+                self._logger.warning("waiting for a service", service=name, reason=error.message)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
 
     async def close(self) -> None:
         """Close every service, the last opened first, whatever happens to one of them."""
@@ -60,20 +80,6 @@ class Backing:
             for name, answer in zip(self._services, answers, strict=True)
             if answer is not None
         }
-
-    async def _open_one(self, name: str, service: BackingService, deadline: float) -> None:
-        delay = _FIRST_DELAY
-        while True:
-            try:
-                return await service.open()
-            except ServiceUnavailable as error:
-                if time.monotonic() + delay > deadline:
-                    raise StartupError(
-                        f"{name} did not come within server.startup_timeout: {error.message}"
-                    ) from error
-                self._logger.warning("waiting for a service", service=name, reason=error.message)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _ask(self, service: BackingService) -> str | None:
         try:

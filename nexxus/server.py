@@ -174,8 +174,8 @@ class Nexxus:
         self.inbox.on(Acknowledged, nodes.settle)
         self.inbox.on(ApplicationChanged, self._application_changed)
         self._compose_subscriptions()
-        await self.applications.load()
-        await self._declare_applications()
+        await self._backing.wait_for("database", self.applications.load)
+        await self._backing.wait_for("database", self._declare_applications)
 
         self.membership = Membership(
             Node(self.node_id, tuple(roles), tuple(inboxes)),
@@ -185,8 +185,8 @@ class Nexxus:
             logger=self.logger,
         )
         for inbox in inboxes.values():
-            await inbox.open()
-        await self.membership.join()
+            await self._backing.wait_for("broker", inbox.open)
+        await self._backing.wait_for("registry", self.membership.join)
         self._run("membership", self.membership.run())
         for name, inbox in inboxes.items():
             if name in gateways:
