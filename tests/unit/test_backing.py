@@ -41,5 +41,5 @@ async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited
 async def test_a_service_that_stays_away_ends_the_start_and_is_named() -> None:
     broker = Service(failures=1_000_000)
     services = Backing({"broker": broker}, Journal())
-    with pytest.raises(StartupError, match="broker did not come within.*it is away"):
+    with pytest.raises(StartupError, match=r"broker did not come within.*it is away"):
         await services.open(within=0.1)
