@@ -3,7 +3,10 @@
 A changed role changes what a subscription may show. Its channel id stays; its route becomes
 another one. While the change is under way the device is on both routes, so that no event is
 missed whichever route a transport manager still knows; then what is no longer permitted is
-taken away, object by object, and the former route is left.
+taken away, object by object, and the former route is left. At last the device reads the channel
+anew: for what it may see now and could not before, and for what was under way. An event that
+was matched before the change comes when its route may be left already, and nobody knows how
+long it takes; what it told of was stored before the channel is read.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from nexxus.actions.subscriptions import SubscriptionHost, permitted_rows, route
 from nexxus.domain.application import Application
 from nexxus.domain.channels import Subscription
 from nexxus.domain.filter_parser import from_document
-from nexxus.domain.filters import EVERYTHING, Filter, conjoin, negate
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, negate
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import ModelType
 from nexxus.errors import InvalidParameters, NexxusError
@@ -48,7 +51,7 @@ class NarrowingHost(SubscriptionHost, Protocol):
         """The devices of an application that this node serves, the silent ones too."""
 
     async def serve(self, subscription: Subscription) -> None:
-        """Serve a subscription that has changed, if its device is still one of this node."""
+        """Serve a subscription that has changed, if there still is one and its device is here."""
 
     def end_sessions(self, app_id: str) -> None:
         """Close every connection of an application that is gone."""
@@ -127,14 +130,9 @@ class Narrowing:
         await self._host.serve(moving)
         if not model.transient:
             await self._take_away(moving, model, conjoin(rows, was_allowed, negate(allowed)))
-            gained = conjoin(rows, allowed, negate(was_allowed))
-            if await self._database.count(present.id, model, gained):
-                self._host.send_resync(
-                    present.id, subscription.device_id, [subscription.channel_id]
-                )
-        held = await self._registry.subscriptions_of(present.id, subscription.device_id)
-        if any(other.channel_id == subscription.channel_id for other in held):
-            await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
+        await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
+        if allowed != NOTHING and not model.transient:
+            self._host.send_resync(present.id, subscription.device_id, [subscription.channel_id])
 
     async def _take_away(self, subscription: Subscription, model: ModelType, lost: Filter) -> None:
         after: tuple[Any, ...] | None = None

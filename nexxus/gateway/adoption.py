@@ -60,9 +60,14 @@ class Adoption:
         )
 
     async def serve(self, subscription: Subscription) -> None:
-        """Serve a changed subscription of a device of this node, if the device is still its own."""
+        """Serve a changed subscription, if it has not ended and its device is still one of here."""
         async with self._devices.hold(subscription.app_id, subscription.device_id) as device:
-            if not device.is_vacant and await self._placing.serve_here(device, [subscription]):
+            if device.is_vacant:
+                return
+            held = await self._registry.subscriptions_of(device.app_id, device.device_id)
+            if all(each.channel_id != subscription.channel_id for each in held):
+                return
+            if await self._placing.serve_here(device, [subscription]):
                 await self._follow_registry(device)
 
     def send_denied(

@@ -170,7 +170,7 @@ class Gateway:
         await self._adoption.adopt(app_id, device_id, channel_id)
 
     async def serve(self, subscription: Subscription) -> None:
-        """Serve a subscription that has changed, if its device is still one of this node."""
+        """Serve a subscription that has changed, if there still is one and its device is here."""
         await self._adoption.serve(subscription)
 
     def devices(self, app_id: str) -> list[DeviceView]:

@@ -1,0 +1,222 @@
+"""Roles that change while events are under way, in a whole server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from waiting import eventually
+
+from nexxus import Config, Nexxus
+from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue
+from nexxus.interfaces.transport import Framing, ServerFrame, Wire
+
+ADMIN_KEY = "an-admin-key-for-tests-only"
+STAFF = {"statements": [{"effect": "Allow", "action": ["*"], "resource": ["*"]}]}
+
+
+class SlowRouting(InProcessBroker):
+    """Events wait on their way to the transport manager until `may_go_on`."""
+
+    def __init__(self, may_go_on: asyncio.Event) -> None:
+        super().__init__(InProcessBrokerSettings())
+        self._may_go_on = may_go_on
+
+    async def consume(self, queue: Queue[Any], *, prefetch: int = 1000) -> Consumer[Any]:
+        consumer = await super().consume(queue, prefetch=prefetch)
+        if queue.name == TRANSPORT_MANAGER.name:
+            take = consumer.take
+
+            async def take_when_let(limit: int) -> Any:
+                await self._may_go_on.wait()
+                taken = await take(limit)
+                await self._may_go_on.wait()
+                return taken
+
+            consumer.take = take_when_let  # type: ignore[method-assign]
+        return consumer
+
+
+class SlowRoutingPlugin:
+    def __init__(self) -> None:
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    @hookimpl
+    def nexxus_brokers(self) -> list[Adapter]:
+        def create(settings: Any, context: AdapterContext) -> Broker:
+            return SlowRouting(self.may_go_on)
+
+        return [Adapter("slow-routing", "", create)]
+
+
+class Lines(Framing):
+    def frame(self, frame: ServerFrame) -> bytes:
+        return b'{"event": "%b", "data": %b}\n' % (frame.event.encode(), frame.data)
+
+
+class Frames(Wire):
+    """Keeps what a device is sent."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+        self.on_close: Callable[[], None] = lambda: None
+
+    def write(self, frames: bytes) -> bool:
+        self.frames += map(json.loads, frames.splitlines())
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        self.on_close()
+
+    def abort(self) -> None:
+        self.on_close()
+
+    def named(self, event: str) -> list[Any]:
+        return [frame["data"] for frame in self.frames if frame["event"] == event]
+
+
+class World:
+    """A server whose readers may see some tasks, a reader's connection, and who changes things."""
+
+    def __init__(self, nexxus: Nexxus, http: httpx.AsyncClient, may_go_on: asyncio.Event) -> None:
+        self.nexxus = nexxus
+        self.http = http
+        self.routing = may_go_on
+        self.wire = Frames()
+        self.staff: dict[str, str] = {}
+        self.reader: dict[str, str] = {}
+
+    async def sign_in(self) -> None:
+        self.staff = await self._register("boss", userType="staff")
+        self.reader = await self._register("reader")
+        connection = self.nexxus.transports.gateways["websockets"].accept(self.wire, Lines())
+        self.wire.on_close = connection.lost
+        token = self.reader["authorization"].removeprefix("Bearer ")
+        await connection.request("register", {"token": token})
+
+    async def _register(self, name: str, **more: str) -> dict[str, str]:
+        body = {"username": name, "password": "correct horse", **more}
+        session = (await self.http.post("/user/register", json=body)).json()
+        return {"authorization": f"Bearer {session['token']}"}
+
+    async def write(self, method: str, path: str, body: Any) -> None:
+        headers = {**self.staff, "prefer": "wait=10"}
+        answer = await self.http.request(method, path, json=body, headers=headers)
+        assert answer.status_code in (200, 201), answer.text
+
+    async def subscribe(self, filter: Any) -> Any:
+        body = {"model": "task", "filter": filter}
+        answer = await self.http.post("/subscription/", json=body, headers=self.reader)
+        return answer.json()["data"]
+
+    async def unsubscribe(self, filter: Any) -> None:
+        body = {"model": "task", "filter": filter}
+        answer = await self.http.request("DELETE", "/subscription/", json=body, headers=self.reader)
+        assert answer.status_code == 200, answer.text
+
+    async def let_readers_see(self, *statuses: str) -> None:
+        answer = await self.http.put(
+            "/admin/applications/roles",
+            json={"roles": roles(*statuses)},
+            headers={"authorization": f"Bearer {ADMIN_KEY}"},
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def roles(*statuses: str) -> Any:
+    condition = {"filter": {"status": {"in": list(statuses)}}}
+    reading = {"effect": "Allow", "action": ["read"], "resource": ["task"], "condition": condition}
+    return {"staff": STAFF, "reader": {"statements": [reading]}}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    plugin = SlowRoutingPlugin()
+    application = {
+        "id": "roles",
+        "auth": {
+            "strategies": {"local": {}},
+            "acl": True,
+            "userTypes": {"default": {"roles": ["reader"]}, "staff": {"roles": ["staff"]}},
+        },
+        "roles": roles("todo", "done"),
+        "schema": {
+            "task": {
+                "status": {"type": "string", "filterable": True, "acl": True},
+                "points": {"type": "int", "filterable": True},
+            }
+        },
+    }
+    settings = {
+        "server": {"data_dir": str(tmp_path)},
+        "admin": {"key": ADMIN_KEY},
+        "auth": {"time_cost": 1, "memory_cost": 8},
+        "logger": {"level": "critical"},
+        "broker": {"adapter": "slow-routing"},
+        "applications": [application],
+    }
+    async with (
+        Nexxus(Config.from_mapping(settings, plugins=[plugin])) as nexxus,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(nexxus.app),
+            base_url="http://nexxus",
+            headers={"nxx-app-id": "roles"},
+        ) as http,
+    ):
+        world = World(nexxus, http, plugin.may_go_on)
+        await world.sign_in()
+        try:
+            yield world
+        finally:
+            plugin.may_go_on.set()
+
+
+@pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
+@pytest.mark.parametrize("change", [{"points": 0}, {"status": "todo"}, None])
+async def test_what_was_under_way_when_roles_changed_is_read_anew(
+    world: World, change: dict[str, Any] | None
+) -> None:
+    await world.write("POST", "/model/task", {"id": "t", "status": "done", "points": 1})
+    subscribed = await world.subscribe({"points": {"gte": 1}})
+    assert [item["id"] for item in subscribed["items"]] == ["t"]
+    world.routing.clear()
+
+    if change is None:
+        await world.write("DELETE", "/model/task/t", None)
+    else:
+        (name, value), *_ = change.items()
+        patch = {"op": "replace", "path": name, "value": value}
+        await world.write("PUT", "/model/task/t", {"patch": patch})
+    await world.let_readers_see("todo")
+    world.routing.set()
+
+    def is_told() -> bool:
+        told = (*world.wire.named("model_deleted"), *world.wire.named("model_updated"))
+        anew = world.wire.named("resync")
+        return any(each["model"]["version"] == 2 for each in told) or any(
+            each["channels"] == [subscribed["channelId"]] for each in anew
+        )
+
+    await eventually(is_told)
+
+
+async def test_a_subscription_that_was_ended_stays_so_when_roles_change(world: World) -> None:
+    host = world.nexxus.transports.gateways["websockets"]
+    await world.subscribe({"points": 1})
+    (device,) = host.devices("roles")
+    (subscription,) = device.subscriptions
+    await world.unsubscribe({"points": 1})
+
+    await host.serve(subscription)  # as a narrowing does that began before
+
+    assert await world.nexxus.registry.subscriptions_of("roles", device.device_id) == []
+    (device,) = host.devices("roles")
+    assert device.subscriptions == ()
