@@ -10,6 +10,8 @@ import msgspec
 from nexxus.domain.events import (
     Acknowledged,
     ApplicationChanged,
+    Delivery,
+    HandoverAsked,
     NodeMessage,
     ReplyTo,
     SubscriptionChanged,
@@ -46,18 +48,20 @@ class Nodes:
         transport: str,
         node: str,
         key: str,
-        message: SubscriptionChanged | ApplicationChanged,
-    ) -> None:
-        """Tell a node something; returns when it has done what follows from it.
+        message: SubscriptionChanged | ApplicationChanged | HandoverAsked,
+        *,
+        within: float = ANSWER_WITHIN,
+    ) -> Acknowledged:
+        """Tell a node something; its answer, when it has done what follows from it.
 
         Raises the `WireError` that the node met with, and `ServiceUnavailable` when it does not
-        answer within `ANSWER_WITHIN` seconds: it may have done it or not.
+        answer within so many seconds: it may have done it or not.
         """
         reply_to = ReplyTo(self.here, new_id())
         answer: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         self._asked[reply_to.id] = answer
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(within):
                 await self.tell(
                     transport, node, key, msgspec.structs.replace(message, reply_to=reply_to)
                 )
@@ -69,13 +73,21 @@ class Nodes:
         if acknowledged.error is not None:
             error = acknowledged.error
             raise from_wire(error.error, error.message, error.details)
+        return acknowledged
 
-    async def acknowledge(self, reply_to: ReplyTo | None, error: WireError | None = None) -> None:
+    async def acknowledge(
+        self,
+        reply_to: ReplyTo | None,
+        error: WireError | None = None,
+        *,
+        missed: list[Delivery] | None = None,
+    ) -> None:
         """Answer whoever asked, if somebody did: it is done, or why it cannot be."""
         if reply_to is None:
             return
         told = None if error is None else OperationError(error.name, error.message, error.details)
-        await self.tell(self.home, reply_to.node, reply_to.id, Acknowledged(reply_to.id, told))
+        answer = Acknowledged(reply_to.id, told, missed)
+        await self.tell(self.home, reply_to.node, reply_to.id, answer)
 
     def settle(self, acknowledged: Acknowledged) -> None:
         """Take in another node's answer; one that comes too late is nobody's."""

@@ -278,6 +278,7 @@ class Nexxus:
                 drain_timeout=self.config.server.drain_timeout,
                 resume_window=section.resume_window,
                 resume_grace=section.resume_grace,
+                handover_timeout=section.handover_timeout,
                 resume_frames=section.resume_frames,
                 resume_bytes=section.resume_bytes,
                 log_deliveries=section.log_deliveries,

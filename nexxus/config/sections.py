@@ -135,6 +135,14 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resume_grace: Annotated[
         float, Meta(ge=0, description="How long after `register` a `resume` is waited for.")
     ] = 5.0
+    handover_timeout: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long another node may take to hand over a device that resumes here, "
+            "and how long a node that stops waits for its devices to resume elsewhere.",
+        ),
+    ] = 2.0
     send_buffer: Annotated[
         int,
         Meta(ge=_KIB, description="Unsent bytes after which a slow consumer is closed with 4008."),

@@ -47,7 +47,8 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     """One event for one node: what it is to which routing keys that have subscribers there.
 
     A routing key stands in exactly one of the five lists. `object` is there when `created` is
-    not empty, `patches` when `updated` is not.
+    not empty, `patches` when `updated` is not. It `is_late` when the node came to its keys only
+    while the event was told to others: then it is for the devices that brought a key from there.
     """
 
     app_id: str
@@ -62,6 +63,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     left: list[str] = []
     denied: list[str] = []
     deleted: list[str] = []
+    is_late: bool = False
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="rejection"):
@@ -117,10 +119,15 @@ class ReplyTo(msgspec.Struct, frozen=True):
 class Acknowledged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="acknowledged"
 ):
-    """What the message `id` asked for is done, or `error` says why it cannot be."""
+    """What the message `id` asked for is done, or `error` says why it cannot be.
+
+    `missed` answers a `HandoverAsked`: what the device has missed, oldest first, each with the
+    routing keys that it is to be told of; None where the node cannot say.
+    """
 
     id: str
     error: OperationError | None = None
+    missed: list[Delivery] | None = None
 
 
 class SubscriptionChanged(
@@ -134,6 +141,21 @@ class SubscriptionChanged(
     app_id: str
     device_id: str
     channel_id: str | None = None
+    reply_to: ReplyTo | None = None
+
+
+class HandoverAsked(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="handover_asked"
+):
+    """Another node serves the device from now on, under the routing keys `keys`.
+
+    It asks for what the device has missed since its `cursor`, which is this node's.
+    """
+
+    app_id: str
+    device_id: str
+    cursor: str
+    keys: list[str]
     reply_to: ReplyTo | None = None
 
 
@@ -153,6 +175,7 @@ NodeMessage: TypeAlias = (
     | SessionEnded
     | ConnectionReplaced
     | SubscriptionChanged
+    | HandoverAsked
     | ApplicationChanged
     | Acknowledged
 )

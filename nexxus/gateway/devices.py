@@ -29,15 +29,17 @@ class Held:
     """A subscription as this node serves it.
 
     Its events count after the log's `since`. It `is_kept` when a lost connection left it behind:
-    then it ends unless the device resumes.
+    then it ends unless the device resumes. One that was handed over by another node has what was
+    `replayed` then: the objects with their versions.
     """
 
-    __slots__ = ("is_kept", "since", "subscription")
+    __slots__ = ("is_kept", "replayed", "since", "subscription")
 
     def __init__(self, subscription: Subscription, since: int, *, is_kept: bool) -> None:
         self.subscription = subscription
         self.since = since
         self.is_kept = is_kept
+        self.replayed: dict[str, int] | None = None
 
     def routing_keys(self) -> tuple[str, ...]:
         """The routing keys that its events come under."""
@@ -99,6 +101,11 @@ class LocalDevice:
     def is_vacant(self) -> bool:
         """Whether nothing is left to know about it."""
         return self.connection is None and self.silent_until is None
+
+    @property
+    def is_rerouted(self) -> bool:
+        """Whether a subscription has changed since it came here, so that it must be read anew."""
+        return any(held.since < self.floor for held in self.subscriptions.values())
 
     def kept(self) -> list[str]:
         """The channels that end unless it resumes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexxus.domain.channels import channel_of
 from nexxus.domain.events import Delivery
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.delivery import (
@@ -38,6 +39,23 @@ class FanOut:
         else:
             self._deliver_to_many(audiences, frames)
 
+    def deliver_late(self, delivery: Delivery, cursor: str) -> None:
+        """Tell those devices whose subscriptions came here while the event was told elsewhere.
+
+        The others have it from there, or have read it since they subscribed.
+        """
+        told: dict[Connection, list[tuple[Verdict, str]]] = {}
+        for key, verdict in verdicts_of(delivery):
+            audience = self._routes.find(key)
+            for members in () if audience is None else audience.members.values():
+                for connection in members:
+                    if _has_missed(connection, channel_of(key), delivery):
+                        told.setdefault(connection, []).append((verdict, channel_of(key)))
+        frames = DeliveryFrames(delivery, cursor)
+        for connection, verdicts in told.items():
+            for frame in frames.frames(tuple(verdicts), connection.framing):
+                self._outbox.put(connection, frame)
+
     def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
         """The common case: everybody is told the same, one frame."""
         told = ((verdict, audience.channel),)
@@ -66,3 +84,11 @@ class FanOut:
         for connection, verdicts in told.items():
             for frame in frames.frames(tuple(verdicts), connection.framing):
                 put(connection, frame)
+
+
+def _has_missed(connection: Connection, channel: str, delivery: Delivery) -> bool:
+    """Whether the device brought the channel from another node, without this event."""
+    held = None if connection.device is None else connection.device.subscriptions.get(channel)
+    if held is None or held.replayed is None:
+        return False
+    return held.replayed.get(delivery.id, -1) < (delivery.version or 0)

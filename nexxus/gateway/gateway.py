@@ -10,6 +10,7 @@ from nexxus.domain.channels import Subscription
 from nexxus.domain.events import (
     ConnectionReplaced,
     Delivery,
+    HandoverAsked,
     Rejection,
     SessionEnded,
     SubscriptionChanged,
@@ -21,6 +22,7 @@ from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
+from nexxus.gateway.handover import Handover
 from nexxus.gateway.messages import Message
 from nexxus.gateway.notices import Notices
 from nexxus.gateway.outbox import Outbox
@@ -96,6 +98,17 @@ class Gateway:
         self._devices = devices = DeviceTable(self._routes, log, self)
         notices = Notices(nodes, self._tasks, logger)
         placing = Placing(place=place, registry=registry, devices=devices, notices=notices)
+        self._handover = Handover(
+            settings=settings,
+            place=place,
+            nodes=nodes,
+            registry=registry,
+            placing=placing,
+            devices=devices,
+            log=log,
+            cursors=cursors,
+            logger=logger,
+        )
         self._presences = Presences(
             settings=settings,
             place=place,
@@ -112,6 +125,7 @@ class Gateway:
             place=place,
             registry=registry,
             placing=placing,
+            handover=self._handover,
             devices=devices,
             log=log,
             cursors=cursors,
@@ -152,13 +166,17 @@ class Gateway:
         inbox.on(SessionEnded, self._end_session)
         inbox.on(ConnectionReplaced, self._close_replaced)
         inbox.on(SubscriptionChanged, self._adopt_later)
+        inbox.on(HandoverAsked, self._hand_over)
         inbox.on_loss(self.catch_up)
 
     def deliver(self, delivery: Delivery) -> None:
         """Push an event to the devices of this node that it is for."""
         self.counters.deliveries += 1
         seq = self._log.append(delivery, self._loop.time())
-        self._fan_out.deliver(delivery, seq, self._cursors.write(seq))
+        if delivery.is_late:
+            self._fan_out.deliver_late(delivery, self._cursors.write(seq))
+        else:
+            self._fan_out.deliver(delivery, seq, self._cursors.write(seq))
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
         """Serve the device's subscriptions as the registry has them, from now on.
@@ -214,7 +232,9 @@ class Gateway:
         """Accept nothing more, finish what was received, and close everything with 1001.
 
         Takes at most `drain_timeout` for the clients' operations and `close_timeout` for their
-        sockets, and a moment to tell the registry; then what is left is cut off.
+        sockets, and a moment to tell the registry; then what is left is cut off. Where there are
+        other nodes it goes on, for at most `handover_timeout`, until they have taken over the
+        devices.
         """
         self.is_draining = True
         self._presences.stop()
@@ -232,6 +252,8 @@ class Gateway:
                     connection.lost()
         if not await self._tasks.join(max(_LAST_WORDS, until - self._loop.time())):
             await self._tasks.cancel()
+        await self._handover.linger()
+        await self._tasks.join(_LAST_WORDS)
         self.deadlines.close()
 
     # What the transport calls
@@ -309,6 +331,9 @@ class Gateway:
         connection = self._connections.get(replaced.connection_id)
         if connection is not None:
             connection.close(CloseCode.REPLACED, "replaced")
+
+    def _hand_over(self, asked: HandoverAsked) -> None:
+        self._tasks.start(self._handover.hand_over(asked))
 
     def _adopt_later(self, changed: SubscriptionChanged) -> None:
         self._tasks.start(self._adopt_for_another_node(changed))

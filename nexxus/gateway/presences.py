@@ -53,7 +53,7 @@ class Presences:
         self._is_stopping = False
 
     def stop(self) -> None:
-        """Keep no subscriptions from now on: the node is going."""
+        """The node is going: what it keeps is for another node to take over, or ends with it."""
         self._is_stopping = True
 
     async def claim(
@@ -155,10 +155,11 @@ class Presences:
             )
         if device.connection is not None:
             return  # It is back already.
-        if self._is_stopping:
-            device.silent_until = None  # The node's subscriptions go with the node.
-        elif not self._settings.resume_window:
-            await self._forget_or_retry(device)
+        if not self._settings.resume_window:
+            if self._is_stopping:
+                device.silent_until = None  # The node's subscriptions go with the node.
+            else:
+                await self._forget_or_retry(device)
         elif device.silent_until is not None:
             self._deadlines.set(device, device.silent_until)
 

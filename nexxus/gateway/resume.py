@@ -22,7 +22,8 @@ class Cursors:
     """Makes and reads cursors: ``<node>:<start of the node>-<sequence number>``.
 
     A client takes them as they are. The node is named so that another node can tell whom to
-    ask; a node that was started anew under the same name does not know its former cursors.
+    ask (`nexxus.gateway.handover`); a node that was started anew under the same name does not know
+    its former cursors.
     """
 
     def __init__(self, node: str) -> None:
@@ -38,6 +39,12 @@ class Cursors:
         if len(number) == len(cursor) or not (number.isascii() and number.isdigit()):
             return None
         return int(number) if len(number) < 20 else None
+
+    @staticmethod
+    def node_of(cursor: str) -> str | None:
+        """The node that a cursor is of, if it is one at all."""
+        node, colon, _ = cursor.rpartition(":")
+        return node if colon else None
 
 
 class Entry:

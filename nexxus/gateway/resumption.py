@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from nexxus.domain.channels import Subscription
+from nexxus.domain.channels import Subscription, channel_of
+from nexxus.domain.events import Delivery
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.delivery import (
-    DeliveryFrames,
-    Told,
-    Verdict,
-    verdicts_of,
-    while_narrowing,
-)
+from nexxus.gateway.delivery import verdicts_of
 from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.handover import Handover, join
 from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
-from nexxus.gateway.resume import Cursors, DeliveryLog, Entry
+from nexxus.gateway.replay import frames_of, missed_by
+from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -32,6 +29,7 @@ class Resumption:
         place: Place,
         registry: Registry,
         placing: Placing,
+        handover: Handover,
         devices: DeviceTable,
         log: DeliveryLog,
         cursors: Cursors,
@@ -42,6 +40,7 @@ class Resumption:
         self._place = place
         self._registry = registry
         self._placing = placing
+        self._handover = handover
         self._devices = devices
         self._log = log
         self._cursors = cursors
@@ -49,7 +48,10 @@ class Resumption:
         self._logger = logger
 
     async def resume(self, connection: Connection, cursor: str) -> None:
-        """Go on from `cursor` if all that follows it is known here, else have it read anew."""
+        """Go on from `cursor` if all that follows it is known, here or where it came from.
+
+        Else the client has to read everything anew.
+        """
         device = connection.device
         if device is None:
             return
@@ -58,8 +60,14 @@ class Resumption:
                 return
             if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
                 return
+            handed = await self._handover.ask(held, cursor)
+            if held.connection is not connection:
+                return
             # From here to going live nothing is awaited: no delivery can come between.
-            missed = self._missed_since(cursor, held) if held.connection is connection else None
+            if handed is None:
+                missed = self._since(cursor, held)
+            else:
+                missed = self._replay_handed_over(held, cursor, handed)
             if missed is None:
                 self._resync(held)
                 return
@@ -93,8 +101,7 @@ class Resumption:
                 )
             self._devices.remove(held, ended)
             held.is_foreign = False
-            is_rerouted = any(kept.since < held.floor for kept in held.subscriptions.values())
-            missed = None if is_rerouted else self._replay(held, 0)
+            missed = None if held.is_rerouted else self._replay(held, 0)
             if missed is None:
                 self._resync(held)
                 return
@@ -108,7 +115,8 @@ class Resumption:
         self._counters.resynced += 1
         announce_resync(device, list(device.subscriptions), self._log, self._cursors)
 
-    def _missed_since(self, cursor: str, device: LocalDevice) -> list[bytes] | None:
+    def _since(self, cursor: str, device: LocalDevice) -> list[bytes] | None:
+        """The frames of what the device missed since a cursor of this node."""
         seq = self._cursors.read(cursor)
         if seq is None or seq > self._log.seq or seq < device.floor:
             return None
@@ -118,33 +126,34 @@ class Resumption:
 
     def _replay(self, device: LocalDevice, after: int) -> list[bytes] | None:
         """The frames of what the device missed, in order; None if unknown or too much."""
-        connection = device.connection
-        if connection is None:
+        missed = missed_by(device, self._log, after, self._settings)
+        if missed is None:
             return None
-        entries: dict[int, Entry] = {}
-        followed: dict[str, str] = {}
-        for channel, held in device.subscriptions.items():
-            for key in held.routing_keys():
-                found = self._log.since(key, max(after, held.since))
-                if found is None:
-                    return None
-                entries.update({entry.seq: entry for entry in found})
-                followed[key] = channel
-        if len(entries) > self._settings.resume_frames:
+        with_cursors = [(self._cursors.write(seq), delivery) for seq, delivery in missed]
+        return frames_of(device, with_cursors, self._settings)
+
+    def _replay_handed_over(
+        self, device: LocalDevice, cursor: str, handed: list[Delivery]
+    ) -> list[bytes] | None:
+        """The frames of what another node has handed over, and of what has come here since.
+
+        A client that loses the connection before it has them all cannot go on from here: so they
+        have the cursor that it came with.
+        """
+        own = [] if device.is_live else missed_by(device, self._log, 0, self._settings)
+        if own is None or device.is_rerouted:
             return None
-        frames: list[bytes] = []
-        size = 0
-        for seq in sorted(entries):
-            delivery = entries[seq].delivery()
-            channels = dict.fromkeys(followed[key] for key in entries[seq].keys if key in followed)
-            new_to = [c for c in channels if seq > max(after, device.subscriptions[c].since)]
-            told = _told(device, new_to, dict(verdicts_of(delivery)))
-            encoder = DeliveryFrames(delivery, self._cursors.write(seq))
-            for frame in encoder.frames(told, connection.framing):
-                frames.append(frame)
-                size += len(frame)
-            if size > self._settings.resume_bytes or len(frames) > self._settings.resume_frames:
-                return None
+        missed = join(handed, [delivery for _, delivery in own])
+        frames = frames_of(device, [(cursor, delivery) for delivery in missed], self._settings)
+        if frames is not None:
+            for held in device.subscriptions.values():
+                if held.is_kept:
+                    held.replayed = {}
+            for delivery in missed:
+                for key, _ in verdicts_of(delivery):
+                    told = device.subscriptions[channel_of(key)].replayed
+                    if told is not None:
+                        told[delivery.id] = delivery.version or 0
         return frames
 
 
@@ -163,15 +172,3 @@ def announce_resync(
 
 def _all_of(device: LocalDevice) -> list[Subscription]:
     return [held.subscription for held in device.subscriptions.values()]
-
-
-def _told(device: LocalDevice, channels: list[str], verdicts: dict[str, Verdict]) -> Told:
-    """What an event is to some of the device's channels."""
-    told: list[tuple[Verdict, str]] = []
-    for channel in channels:
-        key, *former_keys = device.subscriptions[channel].routing_keys()
-        verdict = verdicts.get(key)
-        if verdict is None:
-            verdict = while_narrowing(verdicts[former_keys[0]])
-        told.append((verdict, channel))
-    return tuple(told)

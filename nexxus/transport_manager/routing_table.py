@@ -16,14 +16,17 @@ Target = tuple[str, str]
 
 
 class RoutingTable:
-    """The routes of one application's model, indexed, and the nodes that each leads to."""
+    """The routes of one application's model, indexed, and the nodes that each leads to.
+
+    `version` is that of the registry's routes that it is as fresh as.
+    """
 
     def __init__(self, app_id: str, model: ModelType) -> None:
         self._app_id = app_id
         self.model = model
+        self.version = 0
         self._index = RouteIndex(model)
         self._nodes: dict[str, frozenset[Target]] = {}
-        self._version = 0
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -31,27 +34,36 @@ class RoutingTable:
     async def refresh(self, registry: Registry) -> None:
         """Catch up with the registry; costs one small question when nothing changed."""
         version = await registry.routes_version(self._app_id, self.model.name)
-        if version == self._version:
+        if version == self.version:
             return
-        changes = await registry.routes(self._app_id, self.model.name, self._version)
+        changes = await registry.routes(self._app_id, self.model.name, self.version)
         if changes.complete:
             self._index = RouteIndex(self.model)
             self._nodes.clear()
         for state in changes.states:
             self._put(state)
-        self._version = changes.version
+        self.version = changes.version
 
-    def deliveries(self, event: Event) -> Iterable[tuple[Target, Delivery]]:
-        """What each node with subscribers is to be told of an event."""
+    def deliveries(
+        self, event: Event, told: set[tuple[Target, str]]
+    ) -> Iterable[tuple[Target, Delivery]]:
+        """What each node with subscribers is to be told of an event, but for what it is `told`.
+
+        `told` has the routing keys that each node was told under, and is added to. Where it was
+        not empty, the deliveries are late.
+        """
         if not self._nodes:
             return ()
+        is_late = bool(told)
         verdicts = self._index.match(event)
         keys: dict[Target, dict[str, list[str]]] = {}
         for kind in ("created", "updated", "left", "denied", "deleted"):
             for key in getattr(verdicts, kind):
                 for target in self._nodes.get(key, ()):
-                    keys.setdefault(target, {}).setdefault(kind, []).append(key)
-        return [(target, _deliver(event, lists)) for target, lists in keys.items()]
+                    if (target, key) not in told:
+                        told.add((target, key))
+                        keys.setdefault(target, {}).setdefault(kind, []).append(key)
+        return [(target, _deliver(event, lists, is_late)) for target, lists in keys.items()]
 
     def _put(self, state: RouteState) -> None:
         key = state.route.key
@@ -72,7 +84,7 @@ class RoutingTable:
         return True
 
 
-def _deliver(event: Event, lists: dict[str, list[str]]) -> Delivery:
+def _deliver(event: Event, lists: dict[str, list[str]], is_late: bool) -> Delivery:
     return Delivery(
         app_id=event.app_id,
         type=event.type,
@@ -81,5 +93,6 @@ def _deliver(event: Event, lists: dict[str, list[str]]) -> Delivery:
         user_id=event.user_id,
         object=event.after if "created" in lists else None,
         patches=event.patches if "updated" in lists else [],
+        is_late=is_late,
         **lists,
     )

@@ -36,7 +36,10 @@ class TransportManager:
     """Routes events to nodes.
 
     Before a batch is matched, the routes of its models are compared with the registry's by
-    version: a subscription that was made before an event was written is always seen.
+    version: a subscription that was made before an event was written is always seen. After it is
+    published they are compared again. A subscription that has moved to another node meanwhile is
+    told there, too: that node asks the former one for what it was told, and what comes to the
+    former one after that would be lost.
     """
 
     def __init__(
@@ -73,21 +76,44 @@ class TransportManager:
             await consumer.settle(batch)
 
     async def _route(self, events: Sequence[Event]) -> None:
-        fresh: dict[tuple[str, str], RoutingTable | None] = {}
+        self.figures.events += len(events)
+        told: list[set[tuple[Target, str]]] = [set() for _ in events]
+        tables = await self._fresh_tables(events)
+        while await self._tell(events, tables, told):
+            versions = {name: table.version for name, table in tables.items()}
+            former, tables = tables, await self._fresh_tables(events)
+            if tables == former and all(
+                table.version == versions[name] for name, table in tables.items()
+            ):
+                return
+
+    async def _tell(
+        self,
+        events: Sequence[Event],
+        tables: dict[tuple[str, str], RoutingTable],
+        told: list[set[tuple[Target, str]]],
+    ) -> bool:
+        """Tell the nodes what they have not been told yet; whether there was anything."""
         outgoing: dict[Target, list[Message[NodeMessage]]] = {}
-        for event in events:
-            name = (event.app_id, event.type)
-            if name not in fresh:
-                fresh[name] = await self._fresh_table(*name)
-            table = fresh[name]
+        for event, its_told in zip(events, told, strict=True):
+            table = tables.get((event.app_id, event.type))
             if table is None:
                 continue
-            for target, delivery in table.deliveries(event):
+            for target, delivery in table.deliveries(event, its_told):
                 outgoing.setdefault(target, []).append(Message[NodeMessage](event.id, delivery))
-        self.figures.events += len(events)
         for (transport, node), messages in outgoing.items():
             self.figures.deliveries += len(messages)
             await self._broker.publish(node_queue(transport, node), messages)
+        return bool(outgoing)
+
+    async def _fresh_tables(self, events: Sequence[Event]) -> dict[tuple[str, str], RoutingTable]:
+        """The tables of the events' models, as fresh as the registry."""
+        tables: dict[tuple[str, str], RoutingTable] = {}
+        for name in dict.fromkeys((event.app_id, event.type) for event in events):
+            table = await self._fresh_table(*name)
+            if table is not None:
+                tables[name] = table
+        return tables
 
     async def _fresh_table(self, app_id: str, model_name: str) -> RoutingTable | None:
         """The model's table, as fresh as the registry; None for a model that is gone."""

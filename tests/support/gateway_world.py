@@ -18,11 +18,12 @@ from websockets.asyncio.client import ClientConnection
 
 from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.events import Delivery, NodeMessage
+from nexxus.domain.events import Acknowledged, Delivery, NodeMessage
 from nexxus.errors import UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Logger, Record
+from nexxus.interfaces.registry import Node
 from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 
@@ -155,16 +156,18 @@ class World:
         self.broker = broker
         self.registry = registry
         self.actions = FakeActions()
+        nodes = Nodes(broker, here=node, home=TRANSPORT)
         self.gateway = Gateway(
             settings,
             transport=TRANSPORT,
-            nodes=Nodes(broker, here=node, home=TRANSPORT),
+            nodes=nodes,
             registry=registry,
             actions=self.actions,
             logger=self.journal,
         )
         self.inbox = NodeInbox(broker, transport=TRANSPORT, node=node, logger=self.journal)
         self.gateway.listen(self.inbox)
+        self.inbox.on(Acknowledged, nodes.settle)
         self.url = ""
         self.address: tuple[str, int] = ("", 0)
         self._stack = AsyncExitStack()
@@ -194,6 +197,10 @@ class World:
     async def tell(self, message: NodeMessage) -> None:
         queue = node_queue(TRANSPORT, self.node)
         await self.broker.publish(queue, [Message[NodeMessage]("key", message)])
+
+    async def announce(self) -> None:
+        """Let the other nodes know that this one is alive."""
+        await self.registry.announce(Node(self.node, ("gateway",), (TRANSPORT,)), 60.0)
 
     async def channels_of(self, device: str) -> list[str]:
         return [s.channel_id for s in await self.registry.subscriptions_of(APP, device)]

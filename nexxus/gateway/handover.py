@@ -1,0 +1,191 @@
+"""Handover: a device that resumes on another node gets from there what the former one knows.
+
+Nothing may fall between the two. The new node first has the registry say that it serves the
+subscriptions, and then asks the former one, through the queue that its deliveries come by. A
+transport manager that told the former node of an event either did so before that question, so that
+the answer has the event; or it sees, once it has told, that the routes have changed, and tells
+the new node as well (`nexxus.transport_manager`). What both have is told once: `join`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from nexxus.domain.events import Delivery, HandoverAsked
+from nexxus.errors import ServiceUnavailable, WireError
+from nexxus.gateway.delivery import verdicts_of
+from nexxus.gateway.devices import DeviceTable, LocalDevice
+from nexxus.gateway.place import Place
+from nexxus.gateway.placing import Placing
+from nexxus.gateway.replay import missed_by, only_for
+from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.settings import GatewaySettings
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+from nexxus.nodes import Nodes
+
+
+class Handover:
+    """Asks for devices of other nodes, and hands over those of this one."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        place: Place,
+        nodes: Nodes,
+        registry: Registry,
+        placing: Placing,
+        devices: DeviceTable,
+        log: DeliveryLog,
+        cursors: Cursors,
+        logger: Logger,
+    ) -> None:
+        self._settings = settings
+        self._place = place
+        self._nodes = nodes
+        self._registry = registry
+        self._placing = placing
+        self._devices = devices
+        self._log = log
+        self._cursors = cursors
+        self._logger = logger
+        self._one_went = asyncio.Event()
+
+    async def ask(self, device: LocalDevice, cursor: str) -> list[Delivery] | None:
+        """What a device that is held here has missed since another node's cursor, in order.
+
+        Its kept subscriptions must be placed here already. None if that node does not know, does
+        not answer in time, or is no more.
+        """
+        node = self._cursors.node_of(cursor)
+        if node is None or node == self._place.node:
+            return None
+        kept = [held for held in device.subscriptions.values() if held.is_kept]
+        keys = sorted({key for held in kept for key in held.routing_keys()})
+        asked = HandoverAsked(device.app_id, device.device_id, cursor, keys)
+        try:
+            if all(other.id != node for other in await self._registry.nodes()):
+                return None
+            answer = await self._nodes.ask(
+                self._place.transport,
+                node,
+                device.device_id,
+                asked,
+                within=self._settings.handover_timeout,
+            )
+        except WireError as error:
+            self._logger.warning(
+                "another node did not hand over a device", former=node, reason=error.message
+            )
+            return None
+        return answer.missed
+
+    async def hand_over(self, asked: HandoverAsked) -> None:
+        """Answer another node's question, and let go of the device if it can be answered."""
+        missed: list[Delivery] | None = None
+        error: WireError | None = None
+        try:
+            async with self._devices.hold(asked.app_id, asked.device_id) as device:
+                missed = await self._missed_by(device, asked)
+                if missed is not None:
+                    self._placing.let_go(device)
+                    self._one_went.set()
+        except ServiceUnavailable as reason:
+            error = reason
+        try:
+            await self._nodes.acknowledge(asked.reply_to, error, missed=missed)
+        except ServiceUnavailable as unheard:
+            self._logger.warning("a device's new node was not answered", reason=str(unheard))
+
+    async def linger(self) -> None:
+        """Wait until other nodes have taken over what is kept for silent devices here.
+
+        Returns at once where there is no other node, and at the latest after the time for it.
+        """
+        try:
+            others = [
+                node
+                for node in await self._registry.nodes()
+                if node.id != self._place.node and self._place.transport in node.transports
+            ]
+        except ServiceUnavailable:
+            return
+        if not others:
+            return
+        try:
+            async with asyncio.timeout(self._settings.handover_timeout):
+                while self._keeps_something():
+                    self._one_went.clear()
+                    await self._one_went.wait()
+        except TimeoutError:
+            self._logger.info("some clients did not come back on another node yet")
+
+    def _keeps_something(self) -> bool:
+        return any(
+            device.subscriptions and device.silent_until is not None
+            for device in self._devices.everybody()
+        )
+
+    async def _missed_by(self, device: LocalDevice, asked: HandoverAsked) -> list[Delivery] | None:
+        if device.is_vacant or device.is_foreign:
+            return None
+        if device.connection is not None:
+            # A connection that is half open, or one by which the client has come back.
+            holder = await self._registry.presence_of(device.app_id, device.device_id)
+            if holder is None or self._place.has(holder):
+                return None
+        seq = self._cursors.read(asked.cursor)
+        if seq is None or seq > self._log.seq or seq < device.floor:
+            return None
+        keys = {key for held in device.subscriptions.values() for key in held.routing_keys()}
+        if keys != set(asked.keys):
+            return None  # One of the nodes is behind: roles are changing.
+        missed = missed_by(device, self._log, seq, self._settings)
+        return None if missed is None else [delivery for _, delivery in missed]
+
+
+def join(handed: Sequence[Delivery], own: Sequence[Delivery]) -> list[Delivery]:
+    """Both nodes' deliveries, what is in both once, each object's in the order of its versions."""
+    joined: list[Delivery] = []
+    places: dict[tuple[str, str, int | None], int] = {}
+    for delivery in (*handed, *own):
+        name = (delivery.type, delivery.id, delivery.version)
+        place = places.get(name)
+        if place is None:
+            places[name] = len(joined)
+            joined.append(delivery)
+        else:
+            joined[place] = _united(joined[place], delivery)
+    by_object: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for (type_, id_, _), place in places.items():
+        by_object[type_, id_].append(place)
+    ordered = list(joined)
+    for its_places in by_object.values():
+        versions = sorted((joined[place] for place in its_places), key=_version)
+        for place, delivery in zip(sorted(its_places), versions, strict=True):
+            ordered[place] = delivery
+    return ordered
+
+
+def _united(one: Delivery, other: Delivery) -> Delivery:
+    """One write for the routing keys of both; of a key that both have, the first knows."""
+    rest = only_for(other, {key for key, _ in verdicts_of(other)} - dict(verdicts_of(one)).keys())
+    return msgspec.structs.replace(
+        one,
+        object=one.object if one.object is not None else other.object,
+        patches=one.patches or other.patches,
+        created=[*one.created, *rest.created],
+        updated=[*one.updated, *rest.updated],
+        left=[*one.left, *rest.left],
+        denied=[*one.denied, *rest.denied],
+        deleted=[*one.deleted, *rest.deleted],
+    )
+
+
+def _version(delivery: Delivery) -> int:
+    return delivery.version or 0

@@ -1,0 +1,88 @@
+"""Replay: what a device has missed of what its node remembers, and the frames that tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from nexxus.domain.events import Delivery
+from nexxus.gateway.delivery import (
+    DeliveryFrames,
+    Told,
+    Verdict,
+    verdicts_of,
+    while_narrowing,
+)
+from nexxus.gateway.devices import LocalDevice
+from nexxus.gateway.resume import DeliveryLog, Entry
+from nexxus.gateway.settings import GatewaySettings
+
+_LISTS = ("created", "updated", "left", "denied", "deleted")
+
+
+def missed_by(
+    device: LocalDevice, log: DeliveryLog, after: int, settings: GatewaySettings
+) -> list[tuple[int, Delivery]] | None:
+    """What came for the device's subscriptions after that sequence number, in order.
+
+    Each delivery, with its number, has only the routing keys that the device is to be told of.
+    None if not all of it is known, or it is too much.
+    """
+    entries: dict[int, Entry] = {}
+    begins: dict[str, int] = {}
+    for held in device.subscriptions.values():
+        for key in held.routing_keys():
+            begins[key] = max(after, held.since)
+            found = log.since(key, begins[key])
+            if found is None:
+                return None
+            entries.update({entry.seq: entry for entry in found})
+    if len(entries) > settings.resume_frames:
+        return None
+    if sum(len(entry.packed) for entry in entries.values()) > settings.resume_bytes:
+        return None
+    missed = []
+    for seq in sorted(entries):
+        wanted = {key for key in entries[seq].keys if key in begins and seq > begins[key]}
+        missed.append((seq, only_for(entries[seq].delivery(), wanted)))
+    return missed
+
+
+def only_for(delivery: Delivery, keys: set[str]) -> Delivery:
+    """The delivery with those of its routing keys that are in `keys`."""
+    kept = {name: [key for key in getattr(delivery, name) if key in keys] for name in _LISTS}
+    return msgspec.structs.replace(delivery, **kept)
+
+
+def frames_of(
+    device: LocalDevice, missed: Iterable[tuple[str, Delivery]], settings: GatewaySettings
+) -> list[bytes] | None:
+    """The frames that tell the device of these, each with its cursor; None if they are too much."""
+    connection = device.connection
+    if connection is None:
+        return None
+    frames: list[bytes] = []
+    size = 0
+    for cursor, delivery in missed:
+        encoder = DeliveryFrames(delivery, cursor)
+        for frame in encoder.frames(_told(device, delivery), connection.framing):
+            frames.append(frame)
+            size += len(frame)
+        if size > settings.resume_bytes or len(frames) > settings.resume_frames:
+            return None
+    return frames
+
+
+def _told(device: LocalDevice, delivery: Delivery) -> Told:
+    """What an event is to the device's channels."""
+    verdicts = dict(verdicts_of(delivery))
+    told: list[tuple[Verdict, str]] = []
+    for channel, held in device.subscriptions.items():
+        key, *former_keys = held.routing_keys()
+        verdict = verdicts.get(key)
+        if verdict is None and former_keys and former_keys[0] in verdicts:
+            verdict = while_narrowing(verdicts[former_keys[0]])
+        if verdict is not None:
+            told.append((verdict, channel))
+    return tuple(told)
