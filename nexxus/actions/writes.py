@@ -315,6 +315,7 @@ class Writes:
             before=None,
             after=document,
             user_id=document.get("userId"),
+            operation_id=new_id(),
         )
         message = Message("\x00".join(event.key), event)
         if terms.on_publish is not None:

@@ -18,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
     `before` and `after` are whole objects, None where there was or is none. `patches` bring a
     copy of `before` to exactly `after` without the schema. `version` is that of the write;
-    None for a transient create, which has no versions.
+    None for a transient create, which has no versions: it is known by its `operation_id`.
 
     A write that may have been told of before is told of again when a writer comes to its
     operation a second time. Then `repeated` is true, `version` and `after` are the object's present
@@ -47,7 +47,8 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     """One event for one node: what it is to which routing keys that have subscribers there.
 
     A routing key stands in exactly one of the five lists. `object` is there when `created` is
-    not empty, `patches` when `updated` is not. It `is_late` when the node came to its keys only
+    not empty, `patches` when `updated` is not. `event_id` tells apart what has no version, and is
+    empty for the rest. It `is_late` when the node came to its keys only
     while the event was told to others: then it is for the devices that brought a key from there.
     """
 
@@ -63,7 +64,13 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     left: list[str] = []
     denied: list[str] = []
     deleted: list[str] = []
+    event_id: str = ""
     is_late: bool = False
+
+    @property
+    def moment(self) -> tuple[str, int]:
+        """What it is about, and its place there: the greater number is the later one."""
+        return (self.event_id or self.id, self.version or 0)
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="rejection"):

@@ -30,7 +30,7 @@ class Held:
 
     Its events count after the log's `since`. It `is_kept` when a lost connection left it behind:
     then it ends unless the device resumes. One that was handed over by another node has what was
-    `replayed` then: the objects with their versions.
+    `replayed` then: the last `Delivery.moment` of each object.
     """
 
     __slots__ = ("is_kept", "replayed", "since", "subscription")

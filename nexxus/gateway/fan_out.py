@@ -91,4 +91,5 @@ def _has_missed(connection: Connection, channel: str, delivery: Delivery) -> boo
     held = None if connection.device is None else connection.device.subscriptions.get(channel)
     if held is None or held.replayed is None:
         return False
-    return held.replayed.get(delivery.id, -1) < (delivery.version or 0)
+    name, place = delivery.moment
+    return held.replayed.get(name, -1) < place

@@ -152,22 +152,21 @@ class Handover:
 def join(handed: Sequence[Delivery], own: Sequence[Delivery]) -> list[Delivery]:
     """Both nodes' deliveries, what is in both once, each object's in the order of its versions."""
     joined: list[Delivery] = []
-    places: dict[tuple[str, str, int | None], int] = {}
+    places: dict[tuple[str, str, int], int] = {}
     for delivery in (*handed, *own):
-        name = (delivery.type, delivery.id, delivery.version)
-        place = places.get(name)
-        if place is None:
-            places[name] = len(joined)
+        moment = (delivery.type, *delivery.moment)
+        place = places.setdefault(moment, len(joined))
+        if place == len(joined):
             joined.append(delivery)
         else:
             joined[place] = _united(joined[place], delivery)
     by_object: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for (type_, id_, _), place in places.items():
-        by_object[type_, id_].append(place)
+    for (type_, name, _), place in places.items():
+        by_object[type_, name].append(place)
     ordered = list(joined)
     for its_places in by_object.values():
-        versions = sorted((joined[place] for place in its_places), key=_version)
-        for place, delivery in zip(sorted(its_places), versions, strict=True):
+        in_order = sorted((joined[place] for place in its_places), key=lambda each: each.moment)
+        for place, delivery in zip(its_places, in_order, strict=True):
             ordered[place] = delivery
     return ordered
 
@@ -185,7 +184,3 @@ def _united(one: Delivery, other: Delivery) -> Delivery:
         denied=[*one.denied, *rest.denied],
         deleted=[*one.deleted, *rest.deleted],
     )
-
-
-def _version(delivery: Delivery) -> int:
-    return delivery.version or 0

@@ -150,10 +150,11 @@ class Resumption:
                 if held.is_kept:
                     held.replayed = {}
             for delivery in missed:
+                name, place = delivery.moment
                 for key, _ in verdicts_of(delivery):
                     told = device.subscriptions[channel_of(key)].replayed
                     if told is not None:
-                        told[delivery.id] = delivery.version or 0
+                        told[name] = place
         return frames
 
 

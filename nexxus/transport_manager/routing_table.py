@@ -93,6 +93,7 @@ def _deliver(event: Event, lists: dict[str, list[str]], is_late: bool) -> Delive
         user_id=event.user_id,
         object=event.after if "created" in lists else None,
         patches=event.patches if "updated" in lists else [],
+        event_id=event.operation_id if event.version is None else "",
         is_late=is_late,
         **lists,
     )

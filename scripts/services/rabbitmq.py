@@ -140,7 +140,11 @@ class RabbitMQServer(LocalServer):
                     raise
 
     def close_connections(self, name_ends: str) -> None:
-        """Close the connections of those clients whose names end so, as an operator would."""
+        """Close the connections of those clients whose names end so, as an operator would.
+
+        RabbitMQ lists connections for a while that are gone: a name that others had before may
+        find only theirs.
+        """
         while not (names := self._connections(name_ends)):
             time.sleep(0.1)  # the management API learns of a connection some time later
         for name in names:

@@ -65,6 +65,12 @@ async def test_a_device_that_resumes_on_another_gateway_misses_nothing(
     missed = await writer.create("task", title="missed", points=2)
     await client.connect(resume=True, url=at(cluster, api=2, gateway=2).ws_url)
 
+    assert client.resyncs == 0
+    assert {f["data"]["model"]["id"] for f in client.socket.frames if "model" in f["data"]} == {
+        kept["id"],
+        gone["id"],
+        missed["id"],
+    }
     await client.converged()
     assert set(some.items) == set(everything.items) == {kept["id"], missed["id"]}
     await writer.update("task", missed["id"], replace(points=0))
@@ -99,6 +105,38 @@ async def test_a_device_may_move_between_gateways_while_objects_are_written(
     await writer.create("task", title="the last one")
     await client.settled()
     await client.converged(view)
+    assert client.resyncs == view.rereads == 0
+
+
+@pytest.mark.contract("6. WebSocket", "resuming")
+async def test_a_device_that_moves_between_gateways_gets_everything_once_and_in_order(
+    cluster: Cluster, app: Any, new_client: Any
+) -> None:
+    writer = await new_client(app).register_device()
+    client = await new_client(app).register_device()
+    await client.connect()
+    # What is not stored can be learned from events only.
+    view = await client.subscribe("cursor")
+    numbers = iter(range(1_000_000))
+    is_moving = True
+
+    async def write() -> None:
+        while is_moving:
+            await writer.create("cursor", wait=True, id="one-and-the-same", x=next(numbers))
+
+    writing = asyncio.create_task(write())
+    for move in range(8):
+        seen = len(view.transients)
+        await eventually(lambda seen=seen: len(view.transients) > seen)
+        await client.drop()
+        await client.connect(resume=True, url=at(cluster, api=1, gateway=1 + move % 2).ws_url)
+    is_moving = False
+    await writing
+
+    written = next(numbers)
+    await eventually(lambda: len(view.transients) >= written)
+    assert [each["x"] for each in view.transients] == list(range(written))
+    assert client.resyncs == 0
 
 
 @pytest.mark.contract("6. WebSocket", "registering")

@@ -52,7 +52,7 @@ async def open_broker(rabbitmq_server: RabbitMQServer, prefix: str) -> AsyncIter
 
         async def opened(**settings: Any) -> RabbitMQBroker:
             broker = RabbitMQBroker(
-                RabbitMQSettings(url=rabbitmq_server.url, prefix=prefix, **settings)
+                RabbitMQSettings(url=rabbitmq_server.url, prefix=prefix, **settings), node=prefix
             )
             await broker.open()
             stack.push_async_callback(broker.close)
@@ -377,13 +377,13 @@ async def test_publishers_of_one_process_keep_their_order(open_broker: OpenBroke
 
 
 async def test_a_retried_message_of_a_lost_connection_still_comes_before_the_later_ones(
-    rabbitmq_server: RabbitMQServer, open_broker: OpenBroker
+    rabbitmq_server: RabbitMQServer, open_broker: OpenBroker, prefix: str
 ):
     broker, queue = await open_broker(partitions=1), new_queue()
     consumer = await broker.consume(queue)
     await broker.publish(queue, [event("a", number) for number in (1, 2, 3)])
     await consumer.retry(await take(consumer, 1, limit=1, settle=False), 3600)
-    await asyncio.to_thread(rabbitmq_server.close_connections, " consumes")
+    await asyncio.to_thread(rabbitmq_server.close_connections, f"{prefix} consumes")
     assert facts(await take(consumer, 3)) == [("a", 1), ("a", 2), ("a", 3)]
 
 

@@ -1,0 +1,110 @@
+"""The transport manager behind a real broker and registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waiting import eventually
+
+from nexxus import Config, Nexxus
+from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.events import Delivery, Event
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Consumer, Message, node_queue
+
+APP = "app"
+TRANSPORT = "websockets"
+
+
+class Node:
+    """A node's queue, and what came by it."""
+
+    def __init__(self, nexxus: Nexxus, name: str) -> None:
+        self.queue = node_queue(TRANSPORT, name)
+        self.name = name
+        self._nexxus = nexxus
+        self._consumer: Consumer[Any] | None = None
+
+    async def open(self) -> Node:
+        self._consumer = await self._nexxus.broker.consume(self.queue)
+        return self
+
+    async def serve(self, channel: str) -> None:
+        descriptor = Descriptor("task")
+        subscription = Subscription(
+            APP, f"device of {channel}", channel, descriptor, Route(channel, APP, descriptor)
+        )
+        await self._nexxus.registry.subscribe(subscription, TRANSPORT, self.name)
+
+    async def next(self) -> list[tuple[int | None, list[str], bool]]:
+        """What comes next: versions, routing keys, and whether it is late."""
+        assert self._consumer is not None
+        taken = await self._consumer.take(100)
+        await self._consumer.settle(taken)
+        told = [received.payload for received in taken]
+        assert all(isinstance(each, Delivery) for each in told)
+        return [(each.version, sorted(each.created), each.is_late) for each in told]
+
+    async def depth(self) -> int:
+        return await self._nexxus.broker.depth(self.queue)
+
+
+@pytest.fixture
+async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
+    document = {"id": APP, "schema": {"task": {"points": {"type": "int"}}}}
+    settings = {
+        "server": {"data_dir": str(tmp_path)},
+        "logger": {"level": "critical"},
+        "applications": [document],
+    }
+    async with Nexxus(Config.from_mapping(settings)) as nexxus:
+        yield nexxus
+
+
+async def write(nexxus: Nexxus, *versions: int) -> None:
+    messages = []
+    for version in versions:
+        after = {"id": "t", "type": "task", "appId": APP, "version": version}
+        event = Event("model_created", APP, "task", "t", version, None, after)
+        messages.append(Message("t", event))
+    await nexxus.broker.publish(TRANSPORT_MANAGER, messages)
+
+
+async def is_routed(nexxus: Nexxus, events: int) -> None:
+    await eventually(lambda: nexxus.transport_manager.figures.events == events)
+
+
+async def test_a_node_that_takes_a_channel_over_while_an_event_is_told_is_told_it_too(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await Node(nexxus, "one").open(), await Node(nexxus, "two").open()
+    await one.serve("c1")
+    await one.serve("c2")
+    publish = nexxus.broker.publish
+
+    async def publish_and_move(queue: Any, messages: Sequence[Message[Any]]) -> None:
+        await publish(queue, messages)
+        if queue == one.queue:
+            await two.serve("c2")
+
+    monkeypatch.setattr(nexxus.broker, "publish", publish_and_move)
+    await write(nexxus, 1, 2)
+
+    assert await one.next() == [(1, ["c1", "c2"], False), (2, ["c1", "c2"], False)]
+    assert await two.next() == [(1, ["c2"], True), (2, ["c2"], True)]
+    await write(nexxus, 3)
+    assert await two.next() == [(3, ["c2"], False)]
+    assert await one.next() == [(3, ["c1"], False)]
+
+
+async def test_a_channel_hears_only_of_what_is_written_after_it_was_made(nexxus: Nexxus) -> None:
+    one = await Node(nexxus, "one").open()
+    await write(nexxus, 1)
+    await is_routed(nexxus, 1)
+    await one.serve("c1")
+    await write(nexxus, 2)
+
+    assert await one.next() == [(2, ["c1"], False)]
+    assert await one.depth() == 0

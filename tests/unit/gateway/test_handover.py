@@ -1,0 +1,75 @@
+"""Joining what two nodes know of the same events."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexxus.domain.events import Delivery
+from nexxus.gateway.delivery import verdicts_of
+from nexxus.gateway.handover import join
+
+KEYS = ("k1", "k2", "k3")
+
+
+def delivery(id: str, version: int | None, *keys: str, event_id: str = "") -> Delivery:
+    return Delivery("a", "task", id, version, updated=list(keys), event_id=event_id)
+
+
+def facts(deliveries: list[Delivery]) -> list[tuple[str, int | None, list[str]]]:
+    return [(each.id, each.version, sorted(each.updated)) for each in deliveries]
+
+
+def test_what_both_have_is_told_once() -> None:
+    assert facts(join([delivery("t", 1, "k1")], [delivery("t", 1, "k1")])) == [("t", 1, ["k1"])]
+
+
+def test_the_keys_of_both_are_told_together() -> None:
+    joined = join([delivery("t", 1, "k1")], [delivery("t", 1, "k2")])
+
+    assert facts(joined) == [("t", 1, ["k1", "k2"])]
+
+
+def test_a_key_that_both_have_is_what_the_first_says() -> None:
+    again = Delivery("a", "task", "t", 1, object={"id": "t"}, created=["k1", "k2"])
+
+    [joined] = join([delivery("t", 1, "k1")], [again])
+
+    assert (joined.updated, joined.created, joined.object) == (["k1"], ["k2"], {"id": "t"})
+
+
+def test_what_has_no_version_is_told_apart_by_its_event() -> None:
+    one = delivery("cursor", None, "k1", event_id="e1")
+    two = delivery("cursor", None, "k1", event_id="e2")
+
+    assert join([one, two], [two]) == [one, two]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sets(st.sampled_from(KEYS), min_size=1))),
+    st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}),
+    st.fixed_dictionaries({key: st.integers(0, 4) for key in KEYS}),
+)
+def test_whenever_each_subscription_moved_everything_is_told_once_and_in_order(
+    history: list[tuple[str, set[str]]], moved_at: dict[str, int], overlap: dict[str, int]
+) -> None:
+    """Up to its move a key's events came to the former node, and from some before it to both."""
+    handed, own, whole = [], [], {}
+    versions = {"a": 0, "b": 0}
+    for number, (object_id, keys) in enumerate(history):
+        version = versions[object_id] = versions[object_id] + 1
+        whole[object_id, version] = sorted(keys)
+        before = [key for key in sorted(keys) if number < moved_at[key]]
+        since = [key for key in sorted(keys) if number >= moved_at[key] - overlap[key]]
+        handed += [delivery(object_id, version, *before)] if before else []
+        own += [delivery(object_id, version, *since)] if since else []
+
+    joined = join(handed, own)
+
+    assert {
+        (each.id, each.version): sorted(k for k, _ in verdicts_of(each)) for each in joined
+    } == (whole)
+    assert len(joined) == len(whole)
+    for object_id in versions:
+        told = [each.version for each in joined if each.id == object_id]
+        assert told == list(range(1, versions[object_id] + 1))
