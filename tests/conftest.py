@@ -16,7 +16,7 @@ from not_tested import pytest_sessionfinish, pytest_terminal_summary
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
 from sample_plugin import installed
-from server import Endpoint, Server, endpoint_from_environment
+from server import Endpoint, serving
 from tracing import pytest_runtest_protocol, unmeasured_programs
 from view import Ledger
 
@@ -55,16 +55,7 @@ hypothesis.settings.load_profile("nexxus")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """A running server: the one of ``NEXXUS_URL``, ``NEXXUS_WS_URL`` and ``NEXXUS_ADMIN_KEY``,
     else one of our own with nothing configured."""
-    given = endpoint_from_environment()
-    if given is not None:
-        yield given
-        return
-    server = Server(tmp_path_factory.mktemp("server"))
-    try:
-        yield server.start().endpoint
-        assert server.stop() == 0, server.log[-8000:]
-    finally:
-        server.close()
+    yield from serving(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

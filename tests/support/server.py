@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from ports import free_port
 
 ADMIN_KEY = "an-admin-key-for-tests-only-0123456789"
@@ -65,6 +67,20 @@ def run_nexxus(
         timeout=timeout,
         check=False,
     )
+
+
+def serving(folders: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """The server that the environment names, or else one of our own for as long as it is used."""
+    given = endpoint_from_environment()
+    if given is not None:
+        yield given
+        return
+    server = Server(folders.mktemp("server"))
+    try:
+        yield server.start().endpoint
+        assert server.stop() == 0, server.log[-8000:]
+    finally:
+        server.close()
 
 
 class Server:
