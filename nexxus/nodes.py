@@ -41,7 +41,7 @@ class Nodes:
     async def tell(self, transport: str, node: str, key: str, message: NodeMessage) -> None:
         """Put a message into a node's queue; messages of one `key` arrive in their order."""
         queue = node_queue(transport, node)
-        await self._broker.publish(queue, [Message[NodeMessage](key, message)])
+        await self._broker.publish(queue, [Message(key, message)])
 
     async def ask(
         self,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
 from typing import TypeAlias
 
 from nexxus.domain.objects import ObjectKey
@@ -24,25 +23,24 @@ class Flights:
     def __init__(self, linger: float, now: Callable[[], float] = time.monotonic) -> None:
         self._linger = linger
         self._now = now
-        self._under_way: Counter[Flight] = Counter()
+        self._under_way: dict[Flight, int] = {}
         self._landing: deque[tuple[float, Flight]] = deque()
 
     def __contains__(self, flight: Flight) -> bool:
         self._forget_landed()
         return flight in self._under_way
 
-    @contextmanager
-    def under_way(self, flight: Flight) -> Iterator[None]:
-        """Around the publishing of a write."""
-        self._under_way[flight] += 1
-        try:
-            yield
-        finally:
-            if self._linger:
-                self._landing.append((self._now() + self._linger, flight))
-                self._forget_landed()
-            else:
-                self._land(flight)
+    def begin(self, flight: Flight) -> None:
+        """A write is being published; to be followed by `published`."""
+        self._under_way[flight] = self._under_way.get(flight, 0) + 1
+
+    def published(self, flight: Flight) -> None:
+        """The publishing of a write is over, whatever came of it."""
+        if self._linger:
+            self._landing.append((self._now() + self._linger, flight))
+            self._forget_landed()
+        else:
+            self._land(flight)
 
     def _forget_landed(self) -> None:
         now = self._now() if self._landing else 0.0
@@ -50,6 +48,6 @@ class Flights:
             self._land(self._landing.popleft()[1])
 
     def _land(self, flight: Flight) -> None:
-        self._under_way[flight] -= 1
-        if not self._under_way[flight]:
-            del self._under_way[flight]
+        others = self._under_way.pop(flight) - 1
+        if others:
+            self._under_way[flight] = others

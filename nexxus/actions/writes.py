@@ -129,6 +129,8 @@ class Writes:
             user_id=identity.user_id,
             device_id=identity.device_id,
             reply_to=self._reply_to(terms),
+            is_retry=known is not None,
+            application_version=self._applications.version(application.id),
             data=document,
         )
         return await self._submit(identity, operation, terms, known)
@@ -162,6 +164,8 @@ class Writes:
             permit=_permit(permitted),
             if_version=if_version,
             reply_to=self._reply_to(terms),
+            is_retry=known is not None,
+            application_version=self._applications.version(application.id),
             data=[_queued(entry, metadata) for entry in patches],
         )
         return await self._submit(identity, operation, terms, known)
@@ -192,6 +196,8 @@ class Writes:
             permit=_permit(permitted),
             if_version=if_version,
             reply_to=self._reply_to(terms),
+            is_retry=known is not None,
+            application_version=self._applications.version(application.id),
             data=Deletion(object_id, model.name, application.id, identity.user_id),
         )
         return await self._submit(identity, operation, terms, known)
@@ -258,21 +264,20 @@ class Writes:
         accepted = Accepted(key.id, key.type, operation.operation_id)
         if known is not None and known.state != "queued":
             return await self._answer_again(accepted, known, key, operation, terms)
-        operation = msgspec.structs.replace(
-            operation,
-            is_retry=known is not None,
-            application_version=self._applications.version(key.app_id),
-        )
         waiting = self._expect(operation.operation_id) if terms.wait is not None else None
         try:
             if not self._broker.confirms_settled:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
                 await self._registry.put_fates([fate])
-            message = Message[AnyOperation]("\x00".join(key), operation)
+            message: Message[AnyOperation] = Message("\x00".join(key), operation)
             if terms.on_publish is not None:
                 terms.on_publish()
-            with self._flights.under_way((identity.device_id, key)):
+            flight = (identity.device_id, key)
+            self._flights.begin(flight)
+            try:
                 await self._broker.publish(WRITER, [message])
+            finally:
+                self._flights.published(flight)
             if waiting is None or terms.wait is None:
                 return accepted
             async with asyncio.timeout(min(terms.wait, MAX_WAIT)):

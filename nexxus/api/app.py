@@ -7,10 +7,10 @@ microsecond here is paid by every accepted write.
 from __future__ import annotations
 
 import hmac
-import os
 import re
 import time
 from collections.abc import Iterable
+from random import getrandbits
 from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -130,7 +130,7 @@ class _Api:
         request_id = (
             given_id
             if given_id is not None and _REQUEST_ID.fullmatch(given_id)
-            else os.urandom(12).hex().encode()
+            else b"%024x" % getrandbits(96)  # unique, not secret: a system call less
         )
         route, status = _UNKNOWN_ROUTE, _GONE
         self._metrics.running += 1

@@ -100,7 +100,7 @@ class TransportManager:
             if table is None:
                 continue
             for target, delivery in table.deliveries(event, its_told):
-                outgoing.setdefault(target, []).append(Message[NodeMessage](event.id, delivery))
+                outgoing.setdefault(target, []).append(Message(event.id, delivery))
         for (transport, node), messages in outgoing.items():
             self.figures.deliveries += len(messages)
             await self._broker.publish(node_queue(transport, node), messages)

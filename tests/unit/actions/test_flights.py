@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nexxus.actions.flights import Flights
 from nexxus.domain.objects import ObjectKey
 
@@ -14,20 +12,12 @@ OF_ANOTHER = ("d2", ObjectKey("app", "task", "t1"))
 def test_a_write_is_under_way_until_the_last_of_its_object_has_landed() -> None:
     flights = Flights(linger=0)
 
-    with flights.under_way(FLIGHT):
-        with flights.under_way(FLIGHT):
-            pass
-        assert FLIGHT in flights
-        assert OF_ANOTHER not in flights
-
-    assert FLIGHT not in flights
-
-
-def test_a_write_that_failed_has_landed() -> None:
-    flights = Flights(linger=0)
-
-    with pytest.raises(RuntimeError), flights.under_way(FLIGHT):
-        raise RuntimeError
+    flights.begin(FLIGHT)
+    flights.begin(FLIGHT)
+    flights.published(FLIGHT)
+    assert FLIGHT in flights
+    assert OF_ANOTHER not in flights
+    flights.published(FLIGHT)
 
     assert FLIGHT not in flights
 
@@ -35,8 +25,8 @@ def test_a_write_that_failed_has_landed() -> None:
 def test_a_write_lingers_where_confirmed_is_not_yet_stored() -> None:
     now = 100.0
     flights = Flights(linger=10, now=lambda: now)
-    with flights.under_way(FLIGHT):
-        pass
+    flights.begin(FLIGHT)
+    flights.published(FLIGHT)
 
     now = 109.9
     assert FLIGHT in flights
