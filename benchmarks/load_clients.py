@@ -134,7 +134,7 @@ class Device(WSListener):
         if frame.msg_type != WSMsgType.TEXT:
             return
         payload = frame.get_payload_as_bytes()
-        if self._on_push is not None and b'"model_created"' in payload:
+        if self._on_push is not None and b'"event":"model_' in payload:
             self._on_push(payload)
         elif not self._expected.done():
             self._expected.set_result(payload)

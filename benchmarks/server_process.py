@@ -64,7 +64,7 @@ def nexxus_server() -> Iterator[ServerProcess]:
             *(sys.executable, "-m", "nexxus", "serve", "--data-dir", str(folder / "data")),
             *("--port", str(port), "--gateway-port", str(free_port())),
         ]
-        with _running(command, folder, port) as server:
+        with running_process(command, folder, port) as server:
             wait_until_ready(port)
             yield server
 
@@ -75,7 +75,9 @@ def bare_server(kind: str) -> Iterator[ServerProcess]:
     port = free_port()
     with (
         tempfile.TemporaryDirectory(prefix="nexxus-bench-") as name,
-        _running([sys.executable, str(REFERENCES), kind, str(port)], Path(name), port) as server,
+        running_process(
+            [sys.executable, str(REFERENCES), kind, str(port)], Path(name), port
+        ) as server,
     ):
         if kind == "http":
             wait_until_ready(port)
@@ -85,7 +87,8 @@ def bare_server(kind: str) -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[ServerProcess]:
+def running_process(command: list[str], folder: Path, port: int) -> Iterator[ServerProcess]:
+    """A program that runs meanwhile, in `folder`; its log is printed when something fails."""
     # An installed package has its bytecode: a checkout must be allowed to keep it, too.
     environment = {
         name: value

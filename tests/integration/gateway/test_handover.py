@@ -13,6 +13,8 @@ from waiting import eventually
 
 from nexxus.domain.events import HandoverAsked
 
+pytestmark = pytest.mark.contract("6. WebSocket", "resuming")
+
 NewWorld = Callable[..., Any]
 
 
