@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.filters import EVERYTHING
-from nexxus.domain.objects import Document, ObjectKey, check_object
-from nexxus.domain.schema import ModelType
+from nexxus.domain.objects import Document, ObjectKey, check_object, value_at
+from nexxus.domain.schema import ModelType, retyped_paths
 from nexxus.errors import (
     ApplicationAlreadyExists,
     ApplicationNotFound,
@@ -278,13 +278,14 @@ class Applications:
             )
 
     async def _refuse_if_invalid(self, app_id: str, model: ModelType, successor: ModelType) -> None:
+        retyped = retyped_paths(model.fields, successor.fields)
         after: tuple[Any, ...] | None = None
         while True:
             page = await self._database.search(
                 Query(app_id, model, EVERYTHING, (SortKey("id"),), limit=_PAGE, after=after)
             )
             for document in page:
-                _refuse_unless_valid(successor, document)
+                _refuse_unless_valid(successor, document, retyped)
             if len(page) < _PAGE:
                 return
             after = (page[-1]["id"],)
@@ -292,15 +293,22 @@ class Applications:
             await asyncio.sleep(0)
 
 
-def _refuse_unless_valid(model: ModelType, document: dict[str, Any]) -> None:
+def _refuse_unless_valid(model: ModelType, document: Document, retyped: Sequence[str]) -> None:
     try:
         check_object(model, document)
+        _refuse_if_there(document, retyped)
     except InvalidParameters as error:
         raise InvalidParameters(
             f"schema.{model.name}: stored objects would become invalid, such as "
             f"{document['id']}: {error.message}",
             {**(error.details or {}), "model": model.name, "example": document["id"]},
         ) from None
+
+
+def _refuse_if_there(document: Document, retyped: Sequence[str]) -> None:
+    for path in retyped:
+        if value_at(document, path) not in (None, []):
+            raise InvalidParameters(f"{path}: the stored value is of another type", {"field": path})
 
 
 def _key(app_id: str) -> ObjectKey:

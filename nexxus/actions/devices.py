@@ -42,9 +42,12 @@ class Devices:
         if device_id is not None:
             device = await self._registry.get_device(application.id, device_id)
             if device is not None and device.user_id == user_id:
-                if name is not None and name != device.name:
-                    device = msgspec.structs.replace(device, name=check_name(name))
-                    await self._registry.put_device(device)
+                device = msgspec.structs.replace(
+                    device,
+                    name=device.name if name is None else check_name(name),
+                    last_seen=int(time.time()),
+                )
+                await self._registry.put_device(device)
                 return device
         return await self.register(application, "device" if name is None else name, user_id)
 
@@ -84,8 +87,9 @@ class Devices:
         }
         if device.user_id is not None:
             described["userId"] = device.user_id
-        if device.last_seen is not None:
-            seen = datetime.fromtimestamp(device.last_seen, UTC)
+        last_seen = device.last_seen if presence is None else int(time.time())
+        if last_seen is not None:
+            seen = datetime.fromtimestamp(last_seen, UTC)
             described["lastSeen"] = seen.isoformat().replace("+00:00", "Z")
         return described
 

@@ -85,7 +85,7 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
         raise InvalidParameters("limit: expected at least 1", {"field": "limit"})
     offset = paging.offset or 0
     if not 0 <= offset <= 2**31:
-        raise InvalidParameters("offset: expected 0 or more", {"field": "offset"})
+        raise InvalidParameters("offset: expected 0 to 2^31", {"field": "offset"})
     after = None
     if paging.cursor is not None:
         if paging.offset is not None:
@@ -125,11 +125,10 @@ def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]
         if any(key.path == other.path for other in keys):
             raise InvalidParameters(f"sort: {key.path!r} stands twice", {"field": "sort"})
         keys.append(key)
-        if key.path == "id":
-            break  # nothing is left to order behind it
-    if not keys or keys[-1].path != "id":
-        keys.append(SortKey("id"))
-    return tuple(keys)
+    paths = [key.path for key in keys]
+    if "id" in paths:  # nothing is left to order behind it
+        return tuple(keys[: paths.index("id") + 1])
+    return (*keys, SortKey("id"))
 
 
 def _read_cursor(

@@ -16,7 +16,7 @@ from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound
-from nexxus.interfaces.database import Database
+from nexxus.interfaces.database import Database, Query
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,13 +69,10 @@ class Reads:
         application = self._applications.get(identity.app_id)
         model = stored_model(application, model_name)
         rows = self._rows(application, identity, action, model, id, user_id, filter)
-        return await self.page(application, model, rows, paging)
+        return await self.page(build_query(application, model, rows, paging))
 
-    async def page(
-        self, application: Application, model: ModelType, rows: Filter, paging: Paging
-    ) -> Page:
-        """A page of `rows`, access control being the caller's business."""
-        query = build_query(application, model, rows, paging)
+    async def page(self, query: Query) -> Page:
+        """A page of what `query` asks for, access control being the caller's business."""
         # One more than asked for tells whether a cursor makes sense.
         documents = await self._database.search(
             msgspec.structs.replace(query, limit=query.limit + 1)

@@ -10,7 +10,7 @@ import msgspec
 
 from nexxus.actions.applications import Applications
 from nexxus.actions.identity import Identity
-from nexxus.actions.queries import Paging, describe, filter_of, rows_of
+from nexxus.actions.queries import Paging, build_query, describe, filter_of, rows_of
 from nexxus.actions.reads import Page, Reads, require, stored_model
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
@@ -84,10 +84,11 @@ class Subscriptions:
         application = self._applications.get(identity.app_id)
         model = application.model(model_name)
         descriptor, access = self._judge(application, identity, model, id, user_id, filter)
-        rows = conjoin(rows_of(descriptor, model), access)
+        # Whatever is wrong with the question is found before anything is done.
+        query = build_query(application, model, conjoin(rows_of(descriptor, model), access), paging)
         if get_only:
             stored_model(application, model_name)
-            return Subscribed(None, await self._reads.page(application, model, rows, paging))
+            return Subscribed(None, await self._reads.page(query))
         if not model.subscribable:
             raise InvalidParameters(f"{model_name} cannot be subscribed to", {"field": "model"})
         presence = await self._require_presence(identity)
@@ -99,8 +100,7 @@ class Subscriptions:
         await self._adopt(presence, subscription.channel_id)
         if model.transient:
             return Subscribed(subscription.channel_id, Page([]))
-        page = await self._reads.page(application, model, rows, paging)
-        return Subscribed(subscription.channel_id, page)
+        return Subscribed(subscription.channel_id, await self._reads.page(query))
 
     async def unsubscribe(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,26 +12,25 @@ from nexxus.actions.devices import Devices
 from nexxus.actions.identity import Identity
 from nexxus.actions.passwords import MAX_LENGTH, Passwords
 from nexxus.actions.sessions import Sessions, Tokens
+from nexxus.actions.sign_in_attempts import SignInAttempts
 from nexxus.actions.user_records import User, UserRecords
 from nexxus.domain.application import Application
 from nexxus.domain.objects import BUILT_IN
 from nexxus.domain.patches import apply, parse_patches
 from nexxus.domain.schema import Field, Kind, ModelType, build_model
-from nexxus.domain.values import coerce_fields
+from nexxus.domain.values import coerce, coerce_fields
 from nexxus.errors import (
     AccessDenied,
     InvalidAuthMethod,
     InvalidParameters,
     NoAuthPresent,
     NotFound,
-    TooManyRequests,
     UserAuthenticationFailed,
 )
 from nexxus.interfaces.registry import Device, Registry
 
 LOCAL = "local"
 MAX_USERNAME = 256
-_ATTEMPTS_WINDOW = 60
 _PROTECTED = ("userType", "authProviders", "devices", "createdAt", "updatedAt", "id", "appId")
 
 
@@ -78,7 +79,7 @@ class Users:
         self._devices = devices
         self._registry = registry
         self._passwords = passwords
-        self._sign_in_attempts = sign_in_attempts
+        self._attempts = SignInAttempts(registry, sign_in_attempts)
 
     async def register(self, application: Application, body: dict[str, Any]) -> SignedIn:
         """Register with a user name and a password, and sign in.
@@ -107,21 +108,17 @@ class Users:
     ) -> SignedIn:
         """Sign in with a password; a disabled account fails like a wrong password."""
         application.strategy(LOCAL)
-        failed = await self._registry.hit(
-            application.id, "sign-in", username, _ATTEMPTS_WINDOW, add=0
-        )
-        if failed >= self._sign_in_attempts:
-            raise TooManyRequests(
-                "too many failed sign-ins for this account; try again in a minute",
-                retry_after=_ATTEMPTS_WINDOW,
-            )
+        async with self._attempts.one(application.id, username):
+            user = await self._verified(application, username, password)
+        return await self._begin(application, user, hint)
+
+    async def _verified(self, application: Application, username: str, password: str) -> User:
         user = await self._records.find(application.id, username)
         usable = user is not None and not user.disabled and len(password) <= MAX_LENGTH
         known_hash = user.password_hash if user is not None and usable else None
         if not await self._passwords.verify(known_hash, password[:MAX_LENGTH]) or user is None:
-            await self._registry.hit(application.id, "sign-in", username, _ATTEMPTS_WINDOW)
             raise UserAuthenticationFailed("the user name or the password is wrong")
-        return await self._begin(application, user, hint)
+        return user
 
     async def sign_in_with_provider(
         self,
@@ -146,7 +143,7 @@ class Users:
                 username=email,
                 user_type=chosen,
                 provider=provider,
-                details={name: value for name, value in details.items() if name in declared},
+                details=_fitting(details, declared),
                 password_hash=None,
             )
         if user.disabled:
@@ -182,9 +179,9 @@ class Users:
         changed, _ = apply(patches, _to_patchable(user), model, now=now)
         password = changed.get("password")
         username = _check_username(changed.get("username"))
-        details = coerce_fields(
-            changed.get("details") or {}, _details(application, user), "details"
-        )
+        details = changed.get("details") or {}
+        if details != user.details:
+            details = coerce_fields(details, _details(application, user), "details")
         password_hash = None
         if password is not None:
             password_hash = await self._passwords.hash(_check_password(password))
@@ -326,6 +323,15 @@ def _check_password(value: Any) -> str:
     raise InvalidParameters(
         f"password: expected a string of 1 to {MAX_LENGTH} characters", {"field": "password"}
     )
+
+
+def _fitting(details: dict[str, Any], declared: Mapping[str, Field]) -> dict[str, Any]:
+    """Those details of a provider that the application has a place for."""
+    fitting = {}
+    for name in details.keys() & declared.keys():
+        with suppress(InvalidParameters):
+            fitting[name] = coerce(details[name], declared[name], name)
+    return fitting
 
 
 def _details(application: Application, user: User) -> Any:

@@ -117,12 +117,12 @@ class Writes:
         )
         if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
-        if model.transient:
-            return await self._push(document, terms)
         claim, known = await self._claim(
             identity, terms, document["id"], ("create", model.name, body)
         )
         document["id"] = claim.object_id
+        if model.transient:
+            return await self._push(document, terms, is_repeated=known is not None)
         operation = Create(
             operation_id=claim.operation_id,
             accepted_at=now,
@@ -151,10 +151,11 @@ class Writes:
         permitted = require(application, identity, Action.UPDATE, model)
         check_id(object_id)
         patches = parse_patches(patch, model)
-        await self._check_present_row(identity, model, object_id, permitted, Action.UPDATE)
         claim, known = await self._claim(
             identity, terms, object_id, ("update", model.name, object_id, patch, if_version)
         )
+        if not _is_judged(known):
+            await self._check_present_row(identity, model, object_id, permitted, Action.UPDATE)
         metadata = PatchMetadata(application.id, object_id, model.name, identity.user_id)
         operation = Update(
             operation_id=claim.operation_id,
@@ -184,10 +185,11 @@ class Writes:
         model = stored_model(application, model_name)
         permitted = require(application, identity, Action.DELETE, model)
         check_id(object_id)
-        await self._check_present_row(identity, model, object_id, permitted, Action.DELETE)
         claim, known = await self._claim(
             identity, terms, object_id, ("delete", model.name, object_id, if_version)
         )
+        if not _is_judged(known):
+            await self._check_present_row(identity, model, object_id, permitted, Action.DELETE)
         operation = Delete(
             operation_id=claim.operation_id,
             accepted_at=int(time.time()),
@@ -262,7 +264,7 @@ class Writes:
     ) -> Accepted:
         key = operation.key
         accepted = Accepted(key.id, key.type, operation.operation_id)
-        if known is not None and known.state != "queued":
+        if known is not None and _is_judged(known):
             return await self._answer_again(accepted, known, key, operation, terms)
         waiting = self._expect(operation.operation_id) if terms.wait is not None else None
         try:
@@ -310,7 +312,11 @@ class Writes:
         document = None if record is None or record.deleted_at is not None else record.document
         return msgspec.structs.replace(accepted, stored=document)
 
-    async def _push(self, document: Document, terms: Terms) -> Accepted:
+    async def _push(self, document: Document, terms: Terms, *, is_repeated: bool) -> Accepted:
+        stored = document if terms.wait is not None else None
+        accepted = Accepted(document["id"], document["type"], None, stored)
+        if is_repeated:
+            return accepted
         event = Event(
             event="model_created",
             app_id=document["appId"],
@@ -326,8 +332,7 @@ class Writes:
         if terms.on_publish is not None:
             terms.on_publish()
         await self._broker.publish(TRANSPORT_MANAGER, [message])
-        stored = document if terms.wait is not None else None
-        return Accepted(document["id"], document["type"], None, stored)
+        return accepted
 
     def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -352,6 +357,11 @@ def _permit(permitted: Filter) -> dict[str, Any] | None:
 
 def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:
     return QueuedPatch(op=patch.op, path=patch.path, value=patch.value, metadata=metadata)
+
+
+def _is_judged(fate: Fate | None) -> bool:
+    """Whether the write is one that was made before, and what became of it is known."""
+    return fate is not None and fate.state != "queued"
 
 
 def _rejection(operation: AnyOperation, told: OperationError) -> WireError:

@@ -88,6 +88,7 @@ class Access:
         self._statements = {
             user_type: [statement for role in names for statement in roles[role]]
             for user_type, names in grants.items()
+            if names
         }
         self._decided: dict[tuple[Caller, Action, str], Filter] = {}
 
@@ -96,7 +97,7 @@ class Access:
 
         `EVERYTHING` and `NOTHING` say that no row needs looking at.
         """
-        if not self._enabled or caller.user_type is None:
+        if not self._enabled:
             return EVERYTHING
         key = (caller, action, model)
         decided = self._decided.get(key)
@@ -108,7 +109,7 @@ class Access:
 
     def _decide(self, caller: Caller, action: Action, model: str) -> Filter:
         statements = self._statements.get(caller.user_type or "")
-        if not statements:
+        if statements is None:  # of a type without roles, or no user at all
             return EVERYTHING if caller.user_type == "default" else NOTHING
         spoken = [statement for statement in statements if statement.covers(action, model)]
         if any(not statement.allow for statement in spoken):
@@ -232,6 +233,8 @@ def _compile_comparison(
     if not isinstance(values, list) or not values:
         raise InvalidParameters(f"{path}: {operator} needs a list of values", {"field": path})
     substituted = [_substitute(value, caller) for value in values]
+    # For a filter null means a missing field, which equals nothing here.
+    substituted = [value for value in substituted if value is not None]
     return parse_filter({path: {"nin" if negated else "in": substituted}}, model)
 
 

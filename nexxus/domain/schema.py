@@ -249,3 +249,26 @@ def _flag(document: Mapping[str, Any], key: str, default: bool, where: str) -> b
     if not isinstance(value, bool):
         raise InvalidParameters(f"{where}.{key}: expected true or false")
     return value
+
+
+def retyped_paths(former: Mapping[str, Field], present: Mapping[str, Field]) -> list[str]:
+    """The dotted paths of fields that are of another type now; an int that is a float is not.
+
+    Their stored values may look alike (a date is a number, too) and mean something else. For an
+    array of objects it is the array's path.
+    """
+    retyped = []
+    for name in former.keys() & present.keys():
+        was, is_now = former[name], present[name]
+        inner = retyped_paths(was.properties or {}, is_now.properties or {})
+        if not (_may_become(was.kind, is_now.kind) and _may_become(was.element, is_now.element)):
+            retyped.append(name)
+        elif was.kind is Kind.OBJECT:
+            retyped += [f"{name}.{path}" for path in inner]
+        elif inner:
+            retyped.append(name)
+    return sorted(retyped)
+
+
+def _may_become(former: Kind | None, present: Kind | None) -> bool:
+    return former is present or (former is Kind.INT and present is Kind.FLOAT)

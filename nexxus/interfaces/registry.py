@@ -208,7 +208,10 @@ class Registry(ABC):
 
     @abstractmethod
     async def disconnect(self, presence: Presence) -> None:
-        """The connection is gone; does nothing if another holds the device by now."""
+        """The connection is gone; does nothing if another holds the device by now.
+
+        The device, if it is known, was `Device.last_seen` just now.
+        """
 
     @abstractmethod
     async def presence_of(self, app_id: str, device_id: str) -> Presence | None:

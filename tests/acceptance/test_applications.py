@@ -583,6 +583,75 @@ async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     await user.delete("note", note["id"])
 
 
+@contract("roles: what no statement allows is denied")
+async def test_a_role_without_statements_is_a_role_that_allows_nothing(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(
+        signed_application(
+            roles={"idle": {"statements": []}},
+            auth={"acl": True, "userTypes": {"default": {"roles": ["idle"]}}},
+        )
+    )
+    await denied(await new_client(app).register_user("u"), "POST", "/model/note", {"text": "x"})
+
+
+@contract("roles: what no statement allows is denied")
+async def test_a_session_from_before_there_were_users_may_do_nothing(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(open_application())
+    client = await new_client(app).register_device()
+    note = await client.create("note", text="x")
+    auth = {"strategies": {"local": {}}, "acl": True}
+    admin.put(app["id"], {"auth": auth, "roles": {"all": ALL}})
+
+    await denied(client, "GET", f"/model/note/{note['id']}")
+    await denied(client, "POST", "/model/note", {"text": "x"})
+
+
+@contract("roles: conditions")
+async def test_a_missing_field_equals_nothing_whatever_the_values(
+    admin: Admin, new_client: Any
+) -> None:
+    condition = {"StringEquals": {"status": [None, "x"]}}
+    app = admin.create(
+        guarded_application(
+            roles={
+                **GUARDED_ROLES,
+                "member": {
+                    "statements": [
+                        {
+                            "effect": "Allow",
+                            "action": ["*"],
+                            "resource": ["task"],
+                            "condition": condition,
+                        }
+                    ]
+                },
+            }
+        )
+    )
+    member = await new_client(app).register_user("m")
+
+    await denied(member, "POST", "/model/task", {"title": "without a status"})
+    await member.create("task", title="x", status="x")
+
+
+@contract("roles: writes need the row before and after")
+async def test_a_repeated_write_is_answered_though_its_row_is_gone(
+    member: NexxusClient,
+) -> None:
+    own = await member.create("task", title="x")
+    answers = [
+        await member.write("DELETE", f"/model/task/{own['id']}", Idempotency_Key="once")
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+
+
 @contract("roles: a Deny wins")
 async def test_a_deny_wins_over_any_allow(staff: NexxusClient) -> None:
     note = await staff.create("note", text="x")
@@ -1017,6 +1086,39 @@ async def test_a_schema_under_which_an_object_would_be_invalid_is_refused(
 
     assert_error(response, 400, "InvalidParametersException", thing["id"])
     assert await client.get("thing", thing["id"]) == thing
+
+
+@contract("a schema must fit what is stored")
+@pytest.mark.parametrize(
+    ("kind", "value", "other"),
+    [
+        ("date", 1_700_000_000, {"type": "int"}),
+        ("date", 1_700_000_000, {"type": "float"}),
+        ("int", 1, {"type": "date"}),
+        ("float", 1.0, {"type": "int"}),
+    ],
+)
+async def test_a_number_does_not_become_a_date_nor_a_date_a_number(
+    admin: Admin, new_client: Any, kind: str, value: Any, other: Any
+) -> None:
+    def schema(field: Any) -> Any:
+        inner = {"type": "object", "properties": {"f": field}}
+        many = {"type": "array", "arrayType": "object", "properties": {"f": field}}
+        return {"thing": {"fields": {"one": inner, "many": many}}}
+
+    app = admin.create(open_application(schema=schema({"type": kind})))
+    client = await new_client(app).register_device()
+    put = partial(admin.http.put, f"/applications/{app['id']}")
+    thing = await client.create("thing", one={"f": value})
+    assert_error(
+        put(json={"schema": schema(other)}), 400, "InvalidParametersException", thing["id"]
+    )
+
+    await client.delete("thing", thing["id"])
+    more = await client.create("thing", many=[{"f": value}])
+    assert_error(put(json={"schema": schema(other)}), 400, "InvalidParametersException", more["id"])
+    await client.delete("thing", more["id"])
+    assert put(json={"schema": schema(other)}).status_code == 200
 
 
 @contract("a schema must fit what is stored")

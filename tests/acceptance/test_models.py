@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
 from documents import open_application, signed_application
+from waiting import eventually
 
 contract = partial(pytest.mark.contract, "4. Models")
 
@@ -386,6 +387,23 @@ async def test_a_key_follows_the_user_to_another_device(signed: Any, new_client:
     ]
 
     assert answers[0].json()["data"]["id"] == answers[1].json()["data"]["id"]
+
+
+@contract("a repeated key is applied once")
+async def test_a_transient_object_is_pushed_once_for_a_key(client: NexxusClient) -> None:
+    await client.connect()
+    view = await client.subscribe("cursor")
+    key = unique("key")
+
+    answers = [
+        await client.write("POST", "/model/cursor", {"x": 1}, wait=False, Idempotency_Key=key)
+        for _ in range(2)
+    ]
+    await client.create("cursor", x=2)
+
+    assert answers[0].json() == answers[1].json()
+    await eventually(lambda: view.transients and view.transients[-1]["x"] == 2)
+    assert [each["x"] for each in view.transients] == [1, 2]
 
 
 # JsonPatch

@@ -291,7 +291,10 @@ async def test_by_default_the_oldest_come_first(client: NexxusClient) -> None:
 
 
 @contract("order")
-@pytest.mark.parametrize("sort", ["points", [], ["notes"], ["nothing"], ["tags"], [1], ["--id"]])
+@pytest.mark.parametrize(
+    "sort",
+    ["points", [], ["notes"], ["nothing"], ["tags"], [1], ["--id"], ["id", "nothing"]],
+)
 async def test_an_order_that_makes_no_sense_is_refused(client: NexxusClient, sort: Any) -> None:
     if sort == []:  # asks for nothing in particular
         response = await client.send("POST", "/model/task/search", {"sort": sort})

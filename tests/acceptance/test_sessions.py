@@ -553,6 +553,23 @@ async def test_a_renamed_user_signs_in_with_the_new_name(user: Any) -> None:
 
 
 @contract("the user's own account")
+async def test_a_password_can_be_changed_though_the_details_fit_no_longer(
+    admin: Admin, new_client: Any
+) -> None:
+    document = signed_application()
+    app = admin.create(document)
+    user = await new_client(app).register_user("u", firstName="Ann")
+    auth = {**document["auth"], "userDetailSchema": {"default": {"nick": {"type": "string"}}}}
+    admin.put(app["id"], {"auth": auth})
+
+    await user.ok("PUT", "/user/", {"patch": replace(password="battery staple")})
+
+    await user.sign_in("u", "battery staple")
+    await user.refused("PUT", "/user/", {"patch": replace(details__nick="A")}, "firstName")
+    await user.ok("PUT", "/user/", {"patch": replace(details={"nick": "A"})})
+
+
+@contract("the user's own account")
 async def test_a_name_that_is_taken_cannot_be_chosen(user: Any, app: Any, new_client: Any) -> None:
     other = unique("other")
     await new_client(app).register_user(other)
@@ -597,6 +614,24 @@ async def test_a_device_describes_itself(user: Any) -> None:
     assert device["type"] in ("volatile", "persistent", "unknown")
     assert device.get("status", "unknown") in ("online", "offline", "unknown")
     assert device["subscriptions"] == []
+
+
+@contract("devices")
+async def test_a_device_was_last_seen_when_it_was_connected(user: Any) -> None:
+    async def last_seen() -> str:
+        device = await user.ok("GET", "/device")
+        return str(device["lastSeen"])
+
+    registered = await last_seen()
+    await asyncio.to_thread(time.sleep, 1.1)  # the time has whole seconds
+    await user.connect()
+    await user.drop()
+
+    async def is_offline() -> bool:
+        return (await user.ok("GET", "/device"))["status"] == "offline"
+
+    await eventually(is_offline)
+    assert await last_seen() > registered
 
 
 @contract("devices")

@@ -161,6 +161,8 @@ async def test_a_descriptor_that_makes_no_sense_is_refused(
 ) -> None:
     await client.refused("POST", "/subscription/", descriptor, named)
 
+    assert (await client.ok("GET", "/device"))["subscriptions"] == []
+
 
 @contract("a descriptor that makes no sense is refused")
 async def test_an_unknown_model_cannot_be_subscribed_to(client: NexxusClient) -> None:

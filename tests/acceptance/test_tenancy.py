@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -372,6 +373,26 @@ async def test_the_eleventh_failed_sign_in_of_a_minute_must_wait(
     assert int(response.headers["retry-after"]) >= 1
     other = await new_client(signed).register_user("in peace")
     await other.sign_in("in peace")
+
+
+@contract("limits")
+async def test_failed_sign_ins_are_counted_though_they_come_all_at_once(
+    signed: Any, new_client: Any
+) -> None:
+    client = new_client(signed)
+    await client.register_user("stormed", "the right one")
+
+    async def knock(password: str) -> int:
+        body = {"username": "stormed", "password": password}
+        return (await client.send("POST", "/auth/local", body, authorized=False)).status_code
+
+    right = await asyncio.gather(*(knock("the right one") for _ in range(20)))
+    wrong = await asyncio.gather(*(knock("a wrong one") for _ in range(40)))
+
+    assert set(right) == {200}
+    # The minute may turn meanwhile.
+    assert wrong.count(401) in (10, 20)
+    assert wrong.count(429) == 40 - wrong.count(401)
 
 
 @contract("errors have one shape")

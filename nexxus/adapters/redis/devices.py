@@ -15,9 +15,18 @@ import msgspec
 
 from nexxus.adapters.redis.keys import Keys
 from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.scripts import Script
 from nexxus.interfaces.registry import Device
 
 _DECODER: Final = msgspec.json.Decoder(Device)
+
+_NOTE_SEEN: Final = Script("""
+local record = redis.call('GET', KEYS[1])
+if not record then return end
+local device = cjson.decode(record)
+device['lastSeen'] = tonumber(ARGV[1])
+redis.call('SET', KEYS[1], cjson.encode(device))
+""")
 
 
 class Devices:
@@ -40,6 +49,11 @@ class Devices:
         former = _DECODER.decode(found)
         if former.user_id is not None and former.user_id != device.user_id:
             await self._link.execute("ZREM", self._listed(former.app_id, former.user_id), former.id)
+
+    async def note_seen(self, app_id: str, device_id: str) -> None:
+        """The device, if there is one, was seen just now."""
+        name = self._keys.device(app_id, device_id, "record")
+        await self._link.run(_NOTE_SEEN, [name], int(time.time()))
 
     async def get(self, app_id: str, device_id: str) -> Device | None:
         """One device."""

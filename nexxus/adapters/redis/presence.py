@@ -42,11 +42,12 @@ class Presences:
         await self._link.execute("SREM", self._listed(former.node), found)
         return former
 
-    async def disconnect(self, presence: Presence) -> None:
-        """Forget the connection, if it is the one that holds the device."""
+    async def disconnect(self, presence: Presence) -> bool:
+        """Forget the connection, if it is the one that holds the device; whether it was."""
         written = msgspec.json.encode(presence)
-        await self._link.run(_PART, [self._name(presence)], written)
+        parted = await self._link.run(_PART, [self._name(presence)], written)
         await self._link.execute("SREM", self._listed(presence.node), written)
+        return bool(parted)
 
     async def get(self, app_id: str, device_id: str) -> Presence | None:
         """Which connection holds a device."""

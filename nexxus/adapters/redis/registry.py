@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from nexxus.adapters.redis.claims import Claims
@@ -20,7 +21,7 @@ from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.adapters.redis.subscriptions import Subscriptions
 from nexxus.domain.channels import Subscription
 from nexxus.domain.operations import Fate
-from nexxus.errors import StartupError
+from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.registry import (
     Device,
     Node,
@@ -164,7 +165,10 @@ class RedisRegistry(Registry):
         return await self._presences.connect(presence)
 
     async def disconnect(self, presence: Presence) -> None:
-        await self._presences.disconnect(presence)
+        if await self._presences.disconnect(presence):
+            # When a device was seen is worth no failure.
+            with suppress(ServiceUnavailable):
+                await self._devices.note_seen(presence.app_id, presence.device_id)
 
     async def presence_of(self, app_id: str, device_id: str) -> Presence | None:
         return await self._presences.get(app_id, device_id)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.registry import Node, Placement, Presence, Registry
+from nexxus.interfaces.registry import Device, Node, Placement, Presence, Registry
 from nexxus.testing.registry_kit.materials import (
     TRANSPORT,
     AnyRegistry,
@@ -140,6 +140,23 @@ class PresenceConformance(AnyRegistry):
         await registry.disconnect(presence)
         assert await registry.presence_of(app, "d1") is None
         await registry.disconnect(presence)
+
+    async def test_a_device_was_last_seen_when_its_connection_went(
+        self, registry: Registry, app: str
+    ) -> None:
+        presence = Presence(app, "d1", "n1", TRANSPORT, "c1")
+        device = Device("d1", app, "É 'quoted'", "u1", last_seen=1)
+        await registry.put_device(device)
+        await registry.connect(presence)
+        await registry.disconnect(Presence(app, "d1", "n1", TRANSPORT, "another"))
+        assert await registry.get_device(app, "d1") == device
+        await registry.disconnect(presence)
+        seen = await registry.get_device(app, "d1")
+        assert seen is not None
+        assert seen.last_seen is not None
+        assert seen.last_seen > 1
+        assert seen.name == device.name
+        assert await registry.devices_of(app, "u1") == [seen]
 
     async def test_a_second_connection_replaces_the_first_and_is_told(
         self, registry: Registry, app: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,6 +33,10 @@ class Devices:
         """Store a device, new or changed; a changed one keeps its place among the user's."""
         await self._engine.write_together(_put, device)
 
+    async def note_seen(self, app_id: str, device_id: str) -> None:
+        """The device, if there is one, was seen just now."""
+        await self._engine.write_together(_note_seen, (int(time.time()), app_id, device_id))
+
     async def get(self, app_id: str, device_id: str) -> Device | None:
         """One device."""
         row = await self._engine.read(
@@ -60,6 +65,14 @@ class Devices:
                 (app_id, ids),
             )
         )
+
+
+def _note_seen(connection: sqlite3.Connection, seen: Sequence[tuple[int, str, str]]) -> list[None]:
+    connection.executemany(
+        "UPDATE devices SET device = json_set(device, '$.lastSeen', ?) WHERE app_id = ? AND id = ?",
+        seen,
+    )
+    return [None] * len(seen)
 
 
 def _put(connection: sqlite3.Connection, devices: Sequence[Device]) -> list[None]:

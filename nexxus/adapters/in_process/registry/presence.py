@@ -51,12 +51,14 @@ class Presences:
         devices[presence.device_id] = presence
         return former if former is not None and not _is_same(former, presence) else None
 
-    def disconnect(self, presence: Presence) -> None:
-        """Forget the connection, if it is the one that holds the device."""
+    def disconnect(self, presence: Presence) -> bool:
+        """Forget the connection, if it is the one that holds the device; whether it was."""
         devices = self._by_app.get(presence.app_id, {})
         held = devices.get(presence.device_id)
         if held is not None and _is_same(held, presence):
             del devices[presence.device_id]
+            return True
+        return False
 
     def get(self, app_id: str, device_id: str) -> Presence | None:
         """Which connection holds a device."""

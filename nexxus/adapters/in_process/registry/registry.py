@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -185,7 +186,10 @@ class InProcessRegistry(Registry):
 
     async def disconnect(self, presence: Presence) -> None:
         self._check_open()
-        self._presences.disconnect(presence)
+        if self._presences.disconnect(presence):
+            # When a device was seen is worth no failure.
+            with suppress(ServiceUnavailable):
+                await self._devices.note_seen(presence.app_id, presence.device_id)
 
     async def presence_of(self, app_id: str, device_id: str) -> Presence | None:
         self._check_open()

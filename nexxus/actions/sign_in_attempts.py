@@ -1,0 +1,67 @@
+"""Sign-in attempts: how many may fail, however many are made at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from nexxus.errors import TooManyRequests, UserAuthenticationFailed
+from nexxus.interfaces.registry import Registry
+
+WINDOW: Final = 60
+"""Seconds in which failures are counted together."""
+
+
+class SignInAttempts:
+    """Lets through `at_most` failed attempts per account and minute.
+
+    Of attempts that are made at the same time, those wait that would be too many if all of them
+    failed: whoever knows the password is never refused because of the others.
+    """
+
+    def __init__(self, registry: Registry, at_most: int) -> None:
+        self._registry = registry
+        self._at_most = at_most
+        self._under_way: dict[tuple[str, str], int] = {}
+        self._one_is_over = asyncio.Condition()
+
+    @asynccontextmanager
+    async def one(self, app_id: str, username: str) -> AsyncIterator[None]:
+        """Around an attempt; it has failed when it raises `UserAuthenticationFailed`.
+
+        Raises `TooManyRequests` when enough have failed.
+        """
+        account = (app_id, username)
+        await self._begin(account)
+        try:
+            yield
+        except UserAuthenticationFailed:
+            await self._registry.hit(app_id, "sign-in", username, WINDOW)
+            raise
+        finally:
+            await self._end(account)
+
+    async def _begin(self, account: tuple[str, str]) -> None:
+        app_id, username = account
+        while True:
+            failed = await self._registry.hit(app_id, "sign-in", username, WINDOW, add=0)
+            if failed >= self._at_most:
+                raise TooManyRequests(
+                    "too many failed sign-ins for this account; try again in a minute",
+                    retry_after=WINDOW,
+                )
+            if failed + self._under_way.get(account, 0) < self._at_most:
+                self._under_way[account] = self._under_way.get(account, 0) + 1
+                return
+            async with self._one_is_over:
+                if failed + self._under_way.get(account, 0) >= self._at_most:
+                    await self._one_is_over.wait()
+
+    async def _end(self, account: tuple[str, str]) -> None:
+        others = self._under_way.pop(account) - 1
+        if others:
+            self._under_way[account] = others
+        async with self._one_is_over:
+            self._one_is_over.notify_all()
