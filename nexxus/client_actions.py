@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nexxus.actions.identity import Identity
+from nexxus.actions.rate_limit import RateLimit
 from nexxus.actions.requests import Requests
 from nexxus.actions.sessions import Sessions
 from nexxus.errors import UserTokenExpired
@@ -17,13 +19,15 @@ class GatewayActions:
 
     requests: Requests
 
-    def __init__(self, sessions: Sessions, registry: Registry) -> None:
+    def __init__(self, sessions: Sessions, registry: Registry, rate_limit: RateLimit) -> None:
         self._sessions = sessions
         self._registry = registry
+        self._rate_limit = rate_limit
 
     async def verify_token(self, token: str) -> TokenClaims:
         """See `nexxus.gateway.seams.ClientActions`."""
         identity = self._sessions.read(token)
+        self._count(identity)
         try:
             await self._sessions.require_live(identity)
         except UserTokenExpired as error:
@@ -46,5 +50,11 @@ class GatewayActions:
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         """See `nexxus.gateway.seams.ClientActions`."""
+        self._count(caller)
         reply = await self.requests.perform(caller, event, data, on_publish)
         return reply.status, reply.data
+
+    def _count(self, identity: Identity) -> None:
+        """A frame counts as a request of its device's."""
+        if self._rate_limit.enabled and identity.device_id is not None:
+            self._rate_limit.take_device(identity.app_id, identity.device_id)

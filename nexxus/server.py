@@ -18,6 +18,7 @@ from nexxus.actions.devices import Devices
 from nexxus.actions.external_sign_in import ExternalSignIn
 from nexxus.actions.narrowing import Narrowing
 from nexxus.actions.passwords import Passwords
+from nexxus.actions.rate_limit import RateLimit
 from nexxus.actions.reads import Reads
 from nexxus.actions.requests import Requests
 from nexxus.actions.sessions import Sessions
@@ -31,6 +32,7 @@ from nexxus.api.services import Services
 from nexxus.backing import Backing
 from nexxus.client_actions import GatewayActions
 from nexxus.config import AdapterSection, Config
+from nexxus.config.declared import check_applications
 from nexxus.domain.application import Application
 from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
@@ -74,6 +76,7 @@ class Nexxus:
         self.node_id = self.config.server.node or new_id()
         self._context = AdapterContext(self.node_id, self.config.server.data_dir)
         self._check_roles()
+        check_applications(self.config)
         self.logger: Logger = self._create(Kind.LOGGER, self.config.logger)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
@@ -162,6 +165,7 @@ class Nexxus:
             registry=self.registry,
             strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
         )
+        self._rate_limit = RateLimit(config.limits.requests_per_second)
         self._compose_actions()
         self.transports = self._compose_transports()
         gateways = self.transports.gateways
@@ -254,7 +258,7 @@ class Nexxus:
         self.applications.on_change(self._forget_tokens)
 
     def _compose_transports(self) -> Transports:
-        self._client_actions = GatewayActions(self.sessions, self.registry)
+        self._client_actions = GatewayActions(self.sessions, self.registry, self._rate_limit)
         transports: dict[str, Transport] = {}
         if {"gateway", "api"} & set(self.config.server.roles):
             for name in self.config.gateway.transports:
@@ -374,6 +378,7 @@ class Nexxus:
                 strategies=self._strategies,
             ),
             limits=self.config.limits,
+            rate_limit=self._rate_limit,
             api=self.config.api,
             admin_key=self.admin_key,
             broker=self.broker,
@@ -451,6 +456,9 @@ class Nexxus:
             )
             if adapter.adapter == "in-process"
         ]
+        # A node of custom workers has no objects of its own.
+        if config.database.adapter == "sqlite" and needed & set(config.server.roles):
+            alone.append("database.adapter = 'sqlite'")
         if missing and alone:
             raise ConfigurationError(
                 f"server.roles leaves out {', '.join(sorted(missing))}, which must run in this "

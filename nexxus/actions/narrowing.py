@@ -119,7 +119,8 @@ class Narrowing:
             await self._end(subscription)
             return
         allowed = permitted_rows(present, subscription)
-        route = route_of(subscription.channel_id, present.id, subscription.descriptor, allowed)
+        channel, descriptor = subscription.channel_id, subscription.descriptor
+        route = route_of(channel, present.id, descriptor, model, allowed)
         if route == subscription.route:
             return
         was_allowed = _access_of(subscription, former.models.get(name, model))

@@ -98,10 +98,19 @@ class Sessions:
         for key in [key for key in self._verified if key[0] == app_id]:
             del self._verified[key]
 
-    async def begin(self, application: Application, device: Device, user: User | None) -> Tokens:
-        """Begin a device's session; it ends the device's former one, and, where an
-        application allows one login only, the user's others."""
-        if user is not None and not application.users().allow_multiple_login:
+    async def begin(
+        self,
+        application: Application,
+        device: Device,
+        user: User | None,
+        *,
+        is_login: bool = True,
+    ) -> Tokens:
+        """Begin a device's session; it ends the device's former one.
+
+        Where an application allows one login only, a login ends the user's others.
+        """
+        if is_login and user is not None and not application.users().allow_multiple_login:
             for other in await self._registry.sessions_of(application.id, user.id):
                 await self.end(application.id, other.id)
         now = time.time()

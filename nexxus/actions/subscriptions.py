@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -14,12 +15,12 @@ from nexxus.actions.queries import Paging, build_query, describe, filter_of, row
 from nexxus.actions.reads import Page, Reads, require, stored_model
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
-from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.channels import SPLIT, Descriptor, Route, Subscription
 from nexxus.domain.events import SubscriptionChanged
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
 from nexxus.domain.schema import ModelType
 from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound
-from nexxus.interfaces.registry import Presence, Registry
+from nexxus.interfaces.registry import Placement, Presence, Registry
 from nexxus.nodes import Nodes
 
 
@@ -118,14 +119,33 @@ class Subscriptions:
         access = application.access.decide(identity.caller, Action.SUBSCRIBE, model.name)
         channel = channel_id(application.id, descriptor, model, access)
         device_id = identity.device()
-        for held in await self._registry.subscriptions_of(application.id, device_id):
-            if held.descriptor == descriptor or held.channel_id == channel:
-                await self._registry.unsubscribe(application.id, device_id, [held.channel_id])
-                presence = await self._registry.presence_of(application.id, device_id)
-                if presence is not None:
-                    await self._adopt(presence)
-                return held.channel_id
-        raise NotFound("this device has no such subscription")
+        placements = await self._registry.placements_of(application.id, device_id)
+        # One that was narrowed has the channel id of its beginning.
+        same = [each for each in placements if each.subscription.descriptor == descriptor]
+        same += [each for each in placements if each.subscription.channel_id == channel]
+        if not same:
+            raise NotFound("this device has no such subscription")
+        ended = same[0].subscription.channel_id
+        await self._registry.unsubscribe(application.id, device_id, [ended])
+        presence = await self._registry.presence_of(application.id, device_id)
+        if presence is not None:
+            await self._adopt(presence)
+        else:
+            await self._tell_keeper(same[0])
+        return ended
+
+    async def _tell_keeper(self, placement: Placement) -> None:
+        """Tell the node that keeps a silent device's subscriptions, if it still does."""
+        subscription = placement.subscription
+        keeper = Presence(
+            subscription.app_id,
+            subscription.device_id,
+            placement.node,
+            placement.transport,
+            connection_id="",
+        )
+        with suppress(DeviceNotConnected):
+            await self._adopt(keeper, is_awaited=False)
 
     def _judge(
         self,
@@ -168,14 +188,19 @@ class Subscriptions:
     async def _place(
         self, identity: Identity, model: ModelType, descriptor: Descriptor, access: Filter
     ) -> Subscription:
-        """The device's subscription to the channel: the one it has, or a new one."""
+        """The device's subscription to the channel: the one it has, or a new one.
+
+        After a change of roles another query may have come to the same channel id. It takes the
+        place of the former one then: for a client a channel is one view.
+        """
         app_id, device_id = identity.app_id, identity.device()
         channel = channel_id(app_id, descriptor, model, access)
         held = await self._registry.subscriptions_of(app_id, device_id)
         for subscription in held:
-            if subscription.descriptor == descriptor or subscription.channel_id == channel:
+            if subscription.descriptor == descriptor:
                 return subscription
-        if len(held) >= self._max_per_device:
+        is_new = all(subscription.channel_id != channel for subscription in held)
+        if is_new and len(held) >= self._max_per_device:
             raise InvalidParameters(
                 f"the device has {len(held)} subscriptions, which is the limit; "
                 "end some, or ask the operator to raise limits.subscriptions",
@@ -186,18 +211,21 @@ class Subscriptions:
             device_id=device_id,
             channel_id=channel,
             descriptor=descriptor,
-            route=route_of(channel, app_id, descriptor, access),
+            route=route_of(channel, app_id, descriptor, model, access),
             user_id=identity.user_id,
             user_type=identity.user_type,
         )
 
-    async def _adopt(self, presence: Presence, channel_id: str | None = None) -> None:
+    async def _adopt(
+        self, presence: Presence, channel_id: str | None = None, *, is_awaited: bool = True
+    ) -> None:
         host = self._hosts.get(presence.transport) if presence.node == self._nodes.here else None
         if host is not None:
             await host.adopt(presence.app_id, presence.device_id, channel_id)
             return
         changed = SubscriptionChanged(presence.app_id, presence.device_id, channel_id)
-        await self._nodes.ask(presence.transport, presence.node, presence.device_id, changed)
+        say = self._nodes.ask if is_awaited else self._nodes.tell
+        await say(presence.transport, presence.node, presence.device_id, changed)
 
 
 def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Filter) -> str:
@@ -213,13 +241,18 @@ def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Fi
     return ":".join(parts)
 
 
-def route_of(channel: str, app_id: str, descriptor: Descriptor, access: Filter) -> Route:
-    """The audience of a channel's members who may see `access`."""
-    if access == EVERYTHING:
+def route_of(
+    channel: str, app_id: str, descriptor: Descriptor, model: ModelType, access: Filter
+) -> Route:
+    """The audience of a channel's members who asked for this and may see `access`.
+
+    A channel id that was made under other roles may by now be that of another query, too.
+    """
+    document = None if access == EVERYTHING else to_document(access)
+    if document is None and channel == channel_id(app_id, descriptor, model, EVERYTHING):
         return Route(channel, app_id, descriptor)
-    document = to_document(access)
     split = msgspec.json.encode([descriptor, document], order="deterministic")
-    key = f"{channel}~{hashlib.sha256(split).hexdigest()[:16]}"
+    key = f"{channel}{SPLIT}{hashlib.sha256(split).hexdigest()[:16]}"
     return Route(key, app_id, descriptor, document)
 
 

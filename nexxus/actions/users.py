@@ -158,7 +158,7 @@ class Users:
         if user is None:
             raise NoAuthPresent("the user of this token does not exist any more")
         device = await self._devices.register(application, name, user.id)
-        return await self._begin_on(application, user, device)
+        return await self._begin_on(application, user, device, is_login=False)
 
     def me(self, application: Application, identity: Identity) -> dict[str, Any]:
         """The user's claims, as the token has them."""
@@ -258,13 +258,15 @@ class Users:
         device = await self._devices.for_sign_in(application, user.id, hint.id, hint.name)
         return await self._begin_on(application, user, device)
 
-    async def _begin_on(self, application: Application, user: User, device: Device) -> SignedIn:
+    async def _begin_on(
+        self, application: Application, user: User, device: Device, *, is_login: bool = True
+    ) -> SignedIn:
         """Begin a session, unless the user was changed in a way that would have ended it.
 
         Whoever disables a user stores that and then ends the sessions; a session that begins
         meanwhile is seen there, or sees the change here.
         """
-        tokens = await self._sessions.begin(application, device, user)
+        tokens = await self._sessions.begin(application, device, user, is_login=is_login)
         latest = await self._records.get(application.id, user.id)
         if latest is None or _standing(latest) != _standing(user):
             await self._sessions.log_out(application, tokens.refresh_token)

@@ -32,7 +32,6 @@ from nexxus.api import (
 )
 from nexxus.api.endpoints import Access, Endpoint
 from nexxus.api.errors import to_answer
-from nexxus.api.limits import RateLimit
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.mounts import Mounts, find, path_of
 from nexxus.api.requests import ClientDisconnected, Request, needed
@@ -99,7 +98,7 @@ class _Api:
         self._services = services
         self._router = Router(tuple(endpoints))
         self._metrics = HttpMetrics()
-        self._limit = RateLimit(services.limits.requests_per_second)
+        self._limit = services.rate_limit
         self._admin_key = services.admin_key.encode()
         self._hsts = (
             b"strict-transport-security",
@@ -235,9 +234,11 @@ class _Api:
     def _count(self, request: Request[Any], device_id: str | None) -> None:
         if not self._limit.enabled:
             return
+        if device_id is not None:
+            self._limit.take_device(request.application.id, device_id)
+            return
         client = request.scope.get("client")
-        address = client[0] if client else ""
-        self._limit.take(f"{request.application.id}/{device_id}" if device_id else address)
+        self._limit.take(client[0] if client else "")
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = find(self._services.websocket_routes, path_of(scope))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nexxus.actions.applications import Applications
 from nexxus.actions.devices import Devices
 from nexxus.actions.external_sign_in import ExternalSignIn
+from nexxus.actions.rate_limit import RateLimit
 from nexxus.actions.reads import Reads
 from nexxus.actions.requests import Requests
 from nexxus.actions.sessions import Sessions
@@ -38,6 +39,7 @@ class Services:
     requests: Requests
     external_sign_in: ExternalSignIn
     limits: LimitsSection
+    rate_limit: RateLimit
     api: ApiSection
     admin_key: str
     broker: Broker

@@ -7,7 +7,6 @@ import click
 from nexxus.cli.options import config_option, json_option, set_option
 from nexxus.cli.output import print_json
 from nexxus.config import Config
-from nexxus.errors import ConfigurationError, InvalidParameters
 
 
 @click.group()
@@ -26,16 +25,9 @@ def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
     nexxus config check --config /etc/nexxus.toml && systemctl restart nexxus
     """
     loaded = Config.load(config_file, overrides=overrides)
-    from nexxus.domain.application import parse_application
+    from nexxus.config.declared import check_applications
 
-    for number, document in enumerate(loaded.applications, 1):
-        try:
-            parse_application(document)
-        except InvalidParameters as error:
-            name = document.get("id") or f"number {number}"
-            raise ConfigurationError(
-                f"{loaded.origins['applications']}: [[applications]] {name}: {error}"
-            ) from error
+    check_applications(loaded)
     sources = sorted({origin for origin in loaded.origins.values() if origin != "default"})
     click.echo("The configuration is sound.")
     click.echo(f"Set by {', '.join(sources)}." if sources else "Everything is at its default.")

@@ -1,13 +1,13 @@
 """Channels: what can be subscribed to, and the ids that name it (contract §5).
 
 A *channel id* is public: it names the query. A *routing key* is what nodes subscribe with: it
-is the channel id, followed by ``~`` and a digest where access control splits one channel id
-into several audiences.
+is the channel id, followed by ``#`` and a digest where access control splits one channel id
+into several audiences. (Ids of objects have no ``#``.)
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -55,6 +55,10 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
     user_type: str | None = None
 
 
+SPLIT: Final = "#"
+"""Stands between a channel id and the digest of one of its audiences."""
+
+
 def channel_of(key: str) -> str:
     """The channel id of a routing key."""
-    return key.partition("~")[0]
+    return key.partition(SPLIT)[0]

@@ -35,18 +35,18 @@ class ClientFrame(msgspec.Struct, frozen=True):
     ref: str | None = None
 
 
-class UnfitData(InvalidParameters):
-    """The frame is an operation with a `ref`, but its ``data`` is not fit to be looked at."""
+class UnfitFrame(InvalidParameters):
+    """The frame is an operation with a `ref` to answer to, but not fit to be looked at."""
 
-    def __init__(self, ref: str, message: str) -> None:
-        super().__init__(message, {"field": "data"})
+    def __init__(self, ref: str, message: str, field: str) -> None:
+        super().__init__(message, {"field": field})
         self.ref = ref
 
 
 def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> ClientFrame:
     """The frame in a message's `payload`.
 
-    Raises `InvalidParameters` that says what is wrong with it; `UnfitData` where there is a
+    Raises `InvalidParameters` that says what is wrong with it; `UnfitFrame` where there is a
     ``ref`` to answer to.
     """
     frame = _decode(payload, encoding)
@@ -60,7 +60,7 @@ def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> Client
     try:
         data = check_data(frame.get("data"), max_depth=None if is_flat else max_depth)
     except InvalidParameters as error:
-        raise error if ref is None else UnfitData(ref, error.message) from None
+        raise error if ref is None else UnfitFrame(ref, error.message, "data") from None
     return ClientFrame(event, data, ref)
 
 
@@ -97,18 +97,19 @@ def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
     event = check_event(frame.get("event"))
     is_operation = event in OPERATIONS
     known = ("event", "ref", "data") if is_operation else ("event", "data")
-    for key in frame:
-        if key not in known:
-            raise InvalidParameters(
-                f"unknown key {str(key)[:64]!r} in a {event} frame; it has {', '.join(known)}",
-                {"field": str(key)[:64]},
-            )
     ref = frame.get("ref")
     if is_operation and not isinstance(ref, str):
         raise InvalidParameters(
             f'a {event} frame has the key "ref", a string of your choice that the reply repeats',
             {"field": "ref"},
         )
+    for key in frame:
+        if key not in known:
+            field = str(key)[:64]
+            message = f"unknown key {field!r} in a {event} frame; it has {', '.join(known)}"
+            if is_operation and isinstance(ref, str):
+                raise UnfitFrame(ref, message, field)
+            raise InvalidParameters(message, {"field": field})
     return event, ref
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from nexxus.errors import ServiceUnavailable, TooManyRequests, UserTokenExpired, WireError
-from nexxus.gateway.frames import ClientFrame, UnfitData, check_data, check_event, parse_frame
+from nexxus.gateway.frames import ClientFrame, UnfitFrame, check_data, check_event, parse_frame
 from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Payload(Message):
             frame = parse_frame(
                 self._payload, encoding=connection.framing.encoding, max_depth=max_depth
             )
-        except UnfitData as error:
+        except UnfitFrame as error:
             self._ref = None if connection.claims is None else error.ref
             raise
         self._ref = None if connection.claims is None else frame.ref

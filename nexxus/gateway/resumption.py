@@ -102,6 +102,8 @@ class Resumption:
             self._devices.remove(held, ended)
             held.is_foreign = False
             missed = None if held.is_rerouted else self._replay(held, 0)
+            if ended:  # a cursor from before knows of channels that are no more
+                held.floor = self._log.advance()
             if missed is None:
                 self._resync(held)
                 return

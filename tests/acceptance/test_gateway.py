@@ -568,6 +568,31 @@ async def test_a_device_that_does_not_resume_starts_without_its_subscriptions(
 
 
 @contract("resuming")
+async def test_a_subscription_that_was_ended_meanwhile_is_not_resumed(
+    client: NexxusClient, app: Any, new_client: Any
+) -> None:
+    writer = await (await new_client(app).register_device()).connect()
+    await writer.subscribe("task", limit=5000)  # so that events of the channel come here at all
+    await client.connect()
+    kept = await client.subscribe("task", filter={"points": {"gte": 1}}, limit=100)
+    gone = await client.subscribe("task", limit=100)
+    await client.drop()
+
+    async def is_silent() -> bool:
+        return (await client.ok("GET", "/device"))["status"] == "offline"
+
+    await eventually(is_silent)
+    await client.unsubscribe(gone)
+    task = await writer.create("task", title="x", points=1)
+    await client.connect(resume=True)
+
+    assert client.resyncs == 0
+    frame = await told(client, task["id"], 1)
+    assert frame["data"]["metadata"]["channels"] == [kept.channel_id]
+    assert (await client.ok("GET", "/device"))["subscriptions"] == [kept.channel_id]
+
+
+@contract("resuming")
 async def test_a_subscription_made_over_http_before_the_first_frame_stays(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:

@@ -260,6 +260,39 @@ def test_a_role_that_cannot_work_with_its_adapters_is_an_exit_with_2(tmp_path: P
     assert "broker" in result.stderr + result.stdout
 
 
+@contract("a start that cannot succeed")
+def test_roles_apart_cannot_share_a_database_that_is_a_file(tmp_path: Path) -> None:
+    result = run_nexxus(
+        *("serve", "--roles=gateway,transport-manager"),
+        *("--set=broker.adapter=rabbitmq", "--set=registry.adapter=redis"),
+        cwd=tmp_path,
+    )
+
+    assert result.returncode == 2, result.stderr
+    assert "sqlite" in result.stderr + result.stdout
+
+
+@contract("a start that cannot succeed")
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [
+        ('id = "shop"\nnaem = "Shop"', "naem"),
+        ('name = "Shop"', "id"),
+        ('id = "shop"\n[[applications]]\nid = "shop"', "twice"),
+    ],
+)
+def test_a_declared_application_that_makes_no_sense_is_an_exit_with_2(
+    tmp_path: Path, declared: str, named: str
+) -> None:
+    (tmp_path / "nexxus.toml").write_text(f"[[applications]]\n{declared}\n")
+
+    for command in (("serve",), ("config", "check")):
+        result = run_nexxus(*command, cwd=tmp_path)
+        assert result.returncode == 2, result.stderr
+        assert "nexxus.toml" in result.stderr + result.stdout
+        assert named in result.stderr + result.stdout
+
+
 # Configuration
 
 
@@ -406,6 +439,29 @@ async def test_requests_may_be_limited_per_second(start: Callable[..., Server]) 
         assert_error(limited[0], 429, "TooManyRequestsException")
         assert int(limited[0].headers["retry-after"]) >= 1
         assert any(answer.status_code == 200 for answer in answers)
+    admin.close()
+
+
+@contract("limits are configurable")
+async def test_frames_count_as_requests_of_their_device(start: Callable[..., Server]) -> None:
+    server = start("--set=limits.requests_per_second=5").start()
+    admin = Admin(server.endpoint)
+    app = admin.create(open_application())
+    async with NexxusClient(server.endpoint, app["id"]) as client:
+        await eventually_session(client)
+        await client.connect()
+        subscribing = {"model": "note", "limit": 1}
+        replies = await asyncio.gather(
+            *(client.socket.request("subscribe", subscribing) for _ in range(30))
+        )
+
+        assert {reply["status"] for reply in replies} == {200, 429}
+        limited = next(reply for reply in replies if reply["status"] == 429)
+        assert limited["error"]["error"] == "TooManyRequestsException"
+        await client.socket.send("refresh_access_token", {"token": client.token})
+        error = await client.wait_for("error")
+        assert error["data"]["code"] == "RATE_LIMITED"
+        assert client.socket.is_open
     admin.close()
 
 

@@ -350,7 +350,7 @@ async def test_one_write_may_be_three_things_to_three_channels_but_one_frame_eac
 async def test_an_object_may_be_followed_before_it_exists(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
-    future = unique("future")
+    future = unique("future~1")  # whatever an id may have
     view = await client.subscribe("task", id=future, filter={"points": 1}, limit=10)
     assert view.items == {}
 

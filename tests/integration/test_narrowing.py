@@ -91,15 +91,20 @@ class World:
         self.http = http
         self.routing = may_go_on
         self.wire = Frames()
+        self.staff_wire = Frames()
         self.staff: dict[str, str] = {}
         self.reader: dict[str, str] = {}
 
     async def sign_in(self) -> None:
         self.staff = await self._register("boss", userType="staff")
         self.reader = await self._register("reader")
-        connection = self.nexxus.transports.gateways["websockets"].accept(self.wire, Lines())
-        self.wire.on_close = connection.lost
-        token = self.reader["authorization"].removeprefix("Bearer ")
+        await self._connect(self.staff, self.staff_wire)
+        await self._connect(self.reader, self.wire)
+
+    async def _connect(self, headers: dict[str, str], wire: Frames) -> None:
+        connection = self.nexxus.transports.gateways["websockets"].accept(wire, Lines())
+        wire.on_close = connection.lost
+        token = headers["authorization"].removeprefix("Bearer ")
         await connection.request("register", {"token": token})
 
     async def _register(self, name: str, **more: str) -> dict[str, str]:
@@ -112,9 +117,9 @@ class World:
         answer = await self.http.request(method, path, json=body, headers=headers)
         assert answer.status_code in (200, 201), answer.text
 
-    async def subscribe(self, filter: Any) -> Any:
+    async def subscribe(self, filter: Any, headers: dict[str, str] | None = None) -> Any:
         body = {"model": "task", "filter": filter}
-        answer = await self.http.post("/subscription/", json=body, headers=self.reader)
+        answer = await self.http.post("/subscription/", json=body, headers=headers or self.reader)
         return answer.json()["data"]
 
     async def unsubscribe(self, filter: Any) -> None:
@@ -123,9 +128,12 @@ class World:
         assert answer.status_code == 200, answer.text
 
     async def let_readers_see(self, *statuses: str) -> None:
+        await self.put_roles(roles(*statuses))
+
+    async def put_roles(self, roles: Any) -> None:
         answer = await self.http.put(
             "/admin/applications/roles",
-            json={"roles": roles(*statuses)},
+            json={"roles": roles},
             headers={"authorization": f"Bearer {ADMIN_KEY}"},
         )
         assert answer.status_code == 200, answer.text
@@ -208,15 +216,53 @@ async def test_what_was_under_way_when_roles_changed_is_read_anew(
     await eventually(is_told)
 
 
+SOME = {"status": {"in": ["todo", "done"]}}
+
+
+@pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
+async def test_a_channel_id_from_other_roles_does_not_mix_two_queries(world: World) -> None:
+    # The reader's channel of everything has the id of what the role permits...
+    everything = (await world.subscribe({}))["channelId"]
+    await world.put_roles({"staff": STAFF, "reader": STAFF})
+    # ...which another one may ask for, who may see more.
+    assert (await world.subscribe(SOME, world.staff))["channelId"] == everything
+
+    await world.write("POST", "/model/task", {"id": "t1", "status": "doing"})
+    await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
+
+    def told(wire: Frames) -> list[str]:
+        return [each["model"]["id"] for each in wire.named("model_created")]
+
+    await eventually(lambda: told(world.wire) == ["t1", "t2"])
+    await eventually(lambda: told(world.staff_wire) == ["t2"])
+
+
+@pytest.mark.contract("5. Subscriptions", "subscribing twice is one subscription")
+async def test_of_two_queries_with_one_channel_id_the_later_one_counts(world: World) -> None:
+    everything = (await world.subscribe({}))["channelId"]
+    await world.put_roles({"staff": STAFF, "reader": STAFF})
+    assert (await world.subscribe(SOME))["channelId"] == everything
+
+    await world.write("POST", "/model/task", {"id": "t1", "status": "doing"})
+    await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
+
+    await eventually(lambda: world.wire.named("model_created"))
+    assert [each["model"]["id"] for each in world.wire.named("model_created")] == ["t2"]
+
+
 async def test_a_subscription_that_was_ended_stays_so_when_roles_change(world: World) -> None:
     host = world.nexxus.transports.gateways["websockets"]
     await world.subscribe({"points": 1})
-    (device,) = host.devices("roles")
+    device = reader_of(host)
     (subscription,) = device.subscriptions
     await world.unsubscribe({"points": 1})
 
     await host.serve(subscription)  # as a narrowing does that began before
 
     assert await world.nexxus.registry.subscriptions_of("roles", device.device_id) == []
-    (device,) = host.devices("roles")
-    assert device.subscriptions == ()
+    assert reader_of(host).subscriptions == ()
+
+
+def reader_of(host: Any) -> Any:
+    (device,) = [each for each in host.devices("roles") if each.claims.user_type == "default"]
+    return device

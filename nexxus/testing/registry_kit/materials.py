@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.channels import Descriptor, Route, Subscription, channel_of
 from nexxus.domain.operations import Fate
 from nexxus.interfaces.registry import Device, Presence, Registry, RouteChanges, Session
 
@@ -59,7 +59,7 @@ def subscription_to(
     return Subscription(
         route.app_id,
         device_id,
-        route.key.partition("~")[0],
+        channel_of(route.key),
         route.descriptor,
         route,
         narrowing_from,

@@ -283,6 +283,25 @@ async def test_a_device_that_says_nothing_starts_without_what_was_kept(
     await client.expect_error("INVALID_PARAMETERS")
 
 
+async def test_what_has_ended_cannot_be_resumed_over_a_later_connection(
+    new_world: NewWorld,
+) -> None:
+    world = await new_world(resume_grace=0.05)
+    cursor = await dropped(world, "c1")
+    silent = await world.connect("d1")
+
+    async def has_ended() -> bool:
+        return await world.channels_of("d1") == []
+
+    await eventually(has_ended)
+    await world.subscribe("d1", "c2")
+    await drop(world, silent)
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    assert (await client.expect("resync"))["channels"] == ["c2"]
+
+
 async def test_a_later_resume_is_an_error(world: World) -> None:
     client = await world.connect("d1")
     await client.send("create", {}, ref="1")

@@ -18,7 +18,7 @@ from nexxus.adapters.websockets.framing import JSON, MSGPACK, choose_subprotocol
 from nexxus.errors import InvalidParameters
 from nexxus.gateway.frames import (
     ClientFrame,
-    UnfitData,
+    UnfitFrame,
     encode_frame,
     encode_value,
     parse_frame,
@@ -88,17 +88,31 @@ def test_an_operation_has_its_ref() -> None:
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b"7", b'"x"'])
 def test_an_operation_whose_data_is_no_object_can_be_replied_to(data: bytes) -> None:
-    with pytest.raises(UnfitData) as refused:
+    with pytest.raises(UnfitFrame) as refused:
         parse(b'{"event": "create", "ref": "r7", "data": ' + data + b"}")
 
     assert refused.value.ref == "r7"
+
+
+def test_an_operation_with_a_key_too_many_can_be_replied_to() -> None:
+    with pytest.raises(UnfitFrame, match="extra") as refused:
+        parse(b'{"event": "create", "ref": "r7", "data": {}, "extra": 1}')
+
+    assert refused.value.ref == "r7"
+
+
+def test_what_is_no_operation_has_no_ref_to_reply_to() -> None:
+    with pytest.raises(InvalidParameters, match="ref") as refused:
+        parse(b'{"event": "register", "ref": "r7", "data": {"token": "t"}}')
+
+    assert not isinstance(refused.value, UnfitFrame)
 
 
 def test_depth_counts_from_the_data() -> None:
     deep = b'{"event": "create", "ref": "r", "data": {"a": [{"b": [1]}]}}'
 
     assert parse(deep, max_depth=4).data == {"a": [{"b": [1]}]}
-    with pytest.raises(UnfitData):
+    with pytest.raises(UnfitFrame):
         parse(deep, max_depth=3)
 
 

@@ -1,4 +1,4 @@
-"""The rate limit: a bucket of requests per device, else per address."""
+"""The rate limit: a bucket of requests and frames per device, else per address."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class RateLimit:
         self._rate = rate
         self._size = max(rate, 1.0)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take_device(self, app_id: str, device_id: str) -> None:
+        """Count a request, or a frame, of a device; see `take`."""
+        self.take(f"{app_id}/{device_id}")
 
     def take(self, key: str) -> None:
         """Count a request; `TooManyRequests` when there were too many."""

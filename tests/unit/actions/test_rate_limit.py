@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nexxus.api import limits
-from nexxus.api.limits import RateLimit
+from nexxus.actions import rate_limit
+from nexxus.actions.rate_limit import RateLimit
 from nexxus.errors import TooManyRequests
 
 
@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(limits, "time", clock)
+    monkeypatch.setattr(rate_limit, "time", clock)
     return clock
 
 

@@ -1,0 +1,27 @@
+"""Declared applications: those of the configuration, checked before anything is started."""
+
+from __future__ import annotations
+
+from nexxus.config.config import Config
+from nexxus.domain.application import parse_application
+from nexxus.errors import ConfigurationError, InvalidParameters
+
+
+def check_applications(config: Config) -> None:
+    """Raise `ConfigurationError` for the first that is not sound, naming it and its source.
+
+    Each needs an ``id`` of its own: by that it is found again at the next start.
+    """
+    seen: set[str] = set()
+    for number, document in enumerate(config.applications, 1):
+        name = document.get("id") or f"number {number}"
+        where = f"{config.origins['applications']}: [[applications]] {name}"
+        if "id" not in document:
+            raise ConfigurationError(f"{where}: an application that is declared needs an id")
+        try:
+            parse_application(document)
+        except InvalidParameters as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+        if name in seen:
+            raise ConfigurationError(f"{where}: this id is declared twice")
+        seen.add(name)
