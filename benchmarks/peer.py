@@ -132,8 +132,8 @@ class CentrifugoSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
-        if payload.strip() == b"{}":  # its ping, which wants the same for an answer
-            transport.send(WSMsgType.TEXT, payload)
+        if b"{}" in payload.splitlines():  # a ping, maybe behind others: it wants the same back
+            transport.send(WSMsgType.TEXT, b"{}")
         if b'"id":2' in payload and not self.is_subscribed.done():
             self.is_subscribed.set_result(b'"error"' not in payload)
         self._counter.arrived += payload.count(b'"pub":')
