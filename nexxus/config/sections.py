@@ -231,7 +231,11 @@ class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 10
     requests_per_second: Annotated[
         float,
-        Meta(ge=0, description="Requests per device, else per address (429); 0: no limit."),
+        Meta(
+            ge=0,
+            description="Requests and frames per device, else requests per address (429); "
+            "0: no limit.",
+        ),
     ] = 0.0
 
 
