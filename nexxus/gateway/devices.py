@@ -59,7 +59,8 @@ class SilenceOwner(Protocol):
 class LocalDevice:
     """A device of this node. Whoever changes it over an await holds it by `DeviceTable.hold`.
 
-    `floor` is the least sequence number that it may resume from. `is_resumable` says that a
+    `floor` is the least sequence number that it may resume from, `begun` the one with which its
+    present connection began. `is_resumable` says that a
     connection to this node came before; `is_foreign` that its subscriptions were found in the
     registry, left by another node. `silent_until` is the loop's time, None when connected.
     """
@@ -67,6 +68,7 @@ class LocalDevice:
     __slots__ = (
         "_owner",
         "app_id",
+        "begun",
         "claims",
         "connection",
         "device_id",
@@ -89,6 +91,7 @@ class LocalDevice:
         self.subscriptions: dict[str, Held] = {}
         self.silent_until: float | None = None
         self.floor = 0
+        self.begun = 0
         self.is_live = False
         self.is_resumable = False
         self.is_foreign = False

@@ -87,6 +87,7 @@ class Presences:
                 await self._after_release(device, presence)
                 return
             connection.await_first_frame()
+            device.begun = self._log.advance()
             if not device.subscriptions:
                 self._devices.go_live(device)
             self.welcome(connection)

@@ -101,9 +101,11 @@ class Resumption:
                 )
             self._devices.remove(held, ended)
             held.is_foreign = False
+            if ended:  # a cursor from before this connection knows of channels that are no more
+                held.floor = max(held.floor, held.begun)
+            for stays in held.subscriptions.values():  # its page was read since
+                stays.since = max(stays.since, held.begun)
             missed = None if held.is_rerouted else self._replay(held, 0)
-            if ended:  # a cursor from before knows of channels that are no more
-                held.floor = self._log.advance()
             if missed is None:
                 self._resync(held)
                 return

@@ -130,9 +130,9 @@ async def test_what_follows_a_key_split_by_access_control_is_told_the_channel(
     world: World,
 ) -> None:
     client = await world.connect("d1")
-    await world.subscribe("d1", "c1", "c1~0123456789abcdef")
+    await world.subscribe("d1", "c1", "c1#0123456789abcdef")
 
-    await world.tell(event(1, created=["c1~0123456789abcdef", "c1"]))
+    await world.tell(event(1, created=["c1#0123456789abcdef", "c1"]))
 
     assert (await client.expect("model_created"))["metadata"]["channels"] == ["c1"]
     assert await client.is_quiet()
@@ -237,25 +237,25 @@ def route(key: str) -> Route:
 
 
 async def narrowing(world: World) -> Any:
-    """A client whose channel c1 is moving from the key c1 to c1~new."""
+    """A client whose channel c1 is moving from the key c1 to c1#new."""
     client = await live(world, "d1", "c1", "c2")
-    await world.subscribe("d1", "c1", "c1~new", narrowing_from=route("c1"))
+    await world.subscribe("d1", "c1", "c1#new", narrowing_from=route("c1"))
     return client
 
 
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ({"created": ["c1", "c1~new"]}, ("model_created", None)),
-        ({"updated": ["c1", "c1~new"]}, ("model_updated", None)),
-        ({"updated": ["c1"], "created": ["c1~new"]}, ("model_created", None)),
-        ({"updated": ["c1"], "denied": ["c1~new"]}, ("model_deleted", "denied")),
+        ({"created": ["c1", "c1#new"]}, ("model_created", None)),
+        ({"updated": ["c1", "c1#new"]}, ("model_updated", None)),
+        ({"updated": ["c1"], "created": ["c1#new"]}, ("model_created", None)),
+        ({"updated": ["c1"], "denied": ["c1#new"]}, ("model_deleted", "denied")),
         ({"updated": ["c1"]}, ("model_deleted", "denied")),
         ({"created": ["c1"]}, ("model_deleted", "denied")),
         ({"left": ["c1"]}, ("model_deleted", "left")),
         ({"deleted": ["c1"]}, ("model_deleted", "deleted")),
         ({"denied": ["c1"]}, ("model_deleted", "denied")),
-        ({"updated": ["c1~new"]}, ("model_updated", None)),
+        ({"updated": ["c1#new"]}, ("model_updated", None)),
     ],
 )
 async def test_while_a_channel_is_narrowed_only_the_new_route_shows_anything(
@@ -273,17 +273,17 @@ async def test_while_a_channel_is_narrowed_only_the_new_route_shows_anything(
 
 async def test_once_narrowed_the_former_route_says_nothing(world: World) -> None:
     client = await narrowing(world)
-    await world.subscribe("d1", "c1", "c1~new")
+    await world.subscribe("d1", "c1", "c1#new")
 
     await world.tell(event(5, updated=["c1"]))
-    await world.tell(event(6, updated=["c1~new"]))
+    await world.tell(event(6, updated=["c1#new"]))
 
     assert (await client.expect("model_updated"))["model"]["version"] == 6
 
 
 async def test_what_is_denied_is_taken_away_but_for_what_was_shown_since(world: World) -> None:
     client = await narrowing(world)
-    await world.tell(event(5, updated=["c1~new"]))
+    await world.tell(event(5, updated=["c1#new"]))
     await client.expect("model_updated")
 
     shown = {"id": "t1", "type": "task", "appId": APP, "version": 4}

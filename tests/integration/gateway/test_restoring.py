@@ -82,7 +82,7 @@ async def test_a_subscription_that_changed_in_the_registry_is_not_undone(world: 
     await world.connect("d1")
     await world.subscribe("d1", "c1")
     former = subscription_to("d1", "c1")
-    route = msgspec.structs.replace(former.route, key="c1~narrowed")
+    route = msgspec.structs.replace(former.route, key="c1#narrowed")
     narrowed = msgspec.structs.replace(former, route=route)
     await world.registry.subscribe(narrowed, TRANSPORT, world.node)
 

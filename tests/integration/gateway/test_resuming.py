@@ -302,6 +302,25 @@ async def test_what_has_ended_cannot_be_resumed_over_a_later_connection(
     assert (await client.expect("resync"))["channels"] == ["c2"]
 
 
+async def test_the_cursor_of_the_registering_can_be_resumed_from_though_others_cannot(
+    new_world: NewWorld,
+) -> None:
+    world = await new_world()
+    await dropped(world, "c1")
+    other = await world.connect("d1")
+    await other.send("create", {}, ref="not a resume")
+    await other.expect("reply")
+    await world.subscribe("d1", "c2")
+    await drop(world, other)
+    await delivered(world, event(2, created=["c2"]))
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": other.cursor})
+
+    assert (await client.expect("model_created"))["metadata"]["channels"] == ["c2"]
+    assert (await client.expect("resume"))["success"] is True
+
+
 async def test_a_later_resume_is_an_error(world: World) -> None:
     client = await world.connect("d1")
     await client.send("create", {}, ref="1")
@@ -379,7 +398,7 @@ async def test_a_channel_ended_while_silent_is_not_resumed(world: World) -> None
 
 async def test_a_device_whose_roles_changed_while_it_was_silent_reads_anew(world: World) -> None:
     cursor = await dropped(world, "c1")
-    narrowed = Route("c1~new", APP, Descriptor("task"))
+    narrowed = Route("c1#new", APP, Descriptor("task"))
     before = Route("c1", APP, Descriptor("task"))
     with pytest.raises(DeviceNotConnected):
         await world.subscribe("d1", "c1", narrowed.key, narrowing_from=before)
@@ -389,7 +408,7 @@ async def test_a_device_whose_roles_changed_while_it_was_silent_reads_anew(world
     await client.send("resume", {"cursor": cursor})
 
     assert (await client.expect("resync"))["channels"] == ["c1"]
-    await world.tell(event(2, updated=["c1~new"]))
+    await world.tell(event(2, updated=["c1#new"]))
     await client.expect("model_updated")
 
 

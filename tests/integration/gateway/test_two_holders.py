@@ -150,7 +150,7 @@ async def test_a_subscription_that_is_narrowed_by_the_former_node_comes_to_the_p
     await client.send("resume", {"cursor": abandoned.cursor})
     await client.expect("resync")
     former = subscription_to("d1", "c1")
-    route = msgspec.structs.replace(former.route, key="c1~narrowed")
+    route = msgspec.structs.replace(former.route, key="c1#narrowed")
     narrowed = msgspec.structs.replace(former, route=route)
 
     await two.gateway.serve(narrowed)
@@ -158,6 +158,6 @@ async def test_a_subscription_that_is_narrowed_by_the_former_node_comes_to_the_p
     assert await abandoned.closed() == 4003
     await client.expect("resync")
     assert await one.servers_of("d1") == {"c1": "n1"}
-    await one.tell(event(2, updated=["c1~narrowed"]))
+    await one.tell(event(2, updated=["c1#narrowed"]))
     await client.expect("model_updated")
     deafness.end()
