@@ -184,9 +184,13 @@ class Resolver:
             )
 
     def _unknown_section(self, setting: Setting) -> ConfigurationError:
+        name = setting.path[0]
+        hint = _nearest(name, self._known)
+        if len(setting.path) == 1:  # perhaps a key that was written above all sections
+            homes = [section for section, s in self._sections.items() if name in _keys(s)]
+            hint = f"; did you mean {homes[0]}.{name}?" if homes else hint
         return ConfigurationError(
-            f"{setting.origin}: unknown key {setting.key}: there is no section "
-            f"[{setting.path[0]}]{_nearest(setting.path[0], self._known)}"
+            f"{setting.origin}: unknown key {setting.key}: there is no section [{name}]{hint}"
         )
 
     def _unknown_key(
@@ -268,7 +272,7 @@ def _convert(setting: Setting, type_: Any, key: Sequence[str]) -> Any:
             return msgspec.convert(candidate, type_, dec_hook=_decode)
         except msgspec.ValidationError as error:
             reasons.append(str(error))
-    choices = get_args(_bare(type_)) if get_origin(_bare(type_)) is Literal else ()
+    choices = _choices(type_)
     hint = f"; expected one of {', '.join(map(str, choices))}" if choices else ""
     raise ConfigurationError(f"{setting.origin}: {'.'.join(key)}: {reasons[0]}{hint}")
 
@@ -277,6 +281,15 @@ def _decode(type_: type, value: Any) -> Any:
     if type_ is Path and isinstance(value, str | Path) and value != "":
         return Path(value)
     raise ValueError(f"Expected `{type_.__name__.lower()}`, got `{type(value).__name__}`")
+
+
+def _choices(type_: Any) -> tuple[Any, ...]:
+    """The values that a type, or the elements of a list of it, may have, if they are named."""
+    bare = _bare(type_)
+    if get_origin(bare) is Literal:
+        return get_args(bare)
+    elements = get_args(bare) if get_origin(bare) is tuple else ()
+    return _choices(elements[0]) if elements else ()
 
 
 def _bare(type_: Any) -> Any:

@@ -214,6 +214,12 @@ def test_an_unknown_section_or_plugin_is_told_with_the_nearest_one(tmp_path: Pat
     assert message.startswith(f"file {file}: unknown key databse.path")
     assert "did you mean database?" in message
     assert "did you mean mail-out?" in error_of("plugins.mail.url=x")
+    file.write_text("port = 80\n")
+    assert "did you mean api.port?" in error_of(file=str(file))
+
+
+def test_a_word_that_a_list_cannot_have_is_told_with_those_that_it_can():
+    assert "expected one of api, writer," in error_of('server.roles=["cook"]')
 
 
 @pytest.mark.parametrize(
