@@ -47,7 +47,7 @@ def session_of(app_id: str, device_id: str, **changes: object) -> Session:
 
 def route_to(app_id: str, model: str = "task", name: str = "all", audience: str = "") -> Route:
     """A route to a channel of a model; `audience` tells those of one channel apart."""
-    key = f"nxx:subscription:{app_id}:{model}:filter:{name}{audience and '~'}{audience}"
+    key = f"nxx:subscription:{app_id}:{model}:filter:{name}{audience and '#'}{audience}"
     access = {"userId": {"eq": audience}} if audience else None
     return Route(key, app_id, Descriptor(model, filter={"status": {"eq": name}}), access)
 
