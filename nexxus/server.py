@@ -36,17 +36,17 @@ from nexxus.config.declared import check_applications
 from nexxus.domain.application import Application
 from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
 from nexxus.domain.objects import new_id
-from nexxus.errors import ApplicationAlreadyExists, ConfigurationError, ServiceUnavailable
-from nexxus.gateway import Counters, Gateway, GatewaySettings
+from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
+from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.auth_strategy import AuthStrategy
-from nexxus.interfaces.broker import Broker, worker_queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Queue, worker_queue
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node, Registry
 from nexxus.interfaces.transport import Transport
 from nexxus.membership import Membership
-from nexxus.metrics import Figure, process_figures, to_prometheus
+from nexxus.metrics import Metrics
 from nexxus.node import NodeInbox
 from nexxus.nodes import Nodes
 from nexxus.plugins import Kind
@@ -383,12 +383,26 @@ class Nexxus:
             admin_key=self.admin_key,
             broker=self.broker,
             readiness=self.problems,
-            metrics=self.metrics,
+            metrics=self._compose_metrics().tell,
             logger=self.logger,
             version=__version__,
             http_routes=self.transports.http_routes,
             websocket_routes=self.transports.websocket_routes,
             demo_url="/demo/" if self.config.server.demo else "",
+        )
+
+    def _compose_metrics(self) -> Metrics:
+        consumed: dict[str, Queue[Any]] = {
+            "writer": WRITER,
+            "transport-manager": TRANSPORT_MANAGER,
+        }
+        return Metrics(
+            writer=self.writer.figures,
+            transport_manager=self.transport_manager.figures,
+            gateways=[gateway.counters for gateway in self.transports.gateways.values()],
+            broker=self.broker,
+            queues=[queue for role, queue in consumed.items() if role in self.config.server.roles],
+            registry=self.registry,
         )
 
     # What it tells about itself
@@ -399,48 +413,6 @@ class Nexxus:
         if self._is_draining:
             problems["server"] = "is stopping"
         return problems
-
-    async def metrics(self) -> str:
-        """The process's figures in Prometheus' text format."""
-        figures = process_figures()
-        parts: dict[str, Any] = {
-            "writer": self.writer.figures,
-            "transport_manager": self.transport_manager.figures,
-        }
-        for part, numbers in parts.items():
-            for name in numbers.__struct_fields__:
-                figures.append(
-                    Figure(
-                        f"nexxus_{part}_{name}_total",
-                        "counter",
-                        f"{name.capitalize()} of the {part.replace('_', ' ')}.",
-                        getattr(numbers, name),
-                    )
-                )
-        figures += self._gateway_figures()
-        for name, value in (await self._registry_statistics()).items():
-            figures.append(Figure(f"nexxus_registry_{name}", "gauge", f"{name}.", value))
-        return to_prometheus(figures)
-
-    async def _registry_statistics(self) -> dict[str, Any]:
-        """Nothing where the registry is away: the others are most wanted then."""
-        try:
-            return await self.registry.statistics()
-        except ServiceUnavailable:
-            return {}
-
-    def _gateway_figures(self) -> list[Figure]:
-        counters = [gateway.counters for gateway in self.transports.gateways.values()]
-        names = Counters.__slots__ if counters else ()
-        return [
-            Figure(
-                f"nexxus_gateway_{name}{'' if name == 'connections' else '_total'}",
-                "gauge" if name == "connections" else "counter",
-                f"{name.replace('_', ' ').capitalize()} of the gateway.",
-                sum(getattr(each, name) for each in counters),
-            )
-            for name in names
-        ]
 
     # Small duties
 
