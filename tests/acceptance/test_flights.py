@@ -21,8 +21,12 @@ import pytest
 from client import Admin, NexxusClient, unique
 from oracle import matches
 from server import Endpoint
+from unmeasured_server import admin, endpoint
 from view import Ledger, View
 from waiting import eventually
+
+__all__ = ["admin", "endpoint"]
+# Fixtures, found here by pytest.
 
 WRITERS = 6
 SUBSCRIBERS = 200

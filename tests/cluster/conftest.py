@@ -20,6 +20,7 @@ from services.local_server import free_ports
 from services.rabbitmq import RabbitMQServer
 from services.redis import RedisServer
 from tcp_proxy import TcpProxy
+from tracing import UNMEASURED
 
 ALL_ROLES = (*ROLES, "workers")
 WORKERS = '["audit-log", "impatient-log"]'
@@ -58,7 +59,7 @@ def cluster(
             free_ports(2 * NODES_PER_ROLE * len(ALL_ROLES), PORTS),
             lambda _: settings,
             roles=ALL_ROLES,
-            environment={"PYTHONPATH": f"{installed}:{IMPATIENT}"},
+            environment={"PYTHONPATH": f"{installed}:{IMPATIENT}", **UNMEASURED},
         )
         for node in cluster:
             resources.callback(node.kill)

@@ -69,13 +69,16 @@ def run_nexxus(
     )
 
 
-def serving(folders: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    """The server that the environment names, or else one of our own for as long as it is used."""
+def serving(folders: pytest.TempPathFactory, **environment: str) -> Iterator[Endpoint]:
+    """The server that the environment names, or else one of our own for as long as it is used.
+
+    `environment` is what our own finds in its environment besides ours.
+    """
     given = endpoint_from_environment()
     if given is not None:
         yield given
         return
-    server = Server(folders.mktemp("server"))
+    server = Server(folders.mktemp("server"), **environment)
     try:
         yield server.start().endpoint
         assert server.stop() == 0, server.log[-8000:]

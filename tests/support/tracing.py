@@ -7,9 +7,13 @@ test's own process runs none of our code meanwhile, but a tracer would slow down
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
 
 import coverage
 import pytest
+
+UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
+"""The environment of a program in which no coverage is measured."""
 
 
 @pytest.fixture
