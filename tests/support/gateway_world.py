@@ -238,6 +238,21 @@ class World:
                 inbox.cancel()
 
 
+async def drop(world: World, client: Client) -> None:
+    """Lose the connection without a word."""
+    connections = world.gateway.counters.connections
+    client.socket.transport.abort()
+    await eventually(lambda: world.gateway.counters.connections < connections)
+
+
+async def delivered(world: World, *events: Any) -> None:
+    """The node has taken these from its queue."""
+    target = world.gateway.counters.deliveries + len(events)
+    for one in events:
+        await world.tell(one)
+    await eventually(lambda: world.gateway.counters.deliveries == target)
+
+
 class _Server(uvicorn.Server):
     """A server that leaves signals to the test run."""
 

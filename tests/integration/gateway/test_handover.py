@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gateway_world import APP, Client, World, event
-from waiting import eventually
+from gateway_world import APP, Client, World, delivered, drop, event
 
 from nexxus.domain.events import HandoverAsked
 
@@ -39,19 +38,6 @@ async def lost(world: World, *channels: str) -> str:
     await drop(world, client)
     assert client.cursor is not None
     return client.cursor
-
-
-async def drop(world: World, client: Client) -> None:
-    connections = world.gateway.counters.connections
-    client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections < connections)
-
-
-async def delivered(world: World, *events: Any) -> None:
-    target = world.gateway.counters.deliveries + len(events)
-    for each in events:
-        await world.tell(each)
-    await eventually(lambda: world.gateway.counters.deliveries == target)
 
 
 def late(number: int, **keys: list[str]) -> Any:

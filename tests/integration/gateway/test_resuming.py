@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, Client, World, event
+from gateway_world import APP, World, delivered, drop, event
 from waiting import eventually
 
 from nexxus.domain.channels import Descriptor, Route
@@ -25,21 +25,6 @@ async def dropped(world: World, *channels: str, version: int = 1) -> str:
     await drop(world, client)
     assert client.cursor is not None
     return client.cursor
-
-
-async def drop(world: World, client: Client) -> None:
-    """Lose the connection without a word."""
-    connections = world.gateway.counters.connections
-    client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections < connections)
-
-
-async def delivered(world: World, *events: Any) -> None:
-    """The node has taken these from its queue."""
-    target = world.gateway.counters.deliveries + len(events)
-    for one in events:
-        await world.tell(one)
-    await eventually(lambda: world.gateway.counters.deliveries == target)
 
 
 async def test_what_was_missed_comes_in_order_before_anything_else(world: World) -> None:
