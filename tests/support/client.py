@@ -625,8 +625,11 @@ class NexxusClient:
             except AssertionError:
                 self.check()
                 found = differs()
+                known = (await self.ok("GET", "/device"))["subscriptions"]
+                whose = "follows" if view.channel_id in known else "does not follow"
                 raise AssertionError(
-                    f"{len(found)} differences, first:\n" + "\n".join(found[:3])
+                    f"{len(found)} differences; as the server knows it, the device {whose} "
+                    f"{view.descriptor}. First:\n" + "\n".join(found[:3])
                 ) from None
         self.check()
 

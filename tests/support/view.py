@@ -56,7 +56,7 @@ class View:
         self._ledger = ledger
         self._read = read
         self._last: dict[str, int] = {}
-        self._kept: list[tuple[str, Document]] = []
+        self._kept: list[tuple[int, str, Document]] = []
         self._pages_expected = 0
         self._pages_asked = 0
         self._page_taken = 0
@@ -107,7 +107,9 @@ class View:
 
     def _end_page(self) -> None:
         self._pages_expected -= 1
-        kept = list(self._kept)
+        # What came before the page was asked for is in it already. A `denied` that is older than
+        # the page must not take away what is permitted again.
+        kept = [(kind, data) for asked, kind, data in self._kept if asked >= self._page_taken]
         # Of two pages that were asked for, the first answered need not be the older one: the
         # events are kept until both are there.
         if not self._pages_expected:
@@ -144,7 +146,7 @@ class View:
         if object_id in self._repairs:
             self._repairs[object_id].append((kind, data))
         elif self._pages_expected:
-            self._kept.append((kind, data))
+            self._kept.append((self._pages_asked, kind, data))
         else:
             self._apply(kind, data)
 
