@@ -31,9 +31,60 @@ async ({ page, events, stored }) => {
 """
 
 
+TWO_READINGS = """
+async ({ before, between, pages }) => {
+  const sent = [];
+  let socket;
+  globalThis.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor() {
+      socket = this;
+      setTimeout(() => this.onopen());
+    }
+    send(text) {
+      sent.push(JSON.parse(text));
+    }
+    close() {}
+  };
+  const { Nexxus } = await import("http://client.test/nexxus.js");
+  const turns = () => new Promise((done) => setTimeout(done, 10));
+  const say = (event, data, ref) =>
+    socket.onmessage({ data: JSON.stringify({ event, ref, data }) });
+  const answer = (number, items) => {
+    const { ref } = sent.filter(({ event }) => event === "subscribe")[number];
+    say("reply", { status: 200, data: { channelId: "c", items } }, ref);
+  };
+  const tell = (event) => say(event.event, { ...event, metadata: { channels: ["c"] } });
+
+  const token = `x.${btoa(JSON.stringify({ exp: Date.now() / 1000 + 3600 }))}.x`;
+  const nexxus = new Nexxus({ appId: "a", session: { token }, socketUrl: "ws://client.test/" });
+  const starting = nexxus.start();
+  await turns();
+  say("register", { success: true, cursor: "1" });
+  await starting;
+  const subscribing = nexxus.subscribe({ model: "task" });
+  answer(0, []);
+  const channel = await subscribing;
+
+  say("resync", { channels: ["c"], cursor: "2" });
+  before.forEach(tell);
+  say("resync", { channels: ["c"], cursor: "3" });
+  between.forEach(tell);
+  for (const [number, page] of pages) {
+    answer(number, page);
+    await turns();
+  }
+  nexxus.stop();
+  return [...channel.objects.values()];
+}
+"""
+"""A channel is read anew twice: events before and between the two askings, then the answers."""
+
+
 @pytest.fixture
-async def play() -> AsyncIterator[Play]:
-    """Gives a channel a page and then events; what it holds in the end, and what it has read."""
+async def page() -> AsyncIterator[Any]:
+    """A browser's page that can load the client."""
     script = (STATIC / "nexxus.js").read_text()
     async with open_browser() as browser:
         page = await browser.new_page()
@@ -47,14 +98,20 @@ async def play() -> AsyncIterator[Play]:
 
         await page.route("http://client.test/**", serve)
         await page.goto("http://client.test/")
+        yield page
 
-        async def run(
-            *events: dict[str, Any], page_items: list[Any], stored: Any = None
-        ) -> dict[str, Any]:
-            given = {"page": page_items, "events": events, "stored": stored}
-            return await page.evaluate(PLAY, given)  # type: ignore[no-any-return]
 
-        yield run
+@pytest.fixture
+def play(page: Any) -> Play:
+    """Gives a channel a page and then events; what it holds in the end, and what it has read."""
+
+    async def run(
+        *events: dict[str, Any], page_items: list[Any], stored: Any = None
+    ) -> dict[str, Any]:
+        given = {"page": page_items, "events": events, "stored": stored}
+        return await page.evaluate(PLAY, given)  # type: ignore[no-any-return]
+
+    return run
 
 
 def task(version: int, **fields: Any) -> dict[str, Any]:
@@ -132,3 +189,20 @@ async def test_what_is_created_anew_counts_on(play: Play) -> None:
 async def test_denied_is_obeyed_whatever_its_version(play: Play) -> None:
     ended = await play(deleted(2, "denied"), page_items=[task(3)])
     assert ended["objects"] == []
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_of_two_readings_the_later_one_counts_and_what_came_since(
+    page: Any, order: tuple[int, int]
+) -> None:
+    other = {"event": "model_created", "model": {**task(1), "id": "other"}}
+    pages = {1: [], 2: [task(2)]}
+    ended = await page.evaluate(
+        TWO_READINGS,
+        {
+            "before": [deleted(2, "denied")],
+            "between": [other],
+            "pages": [(number, pages[number]) for number in order],
+        },
+    )
+    assert ended == [task(2), other["model"]]

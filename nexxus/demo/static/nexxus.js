@@ -285,13 +285,20 @@ export class Nexxus extends EventTarget {
 
   // ---- From events to channels
 
-  /** Subscribe and take the page. What arrives for the channel meanwhile is kept and follows. */
+  /**
+   * Subscribe and take the page. What arrives for the channel meanwhile is kept and follows.
+   *
+   * Of two that overlap only the later one counts: its page has what came before it was asked for.
+   */
   async #fill(channel) {
     channel.loading = true;
+    const fill = ++channel.fills;
+    this.#early = this.#early.filter(({ to }) => to !== channel.id);
     this.#subscribing += 1;
     try {
       const { channelId, items } = await this.call("subscribe", channel.descriptor);
       channel.id = channelId;
+      if (fill !== channel.fills) return;
       channel.loading = false;
       this.#channels.set(channelId, channel);
       channel.load(items);
@@ -344,6 +351,7 @@ export class Channel extends EventTarget {
     this.descriptor = descriptor;
     this.id = null;
     this.loading = false;
+    this.fills = 0;
     this.objects = new Map();
   }
 
