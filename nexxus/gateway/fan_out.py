@@ -51,10 +51,7 @@ class FanOut:
                 for connection in members:
                     if _has_missed(connection, channel_of(key), delivery):
                         told.setdefault(connection, []).append((verdict, channel_of(key)))
-        frames = DeliveryFrames(delivery, cursor)
-        for connection, verdicts in told.items():
-            for frame in frames.frames(tuple(verdicts), connection.framing):
-                self._outbox.put(connection, frame)
+        self._put(told, DeliveryFrames(delivery, cursor))
 
     def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
         """The common case: everybody is told the same, one frame."""
@@ -80,6 +77,12 @@ class FanOut:
                 for connection, moving_to in audience.narrowing.items():
                     if moving_to not in keys:
                         told.setdefault(connection, []).append(former)
+        self._put(told, frames)
+
+    def _put(
+        self, told: dict[Connection, list[tuple[Verdict, str]]], frames: DeliveryFrames
+    ) -> None:
+        """Send each connection the frames of what the event is to its channels."""
         put = self._outbox.put
         for connection, verdicts in told.items():
             for frame in frames.frames(tuple(verdicts), connection.framing):
