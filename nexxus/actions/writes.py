@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from nexxus.actions.applications import Applications
-from nexxus.actions.flights import Flights
 from nexxus.actions.identity import Identity
 from nexxus.actions.reads import denied, require, stored_model
 from nexxus.domain.access import Action
@@ -31,15 +30,14 @@ from nexxus.domain.operations import (
     Update,
 )
 from nexxus.domain.patches import Patch, parse_patches
-from nexxus.domain.schema import ModelType
-from nexxus.errors import InvalidParameters, NotFound, WireError, from_wire
+from nexxus.errors import AccessDenied, InvalidParameters, NotFound, WireError, from_wire
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Message
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
 
 _DAY = 86_400
-_LINGER = 10.0
-"""Seconds that a write may take from the broker's confirmation to the database, usually."""
+_DOUBT = 5.0
+"""Seconds that the writer has for saying whether it denies what the API would."""
 MAX_WAIT = 30.0
 """Seconds that a ``Prefer: wait`` is honoured at most."""
 
@@ -96,7 +94,6 @@ class Writes:
         self._registry = registry
         self._node = node
         self._waiting: dict[str, set[asyncio.Future[Outcome]]] = {}
-        self._flights = Flights(0.0 if broker.confirms_settled else _LINGER)
 
     def settle(self, outcome: Outcome) -> None:
         """Take in what the writer tells whoever waits here."""
@@ -154,8 +151,6 @@ class Writes:
         claim, known = await self._claim(
             identity, terms, object_id, ("update", model.name, object_id, patch, if_version)
         )
-        if not _is_judged(known):
-            await self._check_present_row(identity, model, object_id, permitted, Action.UPDATE)
         metadata = PatchMetadata(application.id, object_id, model.name, identity.user_id)
         operation = Update(
             operation_id=claim.operation_id,
@@ -169,7 +164,7 @@ class Writes:
             application_version=self._applications.version(application.id),
             data=[_queued(entry, metadata) for entry in patches],
         )
-        return await self._submit(identity, operation, terms, known)
+        return await self._submit(identity, operation, terms, known, permitted)
 
     async def delete(
         self,
@@ -188,8 +183,6 @@ class Writes:
         claim, known = await self._claim(
             identity, terms, object_id, ("delete", model.name, object_id, if_version)
         )
-        if not _is_judged(known):
-            await self._check_present_row(identity, model, object_id, permitted, Action.DELETE)
         operation = Delete(
             operation_id=claim.operation_id,
             accepted_at=int(time.time()),
@@ -202,7 +195,7 @@ class Writes:
             application_version=self._applications.version(application.id),
             data=Deletion(object_id, model.name, application.id, identity.user_id),
         )
-        return await self._submit(identity, operation, terms, known)
+        return await self._submit(identity, operation, terms, known, permitted)
 
     async def fate(self, identity: Identity, operation_id: str) -> Fate:
         """What became of an operation of the caller's; `NotFound` for anybody else's."""
@@ -211,27 +204,14 @@ class Writes:
             raise NotFound(f"there is no operation {operation_id!r} of yours in the last 24 h")
         return fate
 
-    async def _check_present_row(
-        self,
-        identity: Identity,
-        model: ModelType,
-        object_id: str,
-        permitted: Filter,
-        action: Action,
-    ) -> None:
-        """Refuse at once what is plainly not permitted; the writer judges again, for good.
-
-        While writes of the same device to the object are on their way, only the writer can know
-        what this one will meet, such as the object that the device has just created.
-        """
-        key = ObjectKey(identity.app_id, model.name, object_id)
-        if permitted == EVERYTHING or (identity.device_id, key) in self._flights:
-            return
+    async def _permits_present_row(self, key: ObjectKey, permitted: Filter) -> bool:
+        """Whether the object is stored, as far as is known here, and may be changed as it is."""
+        if permitted == EVERYTHING:
+            return True
         (record,) = await self._database.load([key])
         if record is None or record.deleted_at is not None:
-            raise denied(action, model)
-        if not compile_matcher(permitted)(record.document):
-            raise denied(action, model)
+            return False
+        return compile_matcher(permitted)(record.document)
 
     async def _claim(
         self, identity: Identity, terms: Terms, object_id: str, request: tuple[Any, ...]
@@ -260,13 +240,28 @@ class Writes:
         return claim, fate or Fate(identity.app_id, claim.operation_id, "queued", identity.owner)
 
     async def _submit(
-        self, identity: Identity, operation: AnyOperation, terms: Terms, known: Fate | None
+        self,
+        identity: Identity,
+        operation: AnyOperation,
+        terms: Terms,
+        known: Fate | None,
+        permitted: Filter = EVERYTHING,
     ) -> Accepted:
+        """Hand the operation to the writer, unless it is `known` what became of it.
+
+        Where the stored object is not among the `permitted` ones, an earlier write may be on its
+        way that changes this: the one that creates the object, say, taken by another node. So it
+        is the writer that denies, and its answer is waited for.
+        """
         key = operation.key
         accepted = Accepted(key.id, key.type, operation.operation_id)
         if known is not None and _is_judged(known):
             return await self._answer_again(accepted, known, key, operation, terms)
-        waiting = self._expect(operation.operation_id) if terms.wait is not None else None
+        wait = terms.wait
+        if not await self._permits_present_row(key, permitted):
+            wait = max(wait or 0.0, _DOUBT)
+            operation = msgspec.structs.replace(operation, reply_to=self._node)
+        waiting = None if wait is None else self._expect(operation.operation_id)
         try:
             if not self._broker.confirms_settled:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
@@ -274,22 +269,21 @@ class Writes:
             message: Message[AnyOperation] = Message("\x00".join(key), operation)
             if terms.on_publish is not None:
                 terms.on_publish()
-            flight = (identity.device_id, key)
-            self._flights.begin(flight)
-            try:
-                await self._broker.publish(WRITER, [message])
-            finally:
-                self._flights.published(flight)
-            if waiting is None or terms.wait is None:
+            await self._broker.publish(WRITER, [message])
+            if waiting is None or wait is None:
                 return accepted
-            async with asyncio.timeout(min(terms.wait, MAX_WAIT)):
+            async with asyncio.timeout(min(wait, MAX_WAIT)):
                 outcome = await waiting
         except TimeoutError:
             return accepted
         finally:
             self._expect_no_more(operation.operation_id, waiting)
         if outcome.error is not None:
-            raise _rejection(operation, outcome.error)
+            if _is_answer(outcome.error, terms):
+                raise _rejection(operation, outcome.error)
+            return accepted
+        if terms.wait is None:
+            return accepted
         return msgspec.structs.replace(accepted, stored=outcome.document)
 
     async def _answer_again(
@@ -301,10 +295,10 @@ class Writes:
         terms: Terms,
     ) -> Accepted:
         """The answer to the repetition of a write that was judged already."""
+        if fate.error is not None and _is_answer(fate.error, terms):
+            raise _rejection(operation, fate.error)
         if terms.wait is None:
             return accepted
-        if fate.error is not None:
-            raise _rejection(operation, fate.error)
         if isinstance(operation, Delete):
             stored = {"id": key.id, "type": key.type, "version": fate.version}
             return msgspec.structs.replace(accepted, stored=stored)
@@ -368,6 +362,11 @@ def _rejection(operation: AnyOperation, told: OperationError) -> WireError:
     error = from_wire(told.error, told.message, told.details)
     error.operation_id = operation.operation_id
     return error
+
+
+def _is_answer(told: OperationError, terms: Terms) -> bool:
+    """Whether the client hears at once that its write is rejected: of a denial it always does."""
+    return terms.wait is not None or told.error == AccessDenied.name
 
 
 def _digest(request: tuple[Any, ...]) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from nexxus.domain.filter_parser import parse_filter
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, disjoin
+from nexxus.domain.misfits import check_keys, misfit
 from nexxus.domain.schema import Field, Kind, ModelType, build_model
 from nexxus.errors import InvalidParameters
 
@@ -128,15 +129,13 @@ def parse_roles(document: Any, models: Mapping[str, ModelType]) -> dict[str, tup
     Raises `InvalidParameters` naming the role, the statement and the rule.
     """
     if not isinstance(document, dict):
-        raise InvalidParameters("roles: expected an object of roles", {"field": "roles"})
+        raise misfit("roles", "expected an object of roles")
     roles = {}
     for name, role in document.items():
         where = f"roles.{name}"
         if not isinstance(role, dict) or not isinstance(role.get("statements"), list):
-            raise InvalidParameters(f"{where}: expected an object with a list of 'statements'")
-        unknown = role.keys() - {"statements", "description"}
-        if unknown:
-            raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+            raise misfit(where, "expected an object with a list of 'statements'")
+        check_keys(role, {"statements", "description"}, where)
         roles[name] = tuple(
             _parse_statement(statement, f"{where}.statements[{i}]", models)
             for i, statement in enumerate(role["statements"])
@@ -146,27 +145,25 @@ def parse_roles(document: Any, models: Mapping[str, ModelType]) -> dict[str, tup
 
 def _parse_statement(document: Any, where: str, models: Mapping[str, ModelType]) -> Statement:
     if not isinstance(document, dict):
-        raise InvalidParameters(f"{where}: expected an object")
-    unknown = document.keys() - {"effect", "action", "resource", "condition"}
-    if unknown:
-        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+        raise misfit(where, "expected an object")
+    check_keys(document, {"effect", "action", "resource", "condition"}, where)
     effect = document.get("effect")
     if effect not in ("Allow", "Deny"):
-        raise InvalidParameters(f"{where}.effect: expected Allow or Deny")
+        raise misfit(f"{where}.effect", "expected Allow or Deny")
     actions: set[Action] = set()
     for name in _names(document, "action", where):
         if name not in _ACTIONS:
-            raise InvalidParameters(f"{where}.action: {name!r} is not one of {', '.join(_ACTIONS)}")
+            raise misfit(f"{where}.action", f"{name!r} is not one of {', '.join(_ACTIONS)}")
         actions |= _ACTIONS[name]
     resources = _names(document, "resource", where)
     for name in resources:
         if name != "*" and name not in models:
-            raise InvalidParameters(f"{where}.resource: {name!r} is not a model of the schema")
+            raise misfit(f"{where}.resource", f"{name!r} is not a model of the schema")
     named = None if "*" in resources else frozenset(resources)
     condition = document.get("condition")
     if condition is not None:
         if effect == "Deny":
-            raise InvalidParameters(f"{where}.condition: only an Allow may have one")
+            raise misfit(f"{where}.condition", "only an Allow may have one")
         _check_condition(condition, f"{where}.condition", named, models)
     return Statement(effect == "Allow", frozenset(actions), named, condition)
 
@@ -176,7 +173,7 @@ def _names(document: dict[str, Any], key: str, where: str) -> list[str]:
     if isinstance(names, str):
         names = [names]
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise InvalidParameters(f"{where}.{key}: expected a list of names")
+        raise misfit(f"{where}.{key}", "expected a list of names")
     return names
 
 
@@ -188,14 +185,14 @@ def _check_condition(
 ) -> None:
     """Try the condition on every model it is for, with stand-ins for the variables."""
     if not isinstance(condition, dict) or not condition:
-        raise InvalidParameters(f"{where}: expected an object with an operator or a filter")
+        raise misfit(where, "expected an object with an operator or a filter")
     example = Caller("application", "user", "type")
     targets = [_ANY_MODEL] if resources is None else [models[name] for name in sorted(resources)]
     for model in targets:
         try:
             compile_condition(condition, model, example)
         except InvalidParameters as error:
-            raise InvalidParameters(f"{where}: {error.message}", error.details) from None
+            raise misfit(where, error.message) from None
 
 
 def compile_condition(condition: Mapping[str, Any], model: ModelType, caller: Caller) -> Filter:
@@ -210,7 +207,7 @@ def compile_condition(condition: Mapping[str, Any], model: ModelType, caller: Ca
             known = ", ".join((*_OPERATORS, "filter"))
             raise InvalidParameters(f"{operator!r} is not one of {known}")
         if not isinstance(fields, dict) or not fields:
-            raise InvalidParameters(f"{operator}: expected an object of fields")
+            raise misfit(operator, "expected an object of fields")
         for path, values in fields.items():
             parts.append(_compile_comparison(operator, path, values, allowed, caller))
     return conjoin(*parts)
@@ -222,16 +219,16 @@ def _compile_comparison(
     kind, negated = _OPERATORS[operator]
     field = model.filterable.get(path)
     if field is None:
-        raise InvalidParameters(
-            f"{path} cannot be in a condition: only id, userId, createdAt and, where models are "
-            "named, fields that are both filterable and acl",
-            {"field": path},
+        raise misfit(
+            path,
+            "cannot be in a condition: only id, userId, createdAt and, where models are named, "
+            "fields that are both filterable and acl",
         )
     textual = field.kind is Kind.STRING
     if textual != (kind is Kind.STRING) or field.kind in (Kind.ARRAY, Kind.BOOLEAN):
-        raise InvalidParameters(f"{path}: {operator} does not fit its type", {"field": path})
+        raise misfit(path, f"{operator} does not fit its type")
     if not isinstance(values, list) or not values:
-        raise InvalidParameters(f"{path}: {operator} needs a list of values", {"field": path})
+        raise misfit(path, f"{operator} needs a list of values")
     substituted = [_substitute(value, caller) for value in values]
     # For a filter null means a missing field, which equals nothing here.
     substituted = [value for value in substituted if value is not None]

@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.domain.access import Access, parse_roles
+from nexxus.domain.decoding import convert
+from nexxus.domain.misfits import misfit
 from nexxus.domain.objects import new_id
 from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
 from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
@@ -134,7 +136,7 @@ def merge_application(stored: dict[str, Any], changes: dict[str, Any]) -> dict[s
     Secrets that `changes` leaves out are kept. Another ``id`` is an `InvalidParameters`.
     """
     if changes.get("id", stored["id"]) != stored["id"]:
-        raise InvalidParameters("id: an application's id cannot be changed", {"field": "id"})
+        raise misfit("id", "an application's id cannot be changed")
     merged = {**stored, **changes}
     if changes.get("auth", {}) is None:
         del merged["auth"]
@@ -158,17 +160,13 @@ def parse_application(document: Any) -> Application:
     """
     if not isinstance(document, dict):
         raise InvalidParameters("expected an application document: an object")
-    try:
-        parsed = msgspec.convert(document, _Document)
-    except msgspec.ValidationError as error:
-        raise InvalidParameters(f"the application document: {error}") from None
+    parsed = convert(document, _Document)
     complete = dict(document)
     if "id" not in document:
         complete["id"] = new_id()
     elif not APPLICATION_ID.fullmatch(parsed.id):
-        raise InvalidParameters(
-            "id: expected 1 to 64 characters of a-z 0-9 _ -, the first a letter or a digit",
-            {"field": "id"},
+        raise misfit(
+            "id", "expected 1 to 64 characters of a-z 0-9 _ -, the first a letter or a digit"
         )
     if not parsed.signing_secret:
         complete["signingSecret"] = secrets.token_urlsafe(32)
@@ -201,19 +199,20 @@ def parse_application(document: Any) -> Application:
 
 def _check_limits(parsed: _Document) -> None:
     if not 1 <= parsed.default_limit <= parsed.max_limit:
-        raise InvalidParameters("defaultLimit: expected 1 up to maxLimit")
+        raise misfit("defaultLimit", "expected 1 up to maxLimit")
     if parsed.max_limit > 10_000:
-        raise InvalidParameters("maxLimit: expected at most 10000")
+        raise misfit("maxLimit", "expected at most 10000")
     if parsed.session.jwt_expires_in < 1 or parsed.session.refresh_token_expires_in < 1:
-        raise InvalidParameters("session: expected life times of at least a second")
+        raise misfit("session", "expected life times of at least a second")
 
 
 def _check_user_types(auth: AuthSettings, roles: Mapping[str, Any]) -> None:
     for name, kind in auth.user_types.items():
         for role in kind.roles:
             if role not in roles:
-                raise InvalidParameters(
-                    f"auth.userTypes.{name}.roles: {role!r} is not one of the application's roles"
+                raise misfit(
+                    f"auth.userTypes.{name}.roles",
+                    f"{role!r} is not one of the application's roles",
                 )
 
 
@@ -222,10 +221,10 @@ def _compile_details(auth: AuthSettings) -> dict[str, Mapping[str, Field]]:
     for user_type, document in auth.user_detail_schema.items():
         where = f"auth.userDetailSchema.{user_type}"
         if user_type not in auth.user_types:
-            raise InvalidParameters(f"{where}: there is no such user type")
+            raise misfit(where, "there is no such user type")
         fields = compile_fields(document, where)
         taken = fields.keys() & _DETAIL_NAMES
         if taken:
-            raise InvalidParameters(f"{where}.{min(taken)}: the name is reserved")
+            raise misfit(f"{where}.{min(taken)}", "the name is reserved")
         details[user_type] = fields
     return details

@@ -114,7 +114,7 @@ def explain(error: Exception, what: str) -> InvalidParameters:
     if unknown := _UNKNOWN.match(text):
         field = _join(where, unknown.group(1))
         return InvalidParameters(
-            f"{field} is not a key of this request", {"field": field, "rule": "unknown"}
+            f"{field}: there is no such key here", {"field": field, "rule": "unknown"}
         )
     if missing := _MISSING.match(text):
         field = _join(where, missing.group(1))

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nexxus.errors import InvalidParameters
+from nexxus.domain.misfits import check_keys, misfit
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 RESERVED_MODELS: Final = frozenset({"count", "user", "application", "device", "setting", "acl"})
@@ -94,19 +94,17 @@ def compile_model(name: str, document: Any) -> ModelType:
     where = f"schema.{name}"
     check_name(name, where)
     if name in RESERVED_MODELS:
-        raise InvalidParameters(f"{where}: the name is reserved; choose another")
+        raise misfit(where, "the name is reserved; choose another")
     if not isinstance(document, dict):
-        raise InvalidParameters(f"{where}: expected an object that describes the model")
+        raise misfit(where, "expected an object that describes the model")
     if not is_long_form(document):
         return build_model(name, _compile_fields(document, where, 0, filterable=False))
-    unknown = document.keys() - {"fields", "subscribable", "transient", "description"}
-    if unknown:
-        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+    check_keys(document, {"fields", "subscribable", "transient", "description"}, where)
     subscribable = _flag(document, "subscribable", True, where)
     transient = _flag(document, "transient", False, where)
     if transient and not subscribable:
-        raise InvalidParameters(
-            f"{where}: a transient model exists only to be pushed, so it must be subscribable"
+        raise misfit(
+            where, "a transient model exists only to be pushed, so it must be subscribable"
         )
     fields = _compile_fields(document["fields"], f"{where}.fields", 0, filterable=not subscribable)
     return build_model(name, fields, subscribable=subscribable, transient=transient)
@@ -150,8 +148,8 @@ def compile_fields(document: Any, where: str) -> Mapping[str, Field]:
 def check_name(name: str, where: str) -> None:
     """Raise `InvalidParameters` unless `name` may name a model or a field."""
     if not NAME.fullmatch(name):
-        raise InvalidParameters(
-            f"{where}: {name!r} is not a name (a letter, then at most 63 letters, digits or _)"
+        raise misfit(
+            where, f"{name!r} is not a name (a letter, then at most 63 letters, digits or _)"
         )
 
 
@@ -172,15 +170,15 @@ def _compile_fields(
     reserved: frozenset[str] = RESERVED_FIELDS,
 ) -> Mapping[str, Field]:
     if not isinstance(document, dict):
-        raise InvalidParameters(f"{where}: expected an object of fields")
+        raise misfit(where, "expected an object of fields")
     if depth > MAX_DEPTH:
-        raise InvalidParameters(f"{where}: objects nest deeper than {MAX_DEPTH} levels")
+        raise misfit(where, f"objects nest deeper than {MAX_DEPTH} levels")
     fields = {}
     for name, entry in document.items():
         here = f"{where}.{name}"
         check_name(name, here)
         if depth == 0 and name in reserved:
-            raise InvalidParameters(f"{here}: the name is reserved; choose another")
+            raise misfit(here, "the name is reserved; choose another")
         fields[name] = _compile_field(entry, here, depth, filterable=filterable)
     return fields
 
@@ -192,25 +190,23 @@ _FIELD_KEYS: Final = frozenset(
 
 def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -> Field:
     if not isinstance(document, dict):
-        raise InvalidParameters(f"{where}: expected an object with a 'type'")
-    unknown = document.keys() - _FIELD_KEYS
-    if unknown:
-        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}")
+        raise misfit(where, "expected an object with a 'type'")
+    check_keys(document, _FIELD_KEYS, where)
     kind = _kind(document.get("type"), f"{where}.type")
     element = None
     holds_objects = kind is Kind.OBJECT
     if kind is Kind.ARRAY:
         element = _kind(document.get("arrayType"), f"{where}.arrayType")
         if element is Kind.ARRAY:
-            raise InvalidParameters(f"{where}.arrayType: arrays of arrays are not supported")
+            raise misfit(f"{where}.arrayType", "arrays of arrays are not supported")
         holds_objects = element is Kind.OBJECT
     elif "arrayType" in document:
-        raise InvalidParameters(f"{where}.arrayType: only an array has one")
+        raise misfit(f"{where}.arrayType", "only an array has one")
 
     properties = None
     if holds_objects:
         if "properties" not in document:
-            raise InvalidParameters(f"{where}: an object needs 'properties'")
+            raise misfit(where, "an object needs 'properties'")
         properties = _compile_fields(
             document["properties"],
             f"{where}.properties",
@@ -218,13 +214,13 @@ def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -
             filterable=filterable and kind is Kind.OBJECT,
         )
     elif "properties" in document:
-        raise InvalidParameters(f"{where}.properties: only an object has them")
+        raise misfit(f"{where}.properties", "only an object has them")
 
     is_filterable = _flag(document, "filterable", False, where)
     if is_filterable and holds_objects:
-        raise InvalidParameters(
-            f"{where}.filterable: only primitives and arrays of primitives can be filtered; "
-            "mark the properties instead"
+        raise misfit(
+            f"{where}.filterable",
+            "only primitives and arrays of primitives can be filtered; mark the properties instead",
         )
     return Field(
         kind=kind,
@@ -240,14 +236,14 @@ def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -
 def _kind(value: Any, where: str) -> Kind:
     kind = _KINDS.get(value) if isinstance(value, str) else None
     if kind is None:
-        raise InvalidParameters(f"{where}: expected one of {', '.join(sorted(_KINDS))}")
+        raise misfit(where, f"expected one of {', '.join(sorted(_KINDS))}")
     return kind
 
 
 def _flag(document: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
     value = document.get(key, default)
     if not isinstance(value, bool):
-        raise InvalidParameters(f"{where}.{key}: expected true or false")
+        raise misfit(f"{where}.{key}", "expected true or false")
     return value
 
 

@@ -215,6 +215,28 @@ async def test_a_rejection_is_told_to_the_device_wherever_it_is(
     assert fate["state"] == "rejected"
 
 
+@pytest.mark.contract("2. Applications", "roles: writes need the row before and after")
+async def test_what_one_node_has_taken_may_be_changed_over_another_at_once(
+    cluster: Cluster, admin: Admin, new_client: Any
+) -> None:
+    own = {
+        "effect": "Allow",
+        "action": ["*"],
+        "resource": ["task"],
+        "condition": {"StringEquals": {"userId": ["$nxx:userId"]}},
+    }
+    auth = {"acl": True, "userTypes": {"default": {"roles": ["owner"]}}}
+    app = admin.create(signed_application(roles={"owner": {"statements": [own]}}, auth=auth))
+    ann = await new_client(app).register_user("ann")
+
+    for _ in range(20):
+        ann.endpoint = at(cluster, api=1, gateway=1)
+        task = await ann.create("task", title="x", wait=False)
+        ann.endpoint = at(cluster, api=2, gateway=1)
+        await ann.update("task", task["id"], replace(title="y"), wait=False)
+        await ann.delete("task", task["id"], wait=False)
+
+
 # Applications
 
 
