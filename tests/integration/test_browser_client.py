@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import open_browser
+import pytest_asyncio
+from browser import browser
 
 from nexxus.demo.site import STATIC
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+__all__ = ["browser"]
+# A fixture, found here by pytest.
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Play = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
@@ -82,27 +91,27 @@ async ({ before, between, pages }) => {
 """A channel is read anew twice: events before and between the two askings, then the answers."""
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Any]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A browser's page that can load the client."""
     script = (STATIC / "nexxus.js").read_text()
-    async with open_browser() as browser:
-        page = await browser.new_page()
+    page = await browser.new_page()
 
-        async def serve(route: Any) -> None:
-            is_script = route.request.url.endswith(".js")
-            await route.fulfill(
-                body=script if is_script else "<!doctype html>",
-                content_type="text/javascript" if is_script else "text/html",
-            )
+    async def serve(route: Any) -> None:
+        is_script = route.request.url.endswith(".js")
+        await route.fulfill(
+            body=script if is_script else "<!doctype html>",
+            content_type="text/javascript" if is_script else "text/html",
+        )
 
-        await page.route("http://client.test/**", serve)
-        await page.goto("http://client.test/")
-        yield page
+    await page.route("http://client.test/**", serve)
+    await page.goto("http://client.test/")
+    yield page
+    await page.close()
 
 
 @pytest.fixture
-def play(page: Any) -> Play:
+def play(page: Page) -> Play:
     """Gives a channel a page and then events; what it holds in the end, and what it has read."""
 
     async def run(

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Endpoint, clean_environment, run_nexxus
+from click.testing import CliRunner, Result
+from server import Endpoint, clean_environment
+
+from nexxus.cli.root import cli
 
 DOCUMENT = {
     "name": "From the command line",
@@ -22,23 +25,24 @@ DOCUMENT = {
 
 
 class CommandLine:
-    """Runs commands against a server, in a folder of their own."""
+    """Runs commands against a server, in this process and in a folder of their own."""
 
     def __init__(self, endpoint: Endpoint, folder: Path) -> None:
         self.options = ("--url", endpoint.url, "--admin-key", endpoint.admin_key)
         self.folder = folder
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_nexxus(*arguments, *self.options, cwd=self.folder, timeout=60)
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(cli, [*arguments, *self.options])
 
     def json(self, *arguments: str) -> object:
         result = self(*arguments)
-        assert result.returncode == 0, result.stderr
+        assert result.exit_code == 0, result.stderr
         return json.loads(result.stdout)
 
 
 @pytest.fixture
-def nexxus(endpoint: Endpoint, tmp_path: Path) -> CommandLine:
+def nexxus(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    monkeypatch.chdir(tmp_path)
     return CommandLine(endpoint, tmp_path)
 
 
@@ -51,7 +55,7 @@ def app_id(nexxus: CommandLine) -> Iterator[str]:
     assert created["id"] == app_id
     yield app_id
     result = nexxus("app", "delete", app_id, "--yes")
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def ann(http: httpx.Client) -> dict:
 
 def test_a_ready_server_is_said_to_be_ready(nexxus: CommandLine):
     result = nexxus("check", "--wait", "10")
-    assert result.returncode == 0
+    assert result.exit_code == 0
     assert "is ready" in result.stdout
     assert isinstance(nexxus.json("check", "--json"), dict)
 
@@ -88,25 +92,26 @@ def test_applications_are_listed_shown_and_changed(nexxus: CommandLine, app_id: 
 
 def test_what_the_server_refuses_is_told_in_its_words(nexxus: CommandLine, app_id: str):
     again = nexxus("app", "create", "--file", "app.json")
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert "ApplicationAlreadyExistsException (409)" in again.stderr
     unknown = nexxus("app", "show", "no-such-application")
-    assert unknown.returncode == 1
+    assert unknown.exit_code == 1
     assert "ApplicationNotFoundException (404)" in unknown.stderr
 
 
-def test_a_wrong_admin_key_is_told(endpoint: Endpoint, tmp_path: Path):
-    options = ("--url", endpoint.url, "--admin-key", "a wrong one")
-    result = run_nexxus("app", "list", *options, cwd=tmp_path)
-    assert result.returncode == 1
+def test_a_wrong_admin_key_is_told(nexxus: CommandLine, endpoint: Endpoint):
+    nexxus.options = ("--url", endpoint.url, "--admin-key", "a wrong one")
+    result = nexxus("app", "list")
+    assert result.exit_code == 1
     assert "(401)" in result.stderr
 
 
-def test_the_admin_key_is_found_in_the_data_directory(endpoint: Endpoint, tmp_path: Path):
-    (tmp_path / "nexxus-data").mkdir()
-    (tmp_path / "nexxus-data" / "admin.key").write_text(f"{endpoint.admin_key}\n")
-    result = run_nexxus("app", "list", "--url", endpoint.url, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+def test_the_admin_key_is_found_in_the_data_directory(nexxus: CommandLine, endpoint: Endpoint):
+    (nexxus.folder / "nexxus-data").mkdir()
+    (nexxus.folder / "nexxus-data" / "admin.key").write_text(f"{endpoint.admin_key}\n")
+    nexxus.options = ("--url", endpoint.url)
+    result = nexxus("app", "list")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_users_are_listed_changed_and_deleted(
@@ -118,14 +123,14 @@ def test_users_are_listed_changed_and_deleted(
     assert "ann" in nexxus("user", "list", app_id).stdout
 
     result = nexxus("user", "update", app_id, user_id, "--type", "staff", "--disable")
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     (listed,) = nexxus.json("user", "list", app_id, "--json")
     assert (listed["userType"], listed["disabled"]) == ("staff", True)
     assert "disabled" in nexxus("user", "list", app_id).stdout
     credentials = {"username": "ann", "password": "a long password"}
     assert http.post("/auth/local", json=credentials).status_code == 401
 
-    assert nexxus("user", "delete", app_id, user_id, "--yes").returncode == 0
+    assert nexxus("user", "delete", app_id, user_id, "--yes").exit_code == 0
     assert nexxus.json("user", "list", app_id, "--json") == []
 
 
@@ -190,10 +195,10 @@ def test_tail_ends_well_with_an_interrupt(nexxus: CommandLine, app_id: str, ann:
 
 def test_tail_tells_what_cannot_be_followed(nexxus: CommandLine, app_id: str, ann: dict):
     result = nexxus("tail", app_id, "nothing", "--token", ann["token"])
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "ModelNotFoundException (404)" in result.stderr
     result = nexxus("tail", app_id, "note", "--token", "no token")
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "INVALID_PARAMETERS" in result.stderr or "TOKEN" in result.stderr.upper()
 
 

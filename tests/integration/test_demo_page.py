@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from browser import open_browser
+import pytest_asyncio
+from browser import browser
 from server import Endpoint, Server
 from waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
+
+__all__ = ["browser"]
+# A fixture, found here by pytest.
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOWN = "[...document.querySelectorAll('#rows tr:not(.leaving)')]"
 
@@ -28,17 +34,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         server.close()
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def board(browser: Browser, demo: Endpoint) -> AsyncIterator[Page]:
     """The open board; afterwards it has had no error and has asked nobody but its server."""
     page = await open_board(browser, demo)
     yield page
+    await page.close()
     assert page.complaints == [], page.complaints  # type: ignore[attr-defined]
 
 

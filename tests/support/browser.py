@@ -1,14 +1,18 @@
-"""A real browser. Where there is none the test is skipped, which the end of the run tells."""
+"""A real browser. Where there is none the test is skipped, which the end of the run tells.
+
+It takes seconds to start, so the tests of a module share it, and with it the module's event loop:
+``pytestmark = pytest.mark.asyncio(loop_scope="module")``.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -16,8 +20,8 @@ if TYPE_CHECKING:
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
-@asynccontextmanager
-async def open_browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
     """Headless Chromium: the one of ``CHROMIUM``, else of the path."""
     try:
         from playwright.async_api import async_playwright

@@ -2,6 +2,7 @@
 
 A test of the run's own server talks to another process, in which coverage is measured too. The
 test's own process runs none of our code meanwhile, but a tracer would slow down each of its lines.
+Those that run commands of ours in it have the fixture `nexxus`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def unmeasured_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Stop measuring this process for the time of such a test."""
     measuring = coverage.Coverage.current()
-    if measuring is None or "endpoint" not in getattr(item, "fixturenames", ()):
+    fixtures = getattr(item, "fixturenames", ())
+    if measuring is None or "endpoint" not in fixtures or "nexxus" in fixtures:
         return (yield)
     measuring.stop()
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from browser import open_browser
+from browser import browser
 from connection import Connection
 from ports import free_port
 from server import ADMIN_KEY, Server, clean_environment, run_nexxus
@@ -21,6 +21,9 @@ from waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
+
+__all__ = ["browser"]
+# A fixture, found here by pytest.
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -95,26 +98,28 @@ async def enter_chat(browser: Browser, url: str, name: str) -> Page:
     return page
 
 
-async def test_chat_two_people_see_each_other_type_speak_and_take_it_back(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_chat_two_people_see_each_other_type_speak_and_take_it_back(
+    browser: Browser, tmp_path: Path
+) -> None:
     with served("chat:app", "chat", tmp_path) as url:
         await reachable(f"{url}/sync/readyz")
-        async with open_browser() as browser:
-            ada, bob = [await enter_chat(browser, url, name) for name in ("ada", "bob")]
+        ada, bob = [await enter_chat(browser, url, name) for name in ("ada", "bob")]
 
-            await ada.type("#text", "Hello, Bob")
-            await bob.wait_for_selector("#typing:text('ada is typing')")
-            await ada.press("#text", "Enter")
-            await bob.wait_for_selector("#messages li:has-text('Hello, Bob')")
-            assert await bob.query_selector("#messages button") is None, "another's message"
+        await ada.type("#text", "Hello, Bob")
+        await bob.wait_for_selector("#typing:text('ada is typing')")
+        await ada.press("#text", "Enter")
+        await bob.wait_for_selector("#messages li:has-text('Hello, Bob')")
+        assert await bob.query_selector("#messages button") is None, "another's message"
 
-            await ada.click("#messages li.own button")
-            await bob.wait_for_selector("#messages li", state="detached")
+        await ada.click("#messages li.own button")
+        await bob.wait_for_selector("#messages li", state="detached")
 
-            await bob.select_option("#room", "Garden")
-            await ada.fill("#text", "Still here")
-            await ada.press("#text", "Enter")
-            await ada.wait_for_selector("#messages li")
-            assert await bob.query_selector("#messages li") is None, "another room"
+        await bob.select_option("#room", "Garden")
+        await ada.fill("#text", "Still here")
+        await ada.press("#text", "Enter")
+        await ada.wait_for_selector("#messages li")
+        assert await bob.query_selector("#messages li") is None, "another room"
 
 
 @pytest.fixture
