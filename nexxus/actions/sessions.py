@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -38,7 +39,12 @@ class Tokens(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Sessions:
-    """Begins, refreshes, verifies and ends sessions. `refresh_grace` is in seconds."""
+    """Begins, refreshes, verifies and ends sessions. `refresh_grace` is in seconds.
+
+    A session ends in three steps: it is marked, so that its tokens are refused at once; the
+    device's node is told and the device's subscriptions go; it is forgotten. Whatever fails on
+    the way raises `ServiceUnavailable`, and whoever ends the session again completes it.
+    """
 
     def __init__(
         self,
@@ -90,7 +96,7 @@ class Sessions:
         """Raise `UserTokenExpired` when the session behind a verified token has ended."""
         assert identity.session_id is not None
         session = await self._registry.get_session(identity.app_id, identity.session_id)
-        if session is None or session.device_id != identity.device_id:
+        if session is None or session.is_ending or session.device_id != identity.device_id:
             raise UserTokenExpired("the session has ended; sign in again")
 
     def forget_tokens(self, app_id: str) -> None:
@@ -105,14 +111,20 @@ class Sessions:
         user: User | None,
         *,
         is_login: bool = True,
+        is_known_device: bool = False,
     ) -> Tokens:
-        """Begin a device's session; it ends the device's former one.
+        """Begin a device's session; it ends the former one of a device that is known.
 
         Where an application allows one login only, a login ends the user's others.
         """
-        if is_login and user is not None and not application.users().allow_multiple_login:
-            for other in await self._registry.sessions_of(application.id, user.id):
-                await self.end(application.id, other.id)
+        if user is not None:
+            is_only_one = is_login and not application.users().allow_multiple_login
+            if is_only_one or is_known_device:
+                await self._end_some_of(
+                    application.id,
+                    user.id,
+                    lambda other: is_only_one or other.device_id == device.id,
+                )
         now = time.time()
         session = Session(
             id=new_id(),
@@ -123,13 +135,14 @@ class Sessions:
             refresh_hash="",
             rotated_at=now,
             expires_at=int(now) + application.session.refresh_token_expires_in,
+            user_type=user.user_type if user is not None else None,
         )
         tokens = self._issue(application, session, user)
         session = msgspec.structs.replace(
             session, refresh_hash=hash_refresh_token(tokens.refresh_token)
         )
         former = await self._registry.put_session(session)
-        if former is not None:
+        if former is not None:  # another one began on the device just now
             await self._disconnect(application.id, device.id, former)
         return tokens
 
@@ -137,6 +150,9 @@ class Sessions:
         """The next pair. A token of an older generation is theft, and ends the session."""
         given = read_refresh_token(application, refresh_token)
         session = await self._registry.get_session(application.id, given.session_id)
+        if session is not None and session.is_ending:
+            await self.end(application.id, session.id)
+            session = None
         if session is None:
             raise InvalidRefreshToken("the session has ended; sign in again")
         if given.generation == session.generation - 1 and self._in_grace(session):
@@ -161,7 +177,7 @@ class Sessions:
         if not rotated:
             # Two refreshes at once: the other one won, and this one is its retry.
             current = await self._registry.get_session(application.id, session.id)
-            if current is None or current.generation != following.generation:
+            if current is None or current.is_ending or current.generation != following.generation:
                 raise InvalidRefreshToken("the session has ended; sign in again")
             following = current
         return await self._issue_again(application, following)
@@ -176,15 +192,55 @@ class Sessions:
 
     async def end(self, app_id: str, session_id: str) -> None:
         """End a session: its tokens, its connection (4001), its volatile subscriptions."""
-        session = await self._registry.end_session(app_id, session_id)
+        session = await self._mark(app_id, session_id)
         if session is not None:
-            await self._disconnect(app_id, session.device_id, session.id)
+            await self._complete(session)
 
     async def end_all_of(self, app_id: str, user_id: str, *, but: str | None = None) -> None:
         """End a user's sessions, all `but` one."""
-        for session in await self._registry.sessions_of(app_id, user_id):
-            if session.id != but:
-                await self.end(app_id, session.id)
+        await self._end_some_of(app_id, user_id, lambda session: session.id != but)
+
+    async def end_unfit(self, user: User) -> None:
+        """End those sessions that the user, as stored now, may not have.
+
+        They are all of a disabled user's, and those that began when the user had another type.
+        """
+        await self._end_some_of(
+            user.app_id,
+            user.id,
+            lambda session: user.disabled or session.user_type != user.user_type,
+        )
+
+    async def _end_some_of(
+        self, app_id: str, user_id: str, is_to_end: Callable[[Session], bool]
+    ) -> None:
+        """End some of a user's sessions: no token is good any more before any node is told."""
+        ending = [
+            await self._mark(app_id, session.id)
+            for session in await self._registry.sessions_of(app_id, user_id)
+            if is_to_end(session)
+        ]
+        for session in ending:
+            if session is not None:
+                await self._complete(session)
+
+    async def _mark(self, app_id: str, session_id: str) -> Session | None:
+        """Have a session's tokens refused from now on; it, or None where it is over."""
+        while True:
+            session = await self._registry.get_session(app_id, session_id)
+            if session is None or session.is_ending:
+                return session
+            # Another generation, so that a refresh under way does not take the mark away again.
+            ending = msgspec.structs.replace(
+                session, generation=session.generation + 1, is_ending=True
+            )
+            if await self._registry.rotate_session(ending, expected_generation=session.generation):
+                return ending
+
+    async def _complete(self, session: Session) -> None:
+        """Let go of what a marked session has, and of itself at last."""
+        await self._disconnect(session.app_id, session.device_id, session.id)
+        await self._registry.end_session(session.app_id, session.id)
 
     def _in_grace(self, session: Session) -> bool:
         return time.time() - session.rotated_at <= self._refresh_grace

@@ -217,7 +217,10 @@ class Users:
         user_type: str | None,
         disabled: bool | None,
     ) -> dict[str, Any]:
-        """Change a user's type or disable it; either ends the user's sessions."""
+        """Change a user's type or disable it; either ends the user's sessions.
+
+        It may be repeated: the sessions that are to end follow from what is stored.
+        """
         user = await self._get(application, user_id)
         if user_type is not None and user_type not in application.users().user_types:
             raise InvalidParameters(
@@ -232,17 +235,20 @@ class Users:
             )
 
         changed = await self._records.change(user, apply_to_latest)
-        if changed.user_type != user.user_type or (changed.disabled and not user.disabled):
-            await self._sessions.end_all_of(application.id, user.id)
+        await self._sessions.end_unfit(changed)
         return changed.public()
 
     async def delete(self, application: Application, user_id: str) -> None:
-        """Remove a user, the user's sessions and devices. Their objects stay."""
-        user = await self._get(application, user_id)
-        await self._records.delete(user)
+        """Remove a user, the user's sessions and devices. Their objects stay.
+
+        The user goes last, disabled until then: nobody signs in meanwhile, and a repetition
+        finds what is left.
+        """
+        user = await self._records.change(await self._get(application, user_id), _disable)
         await self._sessions.end_all_of(application.id, user.id)
         devices = await self._registry.devices_of(application.id, user.id)
         await self._registry.delete_devices(application.id, [device.id for device in devices])
+        await self._records.delete(user)
 
     async def _get(self, application: Application, user_id: str) -> User:
         application.users()
@@ -256,17 +262,26 @@ class Users:
     ) -> SignedIn:
         hint = hint or DeviceHint()
         device = await self._devices.for_sign_in(application, user.id, hint.id, hint.name)
-        return await self._begin_on(application, user, device)
+        is_known = device.id == hint.id
+        return await self._begin_on(application, user, device, is_known_device=is_known)
 
     async def _begin_on(
-        self, application: Application, user: User, device: Device, *, is_login: bool = True
+        self,
+        application: Application,
+        user: User,
+        device: Device,
+        *,
+        is_login: bool = True,
+        is_known_device: bool = False,
     ) -> SignedIn:
         """Begin a session, unless the user was changed in a way that would have ended it.
 
         Whoever disables a user stores that and then ends the sessions; a session that begins
         meanwhile is seen there, or sees the change here.
         """
-        tokens = await self._sessions.begin(application, device, user, is_login=is_login)
+        tokens = await self._sessions.begin(
+            application, device, user, is_login=is_login, is_known_device=is_known_device
+        )
         latest = await self._records.get(application.id, user.id)
         if latest is None or _standing(latest) != _standing(user):
             await self._sessions.log_out(application, tokens.refresh_token)
@@ -296,6 +311,10 @@ class Users:
 def _standing(user: User) -> tuple[bool, str, str | None]:
     """What a session depends on."""
     return user.disabled, user.user_type, user.password_hash
+
+
+def _disable(user: User) -> User:
+    return msgspec.structs.replace(user, disabled=True)
 
 
 def _link(user: User, provider: str) -> User:

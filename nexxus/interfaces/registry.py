@@ -27,7 +27,8 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
 
     `generation` counts the refreshes; `refresh_hash` is the SHA-256 of the refresh token of
     that generation. The token of the generation before is good for `GRACE` s after
-    `rotated_at`.
+    `rotated_at`. `user_type` is the one that the user had when it began. Of one that `is_ending`
+    no token is good any more, but not everybody who must know does.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     refresh_hash: str
     rotated_at: float
     expires_at: int
+    user_type: str | None = None
+    is_ending: bool = False
 
 
 class Presence(msgspec.Struct, frozen=True):
