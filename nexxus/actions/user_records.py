@@ -124,7 +124,7 @@ class UserRecords:
             mutation = Mutation(key, record, Record(_to_document(changed, version), version))
             if (await self._database.commit([mutation]))[0]:
                 return changed
-        raise ServiceUnavailable("the account is being changed elsewhere; try again")
+        raise _contended()
 
     async def rename(self, user: User, username: str) -> User:
         """Give a user another name; `UserAlreadyExists` when it is taken."""
@@ -134,13 +134,21 @@ class UserRecords:
         renamed = await self.change(
             user, lambda latest: msgspec.structs.replace(latest, username=username)
         )
-        await self._delete(_name_key(user.app_id, user.username))
+        await self._free_name(user)
         return renamed
 
     async def delete(self, user: User) -> None:
-        """Remove a user and set the name free."""
-        await self._delete(_user_key(user.app_id, user.id))
-        await self._delete(_name_key(user.app_id, user.username))
+        """Remove a user and set the name free, whatever changes the user meanwhile."""
+        key = _user_key(user.app_id, user.id)
+        for _ in range(_ATTEMPTS):
+            record = await self._load(key)
+            if record is None:
+                await self._free_name(user)
+                return
+            if await self._delete(key, record):
+                await self._free_name(_to_user(record.document))
+                return
+        raise _contended()
 
     async def _claim_name(self, user: User) -> None:
         key = _name_key(user.app_id, user.username)
@@ -148,6 +156,8 @@ class UserRecords:
         now = int(time.time())
         (former,) = await self._database.load([key])
         if former is not None and former.deleted_at is None:
+            if former.document["user"] == user.id:
+                return  # This is the repetition of a rename that failed half-way.
             if former.document["createdAt"] > now - _ABANDONED_AFTER:
                 raise taken
             holder = await self.get(user.app_id, former.document["user"])
@@ -171,12 +181,24 @@ class UserRecords:
         (record,) = await self._database.load([key])
         return None if record is None or record.deleted_at is not None else record
 
-    async def _delete(self, key: ObjectKey) -> None:
+    async def _free_name(self, user: User) -> None:
+        """Give up the claim on a user's name, unless it is somebody else's by now."""
+        key = _name_key(user.app_id, user.username)
         record = await self._load(key)
-        if record is not None:
-            identity = {"id": key.id, "type": key.type, "appId": key.app_id}
-            gone = Record(identity, record.version + 1, deleted_at=int(time.time()))
-            await self._database.commit([Mutation(key, record, gone)])
+        # A claim changes only when another user takes it over.
+        if record is not None and record.document["user"] == user.id:
+            await self._delete(key, record)
+
+    async def _delete(self, key: ObjectKey, record: Record) -> bool:
+        """Remove what is stored as `record`; whether it was still that."""
+        identity = {"id": key.id, "type": key.type, "appId": key.app_id}
+        gone = Record(identity, record.version + 1, deleted_at=int(time.time()))
+        (won,) = await self._database.commit([Mutation(key, record, gone)])
+        return won
+
+
+def _contended() -> ServiceUnavailable:
+    return ServiceUnavailable("the account is being changed elsewhere; try again")
 
 
 def _user_key(app_id: str, user_id: str) -> ObjectKey:
