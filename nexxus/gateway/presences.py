@@ -132,8 +132,7 @@ class Presences:
                 self._devices.withdraw(device)
                 device.silent_until = self._now()
                 connection.close(CloseCode.LOGGED_OUT, "logged_out")
-                presence = self._place.presence(app_id, device_id, connection)
-                await self._registry.disconnect(presence)
+                await self._tell_lost(self._place.presence(app_id, device_id, connection))
             await self._forget_or_retry(device)
 
     async def end_silence(self, device: LocalDevice) -> None:
@@ -148,12 +147,7 @@ class Presences:
                 self._deadlines.set(held, until)
 
     async def _after_release(self, device: LocalDevice, presence: Presence) -> None:
-        try:
-            await self._registry.disconnect(presence)
-        except ServiceUnavailable as error:
-            self._logger.warning(
-                "the registry was not told of a lost connection", reason=str(error)
-            )
+        await self._tell_lost(presence)
         if device.connection is not None:
             return  # It is back already.
         if not self._settings.resume_window:
@@ -163,6 +157,15 @@ class Presences:
                 await self._forget_or_retry(device)
         elif device.silent_until is not None:
             self._deadlines.set(device, device.silent_until)
+
+    async def _tell_lost(self, presence: Presence) -> None:
+        """Tell the registry of a lost connection; what follows here follows all the same."""
+        try:
+            await self._registry.disconnect(presence)
+        except ServiceUnavailable as error:
+            self._logger.warning(
+                "the registry was not told of a lost connection", reason=str(error)
+            )
 
     async def _forget_or_retry(self, device: LocalDevice) -> None:
         try:

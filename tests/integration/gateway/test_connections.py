@@ -272,6 +272,23 @@ async def test_an_ended_session_closes_its_connection_and_its_subscriptions(worl
     assert await world.registry.presence_of(APP, "d1") is None
 
 
+async def test_a_session_ends_though_the_registry_is_not_told_of_its_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await world.connect("d1")
+    await world.subscribe("d1", "c1")
+
+    async def away(_: Presence) -> None:
+        raise ServiceUnavailable("the registry is away")
+
+    monkeypatch.setattr(world.registry, "disconnect", away)
+    await world.tell(SessionEnded(APP, "d1", "session of d1"))
+
+    assert await client.closed() == 4001
+    await eventually(lambda: world.gateway.devices(APP) == [])
+    assert await world.channels_of("d1") == []
+
+
 async def test_the_end_of_a_former_session_leaves_the_present_one(world: World) -> None:
     client = await world.connect("d1.new")
 
