@@ -39,8 +39,8 @@ chaos: setup  ## Kill and cut off everything under load; ARGS='--faults 200 --se
 test: setup  ## Run the tests with a coverage report; ARGS='-k filter' chooses some
 	@scripts/test -m 'not long' $(ARGS)
 
-test-long: setup  ## Run all tests, those that take minutes too
-	@scripts/test -m 'long or not long' $(ARGS)
+test-long: setup  ## Run all tests, those that take minutes too, and ten times as many examples
+	@scripts/test -m 'long or not long' --hypothesis-profile thorough $(ARGS)
 
 test-fast: setup  ## Run the unit tests only, without coverage
 	@$(BIN)/python -m pytest tests/unit -m 'not long' $(ARGS) </dev/null

@@ -44,9 +44,16 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# How long an example takes says more of the machine than of what is tested.
+# How long an example takes says more of the machine than of what is tested. A test that needs
+# more examples than others says how many times as many.
 hypothesis.settings.register_profile(
-    "nexxus", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "nexxus",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("nexxus"), max_examples=500
 )
 hypothesis.settings.load_profile("nexxus")
 

@@ -20,7 +20,7 @@ from server import Endpoint, Server
 from waiting import eventually
 
 FUZZ = settings(
-    max_examples=150,
+    max_examples=2 * settings.default.max_examples,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

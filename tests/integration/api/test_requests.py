@@ -175,7 +175,11 @@ def test_no_body_makes_the_server_stumble(start: Any) -> None:
         session = runner.run(client.post("/device/register", json={"name": "fuzz"})).json()
         token = {"Authorization": f"Bearer {session['token']}"}
 
-        @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=3 * settings.default.max_examples,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(routes, bodies, st.sampled_from(["application/json", MSGPACK]), st.booleans())
         def stumble(route: tuple[str, str], body: bytes, kind: str, signed: bool) -> None:
             headers = {"Content-Type": kind, **(token if signed else {})}

@@ -92,7 +92,7 @@ async def test_a_lost_source_does_not_hold_back_the_keys_of_another():
     assert payloads(buffer.take(10)) == ["other"]
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     st.lists(st.sampled_from("abc"), max_size=20),
     st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["settle", "retry"])), max_size=40),

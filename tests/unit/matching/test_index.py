@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.domain.channels import Descriptor, Route
@@ -152,7 +152,6 @@ def test_ranges_of_every_width_find_their_numbers(
 CHANGES = st.lists(st.tuples(st.booleans(), routes()), max_size=12)
 
 
-@settings(max_examples=50)
 @given(CHANGES, st.lists(EVENTS, min_size=1, max_size=2))
 def test_routes_come_and_go_and_leave_nothing_behind(
     changes: list[tuple[bool, Route]], events: list[Event]

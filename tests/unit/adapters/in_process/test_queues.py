@@ -81,7 +81,7 @@ class Stage:
 
 
 @given(scripts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_a_key_is_with_one_consumer_and_nothing_overtakes_or_is_lost(
     script: list[tuple[Any, ...]],
 ) -> None:
