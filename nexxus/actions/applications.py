@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
+from nexxus.actions.schema_changes import check_stored_objects
 from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.events import ApplicationChanged
-from nexxus.domain.filters import EVERYTHING
-from nexxus.domain.objects import Document, ObjectKey, check_object, value_at
-from nexxus.domain.schema import ModelType, retyped_paths
+from nexxus.domain.objects import Document, ObjectKey
 from nexxus.errors import (
     ApplicationAlreadyExists,
     ApplicationNotFound,
@@ -165,7 +164,7 @@ class Applications:
             former = parse_application(record.document["document"])
             application = parse_application(merge_application(former.document, changes))
             self._check_strategies(application)
-            await self._check_stored_objects(former, application)
+            await check_stored_objects(self._database, former, application)
             await self._prepare(application)
             await self._store(application, record)
         await self._tell_other_nodes(app_id)
@@ -258,57 +257,6 @@ class Applications:
             return
         with contextlib.suppress(ServiceUnavailable):
             await self._nodes.ask(self._nodes.home, node.id, app_id, ApplicationChanged(app_id))
-
-    async def _check_stored_objects(self, former: Application, present: Application) -> None:
-        for name, model in former.models.items():
-            if model.transient:
-                continue
-            successor = present.models.get(name)
-            if successor is None or successor.transient:
-                await self._refuse_if_any(former.id, model)
-            elif successor.fields != model.fields:
-                await self._refuse_if_invalid(former.id, model, successor)
-
-    async def _refuse_if_any(self, app_id: str, model: ModelType) -> None:
-        for document in await self._database.search(Query(app_id, model, EVERYTHING, limit=1)):
-            raise InvalidParameters(
-                f"schema.{model.name}: there are stored objects of this model, such as "
-                f"{document['id']}; delete them first",
-                {"model": model.name, "example": document["id"]},
-            )
-
-    async def _refuse_if_invalid(self, app_id: str, model: ModelType, successor: ModelType) -> None:
-        retyped = retyped_paths(model.fields, successor.fields)
-        after: tuple[Any, ...] | None = None
-        while True:
-            page = await self._database.search(
-                Query(app_id, model, EVERYTHING, (SortKey("id"),), limit=_PAGE, after=after)
-            )
-            for document in page:
-                _refuse_unless_valid(successor, document, retyped)
-            if len(page) < _PAGE:
-                return
-            after = (page[-1]["id"],)
-            # Thousands of objects are judged between two pages of writes, not instead of them.
-            await asyncio.sleep(0)
-
-
-def _refuse_unless_valid(model: ModelType, document: Document, retyped: Sequence[str]) -> None:
-    try:
-        check_object(model, document)
-        _refuse_if_there(document, retyped)
-    except InvalidParameters as error:
-        raise InvalidParameters(
-            f"schema.{model.name}: stored objects would become invalid, such as "
-            f"{document['id']}: {error.message}",
-            {**(error.details or {}), "model": model.name, "example": document["id"]},
-        ) from None
-
-
-def _refuse_if_there(document: Document, retyped: Sequence[str]) -> None:
-    for path in retyped:
-        if value_at(document, path) not in (None, []):
-            raise InvalidParameters(f"{path}: the stored value is of another type", {"field": path})
 
 
 def _key(app_id: str) -> ObjectKey:
