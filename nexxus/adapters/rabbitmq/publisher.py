@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -104,8 +104,8 @@ class Publisher:
         letter = message._replace(queue=self._topology.dead_letter_queue)
         if await self._send(None, [letter]):
             equipment = await self._link.get(self._settings.patience)
-            with unavailable_when_away():
-                await self._topology.declare_dead_letters(equipment.connection)
+            declaring = self._topology.declare_dead_letters(equipment.connection)
+            await self._within_timeout(equipment, declaring)
             await self.publish_again(letter, may_vanish=False)
 
     async def publish_again(self, message: Outgoing, *, may_vanish: bool) -> None:
@@ -126,9 +126,12 @@ class Publisher:
 
     async def _send(self, queue: Queue[Any] | None, messages: list[Outgoing]) -> list[Outgoing]:
         """Publish to the queues that the messages name; those that found no queue."""
-        # Whoever comes first publishes first, also where he must wait to be connected.
+        loop = asyncio.get_running_loop()
+        patience_ends = loop.time() + self._settings.patience
+        # Whoever comes first publishes first, also where he must wait to be connected. What he
+        # waited for his turn counts: else each would wait as long as all before him together.
         async with self._turn:
-            equipment = await self._link.get(self._settings.patience)
+            equipment = await self._link.get(max(0.0, patience_ends - loop.time()))
             if queue is not None and queue.kind is not QueueKind.NODE:
                 await self._declare(equipment, queue)
             tasks = [
@@ -163,9 +166,20 @@ class Publisher:
     async def _declare(self, equipment: _Equipment, queue: Queue[Any]) -> None:
         if queue.name in equipment.declared:
             return
-        with unavailable_when_away():
-            await self._topology.declare(equipment.connection, queue)
+        await self._within_timeout(equipment, self._topology.declare(equipment.connection, queue))
         equipment.declared.add(queue.name)
+
+    async def _within_timeout(self, equipment: _Equipment, declaring: Awaitable[None]) -> None:
+        """Wait for an answer; a connection that gives none in time is given up."""
+        try:
+            async with asyncio.timeout(self._settings.publish_timeout):
+                with unavailable_when_away():
+                    await declaring
+        except TimeoutError:
+            self._link.fail(equipment)
+            raise ServiceUnavailable(
+                f"RabbitMQ gave no answer within {self._settings.publish_timeout:g} s"
+            ) from None
 
 
 class _Unroutable:

@@ -1,0 +1,133 @@
+"""RabbitMQ behind a bad network: who waits for it is told in time, and may go at any time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aio_pika.abc import AbstractConnection
+from rabbitmq_server import new_prefix
+from services.rabbitmq import RabbitMQServer
+from tcp_proxy import TcpProxy
+from waiting import PATIENCE, eventually
+
+from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
+from nexxus.adapters.rabbitmq.link import Link
+from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
+from nexxus.errors import ServiceUnavailable
+from nexxus.testing.broker_kit import event, facts, new_queue, take
+
+SOON = 10.0
+"""Seconds that are many times what is promised here, and far less than what was once taken."""
+
+Settings = Callable[..., RabbitMQSettings]
+OpenBroker = Callable[..., Any]
+CutOff = Callable[[], Awaitable[None]]
+
+
+async def as_it_is(connection: AbstractConnection) -> AbstractConnection:
+    """Equips a link with its connection alone."""
+    return connection
+
+
+@pytest.fixture
+async def proxy(rabbitmq_server: RabbitMQServer) -> AsyncIterator[TcpProxy]:
+    async with TcpProxy(rabbitmq_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def settings_with(rabbitmq_server: RabbitMQServer, proxy: TcpProxy) -> Iterator[Settings]:
+    """Settings of an installation that has the proxy before its RabbitMQ."""
+    url = f"amqp://guest:guest@127.0.0.1:{proxy.port}/"
+    with new_prefix(rabbitmq_server) as prefix:
+        yield lambda **settings: RabbitMQSettings(url=url, prefix=prefix, **settings)
+
+
+@pytest.fixture
+async def open_broker(proxy: TcpProxy, settings_with: Settings) -> AsyncIterator[OpenBroker]:
+    async with AsyncExitStack() as stack:
+
+        async def opened(**settings: Any) -> RabbitMQBroker:
+            broker = RabbitMQBroker(settings_with(**settings))
+            await broker.open()
+            stack.push_async_callback(broker.close)
+            return broker
+
+        yield opened
+        proxy.stalled = proxy.refuses = False
+
+
+@pytest.fixture
+def cut_off(proxy: TcpProxy, caplog: pytest.LogCaptureFixture) -> CutOff:
+    """Takes RabbitMQ away; returns when its publishers know."""
+
+    async def cut() -> None:
+        proxy.refuses = True
+        proxy.reset()
+        await eventually(lambda: "publishes' to RabbitMQ was lost" in caplog.text)
+
+    return cut
+
+
+async def test_of_many_publishers_each_is_refused_when_its_own_patience_ends(
+    open_broker: OpenBroker, cut_off: CutOff
+):
+    broker, queue = await open_broker(patience=0.5), new_queue()
+    await cut_off()
+
+    async with asyncio.timeout(SOON):
+        outcomes = await asyncio.gather(
+            *(broker.publish(queue, [event("a", number)]) for number in range(100)),
+            return_exceptions=True,
+        )
+
+    assert {type(outcome) for outcome in outcomes} == {ServiceUnavailable}
+
+
+async def test_publishers_that_waited_for_rabbitmq_keep_their_order(
+    proxy: TcpProxy, open_broker: OpenBroker, cut_off: CutOff
+):
+    broker, queue = await open_broker(patience=PATIENCE), new_queue()
+    consumer = await broker.consume(queue)
+    await cut_off()
+    numbers = range(1, 101)
+
+    async with asyncio.TaskGroup() as group:
+        for number in numbers:
+            group.create_task(broker.publish(queue, [event("a", number)]))
+        await asyncio.sleep(0)  # all of them wait now
+        proxy.refuses = False
+
+    assert facts(await take(consumer, 100)) == [("a", number) for number in numbers]
+
+
+async def test_publishers_to_a_queue_that_is_not_made_in_time_are_refused(
+    proxy: TcpProxy, open_broker: OpenBroker
+):
+    broker, queue = await open_broker(publish_timeout=0.5, patience=0.5), new_queue()
+    proxy.stalled = True
+
+    async with asyncio.timeout(SOON):
+        outcomes = await asyncio.gather(
+            *(broker.publish(queue, [event("a", number)]) for number in range(20)),
+            return_exceptions=True,
+        )
+
+    assert {type(outcome) for outcome in outcomes} == {ServiceUnavailable}
+
+
+async def test_a_link_can_be_closed_while_it_lets_a_lost_connection_go(
+    proxy: TcpProxy, settings_with: Settings, caplog: pytest.LogCaptureFixture
+):
+    link = Link(settings_with(), "is closed", as_it_is)
+    await link.open()
+    proxy.stalled = True  # so that letting go takes its time
+    link.fail(await link.get())
+    await eventually(lambda: "was lost" in caplog.text)
+
+    async with asyncio.timeout(SOON):
+        await link.close()
