@@ -204,6 +204,7 @@ def unavailable_when_away_unless_wrong() -> Iterator[None]:
 
 
 async def _let_go(connection: AbstractConnection) -> None:
-    with suppress(*AWAY, asyncio.CancelledError):
+    # Not every `CancelledError` is the library's: whoever closes the link waits for ours.
+    with suppress(ServiceUnavailable), unavailable_when_away():
         async with asyncio.timeout(_CLOSING):
             await connection.close()
