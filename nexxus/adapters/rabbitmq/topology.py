@@ -104,13 +104,11 @@ async def waiting(connection: AbstractConnection, queue: str) -> int | None:
 
     On a channel of its own, which RabbitMQ closes where the queue is not there.
     """
-    channel = connection.channel(publisher_confirms=False)
-    await channel.initialize()
-    try:
-        declared = await channel.declare_queue(queue, passive=True)
-    except ChannelNotFoundEntity:
-        return None
-    await channel.close()
+    async with connection.channel(publisher_confirms=False) as channel:
+        try:
+            declared = await channel.declare_queue(queue, passive=True)
+        except ChannelNotFoundEntity:
+            return None
     return declared.declaration_result.message_count or 0
 
 

@@ -1,14 +1,16 @@
-"""Which key belongs to which partition, and which partition to whom."""
+"""Which key belongs to which partition, which partition to whom, and what waits there."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from unittest.mock import Mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
-from nexxus.adapters.rabbitmq.topology import Topology, assign
+from nexxus.adapters.rabbitmq.topology import Topology, assign, waiting
 from nexxus.interfaces.broker import WRITER, node_queue
 
 MEMBERS = st.lists(st.text(min_size=1), min_size=1, max_size=12, unique=True)
@@ -59,3 +61,36 @@ def test_most_partitions_stay_where_they_are_when_a_member_goes():
     before, after = assign(32, members), assign(32, members[:-1])
     kept = sum(old == new for old, new in zip(before, after, strict=True))
     assert kept >= 16
+
+
+class SilentChannel:
+    """A channel of a RabbitMQ that does not answer. No real one is silent at the right moment."""
+
+    def __init__(self) -> None:
+        self.is_asked = asyncio.Event()
+        self.is_open = False
+
+    async def initialize(self) -> None:
+        self.is_open = True
+
+    async def close(self, *_: object) -> None:
+        self.is_open = False
+
+    async def __aenter__(self) -> SilentChannel:
+        await self.initialize()
+        return self
+
+    __aexit__ = close
+
+    async def declare_queue(self, *_: object, **__: object) -> None:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+
+
+async def test_who_no_longer_wants_to_know_what_waits_leaves_no_channel_open():
+    channel = SilentChannel()
+    asking = asyncio.create_task(waiting(Mock(channel=lambda **_: channel), "test.writer.0"))
+    await channel.is_asked.wait()
+    asking.cancel()
+    await asyncio.wait((asking,))
+    assert not channel.is_open
