@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from nexxus.actions.applications import Applications
+from nexxus.actions.idempotency import Claim, IdempotencyKeys
 from nexxus.actions.identity import Identity
 from nexxus.actions.reads import denied, require, stored_model
 from nexxus.domain.access import Action
@@ -30,12 +30,17 @@ from nexxus.domain.operations import (
     Update,
 )
 from nexxus.domain.patches import Patch, parse_patches
-from nexxus.errors import AccessDenied, InvalidParameters, NotFound, WireError, from_wire
+from nexxus.errors import (
+    AccessDenied,
+    NotFound,
+    ServiceUnavailable,
+    WireError,
+    from_wire,
+)
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Message
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
 
-_DAY = 86_400
 _DOUBT = 5.0
 """Seconds that the writer has for saying whether it denies what the API would."""
 MAX_WAIT = 30.0
@@ -68,12 +73,16 @@ class Terms(msgspec.Struct, frozen=True):
     on_publish: Callable[[], None] | None = None
 
 
-class _Claim(msgspec.Struct, frozen=True):
-    """What an idempotency key stands for."""
+class _Origin(TypedDict):
+    """What every operation tells of where it comes from."""
 
-    request: str
     operation_id: str
-    object_id: str
+    accepted_at: int
+    user_id: str | None
+    device_id: str | None
+    reply_to: str
+    is_retry: bool
+    application_version: int
 
 
 class Writes:
@@ -92,6 +101,7 @@ class Writes:
         self._database = database
         self._broker = broker
         self._registry = registry
+        self._keys = IdempotencyKeys(registry)
         self._node = node
         self._waiting: dict[str, set[asyncio.Future[Outcome]]] = {}
 
@@ -108,28 +118,18 @@ class Writes:
         application = self._applications.get(identity.app_id)
         model = application.model(model_name)
         permitted = require(application, identity, Action.CREATE, model)
-        now = int(time.time())
         document = build_object(
-            model, body, app_id=application.id, user_id=identity.user_id, now=now
+            model, body, app_id=application.id, user_id=identity.user_id, now=int(time.time())
         )
         if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
-        claim, known = await self._claim(
-            identity, terms, document["id"], ("create", model.name, body)
+        claim, known = await self._keys.claim(
+            identity, terms.idempotency_key, document["id"], ("create", model.name, body)
         )
         document["id"] = claim.object_id
         if model.transient:
-            return await self._push(document, terms, is_repeated=known is not None)
-        operation = Create(
-            operation_id=claim.operation_id,
-            accepted_at=now,
-            user_id=identity.user_id,
-            device_id=identity.device_id,
-            reply_to=self._reply_to(terms),
-            is_retry=known is not None,
-            application_version=self._applications.version(application.id),
-            data=document,
-        )
+            return await self._push(identity, document, terms, is_repeated=known is not None)
+        operation = Create(**self._origin(identity, claim, known, terms), data=document)
         return await self._submit(identity, operation, terms, known)
 
     async def update(
@@ -148,20 +148,17 @@ class Writes:
         permitted = require(application, identity, Action.UPDATE, model)
         check_id(object_id)
         patches = parse_patches(patch, model)
-        claim, known = await self._claim(
-            identity, terms, object_id, ("update", model.name, object_id, patch, if_version)
+        claim, known = await self._keys.claim(
+            identity,
+            terms.idempotency_key,
+            object_id,
+            ("update", model.name, object_id, patch, if_version),
         )
         metadata = PatchMetadata(application.id, object_id, model.name, identity.user_id)
         operation = Update(
-            operation_id=claim.operation_id,
-            accepted_at=int(time.time()),
-            user_id=identity.user_id,
-            device_id=identity.device_id,
+            **self._origin(identity, claim, known, terms),
             permit=_permit(permitted),
             if_version=if_version,
-            reply_to=self._reply_to(terms),
-            is_retry=known is not None,
-            application_version=self._applications.version(application.id),
             data=[_queued(entry, metadata) for entry in patches],
         )
         return await self._submit(identity, operation, terms, known, permitted)
@@ -180,19 +177,16 @@ class Writes:
         model = stored_model(application, model_name)
         permitted = require(application, identity, Action.DELETE, model)
         check_id(object_id)
-        claim, known = await self._claim(
-            identity, terms, object_id, ("delete", model.name, object_id, if_version)
+        claim, known = await self._keys.claim(
+            identity,
+            terms.idempotency_key,
+            object_id,
+            ("delete", model.name, object_id, if_version),
         )
         operation = Delete(
-            operation_id=claim.operation_id,
-            accepted_at=int(time.time()),
-            user_id=identity.user_id,
-            device_id=identity.device_id,
+            **self._origin(identity, claim, known, terms),
             permit=_permit(permitted),
             if_version=if_version,
-            reply_to=self._reply_to(terms),
-            is_retry=known is not None,
-            application_version=self._applications.version(application.id),
             data=Deletion(object_id, model.name, application.id, identity.user_id),
         )
         return await self._submit(identity, operation, terms, known, permitted)
@@ -212,32 +206,6 @@ class Writes:
         if record is None or record.deleted_at is not None:
             return False
         return compile_matcher(permitted)(record.document)
-
-    async def _claim(
-        self, identity: Identity, terms: Terms, object_id: str, request: tuple[Any, ...]
-    ) -> tuple[_Claim, Fate | None]:
-        """The ids of the write: new ones, or those that its idempotency key stands for.
-
-        With the latter comes the operation's fate. One that is not known to be judged is
-        submitted again, as a retry, and the writer applies it once.
-        """
-        if terms.idempotency_key is None:
-            return _Claim("", new_id(), object_id), None
-        fresh = _Claim(_digest(request), new_id(), object_id)
-        key = f"{identity.owner}|{terms.idempotency_key}"
-        stood = await self._registry.claim(
-            identity.app_id, "idempotency", key, msgspec.json.encode(fresh), _DAY
-        )
-        if stood is None:
-            return fresh, None
-        claim = msgspec.json.decode(stood, type=_Claim)
-        if claim.request != fresh.request:
-            raise InvalidParameters(
-                "Idempotency-Key: the key was used for another request; choose a new one",
-                {"field": "Idempotency-Key"},
-            )
-        fate = await self._registry.get_fate(identity.app_id, claim.operation_id)
-        return claim, fate or Fate(identity.app_id, claim.operation_id, "queued", identity.owner)
 
     async def _submit(
         self,
@@ -306,7 +274,10 @@ class Writes:
         document = None if record is None or record.deleted_at is not None else record.document
         return msgspec.structs.replace(accepted, stored=document)
 
-    async def _push(self, document: Document, terms: Terms, *, is_repeated: bool) -> Accepted:
+    async def _push(
+        self, identity: Identity, document: Document, terms: Terms, *, is_repeated: bool
+    ) -> Accepted:
+        """Have a transient object told; of a repeated one that was done."""
         stored = document if terms.wait is not None else None
         accepted = Accepted(document["id"], document["type"], None, stored)
         if is_repeated:
@@ -325,7 +296,12 @@ class Writes:
         message = Message("\x00".join(event.key), event)
         if terms.on_publish is not None:
             terms.on_publish()
-        await self._broker.publish(TRANSPORT_MANAGER, [message])
+        try:
+            await self._broker.publish(TRANSPORT_MANAGER, [message])
+        except ServiceUnavailable:
+            # Nothing remembers it: the client's retry must be a first one again.
+            await self._keys.release(identity, terms.idempotency_key)
+            raise
         return accepted
 
     def _expect(self, operation_id: str) -> asyncio.Future[Outcome]:
@@ -341,8 +317,18 @@ class Writes:
             if not expected:
                 del self._waiting[operation_id]
 
-    def _reply_to(self, terms: Terms) -> str:
-        return "" if terms.wait is None else self._node
+    def _origin(
+        self, identity: Identity, claim: Claim, known: Fate | None, terms: Terms
+    ) -> _Origin:
+        return {
+            "operation_id": claim.operation_id,
+            "accepted_at": int(time.time()),
+            "user_id": identity.user_id,
+            "device_id": identity.device_id,
+            "reply_to": "" if terms.wait is None else self._node,
+            "is_retry": known is not None,
+            "application_version": self._applications.version(identity.app_id),
+        }
 
 
 def _permit(permitted: Filter) -> dict[str, Any] | None:
@@ -367,7 +353,3 @@ def _rejection(operation: AnyOperation, told: OperationError) -> WireError:
 def _is_answer(told: OperationError, terms: Terms) -> bool:
     """Whether the client hears at once that its write is rejected: of a denial it always does."""
     return terms.wait is not None or told.error == AccessDenied.name
-
-
-def _digest(request: tuple[Any, ...]) -> str:
-    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()

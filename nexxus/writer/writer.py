@@ -59,6 +59,16 @@ class _Verdicts(msgspec.Struct):
         self.fates.append(fate)
         self.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
 
+    def leave_out_repetitions(self) -> None:
+        """Tell only once of an operation of which two copies came together.
+
+        A client's retry may come while the first copy is still under way.
+        """
+        told = {event.operation_id for event in self.events if not event.repeated}
+        self.events = [
+            event for event in self.events if not event.repeated or event.operation_id not in told
+        ]
+
 
 class _MayBeStored(Exception):
     """A round failed when something of it may have been stored already."""
@@ -127,7 +137,6 @@ class Writer:
         is_first = True
         try:
             await self._catch_up_with(batch)
-            remaining = await self._set_aside_judged(consumer, remaining)
             while remaining:
                 remaining = await self._round(consumer, remaining, is_first=is_first)
                 is_first = False
@@ -170,42 +179,6 @@ class Writer:
         for app_id, version in versions.items():
             await self._applications.catch_up(app_id, version)
 
-    async def _set_aside_judged(
-        self, consumer: Consumer[AnyOperation], batch: list[Received[AnyOperation]]
-    ) -> list[Received[AnyOperation]]:
-        """Settle the retries whose operations have been judged already; the other messages.
-
-        An object remembers its last operations only; the fates are remembered for as long as a
-        retry is recognised as one. Whoever waits for a retry learns the fate from there.
-        """
-        judged, others = [], []
-        for message in batch:
-            operation = message.payload
-            fate = await self._judgement_of(operation) if operation.is_retry else None
-            if fate is None:
-                others.append(message)
-            else:
-                await self._report_judged(operation, fate)
-                judged.append(message)
-        if judged:
-            await consumer.settle(judged)
-        return others
-
-    async def _judgement_of(self, operation: AnyOperation) -> Fate | None:
-        """What became of an operation, if it was judged."""
-        fate = await self._registry.get_fate(operation.key.app_id, operation.operation_id)
-        return None if fate is None or fate.state == "queued" else fate
-
-    async def _report_judged(self, operation: AnyOperation, fate: Fate) -> None:
-        if not operation.reply_to:
-            return
-        outcome = Outcome(operation.operation_id, error=fate.error)
-        if fate.error is None:
-            (record,) = await self._database.load([operation.key])
-            stored = None if record is None else _as_stored(operation.key, record)
-            outcome = Outcome(operation.operation_id, stored)
-        await self._answer(operation, outcome)
-
     async def _round(
         self,
         consumer: Consumer[AnyOperation],
@@ -217,11 +190,11 @@ class Writer:
         by_key, later = _group(batch)
         keys = list(by_key)
         records = await self._load(by_key, trusting=is_first)
+        judged = await self._judged_before(by_key, records)
         verdicts = {
-            key: self._apply_all(key, records[key], messages) for key, messages in by_key.items()
+            key: self._apply_all(key, records[key], messages, judged)
+            for key, messages in by_key.items()
         }
-        for _, told in verdicts.values():
-            await self._leave_out_what_was_told(told)
         mutations = [
             Mutation(key, records[key], record)
             for key, (record, _) in verdicts.items()
@@ -249,44 +222,56 @@ class Writer:
         """
         asked = [
             key
-            for key, messages in by_key.items()
-            if not (trusting and isinstance(messages[0].payload, Create))
+            for key, (first, *_) in by_key.items()
+            if not (trusting and isinstance(first.payload, Create)) or _may_be_judged(first)
         ]
         records: dict[ObjectKey, Record | None] = dict.fromkeys(by_key)
         if asked:
             records.update(zip(asked, await self._database.load(asked), strict=True))
         return records
 
-    async def _leave_out_what_was_told(self, verdicts: _Verdicts) -> None:
-        """Leave out the events of repeated operations that are known to have been announced.
+    async def _judged_before(
+        self,
+        by_key: dict[ObjectKey, list[Received[AnyOperation]]],
+        records: dict[ObjectKey, Record | None],
+    ) -> dict[str, Fate]:
+        """What became of those operations that were judged, and told of, before.
 
-        A client's retry may come while the first copy is still under way. It is no redelivery: its
-        event goes out with the first copy's, or went out before that one's fate was kept.
+        A record names the operations last applied to it, so that none is applied twice, but not
+        what is longer ago, nor what was rejected. The fates do. They are asked for after the
+        records were loaded: the fates of one round are kept before the next one commits, so an
+        operation that was applied to such a record, and is not named there, has its fate by now.
         """
-        if not any(event.repeated for event in verdicts.events):
-            return
-        applied = {event.operation_id for event in verdicts.events if not event.repeated}
-        verdicts.events = [
-            event
-            for event in verdicts.events
-            if not event.repeated
-            or not (event.operation_id in applied or await self._was_announced(event))
+        asked = [
+            message.payload
+            for key, messages in by_key.items()
+            for message in messages
+            if _may_be_judged(message) or _is_applied(message.payload, records)
         ]
-
-    async def _was_announced(self, event: Event) -> bool:
-        """Fates are kept after the events are announced."""
-        fate = await self._registry.get_fate(event.app_id, event.operation_id)
-        return fate is not None and fate.state == "applied"
+        fates = await asyncio.gather(
+            *(self._registry.get_fate(each.key.app_id, each.operation_id) for each in asked)
+        )
+        return {
+            fate.operation_id: fate for fate in fates if fate is not None and fate.state != "queued"
+        }
 
     def _apply_all(
         self,
         key: ObjectKey,
         record: Record | None,
         messages: list[Received[AnyOperation]],
+        judged: Mapping[str, Fate],
     ) -> tuple[Record | None, _Verdicts]:
         verdicts = _Verdicts()
         for message in messages:
-            record = self._apply(key, record, message.payload, len(messages), verdicts)
+            operation = message.payload
+            fate = judged.get(operation.operation_id)
+            if fate is None:
+                record = self._apply(key, record, operation, len(messages), verdicts)
+            else:
+                self.figures.repeated += 1
+                verdicts.outcomes.append((operation, _outcome_again(key, record, fate)))
+        verdicts.leave_out_repetitions()
         return record, verdicts
 
     def _apply(
@@ -325,14 +310,21 @@ class Writer:
         return following
 
     async def _announce(self, done: list[_Verdicts]) -> None:
-        """Tell the transport managers and workers, the registry, and whoever waits."""
+        """Tell the transport managers and workers, the registry, and whoever waits.
+
+        Rejections are kept before anything else can fail: judged again, behind what was applied
+        since, the operation might be applied. An applied one's fate says that it was announced.
+        """
+        fates = [fate for verdicts in done for fate in verdicts.fates]
+        if rejected := [fate for fate in fates if fate.state == "rejected"]:
+            await self._registry.put_fates(rejected)
         messages = [
             Message("\x00".join(event.key), event) for verdicts in done for event in verdicts.events
         ]
         if messages:
             for queue in self._event_queues:
                 await self._broker.publish(queue, messages)
-        await self._registry.put_fates([fate for verdicts in done for fate in verdicts.fates])
+        await self._registry.put_fates([fate for fate in fates if fate.state == "applied"])
         # Side by side: a broker confirms each one, and a round may have hundreds.
         await asyncio.gather(
             *(
@@ -385,6 +377,18 @@ def _group(
 def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | None]) -> bool:
     record = records[operation.key]
     return record is not None and operation.operation_id in record.operations
+
+
+def _may_be_judged(message: Received[AnyOperation]) -> bool:
+    """Whether an operation has come before: from its client again, or from the broker."""
+    return message.payload.is_retry or message.attempts > 0
+
+
+def _outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
+    """What whoever waits for a judged operation is told, with the object as it is now."""
+    if fate.error is not None or record is None:
+        return Outcome(fate.operation_id, error=fate.error)
+    return Outcome(fate.operation_id, _as_stored(key, record))
 
 
 def _as_stored(key: ObjectKey, record: Record) -> Document:

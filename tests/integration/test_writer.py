@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from nexxus import Config, Nexxus
+from nexxus.adapters.in_process.queues import LocalConsumer
 from nexxus.consuming import ATTEMPTS, consume
 from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import (
     AnyOperation,
     Create,
+    Delete,
+    Deletion,
     Fate,
+    Operation,
     OperationError,
     PatchMetadata,
     QueuedPatch,
@@ -32,6 +36,7 @@ from nexxus.interfaces.broker import (
     Message,
     Queue,
 )
+from nexxus.interfaces.database import OPERATIONS_REMEMBERED
 from nexxus.writer.apply import apply_operation
 
 APP = "app"
@@ -163,6 +168,68 @@ async def test_a_retry_of_a_write_that_was_told_of_is_not_told_again(
 
     assert await version(nexxus) == 2
     assert [event.operation_id for event in announced.events] == ["one"]
+
+
+@pytest.fixture
+def vain(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations that the writer settles in vain: its consumer is lost after its next batch.
+
+    What was lost comes again to another consumer.
+    """
+    monkeypatch.setattr("nexxus.consuming._BEFORE_ANOTHER", 0.001)
+    settle, take = LocalConsumer.settle, LocalConsumer.take
+    lost: set[LocalConsumer[Any]] = set()
+    vain: list[str] = []
+
+    async def settle_in_vain(consumer: LocalConsumer[Any], messages: Any) -> None:
+        if isinstance(messages[0].payload, Operation) and (not lost or consumer in lost):
+            lost.add(consumer)
+            vain.extend(message.payload.operation_id for message in messages)
+        else:
+            await settle(consumer, messages)
+
+    async def take_unless_lost(consumer: LocalConsumer[Any], limit: int) -> Any:
+        if consumer in lost:
+            raise ServiceUnavailable("the connection was lost")
+        return await take(consumer, limit)
+
+    monkeypatch.setattr(LocalConsumer, "settle", settle_in_vain)
+    monkeypatch.setattr(LocalConsumer, "take", take_unless_lost)
+    return vain
+
+
+async def test_more_than_an_object_remembers_is_applied_once_though_it_comes_again(
+    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch, vain: list[str]
+) -> None:
+    announced = Announced(nexxus, monkeypatch)
+    announced.failures = 0
+    names = [f"increment-{n}" for n in range(3 * OPERATIONS_REMEMBERED)]
+
+    await asyncio.gather(*(submit(nexxus, increment(name, is_retry=False)) for name in names))
+
+    assert len(vain) > OPERATIONS_REMEMBERED, "one batch"
+    assert await version(nexxus) == 1 + len(names)
+    assert [event.operation_id for event in announced.events] == names
+
+
+async def test_what_was_rejected_is_not_applied_when_it_comes_again(
+    nexxus: Nexxus, vain: list[str]
+) -> None:
+    """It is judged by what others have made of the object since, or would be."""
+    identity = {"id": "t", "type": "task", "appId": APP, "createdAt": 1, "updatedAt": 1}
+    deletion = Deletion("t", "task", APP)
+    await asyncio.gather(
+        submit(nexxus, Create(operation_id="there-is-one", accepted_at=1, data=identity)),
+        submit(nexxus, Delete(operation_id="delete", accepted_at=1, data=deletion)),
+    )
+
+    assert vain == ["there-is-one", "delete"]
+    fate = await nexxus.registry.get_fate(APP, "there-is-one")
+    assert fate is not None
+    assert fate.state == "rejected"
+    (record,) = await nexxus.database.load([KEY])
+    assert record is not None
+    assert record.deleted_at is not None
 
 
 async def test_a_commit_of_which_nobody_knows_whether_it_took_place_is_told_of(

@@ -1,0 +1,54 @@
+"""Complaints about an application document."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexxus.domain.misfits import check_keys, misfit
+from nexxus.errors import InvalidParameters
+
+KNOWN = frozenset({"required", "nullable", "filterable"})
+
+
+def test_a_complaint_begins_with_the_place_which_is_also_its_field() -> None:
+    error = misfit("schema.task.fields.title", "expected an object")
+
+    assert error.message == "schema.task.fields.title: expected an object"
+    assert error.details == {"field": "schema.task.fields.title"}
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("requird", "required"),
+        ("Nullable", "nullable"),
+        ("filterabel", "filterable"),
+        ("filter", "filterable"),
+    ],
+)
+def test_for_a_misspelt_key_the_nearest_is_named(misspelt: str, meant: str) -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        check_keys({"required": True, misspelt: True}, KNOWN, "schema.task.title")
+
+    assert refusal.value.details == {"field": f"schema.task.title.{misspelt}"}
+    assert refusal.value.message.startswith(f"schema.task.title.{misspelt}: ")
+    assert f"did you mean {meant!r}?" in refusal.value.message
+
+
+def test_where_no_key_is_known_none_is_suggested() -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        check_keys({"a": 1}, [], "here")
+
+    assert refusal.value.message == "here.a: there is no such key here"
+
+
+def test_known_keys_may_all_be_there_or_none() -> None:
+    check_keys(dict.fromkeys(KNOWN), KNOWN, "here")
+    check_keys({}, KNOWN, "here")
+
+
+def test_a_key_of_a_megabyte_makes_a_short_complaint() -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        check_keys({"required" * 131_072: 1}, KNOWN, "here")
+
+    assert len(refusal.value.message) < 200
