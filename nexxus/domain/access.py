@@ -187,8 +187,11 @@ def _check_condition(
     if not isinstance(condition, dict) or not condition:
         raise misfit(where, "expected an object with an operator or a filter")
     example = Caller("application", "user", "type")
-    targets = [_ANY_MODEL] if resources is None else [models[name] for name in sorted(resources)]
-    for model in targets:
+    # What is for every model may use nothing but what all of them have; and it must mean the same
+    # where a model has a field that is called like an operator.
+    named = models.keys() if resources is None else resources
+    anywhere = [_ANY_MODEL] if resources is None else []
+    for model in (*anywhere, *(models[name] for name in sorted(named))):
         try:
             compile_condition(condition, model, example)
         except InvalidParameters as error:

@@ -16,7 +16,7 @@ import msgspec
 
 from nexxus.domain.access import Access, parse_roles
 from nexxus.domain.decoding import convert
-from nexxus.domain.misfits import misfit
+from nexxus.domain.misfits import check_keys, misfit
 from nexxus.domain.objects import new_id
 from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
 from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
@@ -160,6 +160,7 @@ def parse_application(document: Any) -> Application:
     """
     if not isinstance(document, dict):
         raise InvalidParameters("expected an application document: an object")
+    _check_keys(document)
     parsed = convert(document, _Document)
     complete = dict(document)
     if "id" not in document:
@@ -195,6 +196,22 @@ def parse_application(document: Any) -> Application:
     return Application(
         document=complete, parsed=parsed, models=models, details=details, access=access
     )
+
+
+def _check_keys(document: dict[str, Any]) -> None:
+    """Name a misspelt key with the one that was meant, which the conversion would not know."""
+    auth = document.get("auth")
+    user_types = auth.get("userTypes") if isinstance(auth, dict) else None
+    shapes: list[tuple[str, Any, type[msgspec.Struct]]] = [
+        ("", document, _Document),
+        ("session", document.get("session"), SessionSettings),
+        ("auth", auth, AuthSettings),
+    ]
+    if isinstance(user_types, dict):
+        shapes += [(f"auth.userTypes.{name}", kind, UserType) for name, kind in user_types.items()]
+    for where, part, shape in shapes:
+        if isinstance(part, dict):
+            check_keys(part, shape.__struct_encode_fields__, where)
 
 
 def _check_limits(parsed: _Document) -> None:

@@ -18,11 +18,15 @@ def misfit(where: str, problem: str) -> InvalidParameters:
 
 
 def check_keys(document: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """Raise `InvalidParameters` for a key that is not `known`, naming the one that is nearest."""
+    """Raise `InvalidParameters` for a key that is not `known`, naming the one that was meant.
+
+    `where` is empty for the document itself.
+    """
     for key in document:
         if key not in known:
             # A client may send a key of a megabyte.
             shown = key[:64]
-            near = difflib.get_close_matches(shown, known, 1, 0.0)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise misfit(f"{where}.{shown}", f"there is no such key here{hint}")
+            near = difflib.get_close_matches(shown, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            place = f"{where}.{shown}" if where else shown
+            raise misfit(place, f"there is no such key here; {hint}")

@@ -20,7 +20,8 @@ MAX_INT: Final = 2**53
 _ISO_8601: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
     r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?"
-    r"(Z|z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"(Z|z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
 )
 
 

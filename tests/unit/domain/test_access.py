@@ -263,6 +263,17 @@ def test_a_statement_that_cannot_be_is_refused_with_the_place(
     assert rule in refusal.value.message
 
 
+def test_what_is_for_every_model_must_mean_the_same_in_each() -> None:
+    """A field that is called like an operator hides it."""
+    models = {**MODELS, "hiding": compile_model("hiding", {"or": {"type": "string"}})}
+    condition = {"filter": {"or": [{"userId": "$nxx:userId"}]}}
+    roles = {"a": {"statements": [statement(condition=condition)]}}
+
+    parse_roles(roles, MODELS)
+    with pytest.raises(InvalidParameters, match="or: "):
+        parse_roles(roles, models)
+
+
 @pytest.mark.parametrize(
     ("roles", "place"),
     [

@@ -35,11 +35,13 @@ def test_for_a_misspelt_key_the_nearest_is_named(misspelt: str, meant: str) -> N
     assert f"did you mean {meant!r}?" in refusal.value.message
 
 
-def test_where_no_key_is_known_none_is_suggested() -> None:
+def test_where_none_is_near_all_are_named() -> None:
     with pytest.raises(InvalidParameters) as refusal:
-        check_keys({"a": 1}, [], "here")
+        check_keys({"title": 1}, KNOWN, "")
 
-    assert refusal.value.message == "here.a: there is no such key here"
+    assert refusal.value.message == (
+        "title: there is no such key here; there are filterable, nullable, required"
+    )
 
 
 def test_known_keys_may_all_be_there_or_none() -> None:

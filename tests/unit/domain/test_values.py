@@ -125,6 +125,7 @@ def test_all_spellings_of_a_moment_are_stored_as_its_seconds(seconds: int, rando
         ("date", [], "date"),
         ("date", "", "date"),
         ("date", "yesterday", "date"),
+        ("date", "٢٠٢٤-٠١-٠١", "date"),
         ("date", "1970-1-1", "date"),
         ("date", "1970-01-01\n", "date"),
         ("date", "1970-01-01Z", "date"),
