@@ -138,6 +138,7 @@ class LocalQueue:
             if entry.is_abandoned:
                 consumer.let_go(entry.key)
                 self.finish(entry)
+                self.admit()  # at once: what is let in may be all that this consumer gets
                 continue
             consumer.unsettled[entry.sequence] = entry
             batch.append(Received(entry.key, entry.payload, entry.attempts, entry))

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexxus.adapters.in_process.queues import LocalConsumer, LocalQueue
+from nexxus.adapters.in_process.queues import Confirmation, LocalConsumer, LocalQueue
 from nexxus.interfaces.broker import Message, Received
 
 KEYS = "abc"
@@ -24,8 +24,8 @@ scripts = st.lists(st.one_of(publishes, publishes, takes, takes, settles, retrie
 class Stage:
     """A queue with three consumers, and what each of them has in hand."""
 
-    def __init__(self) -> None:
-        self.queue = LocalQueue(limit=1_000_000)
+    def __init__(self, limit: int = 1_000_000) -> None:
+        self.queue = LocalQueue(limit)
         self.consumers = [self.new_consumer() for _ in range(CONSUMERS)]
         self.in_hand: list[list[Received[int]]] = [[] for _ in range(CONSUMERS)]
         self.published: dict[str, int] = defaultdict(int)
@@ -117,3 +117,21 @@ async def test_delays_of_one_key_run_out_in_its_order() -> None:
         async with asyncio.timeout(10):
             taken += [message.payload for message in await stage.consumers[1].take(1)]
     assert taken == [1, 2, 3]
+
+
+async def test_who_waits_for_room_gets_that_of_what_is_withdrawn() -> None:
+    stage = Stage(limit=1)
+    withdrawn = Confirmation(1)
+    stage.queue.put(stage.queue.entries_of([Message("a", "withdrawn")], withdrawn))
+    entries = stage.queue.entries_of([Message("a", "waits")], None)
+    publishing = asyncio.create_task(stage.queue.put_when_there_is_room(entries, 10))
+    await asyncio.sleep(0)
+    assert stage.queue.is_full
+    withdrawn.abandoned = True
+
+    async with asyncio.timeout(10):
+        received = await stage.consumers[0].take(10)
+
+    assert [message.payload for message in received] == ["waits"]
+    assert stage.queue.is_full, "whoever comes later waits, too"
+    await publishing
