@@ -1,4 +1,4 @@
-"""Administration: applications and their users, with the admin key (contract §2)."""
+"""Administration: applications and their users, with the admin key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/asyncapi.json``: the frames of the WebSocket, as AsyncAPI 3.0 (contract §6)."""
+"""``/asyncapi.json``: the frames of the WebSocket, as AsyncAPI 3.0."""
 
 from __future__ import annotations
 

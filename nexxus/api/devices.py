@@ -1,4 +1,4 @@
-"""Devices: the calling one, and the user's others (contract §3)."""
+"""Devices: the calling one, and the user's others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors: how they are answered (contract §8)."""
+"""Errors: how they are answered."""
 
 from __future__ import annotations
 

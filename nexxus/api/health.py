@@ -1,4 +1,4 @@
-"""Health: whether the process lives, is ready, and how it is doing (contract §7)."""
+"""Health: whether the process lives, is ready, and how it is doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models: writing and reading objects (contract §4)."""
+"""Models: writing and reading objects."""
 
 from __future__ import annotations
 

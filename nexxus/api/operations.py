@@ -1,4 +1,4 @@
-"""Operations: what became of writes (contract §4)."""
+"""Operations: what became of writes."""
 
 from __future__ import annotations
 

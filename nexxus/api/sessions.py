@@ -1,4 +1,4 @@
-"""Sessions: registering, signing in, refreshing, logging out (contract §3)."""
+"""Sessions: registering, signing in, refreshing, logging out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions: following channels (contract §5)."""
+"""Subscriptions: following channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users: the calling one (contract §3)."""
+"""Users: the calling one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Access control: from roles to a yes, a no, or a filter (contract §2).
+"""Access control: from roles to a yes, a no, or a filter.
 
 Roles are compiled once per application. `Access.decide` answers for one caller, action and
-model with a `Grant`: everything, nothing, or the rows that a filter describes.
+model with a filter: the rows that this may be done with, all or none of them maybe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Applications: one tenant's document, checked and compiled (contract §2).
+"""Applications: one tenant's document, checked and compiled.
 
 `parse_application` turns what an operator wrote into an `Application`, whose `document` is the
 complete one that is stored (with its secrets) and whose other attributes are what the roles

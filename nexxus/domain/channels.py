@@ -1,4 +1,4 @@
-"""Channels: what can be subscribed to, and the ids that name it (contract §5).
+"""Channels: what can be subscribed to, and the ids that name it.
 
 A *channel id* is public: it names the query. A *routing key* is what nodes subscribe with: it
 is the channel id, followed by ``#`` and a digest where access control splits one channel id

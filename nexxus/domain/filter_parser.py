@@ -1,4 +1,4 @@
-"""FilterQuery: from what a client wrote to the normal tree (contract §4).
+"""FilterQuery: from what a client wrote to the normal tree.
 
 Everything that a client may spell in several ways is decided here, and every complaint names
 the field and the rule.

@@ -1,4 +1,4 @@
-"""FilterQuery: the tree that a filter becomes, whatever its spelling (contract §4).
+"""FilterQuery: the tree that a filter becomes, whatever its spelling.
 
 A normalised tree has six kinds of node. Every other operator is one of them in disguise:
 ``ne`` is ``Not(Compare(eq))``, ``nin`` is ``Not(In)``, ``exists`` is ``Not(Missing)``, a

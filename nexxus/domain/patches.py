@@ -1,4 +1,4 @@
-"""JsonPatch (contract §4): judged by the schema, applied to an object, told to the world.
+"""JsonPatch: judged by the schema, applied to an object, told to the world.
 
 `parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` runs them
 on a stored object and returns the new object together with the patches that clients need: those

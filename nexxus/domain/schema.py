@@ -1,6 +1,6 @@
 """Schemas: what a model's objects may look like.
 
-A schema document (contract §2) is compiled once into `ModelType` trees; everything that
+A schema document is compiled once into `ModelType` trees; everything that
 judges a value, a patch or a filter asks those trees.
 
 Paths are dotted (``location.lat``). The paths of a model's filterable fields, with the

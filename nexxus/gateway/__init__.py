@@ -4,7 +4,6 @@ from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices import DeviceView
 from nexxus.gateway.gateway import Gateway
 from nexxus.gateway.seams import (
-    AdoptSubscriptions,
     ClientActions,
     DeviceNotFound,
     SessionHasEnded,
@@ -13,7 +12,6 @@ from nexxus.gateway.seams import (
 from nexxus.gateway.settings import GatewaySettings
 
 __all__ = [
-    "AdoptSubscriptions",
     "ClientActions",
     "Counters",
     "DeviceNotFound",

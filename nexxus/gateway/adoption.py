@@ -39,7 +39,12 @@ class Adoption:
         self._cursors = cursors
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None) -> None:
-        """See `nexxus.gateway.seams.AdoptSubscriptions`."""
+        """Serve the device's subscriptions as the registry has them: events come from now on.
+
+        `channel_id` is the one that was just made, None where it was another change: it stays
+        even if the device does not resume. Raises `DeviceNotConnected` when the device has no
+        connection here; a subscription that nobody would serve is then removed.
+        """
         async with self._devices.hold(app_id, device_id) as device:
             if not device.is_vacant:
                 before = set(device.subscriptions)

@@ -22,6 +22,7 @@ from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
+from nexxus.gateway.frame_handler import FrameHandler
 from nexxus.gateway.handover import Handover
 from nexxus.gateway.messages import Message
 from nexxus.gateway.notices import Notices
@@ -34,7 +35,6 @@ from nexxus.gateway.resume import Cursors, DeliveryLog
 from nexxus.gateway.resumption import Resumption
 from nexxus.gateway.routing import Routes
 from nexxus.gateway.seams import ClientActions
-from nexxus.gateway.sessions import Sessions
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
@@ -149,7 +149,7 @@ class Gateway:
             log=log,
             cursors=cursors,
         )
-        self._sessions = Sessions(
+        self._frame_handler = FrameHandler(
             actions=actions,
             presences=self._presences,
             resumption=self._resumption,
@@ -279,7 +279,7 @@ class Gateway:
         self, connection: Connection, message: Message, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message of a connection; `pass_on` lets the next one begin earlier."""
-        await self._sessions.handle(connection, message, pass_on)
+        await self._frame_handler.handle(connection, message, pass_on)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in a task that `drain` waits for."""

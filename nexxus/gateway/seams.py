@@ -55,16 +55,3 @@ class ClientActions(Protocol):
         answer with.
         """
         ...
-
-
-class AdoptSubscriptions(Protocol):
-    """Makes this node's gateway serve a device's subscriptions as the registry has them."""
-
-    async def __call__(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
-        """On return events are delivered for every subscription of the device.
-
-        `channel_id` is the one that was just made, None where it was another change: it stays
-        even if the device does not resume. Raises `DeviceNotConnected` when the device has no
-        connection here; a subscription that nobody would serve is then removed.
-        """
-        ...

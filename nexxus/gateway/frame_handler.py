@@ -22,7 +22,7 @@ from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 
 
-class Sessions:
+class FrameHandler:
     """Handles the messages of all connections; see `Pipeline` for what may overlap."""
 
     def __init__(
