@@ -12,7 +12,7 @@ and while one consumer has some of them unsettled, to no other.** Where an entry
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -74,7 +74,8 @@ class LocalQueue:
         self.consumers: list[LocalConsumer[Any]] = []
         self._limit = limit
         self._backlog: Backlog[Entry] = Backlog(on_return=self.wake)
-        self._blocked: deque[tuple[asyncio.Future[None], list[Entry]]] = deque()
+        self._blocked: OrderedDict[asyncio.Future[None], list[Entry]] = OrderedDict()
+        """What waits to be let in, oldest first, and how its publishers learn of that."""
 
     # Publishing
 
@@ -104,7 +105,7 @@ class LocalQueue:
     async def put_when_there_is_room(self, entries: list[Entry], patience: float) -> None:
         """Append entries in the order of the calls; `ServiceUnavailable` if it takes too long."""
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._blocked.append((admitted, entries))
+        self._blocked[admitted] = entries
         try:
             # Not `asyncio.timeout`: it may report a time-out of what has just been admitted.
             await asyncio.wait((admitted,), timeout=patience)
@@ -114,15 +115,14 @@ class LocalQueue:
                 )
             admitted.result()
         finally:
-            admitted.cancel()
+            self._blocked.pop(admitted, None)
 
     def admit(self) -> None:
         """Let in the publishers that there is room for by now."""
         while self._blocked and self.size < self._limit:
-            admitted, entries = self._blocked.popleft()
-            if not admitted.done():
-                self.put(entries)
-                admitted.set_result(None)
+            admitted, entries = self._blocked.popitem(last=False)
+            self.put(entries)
+            admitted.set_result(None)
 
     # Delivering
 
@@ -184,9 +184,7 @@ class LocalQueue:
         """Forget everything. Waiting publishers get the error, or with None vanish in peace."""
         self._backlog.clear()
         self.size = 0
-        for admitted, _ in self._blocked:
-            if admitted.done():
-                continue
+        for admitted in self._blocked:
             if error is None:
                 admitted.set_result(None)
             else:

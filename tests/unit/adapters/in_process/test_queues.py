@@ -1,13 +1,17 @@
 """Order per key, whatever consumers do."""
 
 import asyncio
+import gc
+import weakref
 from collections import defaultdict
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexxus.adapters.in_process.queues import Confirmation, LocalConsumer, LocalQueue
+from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Message, Received
 
 KEYS = "abc"
@@ -135,3 +139,20 @@ async def test_who_waits_for_room_gets_that_of_what_is_withdrawn() -> None:
     assert [message.payload for message in received] == ["waits"]
     assert stage.queue.is_full, "whoever comes later waits, too"
     await publishing
+
+
+async def test_what_found_no_room_in_time_is_forgotten() -> None:
+    class Payload:
+        pass
+
+    stage = Stage(limit=1)
+    stage.queue.put(stage.queue.entries_of([Message("a", 1)], None))
+    payload = Payload()
+    alive = weakref.ref(payload)
+    entries = stage.queue.entries_of([Message("a", payload)], None)
+    with pytest.raises(ServiceUnavailable, match="full"):
+        await stage.queue.put_when_there_is_room(entries, 0.01)
+
+    del payload, entries
+    gc.collect()
+    assert alive() is None
