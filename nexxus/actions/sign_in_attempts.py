@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -33,20 +34,20 @@ class SignInAttempts:
 
         Raises `TooManyRequests` when enough have failed.
         """
-        account = (app_id, username)
+        # A name may be as long as a request, and what is typed there is not always a name.
+        account = (app_id, hashlib.sha256(username.encode()).hexdigest())
         await self._begin(account)
         try:
             yield
         except UserAuthenticationFailed:
-            await self._registry.hit(app_id, "sign-in", username, WINDOW)
+            await self._count(account)
             raise
         finally:
             await self._end(account)
 
     async def _begin(self, account: tuple[str, str]) -> None:
-        app_id, username = account
         while True:
-            failed = await self._registry.hit(app_id, "sign-in", username, WINDOW, add=0)
+            failed = await self._count(account, add=0)
             if failed >= self._at_most:
                 raise TooManyRequests(
                     "too many failed sign-ins for this account; try again in a minute",
@@ -58,6 +59,10 @@ class SignInAttempts:
             async with self._one_is_over:
                 if failed + self._under_way.get(account, 0) >= self._at_most:
                     await self._one_is_over.wait()
+
+    async def _count(self, account: tuple[str, str], *, add: int = 1) -> int:
+        app_id, name = account
+        return await self._registry.hit(app_id, "sign-in", name, WINDOW, add=add)
 
     async def _end(self, account: tuple[str, str]) -> None:
         others = self._under_way.pop(account) - 1
