@@ -108,7 +108,10 @@ class Database(ABC):
 
     @abstractmethod
     async def load(self, keys: Sequence[ObjectKey]) -> list[Record | None]:
-        """The latest committed records, tombstones included, in the order of `keys`."""
+        """The latest committed records, tombstones included, in the order of `keys`.
+
+        None for what is not stored, be it that its model has no room here.
+        """
 
     @abstractmethod
     async def commit(self, mutations: Sequence[Mutation]) -> list[bool]:
@@ -116,7 +119,8 @@ class Database(ABC):
 
         One boolean per mutation: False when the stored record is another than expected. A
         batch is not a transaction; its keys are distinct. Compare-and-set is by version:
-        versions, tombstones' included, only grow while a record or tombstone lives.
+        versions, tombstones' included, only grow while a record or tombstone lives. Raises
+        `ModelNotFound` where a model has no room here: not prepared yet, or dropped meanwhile.
         """
 
     @abstractmethod

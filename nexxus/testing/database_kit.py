@@ -26,7 +26,7 @@ import pytest
 from nexxus.domain.filters import And, Compare, Missing, Not, Op
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType, build_model, compile_model
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.database import (
     OPERATIONS_REMEMBERED,
     Database,
@@ -491,6 +491,16 @@ class DatabaseConformance(DatabaseFilterConformance):
         assert await ids(database, app) == set()
         assert await ids(database, other, Compare("tags", Op.CONTAINS, "x")) == {"a"}
         assert (await loaded(database, ObjectKey(other, "task", "gone"))).version == 2
+
+    async def test_what_has_no_room_is_not_stored_and_can_not_be(
+        self, database: Database, app: str
+    ) -> None:
+        never_prepared = ObjectKey(new_app(), "task", "a")
+        await database.drop(app)
+        for key in (never_prepared, ObjectKey(app, "task", "a")):
+            assert await database.load([key]) == [None]
+            with pytest.raises(ModelNotFound):
+                await database.commit([Mutation(key, None, Record(task(key.app_id, "a"), 1))])
 
     async def test_dropping_what_is_not_there_is_fine(self, database: Database, app: str) -> None:
         await database.drop(new_app())

@@ -16,7 +16,7 @@ from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
 from nexxus.adapters.elasticsearch.documents import Token, encode_record
 from nexxus.adapters.elasticsearch.indices import Indices
 from nexxus.adapters.elasticsearch.loads import load_records
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.database import Mutation
 
 _ROUNDS: Final = 20
@@ -80,10 +80,8 @@ async def _write(
 ) -> Write:
     layout = await indices.known(client, _index_of(indices, mutation))
     if layout is None or layout.write_alias is None:
-        raise ServiceUnavailable(
-            f"the application {mutation.key.app_id!r} has no place for a {mutation.key.type!r}: it "
-            "is being made or was removed; try again"
-        )
+        key = mutation.key
+        raise ModelNotFound(f"the application {key.app_id!r} stores no {key.type!r}")
     source = encode_record(mutation.record, layout)
     return Write(layout.write_alias, mutation.key.id, token, source)
 
