@@ -32,7 +32,6 @@ from nexxus.api import (
 )
 from nexxus.api.endpoints import Access, Endpoint
 from nexxus.api.errors import to_answer
-from nexxus.api.metrics import HttpMetrics
 from nexxus.api.mounts import Mounts, find, path_of
 from nexxus.api.requests import ClientDisconnected, Request, needed
 from nexxus.api.responses import Answer, Raw, encode
@@ -97,7 +96,7 @@ class _Api:
     def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
         self._services = services
         self._router = Router(tuple(endpoints))
-        self._metrics = HttpMetrics()
+        self._metrics = services.http_metrics
         self._limit = services.rate_limit
         self._admin_key = services.admin_key.encode()
         self._hsts = (
@@ -139,7 +138,7 @@ class _Api:
                 endpoint, path = self._router.match(method, path_of(scope))
                 route = endpoint.path
                 request: Request[Any] = Request(
-                    scope, receive, self._services, self._metrics, headers, endpoint, path
+                    scope, receive, self._services, headers, endpoint, path
                 )
                 await self._guards[endpoint.access](request)
                 with log_context(**_log_fields(request, request_id)):

@@ -59,6 +59,7 @@ async def ready(request: Request[None]) -> Answer:
 )
 async def metrics(request: Request[None]) -> Raw:
     """The process's figures, in Prometheus' text format."""
-    others = await request.services.metrics()
-    text = request.http_metrics.render() + others
+    services = request.services
+    others = await services.metrics()
+    text = services.http_metrics.render() + others
     return Raw(200, text.encode(), CONTENT_TYPE)

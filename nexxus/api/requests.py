@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope
 
 from nexxus.actions.identity import Identity
 from nexxus.actions.writes import Terms
-from nexxus.api.metrics import HttpMetrics
 from nexxus.api.services import Services
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import Decoder
@@ -57,7 +56,6 @@ class Request(Generic[B]):
         "body",
         "endpoint",
         "headers",
-        "http_metrics",
         "identity",
         "path",
         "scope",
@@ -69,14 +67,12 @@ class Request(Generic[B]):
         scope: Scope,
         receive: Receive,
         services: Services,
-        http_metrics: HttpMetrics,
         headers: dict[bytes, bytes],
         endpoint: Endpoint,
         path: dict[str, str],
     ) -> None:
         self.scope = scope
         self.services = services
-        self.http_metrics = http_metrics
         self.headers = headers
         self.endpoint = endpoint
         self.path = path

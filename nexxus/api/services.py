@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nexxus.actions.applications import Applications
 from nexxus.actions.devices import Devices
@@ -14,6 +14,7 @@ from nexxus.actions.requests import Requests
 from nexxus.actions.sessions import Sessions
 from nexxus.actions.users import Users
 from nexxus.actions.writes import Writes
+from nexxus.api.metrics import HttpMetrics
 from nexxus.config.sections import ApiSection, LimitsSection
 from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
@@ -25,9 +26,10 @@ class Services:
     """Everything that the routes call.
 
     `readiness` tells what is wrong, by the name of the adapter; nothing means ready. `metrics`
-    gives the process's other figures in Prometheus' text format. `http_routes` and
-    `websocket_routes` are what the transports serve here, by path. `demo_url` is where the
-    example pages are, "" where there are none.
+    gives the process's other figures in Prometheus' text format; `http_metrics` are those of the
+    requests, to whichever of its ports they come. `http_routes` and `websocket_routes` are what
+    the transports serve here, by path. `demo_url` is where the example pages are, "" where there
+    are none.
     """
 
     applications: Applications
@@ -50,3 +52,4 @@ class Services:
     http_routes: Mapping[str, AsgiApp]
     websocket_routes: Mapping[str, AsgiApp]
     demo_url: str = ""
+    http_metrics: HttpMetrics = field(default_factory=HttpMetrics)
