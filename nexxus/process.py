@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,8 +66,12 @@ async def _run(nexxus: Nexxus) -> int:
         await listeners.stop()
         raise
     stopping = _stop_on_signals()
-    demo: asyncio.Task[None] | None = None
-    try:
+    async with AsyncExitStack() as ends:
+        ends.push_async_callback(nexxus.stop)
+        ends.push_async_callback(listeners.stop)
+        # Before the ports close: clients are told that the server goes, and load balancers see it.
+        ends.push_async_callback(nexxus.drain)
+        ends.callback(nexxus.logger.info, "Nexxus is stopping")
         await listeners.start()
         _collect_garbage_rarely()
         nexxus.logger.info(
@@ -74,15 +79,8 @@ async def _run(nexxus: Nexxus) -> int:
         )
         if nexxus.config.server.demo:
             demo = asyncio.create_task(_play_demo(nexxus, listeners))
+            ends.push_async_callback(_end, demo)
         await _first(stopping.wait(), nexxus.failed())
-    finally:
-        if demo is not None:
-            demo.cancel()
-            await asyncio.gather(demo, return_exceptions=True)
-        nexxus.logger.info("Nexxus is stopping")
-        await nexxus.drain()
-        await listeners.stop()
-        await nexxus.stop()
     return 0 if stopping.is_set() else 1
 
 
@@ -182,6 +180,11 @@ async def _play_demo(nexxus: Nexxus, listeners: _Listeners) -> None:
         await run(listeners.api.url, nexxus.admin_key, gateway_url=address)
     except Exception as error:  # the demo may fail; the server goes on
         nexxus.logger.error("the demo has ended", error=error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _stop_on_signals() -> asyncio.Event:

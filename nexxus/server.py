@@ -1,66 +1,48 @@
-"""The composition root: configuration in, running roles out.
-
-Nothing else reads the configuration, and nothing is looked up globally: whoever wants to know
-what a Nexxus process is made of reads `Nexxus` from top to bottom.
-"""
+"""The server: the life of a process's parts, from the first that opens to the last that closes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Final, Self
 
 from starlette.types import ASGIApp
 
 from nexxus.actions.applications import Applications
-from nexxus.actions.devices import Devices
-from nexxus.actions.external_sign_in import ExternalSignIn
-from nexxus.actions.narrowing import Narrowing
-from nexxus.actions.passwords import Passwords
-from nexxus.actions.rate_limit import RateLimit
-from nexxus.actions.reads import Reads
-from nexxus.actions.requests import Requests
-from nexxus.actions.sessions import Sessions
-from nexxus.actions.subscriptions import Subscriptions
-from nexxus.actions.user_records import UserRecords
-from nexxus.actions.users import LOCAL, Users
-from nexxus.actions.writes import Writes
 from nexxus.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
 from nexxus.api.app import build_api, build_health_api
-from nexxus.api.services import Services
 from nexxus.backing import Backing
-from nexxus.client_actions import GatewayActions
-from nexxus.config import AdapterSection, Config
+from nexxus.composition import (
+    HOME,
+    compose,
+    compose_services,
+    create_adapter,
+    create_adapters,
+)
+from nexxus.config import Config
 from nexxus.config.declared import check_applications
-from nexxus.domain.application import Application
-from nexxus.domain.events import Acknowledged, ApplicationChanged, Outcome
+from nexxus.config.roles import check_roles
+from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import new_id
-from nexxus.errors import ApplicationAlreadyExists, ConfigurationError
-from nexxus.gateway import Gateway, GatewaySettings
+from nexxus.errors import ApplicationAlreadyExists
 from nexxus.hookspecs import AdapterContext
-from nexxus.interfaces.auth_strategy import AuthStrategy
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Queue, worker_queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
-from nexxus.interfaces.registry import Node, Registry
-from nexxus.interfaces.transport import Transport
-from nexxus.membership import Membership
-from nexxus.metrics import Metrics
-from nexxus.node import NodeInbox
-from nexxus.nodes import Nodes
+from nexxus.interfaces.registry import Registry
+from nexxus.parts import Parts
 from nexxus.plugins import Kind
+from nexxus.roles import Roles
 from nexxus.tasks import Tasks
-from nexxus.transport_manager import TransportManager
 from nexxus.transports import Transports
-from nexxus.version import __version__
-from nexxus.workers import WorkerRunner
-from nexxus.writer import TombstoneSweeper, Writer
 
-HOME = "websockets"
-"""The transport whose queue also carries what is for the node itself: every node consumes it."""
+_CLOSE_WITHIN: Final = 5.0
+"""Seconds that a part has for letting go of what it holds, before the others follow."""
 
-_SWEEP_EVERY = 300.0
+_LOOK_AGAIN: Final = 0.02
+"""Seconds between two looks at queues that are to run empty: a broker does not tell."""
 
 
 class Nexxus:
@@ -68,19 +50,27 @@ class Nexxus:
 
     `app` is the ASGI application: the HTTP API, and the WebSocket at ``/ws``. Entering raises
     `ConfigurationError` when the roles and adapters cannot work together, and `StartupError`
-    when they cannot here and now.
+    when they cannot here and now. Whoever runs it watches `failed`.
     """
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config.from_mapping({})
         self.node_id = self.config.server.node or new_id()
-        self._context = AdapterContext(self.node_id, self.config.server.data_dir)
-        self._check_roles()
+        check_roles(self.config)
         check_applications(self.config)
-        self.logger: Logger = self._create(Kind.LOGGER, self.config.logger)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._failed = asyncio.Event()
+        self._context = AdapterContext(self.node_id, self.config.server.data_dir)
+        self.logger: Logger = create_adapter(
+            self.config, Kind.LOGGER, self.config.logger, self._context
+        )
+        self._roles = Roles(self.logger)
+        self._ends = AsyncExitStack()
+        self._stopping = asyncio.Lock()
         self._is_draining = False
+        self._drained: asyncio.Task[None] | None = None
+        self._backing: Backing | None = None
+        self._parts: Parts | None = None
+        self._admin_key = ""
+        self._apps: tuple[ASGIApp, ASGIApp] | None = None
 
     # The life of a server
 
@@ -98,350 +88,225 @@ class Nexxus:
 
     async def start(self) -> None:
         """Open what is needed, then run the roles; on return everything is served."""
-        prepare_data_dir(self.config.server.data_dir)
-        await self.logger.open()
-        self._errands = Tasks(asyncio.get_running_loop(), self.logger)
-        self.database: Database = self._create(Kind.DATABASE, self.config.database)
-        self.broker: Broker = self._create(Kind.BROKER, self.config.broker)
-        self.registry: Registry = self._create(Kind.REGISTRY, self.config.registry)
-        self._backing = Backing(
-            {"database": self.database, "registry": self.registry, "broker": self.broker},
-            self.logger,
-        )
         try:
-            await self._backing.open(within=self.config.server.startup_timeout)
-            await self._compose()
+            await self._open()
+            await self._run()
         except BaseException:
-            await self._end_tasks()
-            await self._close()
+            await self.stop()
             raise
 
     async def drain(self) -> None:
-        """Say that the server goes: close the connections with 1001, accept no more."""
+        """Say that the server goes: close the connections with 1001, accept no more.
+
+        May be called again; that returns when the first has come to its end.
+        """
         self._is_draining = True
-        await self.transports.drain()
+        if self._parts is None:
+            return
+        if self._drained is None:
+            self._drained = asyncio.create_task(self._parts.transports.drain())
+        await asyncio.shield(self._drained)
 
     async def stop(self) -> None:
-        """Finish what was accepted, then close everything."""
-        await self.drain()
-        await self.transports.stop()
-        await self.membership.leave()
-        await self._end_tasks()
-        await self._close()
+        """Finish what was accepted, then close everything, whatever fails on the way.
+
+        What fails is logged. May be called again, and without a start.
+        """
+        async with self._stopping:
+            await self._ends.aclose()
 
     async def failed(self) -> None:
         """Return when a role has ended that should have run for ever; its error is logged."""
-        await self._failed.wait()
+        await self._roles.failed()
 
-    async def _end_tasks(self) -> None:
-        for task in reversed(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._errands.cancel()
+    async def _open(self) -> None:
+        """Open the backing services, and put together what works with them."""
+        config = self.config
+        prepare_data_dir(config.server.data_dir)
+        await self.logger.open()
+        self._ends.push_async_callback(self.logger.close)
+        adapters = create_adapters(config, self._context, self.logger)
+        self._backing = Backing(
+            {
+                "database": adapters.database,
+                "registry": adapters.registry,
+                "broker": adapters.broker,
+            },
+            self.logger,
+        )
+        self._ends.push_async_callback(self._backing.close)
+        await self._backing.open(within=config.server.startup_timeout)
+        parts = self._parts = compose(config, self._context, adapters)
+        self._ends.callback(parts.actions.passwords.close)
+        for name, strategy in parts.actions.strategies.items():
+            self._at_the_end(f"sign-in {name}", strategy.close)
+        self._admin_key = self._find_admin_key()
 
-    async def _close(self) -> None:
-        if hasattr(self, "transports"):
-            await self.transports.stop()
-        if hasattr(self, "passwords"):
-            self.passwords.close()
-            for strategy in self._strategies.values():
-                await strategy.close()
-        await self._backing.close()
-        await self.logger.close()
+    async def _run(self) -> None:
+        """Start what runs, in the order in which it needs one another; it ends in reverse."""
+        parts, backing = self.parts, self._backing
+        assert backing is not None, "opened"
+        await backing.wait_for("database", parts.applications.load)
+        await backing.wait_for("database", self._declare_applications)
+        errands = Tasks(asyncio.get_running_loop(), self.logger)
+        self._ends.push_async_callback(errands.cancel)
+        self._follow_applications(parts, errands)
+        for name, inbox in parts.inboxes.items():
+            await backing.wait_for("broker", inbox.open)
+            self._roles.start(f"inbox {name}", inbox.run())
+            self._ends.push_async_callback(self._end_roles, f"inbox {name}")
+        await backing.wait_for("registry", parts.membership.join)
+        self._at_the_end("membership", parts.membership.leave)
+        self._roles.start("membership", parts.membership.run())
+        self._ends.push_async_callback(self._end_roles, "membership")
+        self._ends.push_async_callback(self._finish_writes, parts)
+        self._start_roles(parts)
+        self._at_the_end("transports", parts.transports.stop)
+        self._at_the_end("connections", self.drain, within=None)
+        await parts.transports.start()
+        services = compose_services(
+            self.config, parts, admin_key=self._admin_key, readiness=self.problems
+        )
+        api = build_api(services)
+        if self.config.server.demo:
+            api = _with_demo(api)
+        self._apps = (api, build_health_api(services))
+
+    def _start_roles(self, parts: Parts) -> None:
+        roles = self.config.server.roles
+        if "writer" in roles:
+            self._roles.start("writer", parts.writer.run())
+            self._roles.start("tombstones", parts.tombstones.run())
+        if "transport-manager" in roles:
+            self._roles.start("transport-manager", parts.transport_manager.run())
+        for name, worker in parts.workers.items():
+            self._roles.start(f"worker {name}", worker.run())
+
+    # Its end
+
+    async def _finish_writes(self, parts: Parts) -> None:
+        """End the writer, and then those who are told what it has written.
+
+        Where the queues end with the process, they are told all of it first. Everything together
+        takes `server.drain_timeout`; whoever has not finished by then is cut off.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.config.server.drain_timeout
+        await self._roles.end("writer", "tombstones", within=until - loop.time())
+        if self.config.broker.adapter == "in-process":
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    while not await self._is_everything_told(parts):  # noqa: ASYNC110
+                        await asyncio.sleep(_LOOK_AGAIN)
+        workers = [f"worker {name}" for name in parts.workers]
+        await self._roles.end("transport-manager", *workers, within=until - loop.time())
+        if self.config.broker.adapter == "in-process":
+            for name, worker in parts.workers.items():
+                if lost := await self.broker.depth(worker.queue):
+                    self.logger.error("events end with the process", worker=name, events=lost)
+
+    async def _is_everything_told(self, parts: Parts) -> bool:
+        """Whether the roles that run have nothing left to do. The writer has ended."""
+        if self._roles.is_running("transport-manager") and await self.broker.depth(
+            TRANSPORT_MANAGER
+        ):
+            return False
+        for name, worker in parts.workers.items():
+            if self._roles.is_running(f"worker {name}") and not await worker.is_done():
+                return False
+        return True
+
+    async def _end_roles(self, *names: str) -> None:
+        await self._roles.end(*names, within=_CLOSE_WITHIN)
+
+    def _at_the_end(
+        self,
+        name: str,
+        close: Callable[[], Awaitable[None]],
+        *,
+        within: float | None = _CLOSE_WITHIN,
+    ) -> None:
+        """Close a part when the server stops; that it fails, or hangs, keeps no other."""
+        self._ends.push_async_callback(self._close, name, close, within)
+
+    async def _close(
+        self, name: str, close: Callable[[], Awaitable[None]], within: float | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await close()
+        except Exception as error:  # a plugin may raise anything, and the others are to be closed
+            self.logger.error("closing failed", part=name, error=error)
 
     # What it is made of
 
-    async def _compose(self) -> None:
-        config, roles = self.config, self.config.server.roles
-        self.admin_key = config.admin.key
-        if not self.admin_key:
-            self.admin_key = load_admin_key(config.server.data_dir)
-            path = str((config.server.data_dir / FILE_NAME).absolute())
-            self.logger.info("the admin key is kept in a file", path=path)
-        nodes = self._nodes = Nodes(self.broker, here=self.node_id, home=HOME)
-        self.applications = Applications(
-            database=self.database,
-            nodes=nodes,
-            registry=self.registry,
-            strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
-        )
-        self._rate_limit = RateLimit(config.limits.requests_per_second)
-        self._compose_actions()
-        self.transports = self._compose_transports()
-        gateways = self.transports.gateways
-        inboxes = {
-            name: NodeInbox(self.broker, transport=name, node=self.node_id, logger=self.logger)
-            for name in dict.fromkeys((HOME, *gateways))
-        }
-        self.inbox = inboxes[HOME]
-        self.inbox.on(Outcome, self.writes.settle)
-        self.inbox.on(Acknowledged, nodes.settle)
-        self.inbox.on(ApplicationChanged, self._application_changed)
-        self._compose_subscriptions()
-        await self._backing.wait_for("database", self.applications.load)
-        await self._backing.wait_for("database", self._declare_applications)
+    @property
+    def parts(self) -> Parts:
+        """Everything that it is made of, once it has started."""
+        assert self._parts is not None, "start first"
+        return self._parts
 
-        self.membership = Membership(
-            Node(self.node_id, tuple(roles), tuple(inboxes)),
-            registry=self.registry,
-            applications=self.applications,
-            restore=self._restore,
-            logger=self.logger,
-        )
-        for inbox in inboxes.values():
-            await self._backing.wait_for("broker", inbox.open)
-        await self._backing.wait_for("registry", self.membership.join)
-        self._run("membership", self.membership.run())
-        for name, inbox in inboxes.items():
-            if name in gateways:
-                gateways[name].listen(inbox)
-            self._run(f"inbox {name}", inbox.run())
-        self._compose_writer("writer" in roles)
-        self._compose_transport_manager("transport-manager" in roles)
-        if "workers" in roles:
-            self._compose_workers()
-        await self.transports.start()
-        services = self._compose_services()
-        self.health_app: ASGIApp = build_health_api(services)
-        self.app: ASGIApp = build_api(services)
-        if config.server.demo:
-            self.app = _with_demo(self.app)
+    @property
+    def app(self) -> ASGIApp:
+        """The HTTP API, and the WebSocket at ``/ws``, once it has started."""
+        assert self._apps is not None, "start first"
+        return self._apps[0]
 
-    async def _restore(self) -> None:
-        """Put back into the registry what it has forgotten of this node's connections."""
-        for gateway in self.transports.gateways.values():
-            await gateway.restore()
+    @property
+    def health_app(self) -> ASGIApp:
+        """The health routes alone, once it has started."""
+        assert self._apps is not None, "start first"
+        return self._apps[1]
 
-    def _compose_actions(self) -> None:
-        config, limits = self.config, self.config.limits
-        self.passwords = Passwords(
-            time_cost=config.auth.time_cost,
-            memory_cost=config.auth.memory_cost,
-            parallelism=config.auth.parallelism,
-        )
-        records = UserRecords(self.database)
-        self.sessions = Sessions(
-            applications=self.applications,
-            users=records,
-            registry=self.registry,
-            nodes=self._nodes,
-            refresh_grace=config.auth.refresh_grace,
-        )
-        self.devices = Devices(self.registry)
-        self.users = Users(
-            records=records,
-            sessions=self.sessions,
-            devices=self.devices,
-            registry=self.registry,
-            passwords=self.passwords,
-            sign_in_attempts=limits.sign_in_attempts,
-        )
-        self.reads = Reads(
-            applications=self.applications,
-            database=self.database,
-            max_conditions=limits.filter_conditions,
-            max_depth=limits.depth,
-        )
-        self._strategies: dict[str, AuthStrategy] = {
-            offer.adapter.name: offer.adapter.create(
-                config.plugins.get(offer.adapter.name), self._context
-            )
-            for offer in config.catalog.offers(Kind.AUTH_STRATEGY)
-        }
-        self.writes = Writes(
-            applications=self.applications,
-            database=self.database,
-            broker=self.broker,
-            registry=self.registry,
-            node=self.node_id,
-        )
-        self.applications.on_change(self._forget_tokens)
+    @property
+    def admin_key(self) -> str:
+        """The key for ``/admin/*``, once it has started."""
+        return self._admin_key
 
-    def _compose_transports(self) -> Transports:
-        self._client_actions = GatewayActions(self.sessions, self.registry, self._rate_limit)
-        transports: dict[str, Transport] = {}
-        if {"gateway", "api"} & set(self.config.server.roles):
-            for name in self.config.gateway.transports:
-                adapter = self.config.catalog.get(Kind.TRANSPORT, name)
-                assert adapter is not None, "the configuration was checked"
-                settings = self.config.plugins.get(name)
-                transports[name] = adapter.create(settings, self._context)
-        return Transports(transports, {name: self._compose_gateway(name) for name in transports})
+    @property
+    def applications(self) -> Applications:
+        """The applications that this node knows."""
+        return self.parts.applications
 
-    def _compose_gateway(self, transport: str) -> Gateway:
-        section, limits = self.config.gateway, self.config.limits
-        return Gateway(
-            GatewaySettings(
-                max_connections=section.max_connections,
-                frame=limits.frame,
-                depth=limits.depth,
-                send_buffer=section.send_buffer,
-                register_timeout=section.register_timeout,
-                ping_interval=section.ping_interval,
-                ping_timeout=section.ping_timeout,
-                drain_timeout=self.config.server.drain_timeout,
-                resume_window=section.resume_window,
-                resume_grace=section.resume_grace,
-                handover_timeout=section.handover_timeout,
-                resume_frames=section.resume_frames,
-                resume_bytes=section.resume_bytes,
-                log_deliveries=section.log_deliveries,
-                log_bytes=section.log_bytes,
-                frames_queued=section.frames_queued,
-            ),
-            transport=transport,
-            nodes=self._nodes,
-            registry=self.registry,
-            actions=self._client_actions,
-            logger=self.logger,
-            may_listen="gateway" in self.config.server.roles,
-        )
+    @property
+    def transports(self) -> Transports:
+        """How devices are connected here."""
+        return self.parts.transports
 
-    def _compose_subscriptions(self) -> None:
-        limits = self.config.limits
-        subscriptions = Subscriptions(
-            applications=self.applications,
-            reads=self.reads,
-            registry=self.registry,
-            nodes=self._nodes,
-            hosts=self.transports.gateways,
-            max_per_device=limits.subscriptions,
-            max_conditions=limits.filter_conditions,
-            max_depth=limits.depth,
-        )
-        self.requests = Requests(reads=self.reads, writes=self.writes, subscriptions=subscriptions)
-        self._client_actions.requests = self.requests
-        for transport, gateway in self.transports.gateways.items():
-            narrowing = Narrowing(
-                database=self.database,
-                registry=self.registry,
-                host=gateway,
-                transport=transport,
-                node=self.node_id,
-                logger=self.logger,
-            )
-            self.applications.on_change(narrowing.application_changed)
+    @property
+    def database(self) -> Database:
+        """The database."""
+        return self.parts.adapters.database
 
-    def _compose_writer(self, runs_here: bool) -> None:
-        self.writer = Writer(
-            applications=self.applications,
-            database=self.database,
-            broker=self.broker,
-            registry=self.registry,
-            nodes=self._nodes,
-            logger=self.logger,
-            event_queues=[worker_queue(name) for name in self.config.server.workers],
-            batch=self.config.writer.batch,
-        )
-        if runs_here:
-            sweeper = TombstoneSweeper(
-                self.database,
-                self.logger,
-                keep=self.config.writer.tombstone_hours * 3600,
-                every=_SWEEP_EVERY,
-            )
-            self._run("writer", self.writer.run())
-            self._run("tombstones", sweeper.run())
+    @property
+    def broker(self) -> Broker:
+        """The broker."""
+        return self.parts.adapters.broker
 
-    def _compose_transport_manager(self, runs_here: bool) -> None:
-        self.transport_manager = TransportManager(
-            applications=self.applications,
-            broker=self.broker,
-            registry=self.registry,
-            logger=self.logger,
-            batch=self.config.transport_manager.batch,
-        )
-        if runs_here:
-            self._run("transport-manager", self.transport_manager.run())
-
-    def _compose_workers(self) -> None:
-        for name in self.config.server.workers:
-            adapter = self.config.catalog.get(Kind.WORKER, name)
-            assert adapter is not None, "the configuration was checked"
-            worker = adapter.create(self.config.plugins.get(name), self._context)
-            runner = WorkerRunner(worker, broker=self.broker, logger=self.logger, node=self.node_id)
-            self._run(f"worker {name}", runner.run())
-
-    def _compose_services(self) -> Services:
-        return Services(
-            applications=self.applications,
-            sessions=self.sessions,
-            users=self.users,
-            devices=self.devices,
-            reads=self.reads,
-            writes=self.writes,
-            requests=self.requests,
-            external_sign_in=ExternalSignIn(
-                applications=self.applications,
-                users=self.users,
-                registry=self.registry,
-                strategies=self._strategies,
-            ),
-            limits=self.config.limits,
-            rate_limit=self._rate_limit,
-            api=self.config.api,
-            admin_key=self.admin_key,
-            broker=self.broker,
-            readiness=self.problems,
-            metrics=self._compose_metrics().tell,
-            logger=self.logger,
-            version=__version__,
-            http_routes=self.transports.http_routes,
-            websocket_routes=self.transports.websocket_routes,
-            demo_url="/demo/" if self.config.server.demo else "",
-        )
-
-    def _compose_metrics(self) -> Metrics:
-        consumed: dict[str, Queue[Any]] = {
-            "writer": WRITER,
-            "transport-manager": TRANSPORT_MANAGER,
-        }
-        return Metrics(
-            writer=self.writer.figures,
-            transport_manager=self.transport_manager.figures,
-            gateways=[gateway.counters for gateway in self.transports.gateways.values()],
-            broker=self.broker,
-            queues=[queue for role, queue in consumed.items() if role in self.config.server.roles],
-            registry=self.registry,
-        )
+    @property
+    def registry(self) -> Registry:
+        """The registry."""
+        return self.parts.adapters.registry
 
     # What it tells about itself
 
     async def problems(self) -> dict[str, str]:
         """What keeps the server from being ready, by the name of the part."""
-        problems = await self._backing.problems()
+        problems = {} if self._backing is None else await self._backing.problems()
         if self._is_draining:
             problems["server"] = "is stopping"
         return problems
 
     # Small duties
 
-    def _check_roles(self) -> None:
-        config = self.config
-        needed = {"api", "writer", "transport-manager", "gateway"}
-        missing = needed - set(config.server.roles)
-        alone = [
-            f"{section} = {adapter.adapter!r}"
-            for section, adapter in (
-                ("broker.adapter", config.broker),
-                ("registry.adapter", config.registry),
-            )
-            if adapter.adapter == "in-process"
-        ]
-        # A node of custom workers has no objects of its own.
-        if config.database.adapter == "sqlite" and needed & set(config.server.roles):
-            alone.append("database.adapter = 'sqlite'")
-        if missing and alone:
-            raise ConfigurationError(
-                f"server.roles leaves out {', '.join(sorted(missing))}, which must run in this "
-                f"process with {' and '.join(alone)}; run all roles, or choose adapters that "
-                "connect processes"
-            )
-
-    def _create(self, kind: Kind, section: AdapterSection) -> Any:
-        adapter = self.config.catalog.get(kind, section.adapter)
-        assert adapter is not None, "the configuration was checked"
-        return adapter.create(section.settings, self._context)
+    def _find_admin_key(self) -> str:
+        if self.config.admin.key:
+            return self.config.admin.key
+        data_dir = self.config.server.data_dir
+        key = load_admin_key(data_dir)
+        path = str((data_dir / FILE_NAME).absolute())
+        self.logger.info("the admin key is kept in a file", path=path)
+        return key
 
     async def _declare_applications(self) -> None:
         """Put the configuration file's applications in force."""
@@ -451,28 +316,17 @@ class Nexxus:
             except ApplicationAlreadyExists:
                 await self.applications.replace(document["id"], document)
 
-    def _run(self, name: str, role: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(role, name=f"nexxus {name}")
-        task.add_done_callback(self._role_ended)
-        self._tasks.append(task)
+    def _follow_applications(self, parts: Parts, errands: Tasks) -> None:
+        """Take over what other nodes make of applications, and say so when it is in force."""
 
-    def _role_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        self.logger.error("a role has ended", role=task.get_name(), error=task.exception())
-        self._failed.set()
+        async def take_over(changed: ApplicationChanged) -> None:
+            await parts.applications.take_over(changed.app_id)
+            await parts.nodes.acknowledge(changed.reply_to)
 
-    def _application_changed(self, changed: ApplicationChanged) -> None:
-        self._errands.start(self._take_over(changed))
+        def on_change(changed: ApplicationChanged) -> None:
+            errands.start(take_over(changed))
 
-    async def _take_over(self, changed: ApplicationChanged) -> None:
-        await self.applications.take_over(changed.app_id)
-        await self._nodes.acknowledge(changed.reply_to)
-
-    async def _forget_tokens(self, former: Application | None, present: Application | None) -> None:
-        changed = former or present
-        if changed is not None:
-            self.sessions.forget_tokens(changed.id)
+        parts.inboxes[HOME].on(ApplicationChanged, on_change)
 
 
 def _with_demo(api: ASGIApp) -> ASGIApp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 from nexxus.errors import ConfigurationError
 from nexxus.gateway import Gateway
@@ -29,9 +30,13 @@ class Transports:
         await asyncio.gather(*(gateway.drain() for gateway in self.gateways.values()))
 
     async def stop(self) -> None:
-        """Close what the transports have opened; may be called twice."""
-        for transport in self._transports.values():
-            await transport.stop()
+        """Close what the transports have opened; may be called twice.
+
+        All are stopped, whatever one of them raises; that is raised afterwards.
+        """
+        async with AsyncExitStack() as stack:
+            for transport in self._transports.values():
+                stack.push_async_callback(transport.stop)
 
     @property
     def http_routes(self) -> dict[str, AsgiApp]:

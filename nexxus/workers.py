@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from nexxus.consuming import consume
 from nexxus.domain.events import Event
+from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, Received, worker_queue
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.worker import Worker, WorkerContext
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
+
+_OPEN_AGAIN_AFTER = 0.2
+_OPEN_AGAIN_AT_LATEST = 5.0
 
 
 class WorkerRunner:
@@ -22,17 +27,53 @@ class WorkerRunner:
         self._broker = broker
         self._logger = logger.bind(worker=worker.name)
         self._node = node
+        self._is_busy = False
+        self.queue = worker_queue(worker.name)
 
     async def run(self) -> None:
-        """Consume until cancelled; a batch that was begun is finished first."""
-        await self._worker.open(WorkerContext(self._node, self._logger))
+        """Consume until cancelled; a batch that was begun is finished first.
+
+        Cancelled again meanwhile, it is cut off, and comes again to whoever consumes next.
+        """
+        await self._open()
         try:
-            queue, batch = worker_queue(self._worker.name), self._worker.batch
-            await consume(self._broker, queue, self._process, batch=batch, logger=self._logger)
+            await consume(
+                self._broker,
+                self.queue,
+                self._process,
+                batch=self._worker.batch,
+                logger=self._logger,
+            )
         finally:
             await self._worker.close()
 
+    async def is_done(self) -> bool:
+        """Whether no event waits and none is in hand; for a queue that nobody else consumes."""
+        if await self._broker.depth(self.queue):
+            return False
+        # What was taken before is in hand after this turn of the loop, and may be given back.
+        await asyncio.sleep(0)
+        return not self._is_busy and not await self._broker.depth(self.queue)
+
+    async def _open(self) -> None:
+        """Open the worker; while what it needs is away, again: its events wait in the queue."""
+        context, delay = WorkerContext(self._node, self._logger), _OPEN_AGAIN_AFTER
+        while True:
+            try:
+                return await self._worker.open(context)
+            except ServiceUnavailable as error:
+                self._logger.warning("a worker cannot begin yet", reason=error.message)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _OPEN_AGAIN_AT_LATEST)
+
     async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
+        self._is_busy = True
+        try:
+            await self._hand_over(consumer, batch)
+        finally:
+            self._is_busy = False
+
+    async def _hand_over(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
         held_up: set[str] = set()
         delay = 0.0
         for part in self._parts(batch):

@@ -37,15 +37,26 @@ class Worker(ABC):
     """How often an event is tried before it is set aside as a dead letter."""
 
     async def open(self, context: WorkerContext) -> None:  # noqa: B027 - most need none
-        """Connect to what the worker needs; raises `ServiceUnavailable` when that is away."""
+        """Connect to what the worker needs.
+
+        Raises `ServiceUnavailable` when that is away: it is called again, after a growing delay
+        of up to 5 s, until it returns; the worker's events wait meanwhile. Whatever else it
+        raises is taken for a mistake, and ends the process.
+        """
 
     async def close(self) -> None:  # noqa: B027 - most need none
-        """Let go of everything; no `handle` is running and none follows."""
+        """Let go of everything; no `handle` is running and none follows.
+
+        Called once for an `open` that has returned, and never for one that has not.
+        """
 
     @abstractmethod
     async def handle(self, events: Sequence[Event]) -> None:
         """Do the work for these events; they are done with when it returns.
 
         Whatever it raises is logged, and all of these events come again after a growing delay,
-        until they have been tried `attempts` times. Cancelled at shutdown: they come again too.
+        until they have been tried `attempts` times.
+
+        When the process stops, it has ``server.drain_timeout`` to return, and is cancelled then:
+        these events come again to the next process, where the broker outlives this one.
         """

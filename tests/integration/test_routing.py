@@ -73,7 +73,7 @@ async def write(nexxus: Nexxus, *versions: int) -> None:
 
 
 async def is_routed(nexxus: Nexxus, events: int) -> None:
-    await eventually(lambda: nexxus.transport_manager.figures.events == events)
+    await eventually(lambda: nexxus.parts.transport_manager.figures.events == events)
 
 
 async def test_a_node_that_takes_a_channel_over_while_an_event_is_told_is_told_it_too(

@@ -1,0 +1,67 @@
+"""Roles: what runs for as long as the server, each in a task that ends only when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from nexxus.interfaces.logger import Logger
+
+_LAST_WORDS: Final = 5.0
+"""Seconds that a role has for letting go of what it holds, once it is cut off."""
+
+
+class Roles:
+    """Starts roles, notices when one ends by itself, and ends them."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[str] = set()
+        self._failed = asyncio.Event()
+
+    def start(self, name: str, role: Coroutine[Any, Any, None]) -> None:
+        """Run a role until `end`."""
+        task = asyncio.create_task(role, name=f"nexxus {name}")
+        self._tasks[name] = task
+        task.add_done_callback(lambda task: self._ended(name, task))
+
+    def is_running(self, name: str) -> bool:
+        """Whether a role of this name was started and has not ended."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    async def failed(self) -> None:
+        """Return when a role has ended that was not told to; its error is logged."""
+        await self._failed.wait()
+
+    async def end(self, *names: str, within: float) -> None:
+        """End roles; what they have begun they finish, where it takes less than so many seconds.
+
+        After that they are cut off, and get a moment to let go of what they hold. Names of roles
+        that do not run here are fine.
+        """
+        running = [self._tasks[name] for name in names if self.is_running(name)]
+        self._ending.update(names)
+        for patience in (within, _LAST_WORDS, _LAST_WORDS):
+            if not running:
+                return
+            for task in running:
+                task.cancel()
+            _, pending = await asyncio.wait(running, timeout=max(patience, 0))
+            running = list(pending)
+            if running:
+                self._logger.error(
+                    "roles did not end in time and are cut off",
+                    roles=[task.get_name() for task in running],
+                )
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if name in self._ending:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._logger.error("a role did not end well", role=task.get_name(), error=error)
+            return
+        error = None if task.cancelled() else task.exception()
+        self._logger.error("a role has ended", role=task.get_name(), error=error)
+        self._failed.set()
