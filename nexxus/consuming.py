@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from nexxus.errors import ServiceUnavailable
@@ -127,10 +128,15 @@ class _Consumption(Generic[T]):
 
 
 async def _finish(work: Awaitable[None]) -> None:
-    """Await `work`; when cancelled meanwhile, only after `work` has come to its end."""
+    """Await `work`; when cancelled meanwhile, only after `work` has come to its end.
+
+    Cancelled again, `work` is cut off.
+    """
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await task
+        # Else a broker that is away by then would let the consumer forget that it is to end.
+        with suppress(ServiceUnavailable):
+            await task
         raise
