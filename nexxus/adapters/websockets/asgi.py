@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from nexxus.adapters.websockets.framing import choose_subprotocol, framing_of, payload_of
@@ -91,19 +92,26 @@ class AsgiWire(Wire):
         self._closing: AsgiMessage | None = None
         self._is_aborted = False
         self._has_work = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
 
     async def run(self, send: AsgiSend) -> None:
-        """Send what is written until the connection is closed."""
+        """Send what is written until the connection is closed or lost; cancelled by `abort`."""
+        self._sender = asyncio.current_task()
+        if self._is_aborted:
+            return
+        # A server says by an `OSError` that the peer is lost: nothing to complain about.
+        with suppress(OSError):
+            await self._send_until_closed(send)
+
+    async def _send_until_closed(self, send: AsgiSend) -> None:
         while True:
             await self._has_work.wait()
             self._has_work.clear()
-            while self._waiting and not self._is_aborted:
+            while self._waiting:
                 waiting, self._waiting = self._waiting, []
                 for frames in waiting:
                     await self._send_all(frames, send)
                     self._size -= len(frames)
-            if self._is_aborted:
-                return
             if self._closing is not None:
                 await send(self._closing)
                 return
@@ -125,7 +133,9 @@ class AsgiWire(Wire):
     def abort(self) -> None:
         """See `Wire.abort`."""
         self._is_aborted = True
-        self._has_work.set()
+        # A server may be waiting for the peer with what it was given last, and for long.
+        if self._sender is not None:
+            self._sender.cancel()
 
     def pause_reading(self) -> None:
         """See `Wire.pause_reading`."""

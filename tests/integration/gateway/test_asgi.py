@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,13 +23,20 @@ class AsgiClient:
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._may_send = asyncio.Event()
         self._may_send.set()
+        self._is_lost = False
+        self.is_sending = False
+        """A message of the application is on its way, and cannot go on where nobody reads."""
         self._inbox.put_nowait({"type": "websocket.connect"})
         app = WebSocketApp(world.gateway, "/ws")
         everything = {"type": "websocket", "path": path, "subprotocols": [], **scope}
         self.task = asyncio.create_task(app(everything, self._inbox.get, self._send))
 
     async def _send(self, message: Any) -> None:
+        self.is_sending = True
         await self._may_send.wait()
+        self.is_sending = False
+        if self._is_lost:
+            raise ConnectionResetError("nobody is there")
         self._outbox.put_nowait(message)
 
     def stop_reading(self) -> None:
@@ -36,6 +44,17 @@ class AsgiClient:
 
     def read_on(self) -> None:
         self._may_send.set()
+
+    def get_lost(self) -> None:
+        """Have the server find out by sending; it says so by an OSError, as ASGI wants it."""
+        self._is_lost = True
+        self.read_on()
+
+    async def ended(self) -> None:
+        """The application has returned, of itself and without an error."""
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait((self.task,))
+        self.task.result()
 
     async def next(self) -> Any:
         async with asyncio.timeout(PATIENCE):
@@ -175,3 +194,35 @@ async def test_a_drain_ends_it(world: World) -> None:
     await client.task
     late = AsgiClient(world)
     assert (await late.next())["code"] == 1013
+
+
+async def test_who_takes_nothing_is_dropped_though_the_server_waits_for_it(
+    new_world: Callable[..., Any],
+) -> None:
+    world = await new_world(close_timeout=0.1)
+    client = await registered(world, "d1")
+    await world.subscribe("d1", "c1")
+    client.stop_reading()
+    world.gateway.deliver(event(1, updated=["c1"]))
+    await eventually(lambda: client.is_sending)
+
+    await world.gateway.drain()
+
+    await client.ended()
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+async def test_a_peer_that_is_found_lost_by_sending_is_no_error(
+    world: World, is_blocked: bool
+) -> None:
+    client = await registered(world, "d1")
+    await world.subscribe("d1", "c1")
+    if is_blocked:
+        client.stop_reading()
+        world.gateway.deliver(event(1, updated=["c1"]))
+        await eventually(lambda: client.is_sending)
+    client.get_lost()
+    world.gateway.deliver(event(2, updated=["c1"]))
+
+    await client.ended()
+    assert world.gateway.counters.connections == 0
