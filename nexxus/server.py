@@ -26,7 +26,7 @@ from nexxus.config.declared import check_applications
 from nexxus.config.roles import check_roles
 from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import new_id
-from nexxus.errors import ApplicationAlreadyExists
+from nexxus.errors import InvalidParameters, StartupError
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker
 from nexxus.interfaces.database import Database
@@ -312,9 +312,10 @@ class Nexxus:
         """Put the configuration file's applications in force."""
         for document in self.config.applications:
             try:
-                await self.applications.create(document)
-            except ApplicationAlreadyExists:
-                await self.applications.replace(document["id"], document)
+                await self.applications.declare(document)
+            except InvalidParameters as error:
+                where = f"{self.config.origins['applications']}: [[applications]] {document['id']}"
+                raise StartupError(f"{where}: {error.message}") from error
 
     def _follow_applications(self, parts: Parts, errands: Tasks) -> None:
         """Take over what other nodes make of applications, and say so when it is in force."""

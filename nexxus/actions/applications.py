@@ -8,11 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
+import msgspec
+
 from nexxus.actions.schema_changes import check_stored_objects
 from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.schema import ModelType
 from nexxus.errors import (
     ApplicationAlreadyExists,
     ApplicationNotFound,
@@ -73,9 +76,14 @@ class Applications:
         return tuple(self._known.values())
 
     async def load(self) -> None:
-        """Read every application from the database; call once before serving."""
+        """Read every application from the database; call once before serving.
+
+        What a process that died has left half prepared is prepared anew.
+        """
         await self._database.prepare(SYSTEM, [APPLICATION])
         await self.refresh()
+        for application in self.all():
+            await self._prepare(application)
 
     async def refresh(self) -> None:
         """Take over everything that other nodes changed, by reading every application."""
@@ -139,12 +147,12 @@ class Applications:
         application = parse_application(document)
         self._check_strategies(application)
         async with self._lock:
-            await self._prepare(application)
             record = await self._load(application.id)
             if record is not None and record.deleted_at is None:
                 raise ApplicationAlreadyExists(
                     f"the application {application.id!r} exists; change it with PUT"
                 )
+            await self._prepare(application)
             await self._store(application, record)
         await self._tell_other_nodes(application.id)
         return application
@@ -165,10 +173,32 @@ class Applications:
             application = parse_application(merge_application(former.document, changes))
             self._check_strategies(application)
             await check_stored_objects(self._database, former, application)
-            await self._prepare(application)
+            # Until it is stored the former one is in force, here and after a crash.
+            await self._prepare(application, beside=former)
             await self._store(application, record)
+            with contextlib.suppress(ServiceUnavailable):  # room in excess harms nobody
+                await self._prepare(application)
         await self._tell_other_nodes(app_id)
         return application
+
+    async def declare(self, document: dict[str, Any]) -> None:
+        """Put an application of the configuration in force; nothing when it is so already.
+
+        It is made, or the top-level keys that are given are replaced. Several nodes may declare
+        it at once. Raises as `create` and `replace` do, but for what another node was faster with.
+        """
+        given = msgspec.json.decode(msgspec.json.encode(document))  # as it would be stored
+        while True:
+            await self.take_over(given["id"])
+            known = self._known.get(given["id"])
+            try:
+                if known is None:
+                    await self.create(given)
+                elif merge_application(known.document, given) != known.document:
+                    await self.replace(known.id, given)
+            except (ApplicationAlreadyExists, ApplicationNotFound, VersionConflict):
+                continue
+            return
 
     async def delete(self, app_id: str) -> None:
         """Remove the application and everything that belongs to it."""
@@ -195,8 +225,14 @@ class Applications:
                     {"field": f"auth.strategies.{name}"},
                 )
 
-    async def _prepare(self, application: Application) -> None:
-        stored = [model for model in application.models.values() if not model.transient]
+    async def _prepare(self, application: Application, beside: Application | None = None) -> None:
+        """Make room for the application's models; for both, where it is to replace another."""
+        former = {} if beside is None else beside.models
+        stored = [
+            _with_paths_of(former[name], model) if name in former else model
+            for name, model in application.models.items()
+            if not model.transient
+        ]
         await self._database.prepare(application.id, [*stored, USER, ACCOUNT_NAME])
 
     async def _load(self, app_id: str) -> Record | None:
@@ -261,3 +297,8 @@ class Applications:
 
 def _key(app_id: str) -> ObjectKey:
     return ObjectKey(SYSTEM, APPLICATION.name, app_id)
+
+
+def _with_paths_of(former: ModelType, model: ModelType) -> ModelType:
+    """The model, with room for what could be filtered by before as well."""
+    return msgspec.structs.replace(model, filterable={**former.filterable, **model.filterable})
