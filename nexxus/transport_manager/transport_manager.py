@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -101,9 +102,18 @@ class TransportManager:
                 continue
             for target, delivery in table.deliveries(event, its_told):
                 outgoing.setdefault(target, []).append(Message(event.id, delivery))
-        for (transport, node), messages in outgoing.items():
-            self.figures.deliveries += len(messages)
-            await self._broker.publish(node_queue(transport, node), messages)
+        self.figures.deliveries += sum(map(len, outgoing.values()))
+        # Side by side: a broker confirms each one, and one node is not to wait for another.
+        results = await asyncio.gather(
+            *(
+                self._broker.publish(node_queue(transport, node), messages)
+                for (transport, node), messages in outgoing.items()
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
         return bool(outgoing)
 
     async def _fresh_tables(self, events: Sequence[Event]) -> dict[tuple[str, str], RoutingTable]:
