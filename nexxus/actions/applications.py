@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -39,6 +39,9 @@ class Applications:
 
     `strategies` are the ways to sign in that are installed. Listeners are awaited with the
     former and the present application; either is None where there is none.
+
+    A stored application without its document is being removed: nobody serves it any more, and
+    something of it may be left. When that is gone a tombstone takes its place.
     """
 
     def __init__(
@@ -106,8 +109,8 @@ class Applications:
     async def look_for_changes(self) -> None:
         """Take over what other nodes created or changed of late; cheap when nothing was.
 
-        What this cannot see, a delete or a change by a node whose clock is far behind, is for
-        `take_over` and `refresh`.
+        What this cannot see, a finished delete or a change by a node whose clock is far behind,
+        is for `take_over` and `refresh`.
         """
         async with self._lock:
             latest = (SortKey("updatedAt", descending=True), SortKey("id"))
@@ -148,10 +151,12 @@ class Applications:
         self._check_strategies(application)
         async with self._lock:
             record = await self._load(application.id)
-            if record is not None and record.deleted_at is None:
+            if _is_there(record):
                 raise ApplicationAlreadyExists(
                     f"the application {application.id!r} exists; change it with PUT"
                 )
+            if _is_being_removed(record):
+                await self._drop(application.id)
             await self._prepare(application)
             await self._store(application, record)
         await self._tell_other_nodes(application.id)
@@ -167,7 +172,7 @@ class Applications:
         self.get(app_id)
         async with self._lock:
             record = await self._load(app_id)
-            if record is None or record.deleted_at is not None:
+            if not _is_there(record):
                 raise ApplicationNotFound(f"there is no application {app_id!r}")
             former = parse_application(record.document["document"])
             application = parse_application(merge_application(former.document, changes))
@@ -201,18 +206,34 @@ class Applications:
             return
 
     async def delete(self, app_id: str) -> None:
-        """Remove the application and everything that belongs to it."""
-        self.get(app_id)
+        """Remove the application and everything that belongs to it.
+
+        If it fails midway nobody serves the application any more, and it is to be called again.
+        """
         async with self._lock:
             record = await self._load(app_id)
-            if record is not None and record.deleted_at is None:
-                identity = {"id": app_id, "type": APPLICATION.name, "appId": SYSTEM}
-                gone = Record(identity, record.version + 1, deleted_at=int(time.time()))
-                await self._commit(Mutation(_key(app_id), record, gone))
+            if record is None or record.deleted_at is not None:
+                raise ApplicationNotFound(f"there is no application {app_id!r}")
+            if _is_there(record):
+                version = record.version + 1
+                document = {**_identity(app_id), "updatedAt": int(time.time()), "version": version}
+                await self._commit(Mutation(_key(app_id), record, Record(document, version)))
             await self._forget(app_id)
-            await self._database.drop(app_id)
-            await self._registry.drop(app_id)
         await self._tell_other_nodes(app_id)
+        async with self._lock:
+            await self._finish_removal(app_id)
+
+    async def _finish_removal(self, app_id: str) -> None:
+        record = await self._load(app_id)
+        if not _is_being_removed(record):
+            return  # Somebody else has finished it, or begun anew.
+        await self._drop(app_id)
+        gone = Record(_identity(app_id), record.version + 1, deleted_at=int(time.time()))
+        await self._database.commit([Mutation(_key(app_id), record, gone)])
+
+    async def _drop(self, app_id: str) -> None:
+        await self._database.drop(app_id)
+        await self._registry.drop(app_id)
 
     def _check_strategies(self, application: Application) -> None:
         """Refuse a way to sign in that no plugin offers; one with an ``issuer`` needs none."""
@@ -242,9 +263,7 @@ class Applications:
         now = int(time.time())
         version = 1 if former is None else former.version + 1
         document = {
-            "id": application.id,
-            "type": APPLICATION.name,
-            "appId": SYSTEM,
+            **_identity(application.id),
             "createdAt": now if former is None else former.document.get("createdAt", now),
             "updatedAt": now,
             "version": version,
@@ -267,18 +286,24 @@ class Applications:
         for listener in self._listeners:
             await listener(former, application)
 
-    async def _forget(self, app_id: str) -> None:
+    async def _forget(self, app_id: str) -> bool:
+        """Put an application out of force; whether it was in force."""
         former = self._known.pop(app_id, None)
         self._versions.pop(app_id, None)
-        if former is not None:
-            for listener in self._listeners:
-                await listener(former, None)
+        if former is None:
+            return False
+        for listener in self._listeners:
+            await listener(former, None)
+        return True
 
     async def _take_over_document(self, document: Document) -> bool:
         """Put a stored application in force, if it is not; whether that was needed."""
-        if self._versions.get(document["id"]) == document["version"]:
+        app_id, version = document["id"], document["version"]
+        if "document" not in document:
+            return await self._forget(app_id)
+        if self._versions.get(app_id) == version:
             return False
-        await self._put_in_force(parse_application(document["document"]), document["version"])
+        await self._put_in_force(parse_application(document["document"]), version)
         return True
 
     async def _tell_other_nodes(self, app_id: str) -> None:
@@ -297,6 +322,18 @@ class Applications:
 
 def _key(app_id: str) -> ObjectKey:
     return ObjectKey(SYSTEM, APPLICATION.name, app_id)
+
+
+def _identity(app_id: str) -> Document:
+    return {"id": app_id, "type": APPLICATION.name, "appId": SYSTEM}
+
+
+def _is_there(record: Record | None) -> TypeGuard[Record]:
+    return record is not None and record.deleted_at is None and "document" in record.document
+
+
+def _is_being_removed(record: Record | None) -> TypeGuard[Record]:
+    return record is not None and record.deleted_at is None and "document" not in record.document
 
 
 def _with_paths_of(former: ModelType, model: ModelType) -> ModelType:

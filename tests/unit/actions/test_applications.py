@@ -19,6 +19,7 @@ from nexxus.domain.filters import Compare, Op
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import (
     ApplicationAlreadyExists,
+    ApplicationNotFound,
     InvalidParameters,
     ServiceUnavailable,
 )
@@ -204,3 +205,82 @@ async def test_what_is_declared_and_does_not_fit_what_is_stored_changes_nothing(
         await applications.declare(document("size"))
 
     assert await world.find(shop, colour="red") == ["t"]
+
+
+# Deleting
+
+
+@pytest.mark.parametrize("dropping", ["database", "registry"])
+async def test_a_delete_that_failed_is_repeated_until_all_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, dropping: str
+) -> None:
+    applications = await world.node()
+    shop = await applications.create(document("colour"))
+    await world.write(shop, "t", colour="red")
+    await world.registry.claim("shop", "scope", "key", b"mine", 60)
+    adapter = getattr(world, dropping)
+    monkeypatch.setattr(adapter, "drop", Failing(adapter.drop, times=2))
+
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable):
+            await applications.delete("shop")
+        with pytest.raises(ApplicationNotFound):
+            applications.get("shop")
+    await applications.delete("shop")
+
+    assert await world.find(shop, colour="red") == []
+    assert await world.registry.claim("shop", "scope", "key", b"another's", 60) is None
+    assert (await world.record()).deleted_at is not None
+    with pytest.raises(ApplicationNotFound):
+        await applications.delete("shop")
+
+
+async def test_a_delete_that_failed_is_finished_by_another_node_after_a_restart(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications = await world.node()
+    shop = await applications.create(document("colour"))
+    await world.write(shop, "t", colour="red")
+    monkeypatch.setattr(world.database, "drop", Failing(world.database.drop))
+    with pytest.raises(ServiceUnavailable):
+        await applications.delete("shop")
+
+    another = await world.node("n2")
+    assert list(another.all()) == []
+    await another.delete("shop")
+
+    assert await world.find(shop, colour="red") == []
+
+
+async def test_what_a_failed_delete_has_left_is_not_in_a_new_application(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications = await world.node()
+    await world.write(await applications.create(document("colour")), "t", colour="red")
+    await world.registry.claim("shop", "scope", "key", b"mine", 60)
+    monkeypatch.setattr(world.database, "drop", Failing(world.database.drop))
+    with pytest.raises(ServiceUnavailable):
+        await applications.delete("shop")
+
+    shop = await applications.create(document("colour"))
+
+    assert await world.find(shop, colour="red") == []
+    assert await world.registry.claim("shop", "scope", "key", b"another's", 60) is None
+    assert applications.get("shop") is shop
+    assert (await world.record()).version == 3
+
+
+@pytest.mark.parametrize("look", ["look_for_changes", "refresh"])
+async def test_an_application_that_is_being_deleted_is_served_by_no_node(
+    world: World, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    ours, theirs = await world.node("n1"), await world.node("n2")
+    await theirs.create(document("colour"))
+    await ours.refresh()
+    monkeypatch.setattr(world.database, "drop", Failing(world.database.drop))
+    with pytest.raises(ServiceUnavailable):
+        await theirs.delete("shop")
+
+    await getattr(ours, look)()
+
+    assert list(ours.all()) == []
