@@ -1,7 +1,7 @@
 """The process: ports, signals and exit codes around a `Nexxus`.
 
-Exit codes: 0 after a drain, 1 when the surroundings do not allow a start or a role fails, 2
-when the configuration cannot work.
+Exit codes: 0 after a drain, and when it was told to stop before it was ready; 1 when the
+surroundings do not allow a start or a role fails; 2 when the configuration cannot work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
@@ -60,15 +60,12 @@ async def _serve(config: Config) -> int:
 async def _run(nexxus: Nexxus) -> int:
     listeners = _Listeners(nexxus)
     listeners.bind()
-    try:
-        await nexxus.start()
-    except BaseException:
-        await listeners.stop()
-        raise
     stopping = _stop_on_signals()
     async with AsyncExitStack() as ends:
         ends.push_async_callback(nexxus.stop)
         ends.push_async_callback(listeners.stop)
+        if not await _unless(stopping, nexxus.start()):
+            return 0
         # Before the ports close: clients are told that the server goes, and load balancers see it.
         ends.push_async_callback(nexxus.drain)
         ends.callback(nexxus.logger.info, "Nexxus is stopping")
@@ -90,7 +87,6 @@ class _Listeners:
     def __init__(self, nexxus: Nexxus) -> None:
         config, roles = nexxus.config, nexxus.config.server.roles
         self._nexxus = nexxus
-        self._app: ASGIApp | None = None
         certificate, key = config.api.tls_certificate, config.api.tls_key
         shared: dict[str, Any] = {
             "tls": (certificate, key) if certificate else None,
@@ -117,7 +113,6 @@ class _Listeners:
                 setting="--gateway-port",
                 **shared,
             )
-
         if config.health.port:
             self.health = Listener(
                 self._serve_health,
@@ -180,6 +175,19 @@ async def _play_demo(nexxus: Nexxus, listeners: _Listeners) -> None:
         await run(listeners.api.url, nexxus.admin_key, gateway_url=address)
     except Exception as error:  # the demo may fail; the server goes on
         nexxus.logger.error("the demo has ended", error=error)
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work`, or cancel it when the process is told to stop meanwhile; whether it was done."""
+    task = asyncio.ensure_future(work)
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not task.done():
+        await _end(task)
+        return False
+    await task
+    return True
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -39,23 +39,19 @@ class Roles:
     async def end(self, *names: str, within: float) -> None:
         """End roles; what they have begun they finish, where it takes less than so many seconds.
 
-        After that they are cut off, and get a moment to let go of what they hold. Names of roles
-        that do not run here are fine.
+        After that they are cut off, and get `_LAST_WORDS` to let go of what they hold; whoever
+        does not is left behind. Names of roles that do not run here are fine.
         """
-        running = [self._tasks[name] for name in names if self.is_running(name)]
+        running = {self._tasks[name] for name in names if self.is_running(name)}
         self._ending.update(names)
-        for patience in (within, _LAST_WORDS, _LAST_WORDS):
+        for patience, fate in ((within, "cut off"), (_LAST_WORDS, "left behind")):
             if not running:
                 return
             for task in running:
                 task.cancel()
-            _, pending = await asyncio.wait(running, timeout=max(patience, 0))
-            running = list(pending)
-            if running:
-                self._logger.error(
-                    "roles did not end in time and are cut off",
-                    roles=[task.get_name() for task in running],
-                )
+            _, running = await asyncio.wait(running, timeout=max(patience, 0))
+            for task in running:
+                self._logger.error("a role did not end in time", role=task.get_name(), fate=fate)
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         if name in self._ending:

@@ -43,7 +43,12 @@ class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(gt=0, description="How long to wait at start for a backing service.")
     ] = 60.0
     drain_timeout: Annotated[
-        float, Meta(gt=0, description="How long a stop may take to finish what was accepted.")
+        float,
+        Meta(
+            gt=0,
+            description="How long each step of a stop may take to finish what was accepted: "
+            "clients' frames, requests, and what waits in the process's queues.",
+        ),
     ] = 20.0
     demo: Annotated[
         bool, Meta(description="Create the application `demo` and open the example pages.")

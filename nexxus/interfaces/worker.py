@@ -25,6 +25,9 @@ class Worker(ABC):
     Each event comes at least once: after a crash, or after `handle` raised, it comes again.
     The events of one object come in the order of their versions. Several processes may run the
     worker; they share its queue, and one object's events go to one of them at a time.
+
+    With the in-process broker, the events that wait end with the process: a stop hands them over
+    first, for as long as ``server.drain_timeout`` lets it, a crash loses them.
     """
 
     name: ClassVar[str]

@@ -143,6 +143,19 @@ async def test_a_second_signal_ends_the_process_at_once(start: Callable[..., Ser
     await asyncio.to_thread(ended, server, 10)
 
 
+@contract("it drains and exits with 0")
+async def test_a_signal_ends_a_server_that_waits_for_a_service(
+    start: Callable[..., Server],
+) -> None:
+    nowhere = f"amqp://127.0.0.1:{free_port()}/"
+    server = start("--set=broker.adapter=rabbitmq", f"--set=broker.url={nowhere}")
+    server.launch()
+    await eventually(lambda: "waiting for a service" in server.log)
+
+    assert await asyncio.to_thread(server.stop) == 0
+    assert "Traceback" not in server.log
+
+
 # Starting
 
 

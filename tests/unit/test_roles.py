@@ -115,20 +115,24 @@ async def test_a_role_that_does_not_end_in_time_is_cut_off_and_named(
     await running.end("worker mail", within=0.01)
 
     assert not running.is_running("worker mail")
-    assert told(journal) == ["roles did not end in time and are cut off"]
-    assert journal.records[0].fields["roles"] == ["nexxus worker mail"]
+    (record,) = journal.records
+    assert (record.message, record.fields) == (
+        "a role did not end in time",
+        {"role": "nexxus worker mail", "fate": "cut off"},
+    )
 
 
 async def test_a_role_that_will_not_end_at_all_keeps_nobody(
     running: Roles, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roles, "_LAST_WORDS", 0.01)
-    running.start("worker mail", stubbornly(3))
+    running.start("worker mail", stubbornly(2))
     await asyncio.sleep(0)
 
     async with asyncio.timeout(PATIENCE):
         await running.end("worker mail", within=0.01)
     assert running.is_running("worker mail")
+    assert [record.fields["fate"] for record in journal.records] == ["cut off", "left behind"]
 
     await running.end("worker mail", within=PATIENCE)
     assert not running.is_running("worker mail")
