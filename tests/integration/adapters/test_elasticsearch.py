@@ -24,8 +24,16 @@ from nexxus.domain.objects import ObjectKey
 from nexxus.domain.schema import ModelType, compile_model
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.database import Query, SortKey
-from nexxus.testing.database_filter_kit import TASK, ids, pages, store, task
-from nexxus.testing.database_kit import delete, loaded, replace
+from nexxus.testing.database_kit.materials import (
+    TASK,
+    delete,
+    ids,
+    loaded,
+    pages,
+    replace,
+    store,
+    task,
+)
 
 APP = "app"
 PLAIN = compile_model("task", {"notes": {"type": "string"}})

@@ -21,7 +21,7 @@ from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.domain.events import Event
 from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Consumer, Message, Queue, Received, node_queue
-from nexxus.testing.broker_kit import (
+from nexxus.testing.broker_kit.materials import (
     event,
     eventually,
     facts,

@@ -18,7 +18,7 @@ from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.link import Link
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import ServiceUnavailable
-from nexxus.testing.broker_kit import event, facts, new_queue, take
+from nexxus.testing.broker_kit.materials import event, facts, new_queue, take
 
 SOON = 10.0
 """Seconds that are many times what is promised here, and far less than what was once taken."""

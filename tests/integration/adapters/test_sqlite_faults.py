@@ -20,7 +20,7 @@ from nexxus.domain.objects import ObjectKey
 from nexxus.domain.schema import compile_model
 from nexxus.errors import ModelNotFound, ServiceUnavailable, StartupError
 from nexxus.interfaces.database import Mutation, Query, Record
-from nexxus.testing.database_filter_kit import TASK, ids, key_of, store, task
+from nexxus.testing.database_kit.materials import TASK, ids, key_of, store, task
 
 APP = "app"
 NOBODY = 65534
@@ -296,7 +296,7 @@ from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import StartupError
 from nexxus.interfaces.database import Mutation, Record
-from nexxus.testing.database_filter_kit import TASK, task
+from nexxus.testing.database_kit.materials import TASK, task
 
 def database_in(folder):
     return SqliteDatabase(SqliteSettings(), data_dir=Path(folder))

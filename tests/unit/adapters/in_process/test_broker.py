@@ -10,7 +10,7 @@ from nexxus.domain.events import Event
 from nexxus.domain.operations import AnyOperation, Delete, Deletion
 from nexxus.errors import InvalidParameters, ServiceUnavailable
 from nexxus.interfaces.broker import WRITER, Consumer, Message, node_queue, worker_queue
-from nexxus.testing.broker_kit import event, facts, new_queue, node_message, take
+from nexxus.testing.broker_kit.materials import event, facts, new_queue, node_message, take
 
 
 def write(object_id: str) -> Message[AnyOperation]:

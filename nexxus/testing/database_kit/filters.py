@@ -1,17 +1,15 @@
-"""What a filter and an order mean, asked of a database: the queries' part of `database_kit`."""
+"""What a filter means to a database: what it means to the matcher."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexxus.domain.filter_matcher import compile_matcher, is_missing
+from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filter_parser import parse_filter
 from nexxus.domain.filters import (
     EVERYTHING,
@@ -25,71 +23,13 @@ from nexxus.domain.filters import (
     Op,
     Or,
 )
-from nexxus.domain.objects import Document, ObjectKey, value_at
-from nexxus.domain.schema import ModelType, compile_model
-from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
+from nexxus.domain.objects import Document
+from nexxus.interfaces.database import Database
 from nexxus.testing import naive_filter, strategies
+from nexxus.testing.database_kit.materials import AnyDatabase, ids, new_app, store, task
 from nexxus.testing.strategies import RICH_MODEL
 
-TASK: Final = compile_model(
-    "task",
-    {
-        "title": {"type": "string", "filterable": True},
-        "Title": {"type": "string", "filterable": True, "nullable": True},
-        "points": {"type": "int", "filterable": True, "nullable": True},
-        "score": {"type": "float", "filterable": True},
-        "done": {"type": "boolean", "filterable": True},
-        "due": {"type": "date", "filterable": True, "nullable": True},
-        "tags": {"type": "array", "arrayType": "string", "filterable": True, "nullable": True},
-        "marks": {"type": "array", "arrayType": "float", "filterable": True},
-        "place": {
-            "type": "object",
-            "properties": {
-                "city": {"type": "string", "filterable": True},
-                "at": {
-                    "type": "object",
-                    "properties": {"lat": {"type": "float", "filterable": True}},
-                },
-            },
-        },
-        "notes": {"type": "string"},
-    },
-)
-"""A model with a filterable field of every kind, two of which differ only in case."""
-
 MAX_INT: Final = 2**53
-
-
-def new_app() -> str:
-    """An application that nobody else uses."""
-    return f"kit-{uuid4().hex}"
-
-
-def task(app_id: str, id: str, version: int = 1, **fields: Any) -> Document:
-    """A document of `TASK`; `createdAt` and `userId` may be given, too."""
-    identity = {"id": id, "type": TASK.name, "appId": app_id}
-    stamps = {"createdAt": 1_700_000_000, "updatedAt": 1_700_000_000, "version": version}
-    return {**identity, **stamps, **fields}
-
-
-def key_of(document: Document) -> ObjectKey:
-    """The key of a document."""
-    return ObjectKey(document["appId"], document["type"], document["id"])
-
-
-async def store(database: Database, *documents: Document) -> None:
-    """Store new documents."""
-    mutations = [Mutation(key_of(d), None, Record(d, d["version"])) for d in documents]
-    assert all(await database.commit(mutations))
-
-
-async def ids(
-    database: Database, app_id: str, filter: Filter = EVERYTHING, model: ModelType = TASK
-) -> set[str]:
-    """The ids of the objects that match; checks that they are counted alike."""
-    found = await database.search(Query(app_id, model, filter, limit=10_000))
-    assert await database.count(app_id, model, filter) == len(found)
-    return {document["id"] for document in found}
 
 
 def matching(filter: Filter, documents: Sequence[Document]) -> set[str]:
@@ -98,41 +38,8 @@ def matching(filter: Filter, documents: Sequence[Document]) -> set[str]:
     return {document["id"] for document in documents if holds(document)}
 
 
-def in_order(documents: Sequence[Document], sort: Sequence[SortKey]) -> list[Document]:
-    """The documents in the order of the contract, the plain way."""
-    ordered = list(documents)
-    for key in reversed(sort):
-        there = [d for d in ordered if not is_missing(value_at(d, key.path))]
-        missing = [d for d in ordered if is_missing(value_at(d, key.path))]
-        there.sort(key=lambda d, path=key.path: value_at(d, path), reverse=key.descending)  # type: ignore[misc]
-        ordered = there + missing
-    return ordered
-
-
-async def pages(
-    database: Database, app_id: str, sort: tuple[SortKey, ...], limit: int
-) -> list[str]:
-    """The ids of all tasks, page by page, each continuing behind the last one's end."""
-    found: list[str] = []
-    after: tuple[Any, ...] | None = None
-    while True:
-        page = await database.search(Query(app_id, TASK, sort=sort, limit=limit, after=after))
-        found += [document["id"] for document in page]
-        if len(page) < limit:
-            return found
-        after = tuple(value_at(page[-1], key.path) for key in sort)
-
-
-class DatabaseFilterConformance:
-    """Filters, orders and pages, a test each."""
-
-    @pytest.fixture
-    async def app(self, database: Database) -> str:
-        app_id = new_app()
-        await database.prepare(app_id, [TASK])
-        return app_id
-
-    # Filters
+class FiltersConformance(AnyDatabase):
+    """What a filter finds."""
 
     @pytest.mark.parametrize(
         ("filter", "expected"),
@@ -314,89 +221,6 @@ class DatabaseFilterConformance:
             assert await ids(database, app_id, Not(parsed), RICH_MODEL) == others
         await database.drop(app_id)
 
-    # Orders and pages
-
-    @pytest.mark.parametrize("descending", [False, True])
-    @pytest.mark.parametrize("path", ["title", "points", "score", "done", "due", "place.at.lat"])
-    async def test_missing_values_come_last_in_both_directions(
-        self, database: Database, app: str, path: str, descending: bool
-    ) -> None:
-        documents = _some_tasks(app)
-        await store(database, *documents)
-        sort = (SortKey(path, descending), SortKey("id"))
-        found = await database.search(Query(app, TASK, sort=sort, limit=100))
-        assert [d["id"] for d in found] == [d["id"] for d in in_order(documents, sort)]
-
-    async def test_strings_are_ordered_by_code_points(self, database: Database, app: str) -> None:
-        titles = ["a", "B", "é", "z", "\uffff", "\U0001f642", "", "a\x00", "aa"]
-        await store(database, *(task(app, f"t{n}", title=t) for n, t in enumerate(titles)))
-        sort = (SortKey("title"), SortKey("id"))
-        found = await database.search(Query(app, TASK, sort=sort, limit=100))
-        assert [d["title"] for d in found] == sorted(titles)
-
-    async def test_by_default_the_oldest_come_first_and_ids_break_ties(
-        self, database: Database, app: str
-    ) -> None:
-        late, b, a = task(app, "0", createdAt=1_700_000_009), task(app, "b"), task(app, "a")
-        await store(database, late, b, a)
-        found = await database.search(Query(app, TASK))
-        assert [document["id"] for document in found] == ["a", "b", "0"]
-
-    @pytest.mark.parametrize(
-        "sort",
-        [
-            (SortKey("id"),),
-            (SortKey("id", True),),
-            (SortKey("createdAt"), SortKey("id")),
-            (SortKey("createdAt", True), SortKey("id", True)),
-            (SortKey("points"), SortKey("id")),
-            (SortKey("points", True), SortKey("id")),
-            (SortKey("done"), SortKey("points", True), SortKey("title"), SortKey("id")),
-            (SortKey("done", True), SortKey("points"), SortKey("title", True), SortKey("id", True)),
-            (SortKey("Title"), SortKey("due", True), SortKey("place.at.lat"), SortKey("id")),
-        ],
-    )
-    @pytest.mark.parametrize("limit", [1, 3, 7])
-    async def test_pages_continue_exactly_where_the_last_one_ended(
-        self, database: Database, app: str, sort: tuple[SortKey, ...], limit: int
-    ) -> None:
-        documents = _some_tasks(app)
-        await store(database, *documents)
-        expected = [document["id"] for document in in_order(documents, sort)]
-        assert await pages(database, app, sort, limit) == expected
-
-    async def test_pages_are_stable_while_objects_come_and_go(
-        self, database: Database, app: str
-    ) -> None:
-        await store(database, *(task(app, f"t{n}", points=n) for n in range(6)))
-        sort = (SortKey("points"), SortKey("id"))
-        query = Query(app, TASK, sort=sort, limit=3, after=(2, "t2"))
-        before = await database.search(query)
-        await store(database, task(app, "first", points=-1), task(app, "second", points=2))
-        assert [d["id"] for d in before] == ["t3", "t4", "t5"]
-        assert await database.search(query) == before
-
-    async def test_an_offset_skips_and_a_limit_cuts(self, database: Database, app: str) -> None:
-        documents = _some_tasks(app)
-        await store(database, *documents)
-        sort = (SortKey("points"), SortKey("id"))
-        expected = [d["id"] for d in in_order(documents, sort)]
-        for offset, limit in [(0, 5), (3, 4), (len(expected) - 1, 5), (100, 5), (2**60, 1)]:
-            query = Query(app, TASK, sort=sort, limit=limit, offset=offset)
-            found = [d["id"] for d in await database.search(query)]
-            assert found == expected[offset : offset + limit]
-
-    async def test_a_page_holds_only_what_matches(self, database: Database, app: str) -> None:
-        documents = _some_tasks(app)
-        await store(database, *documents)
-        sort = (SortKey("title", True), SortKey("id"))
-        undone = Not(Compare("done", Op.EQ, True))
-        holds = compile_matcher(undone)
-        expected = [d for d in in_order(documents, sort) if holds(d)]
-        after = (value_at(expected[2], "title"), expected[2]["id"])
-        query = Query(app, TASK, undone, sort, limit=4, after=after)
-        assert await database.search(query) == expected[3:7]
-
 
 def _chain(*, levels: int, step: int) -> Filter:
     """A filter that nests, with a condition at each level that matters for some points."""
@@ -405,24 +229,3 @@ def _chain(*, levels: int, step: int) -> Filter:
         condition = Compare("points", Op.EQ, level * step % 64)
         chain = Or((condition, chain)) if level % 2 else And((Not(condition), chain))
     return chain
-
-
-def _some_tasks(app_id: str) -> list[Document]:
-    """Tasks with many ties and many missing values, the same ones every time."""
-    dice = random.Random(7)
-    choices: dict[str, list[Any]] = {
-        "title": ["", "a", "b", "é", "\x00"],
-        "Title": ["x", "y", None],
-        "points": [-1, 0, 1, 2, None],
-        "score": [-0.5, 0.0, 0.1, 1e300],
-        "done": [False, True],
-        "due": [1_700_000_000, 5, None],
-        "place": [{}, {"at": {}}, {"at": {"lat": 1.5}}, {"at": {"lat": -1.5}}],
-    }
-    documents = []
-    for n in range(40):
-        fields = {name: dice.choice(c) for name, c in choices.items() if dice.random() < 0.75}
-        stamp = 1_700_000_000 + dice.randrange(4)
-        documents.append(task(app_id, f"t{n:02}", createdAt=stamp, **fields))
-    dice.shuffle(documents)
-    return documents
