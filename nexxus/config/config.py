@@ -50,8 +50,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was configured, checked; made by `load` or `from_mapping`.
 
     `plugins` has the settings of the plugins that have a section or are selected, by name;
-    `applications` are documents as administrators send them, unchecked. `origins` says for each dotted
-    key which source it came from. `catalog` knows all adapters there are to choose from.
+    `applications` are documents as administrators send them, unchecked. `origins` says for each
+    dotted key which source it came from. `catalog` knows all adapters there are to choose from.
     """
 
     server: ServerSection
