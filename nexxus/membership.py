@@ -1,8 +1,9 @@
 """Membership: this node says that it is alive, and sweeps those that no longer do.
 
 A registry that has lost data says so when a node announces itself, and a node that died may have
-left something half done. Each node then puts back what is its own, beside its further
-announcements: that may take longer than its lifetime.
+left something half done. Each node then puts back what is its own. It does so beside its further
+announcements, as it follows what the others make of applications: either may take longer than its
+lifetime.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from nexxus.actions.applications import Applications
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import NexxusError, ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node, Registry
 
@@ -57,13 +58,12 @@ class Membership:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_known())
             tasks.create_task(self._put_back())
+            tasks.create_task(self._follow_applications())
 
     async def _stay_known(self) -> None:
         loop = asyncio.get_running_loop()
-        rounds = 0
         while True:
             await asyncio.sleep(_EVERY)
-            rounds += 1
             try:
                 if not await self._registry.announce(self._node, LIFETIME):
                     self._logger.warning(
@@ -73,23 +73,36 @@ class Membership:
                 if loop.time() >= self._sweep_after:
                     for dead in await self._registry.sweep():
                         self._logger.warning("a node has died and was swept", dead=dead)
-                if await self._look_at_others():
-                    if rounds % round(_ALL_EVERY / _EVERY):
-                        await self._applications.look_for_changes()
-                    else:
-                        await self._applications.refresh()
+                await self._look_at_others()
             except ServiceUnavailable as error:
                 self._logger.warning("the other nodes are out of sight", reason=error.message)
                 # While the registry was away nobody could announce himself: all seem to be dead.
                 self._sweep_after = loop.time() + LIFETIME
 
-    async def _look_at_others(self) -> bool:
-        """Notice who has gone since the last time; whether there is anybody else."""
+    async def _look_at_others(self) -> None:
+        """Notice who has gone since the last time."""
         former, present = self._others, await self._registry.nodes()
         self._others = frozenset(node.id for node in present if node.id != self._node.id)
         if former - self._others:
             self._is_doubtful.set()
-        return bool(self._others)
+
+    async def _follow_applications(self) -> None:
+        """Take over what others change, whatever stands in the way of one change or one look."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(_EVERY)
+            rounds += 1
+            if not self._others:
+                continue
+            try:
+                if rounds % round(_ALL_EVERY / _EVERY):
+                    await self._applications.look_for_changes()
+                else:
+                    await self._applications.refresh()
+            except NexxusError as error:
+                self._logger.warning("applications could not be followed", reason=str(error))
+            except Exception:
+                self._logger.exception("applications could not be followed")
 
     async def _put_back(self) -> None:
         while True:

@@ -21,6 +21,7 @@ from nexxus.errors import (
     ApplicationNotFound,
     InvalidParameters,
     ServiceUnavailable,
+    StartupError,
     VersionConflict,
 )
 from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
@@ -81,17 +82,25 @@ class Applications:
     async def load(self) -> None:
         """Read every application from the database; call once before serving.
 
-        What a process that died has left half prepared is prepared anew.
+        What a process that died has left half prepared is prepared anew. Raises `StartupError`
+        for an application that cannot be read.
         """
         await self._database.prepare(SYSTEM, [APPLICATION])
-        await self.refresh()
+        try:
+            await self.refresh()
+        except InvalidParameters as error:
+            raise StartupError(error.message) from error
         for application in self.all():
             await self._prepare(application)
 
     async def refresh(self) -> None:
-        """Take over everything that other nodes changed, by reading every application."""
+        """Take over everything that other nodes changed, by reading every application.
+
+        One that cannot be read keeps no other; `InvalidParameters` tells of it in the end.
+        """
+        unreadable: list[InvalidParameters] = []
         async with self._lock:
-            stored = {}
+            stored: dict[str, Document] = {}
             after: tuple[Any, ...] | None = None
             while True:
                 page = await self._database.search(
@@ -103,15 +112,17 @@ class Applications:
                 after = (page[-1]["id"],)
             for app_id in self._known.keys() - stored.keys():
                 await self._forget(app_id)
-            for document in stored.values():
-                await self._take_over_document(document)
+            await self._take_over_documents(stored.values(), unreadable)
+        if unreadable:
+            raise unreadable[0]
 
     async def look_for_changes(self) -> None:
         """Take over what other nodes created or changed of late; cheap when nothing was.
 
         What this cannot see, a finished delete or a change by a node whose clock is far behind,
-        is for `take_over` and `refresh`.
+        is for `take_over` and `refresh`. Raises as `refresh` does.
         """
+        unreadable: list[InvalidParameters] = []
         async with self._lock:
             latest = (SortKey("updatedAt", descending=True), SortKey("id"))
             after: tuple[Any, ...] | None = None
@@ -119,10 +130,12 @@ class Applications:
                 page = await self._database.search(
                     Query(SYSTEM, APPLICATION, sort=latest, limit=_LATEST, after=after)
                 )
-                changes = [await self._take_over_document(document) for document in page]
-                if len(page) < _LATEST or not any(changes):
-                    return
+                is_new = await self._take_over_documents(page, unreadable)
+                if len(page) < _LATEST or not is_new:
+                    break
                 after = (page[-1]["updatedAt"], page[-1]["id"])
+        if unreadable:
+            raise unreadable[0]
 
     async def take_over(self, app_id: str) -> None:
         """Take over what another node made of one application; cheap when nothing changed."""
@@ -296,6 +309,18 @@ class Applications:
             await listener(former, None)
         return True
 
+    async def _take_over_documents(
+        self, documents: Iterable[Document], unreadable: list[InvalidParameters]
+    ) -> bool:
+        """Put stored applications in force; whether that was needed. Adds to `unreadable`."""
+        is_new = False
+        for document in documents:
+            try:
+                is_new |= await self._take_over_document(document)
+            except InvalidParameters as error:
+                unreadable.append(error)
+        return is_new
+
     async def _take_over_document(self, document: Document) -> bool:
         """Put a stored application in force, if it is not; whether that was needed."""
         app_id, version = document["id"], document["version"]
@@ -303,7 +328,15 @@ class Applications:
             return await self._forget(app_id)
         if self._versions.get(app_id) == version:
             return False
-        await self._put_in_force(parse_application(document["document"]), version)
+        try:
+            application = parse_application(document["document"])
+        except InvalidParameters as error:
+            raise InvalidParameters(
+                f"the stored application {app_id!r} cannot be read; perhaps a newer release has "
+                f"written it: {error.message}",
+                error.details,
+            ) from error
+        await self._put_in_force(application, version)
         return True
 
     async def _tell_other_nodes(self, app_id: str) -> None:

@@ -22,6 +22,7 @@ from nexxus.errors import (
     ApplicationNotFound,
     InvalidParameters,
     ServiceUnavailable,
+    StartupError,
 )
 from nexxus.interfaces.database import Mutation, Query, Record
 from nexxus.nodes import Nodes
@@ -142,6 +143,39 @@ async def test_a_start_mends_the_places_of_a_change_in_which_a_process_died(worl
     await world.node()
 
     assert await world.find(shop, colour="red") == ["t"]
+
+
+async def test_a_start_tells_of_an_application_that_it_cannot_read(world: World) -> None:
+    await (await world.node()).create(document("colour"))
+    await store_unreadable(world)
+
+    with pytest.raises(StartupError, match=r"shop.*newKey"):
+        await world.node()
+
+
+async def store_unreadable(world: World) -> None:
+    """Store the application as a newer release may write it."""
+    former = await world.record()
+    version = former.version + 1
+    whole = {**former.document, "version": version, "document": {"id": "shop", "newKey": 1}}
+    mutation = Mutation(ObjectKey(SYSTEM, APPLICATION.name, "shop"), former, Record(whole, version))
+    assert await world.database.commit([mutation]) == [True]
+
+
+@pytest.mark.parametrize("look", ["look_for_changes", "refresh"])
+async def test_an_application_that_cannot_be_read_keeps_no_other(world: World, look: str) -> None:
+    ours, theirs = await world.node("n1"), await world.node("n2")
+    shop = await theirs.create(document("colour"))
+    await getattr(ours, look)()
+    await store_unreadable(world)
+    await theirs.create({"id": "other"})
+    await theirs.create({"id": "zoo"})
+
+    with pytest.raises(InvalidParameters, match=r"shop.*newKey"):
+        await getattr(ours, look)()
+
+    assert {each.id for each in ours.all()} == {"shop", "other", "zoo"}
+    assert ours.get("shop").document == shop.document
 
 
 # Declared ones
