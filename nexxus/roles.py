@@ -22,7 +22,8 @@ class Roles:
         self._failed = asyncio.Event()
 
     def start(self, name: str, role: Coroutine[Any, Any, None]) -> None:
-        """Run a role until `end`."""
+        """Run a role until `end`; one that has ended may be started again."""
+        self._ending.discard(name)
         task = asyncio.create_task(role, name=f"nexxus {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda task: self._ended(name, task))
@@ -49,7 +50,7 @@ class Roles:
                 return
             for task in running:
                 task.cancel()
-            _, running = await asyncio.wait(running, timeout=max(patience, 0))
+            _, running = await asyncio.wait(running, timeout=patience)
             for task in running:
                 self._logger.error("a role did not end in time", role=task.get_name(), fate=fate)
 

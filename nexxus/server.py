@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,9 +26,10 @@ from nexxus.config.declared import check_applications
 from nexxus.config.roles import check_roles
 from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import new_id
+from nexxus.ending import finish_writes
 from nexxus.errors import InvalidParameters, StartupError
 from nexxus.hookspecs import AdapterContext
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker
+from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -40,9 +41,6 @@ from nexxus.transports import Transports
 
 _CLOSE_WITHIN: Final = 5.0
 """Seconds that a part has for letting go of what it holds, before the others follow."""
-
-_LOOK_AGAIN: Final = 0.02
-"""Seconds between two looks at queues that are to run empty: a broker does not tell."""
 
 
 class Nexxus:
@@ -159,7 +157,13 @@ class Nexxus:
         self._at_the_end("membership", parts.membership.leave)
         self._roles.start("membership", parts.membership.run())
         self._ends.push_async_callback(self._end_roles, "membership")
-        self._ends.push_async_callback(self._finish_writes, parts)
+        self._ends.push_async_callback(
+            finish_writes,
+            parts,
+            self._roles,
+            queues_outlive_us=self.config.broker.adapter != "in-process",
+            within=self.config.server.drain_timeout,
+        )
         self._start_roles(parts)
         self._at_the_end("transports", parts.transports.stop)
         self._at_the_end("connections", self.drain, within=None)
@@ -183,38 +187,6 @@ class Nexxus:
             self._roles.start(f"worker {name}", worker.run())
 
     # Its end
-
-    async def _finish_writes(self, parts: Parts) -> None:
-        """End the writer, and then those who are told what it has written.
-
-        Where the queues end with the process, they are told all of it first. Everything together
-        takes `server.drain_timeout`; whoever has not finished by then is cut off.
-        """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.config.server.drain_timeout
-        await self._roles.end("writer", "tombstones", within=until - loop.time())
-        if self.config.broker.adapter == "in-process":
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    while not await self._is_everything_told(parts):  # noqa: ASYNC110
-                        await asyncio.sleep(_LOOK_AGAIN)
-        workers = [f"worker {name}" for name in parts.workers]
-        await self._roles.end("transport-manager", *workers, within=until - loop.time())
-        if self.config.broker.adapter == "in-process":
-            for name, worker in parts.workers.items():
-                if lost := await self.broker.depth(worker.queue):
-                    self.logger.error("events end with the process", worker=name, events=lost)
-
-    async def _is_everything_told(self, parts: Parts) -> bool:
-        """Whether the roles that run have nothing left to do. The writer has ended."""
-        if self._roles.is_running("transport-manager") and await self.broker.depth(
-            TRANSPORT_MANAGER
-        ):
-            return False
-        for name, worker in parts.workers.items():
-            if self._roles.is_running(f"worker {name}") and not await worker.is_done():
-                return False
-        return True
 
     async def _end_roles(self, *names: str) -> None:
         await self._roles.end(*names, within=_CLOSE_WITHIN)

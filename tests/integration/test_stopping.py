@@ -17,6 +17,7 @@ from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus.interfaces.broker import Message, Queue
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.worker import Worker
 
@@ -168,6 +169,29 @@ async def test_what_a_worker_fails_with_while_the_server_stops_is_tried_again(
     await stopping
 
     assert plugin.worker.handled == ids
+
+
+async def test_what_is_stored_and_could_not_be_told_yet_is_told_before_the_writer_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = Plugin()
+    nexxus = serving(tmp_path, plugin)
+    await nexxus.start()
+    publish, has_failed = nexxus.broker.publish, asyncio.Event()
+
+    async def fail_once(queue: Queue[Any], messages: Sequence[Message[Any]]) -> None:
+        if queue.name == "worker.recorder" and not has_failed.is_set():
+            has_failed.set()
+            raise ServiceUnavailable("the queue is full")
+        await publish(queue, messages)
+
+    monkeypatch.setattr(nexxus.broker, "publish", fail_once)
+    writing = asyncio.create_task(write(nexxus, 1))
+    await has_failed.wait()
+    async with asyncio.timeout(PATIENCE):
+        await nexxus.stop()
+
+    assert plugin.worker.handled == await writing
 
 
 async def test_a_worker_that_hangs_is_cut_off_after_the_drain_timeout(tmp_path: Path) -> None:

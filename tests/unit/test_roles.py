@@ -152,3 +152,16 @@ async def test_a_role_whose_end_fails_is_told(running: Roles, journal: Journal) 
 
     assert told(journal) == ["a role did not end well"]
     assert str(journal.records[0].error) == "cannot close"
+
+
+async def test_a_role_that_has_ended_may_be_started_again(running: Roles, journal: Journal) -> None:
+    running.start("writer", for_ever())
+    await running.end("writer", within=PATIENCE)
+
+    async def fail() -> None:
+        raise ValueError("no more")
+
+    running.start("writer", fail())
+
+    async with asyncio.timeout(PATIENCE):
+        await running.failed()
