@@ -27,6 +27,7 @@ from nexxus.client_actions import GatewayActions
 from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
 from nexxus.domain.events import Acknowledged, Outcome
+from nexxus.errors import ConfigurationError
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.auth_strategy import AuthStrategy
@@ -309,8 +310,14 @@ def _compose_workers(
     for name in config.server.workers if "workers" in config.server.roles else ():
         adapter = config.catalog.get(Kind.WORKER, name)
         assert adapter is not None, "the configuration was checked"
+        worker = adapter.create(config.plugins.get(name), context)
+        if worker.name != name:  # the writers know it by the one, its queue would have the other
+            raise ConfigurationError(
+                f"server.workers: the plugin's worker {name!r} calls itself {worker.name!r}; "
+                "its adapter and its class must have one name"
+            )
         runners[name] = WorkerRunner(
-            adapter.create(config.plugins.get(name), context),
+            worker,
             broker=adapters.broker,
             logger=adapters.logger,
             node=context.node,

@@ -15,7 +15,7 @@ from nexxus import Config, Nexxus, membership
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.domain.events import Event
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ConfigurationError, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import Message, Queue
 from nexxus.interfaces.registry import Node
@@ -296,6 +296,14 @@ async def test_draining_twice_is_draining_once(
     await nexxus.stop()
 
     assert drained == 1
+
+
+async def test_a_worker_by_another_name_than_the_selected_one_is_refused(tmp_path: Path) -> None:
+    plugin = Plugin()
+    plugin.worker.name = "tape"  # type: ignore[misc]
+
+    with pytest.raises(ConfigurationError, match="'recorder' calls itself 'tape'"):
+        await serving(tmp_path, plugin).start()
 
 
 async def test_a_server_that_never_started_can_be_stopped(tmp_path: Path) -> None:
