@@ -26,7 +26,9 @@ def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
     """
     loaded = Config.load(config_file, overrides=overrides)
     from nexxus.config.declared import check_applications
+    from nexxus.config.roles import check_roles
 
+    check_roles(loaded)
     check_applications(loaded)
     sources = sorted({origin for origin in loaded.origins.values() if origin != "default"})
     click.echo("The configuration is sound.")

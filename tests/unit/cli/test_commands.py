@@ -167,6 +167,12 @@ def test_config_check_judges_declared_applications_too(empty_folder: Path):
     assert "file nexxus.toml: [[applications]] shop: schema.item.colour.type" in result.output
 
 
+def test_config_check_judges_whether_the_roles_can_work_with_the_adapters():
+    result = nexxus("config", "check", "--set", 'server.roles=["api"]')
+    assert result.exit_code == 2
+    assert "must run in this process with broker.adapter = 'in-process'" in result.output
+
+
 def test_config_show_prints_toml_with_origins_and_without_secrets():
     result = nexxus("config", "show", environ={"NEXXUS_ADMIN__KEY": "hunter2"})
     assert tomllib.loads(result.output)["admin"]["key"] == "***"
