@@ -22,6 +22,10 @@ LIFETIME = 15.0
 _EVERY = 3.0
 _ALL_EVERY = 60.0
 
+_AGAIN_AFTER = 0.1
+_LONGEST_DELAY = 3.0
+"""Seconds between two attempts to finish what follows from a change; they double from the first."""
+
 
 class Membership:
     """Announces a node, sweeps dead ones, and notices what other nodes changed.
@@ -59,6 +63,7 @@ class Membership:
             tasks.create_task(self._stay_known())
             tasks.create_task(self._put_back())
             tasks.create_task(self._follow_applications())
+            tasks.create_task(self._finish_changes())
 
     async def _stay_known(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,6 +108,22 @@ class Membership:
                 self._logger.warning("applications could not be followed", reason=str(error))
             except Exception:
                 self._logger.exception("applications could not be followed")
+
+    async def _finish_changes(self) -> None:
+        """Have what follows from changes of applications done, until it succeeds."""
+        delay = _AGAIN_AFTER
+        while True:
+            try:
+                await self._applications.finish_changes()
+            except NexxusError as error:
+                self._logger.warning("a change is not in force altogether", reason=str(error))
+                delay = min(2 * delay, _LONGEST_DELAY)
+            except Exception:
+                self._logger.exception("a change is not in force altogether")
+                delay = min(2 * delay, _LONGEST_DELAY)
+            else:
+                delay = _AGAIN_AFTER
+            await asyncio.sleep(delay)
 
     async def _put_back(self) -> None:
         while True:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeGuard
 
 import msgspec
 
+from nexxus.actions.change_listeners import ChangeListeners, Listener
 from nexxus.actions.schema_changes import check_stored_objects
 from nexxus.actions.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
 from nexxus.domain.application import Application, merge_application, parse_application
@@ -28,18 +29,17 @@ from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKe
 from nexxus.interfaces.registry import Node, Registry
 from nexxus.nodes import Nodes
 
+__all__ = ["Applications", "Listener"]
+
 _PAGE = 500
 _LATEST = 20
 """How many of the latest changes are looked at in one go."""
-
-Listener = Callable[[Application | None, Application | None], Awaitable[None]]
 
 
 class Applications:
     """The directory of applications, kept in memory and read anew when one changes.
 
-    `strategies` are the ways to sign in that are installed. Listeners are awaited with the
-    former and the present application; either is None where there is none.
+    `strategies` are the ways to sign in that are installed.
 
     A stored application without its document is being removed: nobody serves it any more, and
     something of it may be left. When that is gone a tombstone takes its place.
@@ -60,11 +60,18 @@ class Applications:
         self._known: dict[str, Application] = {}
         self._versions: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self._listeners: list[Listener] = []
+        self._listeners = ChangeListeners(self._known.get)
 
     def on_change(self, listener: Listener) -> None:
         """Await `listener` after each change that this node learns of."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
+
+    async def finish_changes(self) -> None:
+        """Wait until a listener could not finish, and have it go on; raises what it fails with.
+
+        To be called again and again.
+        """
+        await self._listeners.finish()
 
     def get(self, app_id: str) -> Application:
         """The application, or `ApplicationNotFound`."""
@@ -296,8 +303,7 @@ class Applications:
         former = self._known.get(application.id)
         self._known[application.id] = application
         self._versions[application.id] = version
-        for listener in self._listeners:
-            await listener(former, application)
+        await self._listeners.tell(application.id, former)
 
     async def _forget(self, app_id: str) -> bool:
         """Put an application out of force; whether it was in force."""
@@ -305,8 +311,7 @@ class Applications:
         self._versions.pop(app_id, None)
         if former is None:
             return False
-        for listener in self._listeners:
-            await listener(former, None)
+        await self._listeners.tell(app_id, former)
         return True
 
     async def _take_over_documents(

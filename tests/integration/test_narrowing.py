@@ -14,6 +14,8 @@ from waiting import eventually
 
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.domain.channels import Subscription
+from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue
 from nexxus.interfaces.transport import Framing, ServerFrame, Wire
@@ -82,6 +84,11 @@ class Frames(Wire):
     def named(self, event: str) -> list[Any]:
         return [frame["data"] for frame in self.frames if frame["event"] == event]
 
+    def denied(self) -> set[str]:
+        """The ids of what may not be seen any more."""
+        gone = self.named("model_deleted")
+        return {each["model"]["id"] for each in gone if each["reason"] == "denied"}
+
 
 class World:
     """A server whose readers may see some tasks, a reader's connection, and who changes things."""
@@ -92,14 +99,19 @@ class World:
         self.routing = may_go_on
         self.wire = Frames()
         self.staff_wire = Frames()
+        self.other_wire = Frames()
         self.staff: dict[str, str] = {}
         self.reader: dict[str, str] = {}
+        self.other: dict[str, str] = {}
+        self._device_ids: dict[str, str] = {}
 
     async def sign_in(self) -> None:
         self.staff = await self._register("boss", userType="staff")
         self.reader = await self._register("reader")
+        self.other = await self._register("other")
         await self._connect(self.staff, self.staff_wire)
         await self._connect(self.reader, self.wire)
+        await self._connect(self.other, self.other_wire)
 
     async def _connect(self, headers: dict[str, str], wire: Frames) -> None:
         connection = self.nexxus.transports.gateways["websockets"].accept(wire, Lines())
@@ -110,7 +122,19 @@ class World:
     async def _register(self, name: str, **more: str) -> dict[str, str]:
         body = {"username": name, "password": "correct horse", **more}
         session = (await self.http.post("/user/register", json=body)).json()
+        self._device_ids[name] = session["device"]["id"]
         return {"authorization": f"Bearer {session['token']}"}
+
+    def device(self, name: str) -> Any:
+        """A user's device as the gateway has it."""
+        for device in self.nexxus.transports.gateways["websockets"].devices("roles"):
+            if device.device_id == self._device_ids[name]:
+                return device
+        raise AssertionError(f"no device of {name}'s is here")
+
+    async def placed(self, name: str) -> list[Subscription]:
+        """The subscriptions of a user's device as the registry has them."""
+        return await self.nexxus.registry.subscriptions_of("roles", self._device_ids[name])
 
     async def write(self, method: str, path: str, body: Any) -> None:
         headers = {**self.staff, "prefer": "wait=10"}
@@ -131,9 +155,12 @@ class World:
         await self.put_roles(roles(*statuses))
 
     async def put_roles(self, roles: Any) -> None:
+        await self.put(roles=roles)
+
+    async def put(self, **changes: Any) -> None:
         answer = await self.http.put(
             "/admin/applications/roles",
-            json={"roles": roles},
+            json=changes,
             headers={"authorization": f"Bearer {ADMIN_KEY}"},
         )
         assert answer.status_code == 200, answer.text
@@ -253,16 +280,193 @@ async def test_of_two_queries_with_one_channel_id_the_later_one_counts(world: Wo
 async def test_a_subscription_that_was_ended_stays_so_when_roles_change(world: World) -> None:
     host = world.nexxus.transports.gateways["websockets"]
     await world.subscribe({"points": 1})
-    device = reader_of(host)
-    (subscription,) = device.subscriptions
+    (subscription,) = world.device("reader").subscriptions
     await world.unsubscribe({"points": 1})
 
     await host.serve(subscription)  # as a narrowing does that began before
 
-    assert await world.nexxus.registry.subscriptions_of("roles", device.device_id) == []
-    assert reader_of(host).subscriptions == ()
+    assert await world.placed("reader") == []
+    assert world.device("reader").subscriptions == ()
 
 
-def reader_of(host: Any) -> Any:
-    (device,) = [each for each in host.devices("roles") if each.claims.user_type == "default"]
-    return device
+# When something is away
+
+
+class Outage:
+    """Has methods fail, for everybody or for one device, until it `is_over`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.refused = 0
+        self.is_over = False
+
+    def of(self, owner: Any, method: str, *, device_id: str = "") -> None:
+        works = getattr(owner, method)
+
+        async def fail(*arguments: Any, **options: Any) -> Any:
+            if self.is_over or device_id not in str(arguments):
+                return await works(*arguments, **options)
+            self.refused += 1
+            raise ServiceUnavailable("away for a while")
+
+        self._monkeypatch.setattr(owner, method, fail)
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
+    return Outage(monkeypatch)
+
+
+async def is_narrowed(world: World, name: str) -> bool:
+    """Whether a user's only subscription is on one route, here and in the registry."""
+    (held,) = world.device(name).subscriptions
+    return await world.placed(name) == [held] and held.narrowing_from is None
+
+
+@pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        ("registry", "placements_of"),
+        ("registry", "subscriptions_of"),
+        ("registry", "subscribe"),
+        ("registry", "presence_of"),
+        ("database", "search"),
+    ],
+)
+async def test_a_narrowing_that_fails_is_repeated_until_it_succeeds(
+    world: World, outage: Outage, part: str, method: str
+) -> None:
+    await world.write("POST", "/model/task", {"id": "t1", "status": "done"})
+    await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
+    await world.subscribe({})
+    outage.of(getattr(world.nexxus, part), method)
+
+    await world.let_readers_see("todo")
+    await eventually(lambda: outage.refused >= 3)
+    assert not await is_over(world)
+    outage.is_over = True
+
+    await eventually(lambda: world.wire.denied() == {"t1"})
+    await eventually(lambda: is_narrowed(world, "reader"))
+    await world.write("POST", "/model/task", {"id": "t3", "status": "done"})
+    await world.write("POST", "/model/task", {"id": "t4", "status": "todo"})
+    await eventually(lambda: world.wire.named("model_created"))
+    assert [each["model"]["id"] for each in world.wire.named("model_created")] == ["t4"]
+
+
+async def is_over(world: World) -> bool:
+    """Whether the reader has been told to read the channel anew, which comes last."""
+    return bool(world.wire.named("resync"))
+
+
+async def test_a_device_that_cannot_be_narrowed_keeps_no_other(
+    world: World, outage: Outage
+) -> None:
+    await world.write("POST", "/model/task", {"id": "t", "status": "done"})
+    await world.subscribe({})
+    await world.subscribe({}, world.other)
+    outage.of(world.nexxus.registry, "placements_of", device_id=world.device("reader").device_id)
+
+    await world.let_readers_see("todo")
+
+    await eventually(lambda: world.other_wire.denied() == {"t"})
+    assert world.wire.denied() == set()
+    outage.is_over = True
+    await eventually(lambda: world.wire.denied() == {"t"})
+    assert await world.placed("other") != []
+
+
+@pytest.mark.parametrize("gone", ["reader", "other"])
+async def test_a_device_that_leaves_while_its_channel_ends_keeps_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    await world.subscribe({})
+    await world.subscribe({}, world.other)
+    gateway = world.nexxus.transports.gateways["websockets"]
+    adopt, left = gateway.adopt, world.device(gone).device_id
+
+    async def leave(app_id: str, device_id: str, channel_id: str | None = None) -> None:
+        if device_id == left:
+            raise DeviceNotConnected("it has left")
+        await adopt(app_id, device_id, channel_id)
+
+    monkeypatch.setattr(gateway, "adopt", leave)
+
+    await let_nobody_subscribe(world)
+
+    await eventually(lambda: are_gone(world, "reader", "other"))
+
+
+async def test_a_channel_that_has_ended_in_the_registry_alone_ends_here_as_well(
+    world: World, outage: Outage
+) -> None:
+    await world.subscribe({})
+    outage.of(world.nexxus.transports.gateways["websockets"], "adopt")
+
+    await let_nobody_subscribe(world)
+
+    await eventually(lambda: outage.refused >= 2)
+    assert await world.placed("reader") == []
+    assert world.device("reader").subscriptions != ()
+    outage.is_over = True
+    await eventually(lambda: world.device("reader").subscriptions == ())
+
+
+async def let_nobody_subscribe(world: World) -> None:
+    """Make a model one that cannot be subscribed to; its roles have no conditions then."""
+    fields = {"status": {"type": "string"}, "points": {"type": "int"}}
+    await world.put(
+        schema={"task": {"fields": fields, "subscribable": False}},
+        roles={"staff": STAFF},
+        auth={"strategies": {"local": {}}, "userTypes": {"staff": {}}},
+    )
+
+
+async def are_gone(world: World, *names: str) -> bool:
+    return all([await world.placed(name) == [] for name in names])
+
+
+async def test_what_was_shown_between_two_changes_is_taken_away_by_the_second(
+    world: World, outage: Outage
+) -> None:
+    await world.let_readers_see("todo")
+    await world.write("POST", "/model/task", {"id": "first", "status": "todo"})
+    await world.subscribe({})
+    outage.of(world.nexxus.database, "search")
+    await world.let_readers_see("done")
+    await world.write("POST", "/model/task", {"id": "second", "status": "done"})
+    await eventually(lambda: world.wire.named("model_created"))
+
+    await world.let_readers_see("doing")
+    await eventually(lambda: outage.refused >= 3)
+    await world.write("POST", "/model/task", {"id": "third", "status": "doing"})
+    outage.is_over = True
+
+    await eventually(lambda: world.wire.denied() == {"first", "second"})
+    await eventually(lambda: is_narrowed(world, "reader"))
+    created = [each["model"]["id"] for each in world.wire.named("model_created")]
+    assert created == ["second", "third"]
+
+
+async def test_what_was_shown_by_a_field_that_cannot_be_filtered_by_any_more_is_taken_away(
+    world: World, outage: Outage
+) -> None:
+    await world.write("POST", "/model/task", {"id": "shown", "status": "done", "points": 1})
+    await world.write("POST", "/model/task", {"id": "kept", "status": "done", "points": 5})
+    await world.write("POST", "/model/task", {"id": "never", "status": "doing", "points": 1})
+    await world.subscribe({})
+    condition = {"filter": {"points": {"gte": 5}}}
+    reading = {"effect": "Allow", "action": ["read"], "resource": ["task"], "condition": condition}
+    points = {"type": "int", "filterable": True, "acl": True}
+    outage.of(world.nexxus.registry, "subscribe")
+
+    await world.put(
+        schema={"task": {"status": {"type": "string"}, "points": points}},
+        roles={"staff": STAFF, "reader": {"statements": [reading]}},
+    )
+    outage.is_over = True
+
+    await eventually(lambda: is_over(world))
+    assert world.wire.denied() == {"shown"}
+    assert await is_narrowed(world, "reader")

@@ -45,15 +45,21 @@ async def nothing() -> None:
     """There is nothing to restore, and nothing to look for."""
 
 
+async def never() -> None:
+    """There is never anything to finish."""
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def member_of(
     registry: InProcessRegistry,
     *,
     look: Callable[[], Awaitable[None]] = nothing,
+    finish: Callable[[], Awaitable[None]] = never,
     restore: Callable[[], Awaitable[None]] = nothing,
 ) -> AsyncIterator[tuple[asyncio.Task[None], Journal]]:
-    """A running member, which calls `look` to follow the applications."""
-    applications: Any = SimpleNamespace(look_for_changes=look, refresh=look)
+    """A running member, which calls `look` and `finish` to follow the applications."""
+    applications: Any = SimpleNamespace(look_for_changes=look, refresh=look, finish_changes=finish)
     journal = Journal()
     member = Membership(
         Node("n1", ("gateway",)),
@@ -108,14 +114,20 @@ async def test_a_node_says_that_it_is_alive_however_long_a_change_of_an_applicat
         await eventually(lambda: registry.announcements > before + 3)
 
 
-@pytest.mark.parametrize(
-    "problem",
-    [
-        InvalidParameters("the stored application 'shop' cannot be read: newKey"),
-        ServiceUnavailable("the database is away"),
-        RuntimeError("nobody thought of this"),
-    ],
-)
+PROBLEMS = [
+    InvalidParameters("the stored application 'shop' cannot be read: newKey"),
+    ServiceUnavailable("the database is away"),
+    RuntimeError("nobody thought of this"),
+]
+
+
+def is_told(journal: Journal, problem: Exception) -> bool:
+    """Whether the log says what was met with."""
+    told = [(*record.fields.values(), record.error) for record in journal.records]
+    return any(str(problem) == str(each) for fields in told for each in fields)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
 async def test_an_application_that_cannot_be_followed_ends_no_node(
     registry: Heard, problem: Exception
 ) -> None:
@@ -129,5 +141,25 @@ async def test_an_application_that_cannot_be_followed_ends_no_node(
     async with member_of(registry, look=look) as (running, journal):
         await eventually(lambda: looked >= 3)
         assert not running.done()
-        told = [{**record.fields, "error": record.error} for record in journal.records]
-        assert any(str(problem) in str(each) for each in told), told
+        assert is_told(journal, problem)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+async def test_what_follows_from_a_change_is_tried_until_it_is_done(
+    registry: Heard, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    monkeypatch.setattr(membership, "_AGAIN_AFTER", 0.01)
+    tried, is_done = 0, asyncio.Event()
+
+    async def finish() -> None:
+        nonlocal tried
+        tried += 1
+        if tried <= 3:
+            raise problem
+        is_done.set()
+        await never()
+
+    async with member_of(registry, finish=finish) as (running, journal):
+        await asyncio.wait_for(is_done.wait(), 10)
+        assert not running.done()
+        assert is_told(journal, problem)
