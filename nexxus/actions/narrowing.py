@@ -90,13 +90,15 @@ class NarrowingHost(SubscriptionHost, Protocol):
 class _Change:
     """What has become of an application, and the devices that are still to follow.
 
-    With each of them: what its channels have shown since they last agreed with the roles.
+    With each of them: what its channels have shown since they last agreed with the roles. Those
+    that `failed` were tried in vain.
     """
 
     def __init__(self, former: Application, present: Application) -> None:
         self.former = former
         self.present = present
         self.due: dict[str, dict[str, Filter]] = {}
+        self.failed: set[str] = set()
 
 
 class Narrowing:
@@ -162,7 +164,10 @@ class Narrowing:
                 outcomes = await asyncio.gather(
                     *(self._follow(change, device) for device in some), return_exceptions=True
                 )
-            failures += [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+            for device, outcome in zip(some, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    change.failed.add(device.device_id)
+                    failures.append(outcome)
         for failure in failures:
             if not isinstance(failure, ServiceUnavailable):
                 raise failure
@@ -181,8 +186,10 @@ class Narrowing:
         failure: ServiceUnavailable | None = None
         for placement in placements:
             is_here = placement.served_by == (self._transport, self._node)
-            if not is_here and not device.is_connected:
-                continue  # It went to another node, which narrows what it serves.
+            if not (is_here or device.is_connected or device_id in change.failed):
+                # It went to another node, which narrows what it serves. One that failed may have
+                # gone there after that; the host has the other node learn of what is done here.
+                continue
             try:
                 await self._narrow_or_end(placement.subscription, change)
             except ServiceUnavailable as error:

@@ -15,9 +15,11 @@ from waiting import eventually
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.domain.channels import Subscription
+from nexxus.domain.events import SubscriptionChanged
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue, node_queue
+from nexxus.interfaces.registry import Presence
 from nexxus.interfaces.transport import Framing, ServerFrame, Wire
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
@@ -375,6 +377,31 @@ async def test_a_device_that_cannot_be_narrowed_keeps_no_other(
     outage.is_over = True
     await eventually(lambda: world.wire.denied() == {"t"})
     assert await world.placed("other") != []
+
+
+async def test_a_device_that_goes_to_another_node_unnarrowed_is_narrowed_there(
+    world: World, outage: Outage
+) -> None:
+    await world.subscribe({})
+    (before,) = await world.placed("reader")
+    outage.of(world.nexxus.registry, "placements_of")
+    await world.let_readers_see("todo")
+    world.wire.on_close()
+    await eventually(lambda: not world.device("reader").is_connected)
+
+    # What another node does when the device registers there, and resumes.
+    registry, device_id = world.nexxus.registry, before.device_id
+    await registry.connect(Presence("roles", device_id, "n2", "websockets", "there"))
+    await registry.subscribe(before, "websockets", "n2")
+    told = await world.nexxus.broker.consume(node_queue("websockets", "n2"))
+    outage.is_over = True
+
+    (message, *_) = await asyncio.wait_for(told.take(1), 20)
+    assert message.payload == SubscriptionChanged("roles", device_id)
+    (after,) = await world.placed("reader")
+    assert after.narrowing_from == before.route
+    assert after.route.access == {"status": {"eq": "todo"}}
+    await told.close()
 
 
 @pytest.mark.parametrize("gone", ["reader", "other"])
