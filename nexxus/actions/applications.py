@@ -90,15 +90,15 @@ class Applications:
         """Read every application from the database; call once before serving.
 
         What a process that died has left half prepared is prepared anew. Raises `StartupError`
-        for an application that cannot be read.
+        for an application that cannot be read, or that there is no room for.
         """
         await self._database.prepare(SYSTEM, [APPLICATION])
         try:
             await self.refresh()
+            for application in self.all():
+                await self._prepare(application)
         except InvalidParameters as error:
             raise StartupError(error.message) from error
-        for application in self.all():
-            await self._prepare(application)
 
     async def refresh(self) -> None:
         """Take over everything that other nodes changed, by reading every application.
