@@ -2,7 +2,8 @@
 
 A changed role changes what a subscription may show. Its channel id stays; its route becomes
 another one. While the change is under way the device is on both routes, so that no event is
-missed whichever route a transport manager still knows; then what is no longer permitted is
+missed whichever route a transport manager still knows, and what is for the former one alone is
+denied: here at once, before the registry is asked for anything; then what is no longer permitted is
 taken away, object by object, and the former route is left. At last the device reads the channel
 anew: for what it may see now and could not before, and for what was under way. An event that
 was matched before the change comes when its route may be left already, and nobody knows how
@@ -72,6 +73,9 @@ class NarrowingHost(SubscriptionHost, Protocol):
     def devices(self, app_id: str) -> Sequence[ServedDevice]:
         """The devices of an application that this node serves, the silent ones too."""
 
+    def withhold(self, subscription: Subscription) -> None:
+        """Serve a subscription by its new route at once, and deny what is for its former alone."""
+
     async def serve(self, subscription: Subscription) -> None:
         """Serve a subscription that has changed, if there still is one and its device is here."""
 
@@ -140,6 +144,7 @@ class Narrowing:
         change = self._changes.get(present.id)
         if change is None or change.present is not present:
             change = self._begin(former, present)
+            await self._withhold(change)
         await self._go_on(change)
 
     def _begin(self, former: Application, present: Application) -> _Change:
@@ -150,6 +155,19 @@ class Narrowing:
             change.due[device.device_id] = left.get(device.device_id, {})
         self._changes[present.id] = change
         return change
+
+    async def _withhold(self, change: _Change) -> None:
+        """Let no device be shown any more what it may not see, whatever is away."""
+        for number, device in enumerate(self._host.devices(change.present.id)):
+            if self._changes.get(change.present.id) is not change:
+                return
+            for subscription in device.subscriptions:
+                with suppress(InvalidParameters):  # it is ended, see `_narrow_or_end`
+                    moving = _moving(subscription, change.present)
+                    if moving is not None and moving != subscription:
+                        self._host.withhold(moving)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _go_on(self, change: _Change) -> None:
         """Narrow the devices that are due, some at a time; one that fails keeps no other."""
@@ -216,28 +234,23 @@ class Narrowing:
 
     async def _narrow(self, subscription: Subscription, change: _Change) -> None:
         present = change.present
-        model = present.models.get(subscription.descriptor.model)
-        if model is None or not model.subscribable:
+        moving = _moving(subscription, present)
+        if moving is None:
             await self._end(subscription)
             return
-        allowed = permitted_rows(present, subscription)
-        channel, descriptor = subscription.channel_id, subscription.descriptor
-        route = route_of(channel, present.id, descriptor, model, allowed)
-        moving = subscription
-        if route != subscription.route:
-            moving = msgspec.structs.replace(
-                subscription, route=route, narrowing_from=subscription.route
-            )
         if moving.narrowing_from is None:
             return
-        rows = rows_of(descriptor, model)
+        model = present.models[subscription.descriptor.model]
+        allowed = permitted_rows(present, subscription)
+        rows = rows_of(subscription.descriptor, model)
         shown = self._note_shown(subscription, change, model)
         await self._host.serve(moving)
         if not model.transient:
             await self._take_away(moving, model, conjoin(rows, negate(allowed)), shown)
         await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
         if allowed != NOTHING and not model.transient:
-            self._host.send_resync(present.id, subscription.device_id, [channel])
+            channels = [subscription.channel_id]
+            self._host.send_resync(present.id, subscription.device_id, channels)
 
     def _note_shown(self, subscription: Subscription, change: _Change, model: ModelType) -> Filter:
         """All that the channel has shown by now, under this change's former rules or earlier ones.
@@ -285,6 +298,19 @@ class Narrowing:
     async def _adopt(self, app_id: str, device_id: str) -> None:
         with suppress(DeviceNotConnected):  # It has left meanwhile, and nothing is served to it.
             await self._host.adopt(app_id, device_id)
+
+
+def _moving(subscription: Subscription, present: Application) -> Subscription | None:
+    """The subscription on its way to where it belongs; None where it belongs nowhere."""
+    model = present.models.get(subscription.descriptor.model)
+    if model is None or not model.subscribable:
+        return None
+    allowed = permitted_rows(present, subscription)
+    channel, descriptor = subscription.channel_id, subscription.descriptor
+    route = route_of(channel, present.id, descriptor, model, allowed)
+    if route == subscription.route:
+        return subscription
+    return msgspec.structs.replace(subscription, route=route, narrowing_from=subscription.route)
 
 
 def _access_of(route: Route, *models: ModelType) -> Filter:

@@ -64,6 +64,16 @@ class Adoption:
             "the device's connection was lost; connect it, register, and subscribe again"
         )
 
+    def withhold(self, subscription: Subscription) -> None:
+        """Serve a subscription by its new route before the registry knows of that.
+
+        From now on what is for its former route alone is denied to the device.
+        """
+        device = self._devices.find(subscription.app_id, subscription.device_id)
+        held = None if device is None else device.subscriptions.get(subscription.channel_id)
+        if device is not None and held is not None and held.subscription != subscription:
+            self._devices.replace(device, subscription)
+
     async def serve(self, subscription: Subscription) -> None:
         """Serve a changed subscription, if it has not ended and its device is still one of here."""
         async with self._devices.hold(subscription.app_id, subscription.device_id) as device:
@@ -143,7 +153,9 @@ class Adoption:
             if held is None:
                 is_kept = device.connection is None
                 self._devices.install(device, subscription, is_kept=is_kept)
-            elif held.subscription != subscription:
+            elif held.subscription != subscription and not _is_behind(
+                subscription, held.subscription
+            ):
                 self._devices.replace(device, subscription)
 
     async def _bring_back(self, device: LocalDevice, astray: list[Subscription]) -> bool:
@@ -177,3 +189,8 @@ class Adoption:
         if channels and (presence is None or self._place.has(presence)):
             await self._registry.unsubscribe(device.app_id, device.device_id, channels)
             self._devices.remove(device, [c for c in channels if c in device.subscriptions])
+
+
+def _is_behind(known: Subscription, held: Subscription) -> bool:
+    """Whether the registry has yet to hear that the subscription leaves the route that it knows."""
+    return held.narrowing_from == known.route

@@ -187,6 +187,13 @@ class Gateway:
         """
         await self._adoption.adopt(app_id, device_id, channel_id)
 
+    def withhold(self, subscription: Subscription) -> None:
+        """Serve a subscription by its new route before the registry knows of that.
+
+        From now on what is for its former route alone is denied to the device, whatever comes.
+        """
+        self._adoption.withhold(subscription)
+
     async def serve(self, subscription: Subscription) -> None:
         """Serve a subscription that has changed, if there still is one and its device is here."""
         await self._adoption.serve(subscription)

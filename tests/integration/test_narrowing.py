@@ -357,6 +357,51 @@ async def test_a_narrowing_that_fails_is_repeated_until_it_succeeds(
     assert [each["model"]["id"] for each in world.wire.named("model_created")] == ["t4"]
 
 
+@pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
+@pytest.mark.parametrize("method", ["placements_of", "subscriptions_of", "subscribe"])
+async def test_nothing_is_shown_under_former_roles_however_long_the_registry_is_away(
+    world: World, outage: Outage, method: str
+) -> None:
+    await world.subscribe({})
+    device_id = world.device("reader").device_id
+    outage.of(world.nexxus.registry, method, device_id=device_id)
+    await world.let_readers_see("todo")
+
+    # Of the registry a part is away, such as one node of a cluster: events are routed all the same.
+    await world.write("POST", "/model/task", {"id": "t1", "status": "done"})
+    await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
+    await eventually(lambda: outage.refused >= 3)
+    assert world.wire.named("model_created") == []
+    outage.is_over = True
+
+    await eventually(lambda: is_over(world))
+    assert await is_narrowed(world, "reader")
+    await world.write("POST", "/model/task", {"id": "t3", "status": "todo"})
+    await eventually(lambda: world.wire.named("model_created"))
+    assert [each["model"]["id"] for each in world.wire.named("model_created")] == ["t3"]
+
+
+async def test_a_device_that_subscribes_while_it_is_narrowed_is_shown_no_more_than_it_may(
+    world: World, outage: Outage
+) -> None:
+    await world.subscribe({})
+    device_id = world.device("reader").device_id
+    outage.of(world.nexxus.database, "search")
+    (before,) = await world.placed("reader")
+    await world.let_readers_see("todo")
+    (held,) = world.device("reader").subscriptions
+
+    # The registry says so no more, or not yet: another request has the gateway look there.
+    registry = world.nexxus.registry
+    await registry.subscribe(before, "websockets", world.nexxus.node_id)
+    await world.nexxus.transports.gateways["websockets"].adopt("roles", device_id)
+
+    assert world.device("reader").subscriptions == (held,)
+    outage.is_over = True
+    await eventually(lambda: is_over(world))
+    assert await is_narrowed(world, "reader")
+
+
 async def is_over(world: World) -> bool:
     """Whether the reader has been told to read the channel anew, which comes last."""
     return bool(world.wire.named("resync"))
