@@ -145,7 +145,6 @@ class Nexxus:
         parts, backing = self.parts, self._backing
         assert backing is not None, "opened"
         await backing.wait_for("database", parts.applications.load)
-        await backing.wait_for("database", self._declare_applications)
         errands = Tasks(asyncio.get_running_loop(), self.logger)
         self._ends.push_async_callback(errands.cancel)
         self._follow_applications(parts, errands)
@@ -153,6 +152,8 @@ class Nexxus:
             await backing.wait_for("broker", inbox.open)
             self._roles.start(f"inbox {name}", inbox.run())
             self._ends.push_async_callback(self._end_roles, f"inbox {name}")
+        # Other nodes are told of what changes, and their answers come through the inbox.
+        await backing.wait_for("database", self._declare_applications)
         await backing.wait_for("registry", parts.membership.join)
         self._at_the_end("membership", parts.membership.leave)
         self._roles.start("membership", parts.membership.run())

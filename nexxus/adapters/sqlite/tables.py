@@ -13,7 +13,7 @@ given to another path).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -146,13 +146,15 @@ def adapt_table(connection: sqlite3.Connection, app_id: str, model: ModelType) -
     found = connection.execute(
         "SELECT number FROM models WHERE app_id = ? AND name = ?", (app_id, model.name)
     ).fetchone()
-    number = _create_table(connection, app_id, model.name) if found is None else found[0]
-    table = read_table(connection, number)
     wanted = {p: f.kind is Kind.ARRAY for p, f in model.filterable.items() if p != "id"}
     if len(wanted) > MAX_COLUMNS:
         raise InvalidParameters(
             f"schema.{model.name}: SQLite holds at most {MAX_COLUMNS} filterable fields per model"
         )
+    if found is None:
+        return _create_table(connection, app_id, model.name, wanted)
+    (number,) = found
+    table = read_table(connection, number)
     kept = {c.path for c in table.columns if wanted.get(c.path) is c.is_list}
     for column in table.columns:
         if column.path not in kept:
@@ -181,7 +183,13 @@ def finish_columns(connection: sqlite3.Connection, table: Table) -> Table:
 
 
 def analyze_table(connection: sqlite3.Connection, table: Table) -> None:
-    """Let the planner know which of the columns tell objects apart. A matter of milliseconds."""
+    """Let the planner know which of the columns tell objects apart.
+
+    A matter of milliseconds; with a thousand tables, of whose statistics SQLite reads all anew, of
+    many: there is nothing to learn of an empty one.
+    """
+    if connection.execute(f"SELECT 1 FROM {table.objects} LIMIT 1").fetchone() is None:
+        return
     connection.execute(f"PRAGMA analysis_limit = {ROWS_ANALYZED}")
     connection.execute(f"ANALYZE {table.objects}")
     connection.execute(f"ANALYZE {table.elements}")
@@ -198,10 +206,18 @@ def drop_tables(connection: sqlite3.Connection, app_id: str) -> None:
     connection.execute("DELETE FROM models WHERE app_id = ?", (app_id,))
 
 
-def _create_table(connection: sqlite3.Connection, app_id: str, name: str) -> int:
+def _create_table(
+    connection: sqlite3.Connection, app_id: str, name: str, wanted: Mapping[str, bool]
+) -> Table:
+    """A new table with a column for each of the `wanted` paths, which tell whether it is a list."""
     cursor = connection.execute("INSERT INTO models (app_id, name) VALUES (?, ?)", (app_id, name))
     number = cursor.lastrowid
     assert number is not None
+    # All at once: SQLite reads the schema of all tables again for each column that is added later.
+    columns = [
+        _insert_column(connection, number, path, is_list=is_list)
+        for path, is_list in wanted.items()
+    ]
     connection.execute(
         f"""CREATE TABLE objects_{number} (
             number INTEGER PRIMARY KEY,
@@ -210,6 +226,7 @@ def _create_table(connection: sqlite3.Connection, app_id: str, name: str) -> int
             operations BLOB NOT NULL,
             document BLOB NOT NULL,
             replaced BLOB NOT NULL
+            {"".join(f", {column}" for column in columns)}
         )"""
     )
     connection.execute(
@@ -221,7 +238,19 @@ def _create_table(connection: sqlite3.Connection, app_id: str, name: str) -> int
         ) WITHOUT ROWID"""
     )
     connection.execute(f"CREATE INDEX elements_{number}_by_object ON elements_{number} (object)")
-    return number
+    return read_table(connection, number)
+
+
+def _insert_column(connection: sqlite3.Connection, model: int, path: str, *, is_list: bool) -> str:
+    """Note a new column; its definition, for SQL.
+
+    It has no declared type, so that every value stays of the storage class it comes in.
+    """
+    cursor = connection.execute(
+        "INSERT INTO columns (model, path, is_list, state) VALUES (?, ?, ?, ?)",
+        (model, path, is_list, State.FILLING),
+    )
+    return f"c{cursor.lastrowid}"
 
 
 def _add_column(connection: sqlite3.Connection, table: Table, path: str, *, is_list: bool) -> None:
@@ -234,12 +263,8 @@ def _add_column(connection: sqlite3.Connection, table: Table, path: str, *, is_l
             (path, is_list, State.FILLING, *reusable),
         )
         return
-    cursor = connection.execute(
-        "INSERT INTO columns (model, path, is_list, state) VALUES (?, ?, ?, ?)",
-        (table.number, path, is_list, State.FILLING),
-    )
-    # Without a declared type, so that every value stays of the storage class it comes in.
-    connection.execute(f"ALTER TABLE {table.objects} ADD COLUMN c{cursor.lastrowid}")
+    column = _insert_column(connection, table.number, path, is_list=is_list)
+    connection.execute(f"ALTER TABLE {table.objects} ADD COLUMN {column}")
 
 
 def _retire(connection: sqlite3.Connection, column: Column) -> None:
