@@ -388,6 +388,10 @@ def _without_protected(patch: Any) -> Any:
             if not isinstance(path, str):
                 continue
             root = path.partition(".")[0]
+            if root == "password" and entry.get("op") != "replace":
+                raise InvalidParameters(
+                    "password: it can only be replaced", {"field": "password", "rule": "replace"}
+                )
             if root in _PROTECTED or root in BUILT_IN or path.startswith("details.$"):
                 raise InvalidParameters(f"{path} cannot be patched", {"field": path})
     return patch

@@ -1,8 +1,9 @@
 """OpenID Connect: signing in at Google, or at any provider with a discovery document.
 
 The authorization code flow with PKCE (RFC 7636) and a nonce. What a provider says of itself and
-its keys are kept for `_KEPT` seconds; an unknown key is looked for anew, at most every
-`_NEW_KEYS_EVERY` seconds, so that a provider's change of keys goes unnoticed.
+its keys are kept for `_KEPT` seconds. For a signature that no key fits they are fetched anew, so
+that a provider's change of keys goes unnoticed; nobody gets there without a code that the provider
+has just taken.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 GOOGLE: Final = "https://accounts.google.com"
 
 _KEPT: Final = 3600
-_NEW_KEYS_EVERY: Final = 60
 _TIMEOUT: Final = 10.0
 _LEEWAY: Final = 60
 _MAX_PROVIDERS: Final = 1000
@@ -52,13 +53,24 @@ class _Discovery(msgspec.Struct, frozen=True):
     jwks_uri: str
 
 
+_WELL_KNOWN: Final = {
+    GOOGLE: _Discovery(
+        issuer=GOOGLE,
+        authorization_endpoint=f"{GOOGLE}/o/oauth2/v2/auth",
+        token_endpoint="https://oauth2.googleapis.com/token",
+        jwks_uri="https://www.googleapis.com/oauth2/v3/certs",
+    )
+}
+"""What a provider has said of itself for so long that nobody is to wait for it."""
+
+
 class _Provider(msgspec.Struct):
     """What is known of a provider, and since when (monotonic seconds)."""
 
     discovery: _Discovery
     discovered_at: float
     keys: dict[str, jwt.PyJWK] = {}
-    keys_at: float = 0.0
+    keys_at: float = -inf
 
 
 class OpenIdConnect(AuthStrategy):
@@ -140,14 +152,18 @@ class OpenIdConnect(AuthStrategy):
         now = time.monotonic()
         if known is not None and now - known.discovered_at < _KEPT:
             return known
-        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-        discovery = await self._get(url, _Discovery)
-        if discovery.issuer.rstrip("/") != issuer.rstrip("/"):
-            raise ServiceUnavailable(f"{url} describes another issuer, {discovery.issuer}")
+        discovery = _WELL_KNOWN.get(issuer.rstrip("/")) or await self._discover(issuer)
         if len(self._providers) >= _MAX_PROVIDERS:
             self._providers.clear()
         found = self._providers[issuer] = _Provider(discovery, now)
         return found
+
+    async def _discover(self, issuer: str) -> _Discovery:
+        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+        discovery: _Discovery = await self._get(url, _Discovery)
+        if discovery.issuer.rstrip("/") != issuer.rstrip("/"):
+            raise ServiceUnavailable(f"{url} describes another issuer, {discovery.issuer}")
+        return discovery
 
     async def _exchange(self, url: str, form: dict[str, str], credentials: tuple[str, str]) -> str:
         """The ID token for a code. The client authenticates in the body, as all allow it."""
@@ -172,20 +188,19 @@ class OpenIdConnect(AuthStrategy):
         return id_token
 
     async def _verify(self, provider: _Provider, id_token: str, client_id: str) -> dict[str, Any]:
+        """The claims of an ID token that the provider has signed for this client."""
         import jwt
 
         try:
             header = jwt.get_unverified_header(id_token)
             key = await self._key(provider, header.get("kid"))
-            claims: dict[str, Any] = jwt.decode(
-                id_token,
-                key.key,
-                algorithms=[name for name in _ALGORITHMS if name == header.get("alg")],
-                audience=client_id,
-                issuer=provider.discovery.issuer,
-                leeway=_LEEWAY,
-                options={"require": ["exp", "iat", "sub"]},
-            )
+            try:
+                claims = _claims(provider, id_token, client_id, key)
+            except jwt.InvalidSignatureError:
+                # Another key under the same id: a provider that has begun anew, say.
+                await self._renew_keys(provider)
+                key = await self._key(provider, header.get("kid"))
+                claims = _claims(provider, id_token, client_id, key)
         except jwt.PyJWTError as error:
             raise UserAuthenticationFailed(
                 f"the provider's ID token does not verify: {error}"
@@ -195,19 +210,19 @@ class OpenIdConnect(AuthStrategy):
         return claims
 
     async def _key(self, provider: _Provider, key_id: str | None) -> jwt.PyJWK:
-        now = time.monotonic()
-        age = now - provider.keys_at
-        if not provider.keys or age > _KEPT or (key_id not in provider.keys and
-                                                age > _NEW_KEYS_EVERY):  # fmt: skip
-            document = await self._get(provider.discovery.jwks_uri, dict[str, Any])
-            provider.keys = _parse_keys(document)
-            provider.keys_at = now
+        if time.monotonic() - provider.keys_at > _KEPT or (key_id or "") not in provider.keys:
+            await self._renew_keys(provider)
         if key_id is None and len(provider.keys) == 1:
             return next(iter(provider.keys.values()))
         found = provider.keys.get(key_id or "")
         if found is None:
             raise UserAuthenticationFailed("the provider's ID token names a key it does not have")
         return found
+
+    async def _renew_keys(self, provider: _Provider) -> None:
+        document = await self._get(provider.discovery.jwks_uri, dict[str, Any])
+        provider.keys = _parse_keys(document)
+        provider.keys_at = time.monotonic()
 
     async def _get(self, url: str, type: Any) -> Any:
         import httpx
@@ -242,6 +257,22 @@ def _required(settings: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidParameters(f"the sign-in strategy needs {name} in the application's settings")
     return value
+
+
+def _claims(provider: _Provider, id_token: str, client_id: str, key: jwt.PyJWK) -> dict[str, Any]:
+    import jwt
+
+    algorithm = jwt.get_unverified_header(id_token).get("alg")
+    claims: dict[str, Any] = jwt.decode(
+        id_token,
+        key.key,
+        algorithms=[name for name in _ALGORITHMS if name == algorithm],
+        audience=client_id,
+        issuer=provider.discovery.issuer,
+        leeway=_LEEWAY,
+        options={"require": ["exp", "iat", "sub"]},
+    )
+    return claims
 
 
 def _parse_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:

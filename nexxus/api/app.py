@@ -106,6 +106,7 @@ class _Api:
         self._guards = {
             Access.PUBLIC: self._admit_anybody,
             Access.APPLICATION: self._admit_application,
+            Access.USERS: self._admit_users,
             Access.MODELS: self._admit_to_models,
             Access.DEVICE: self._admit_device,
             Access.ADMIN: self._admit_administrator,
@@ -199,6 +200,13 @@ class _Api:
     async def _admit_application(self, request: Request[Any]) -> None:
         self._count(request, None)
         request.application = self._services.applications.get(request.app_id())
+
+    async def _admit_users(self, request: Request[Any]) -> None:
+        application = request.application = self._services.applications.get(request.app_id())
+        if application.auth is None:
+            self._count(request, None)
+        else:
+            await self._identify(request, request.token())
 
     async def _admit_to_models(self, request: Request[Any]) -> None:
         app_id = request.app_id()

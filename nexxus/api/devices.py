@@ -8,14 +8,11 @@ from msgspec import UNSET
 from nexxus.actions.sessions import Tokens
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Section
-from nexxus.api.requests import Request, needed
+from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
     InvalidAuthMethod,
-    NoAuthPresent,
     NotFound,
-    UserAuthenticationFailed,
-    UserTokenExpired,
 )
 from nexxus.interfaces.registry import Device
 
@@ -34,15 +31,14 @@ class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "/device/register",
     body=DeviceName,
     answers={200: answers.DeviceSession},
-    errors=(NoAuthPresent, UserTokenExpired, UserAuthenticationFailed, InvalidAuthMethod),
-    access=Access.APPLICATION,
+    errors=(InvalidAuthMethod,),
+    access=Access.USERS,
 )
 async def register(request: Request[DeviceName]) -> Answer:
     """Register a device and begin its session; with users, as one of the calling user's."""
     services, application, name = request.services, request.application, request.body.name
     if application.auth is not None:
-        identity = await services.sessions.verify(application.id, needed(request.token()))
-        added = await services.users.add_device(application, identity, name)
+        added = await services.users.add_device(application, request.identity, name)
         return _registered(added.device, added.tokens)
     device = await services.devices.register(application, name, None)
     return _registered(device, await services.sessions.begin(application, device, None))

@@ -29,6 +29,8 @@ class Access(Enum):
     """Anybody, without an application."""
     APPLICATION = auto()
     """Anybody who names an application."""
+    USERS = auto()
+    """A token where the application has users; elsewhere one that is given does not matter."""
     MODELS = auto()
     """A token where the application has users; elsewhere one that is given must be good."""
     DEVICE = auto()

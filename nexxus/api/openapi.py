@@ -140,7 +140,7 @@ def _security(endpoint: Endpoint) -> list[dict[str, list[str]]] | None:
             return [{"adminKey": []}]
         case Access.DEVICE:
             return [{"token": []}]
-        case Access.MODELS:
+        case Access.MODELS | Access.USERS:
             return [{"token": []}, {}]
         case _:
             return None

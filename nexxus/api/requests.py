@@ -132,11 +132,16 @@ class Request(Generic[B]):
                 f"Idempotency-Key: expected 1 to {_MAX_KEY} characters",
                 {"field": "Idempotency-Key"},
             )
-        wait = None if prefer is None else _WAIT.search(prefer.decode("latin-1"))
         return Terms(
             idempotency_key=None if key is None else key.decode("latin-1"),
-            wait=None if wait is None else float(wait.group(1)),
+            wait=None if prefer is None else self._preferred_wait(),
         )
+
+    def _preferred_wait(self) -> float | None:
+        """How many seconds the client waits, by whichever of its ``Prefer`` headers says so."""
+        prefer = b", ".join(value for name, value in self.scope["headers"] if name == b"prefer")
+        found = _WAIT.search(prefer.decode("latin-1"))
+        return (None if found is None else float(found.group(1))) or None
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
         """An integer parameter of the query, or `InvalidParameters`."""

@@ -22,6 +22,9 @@ from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
 from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
 
 APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_DEFAULT_LIMIT: Final = 10
+_MAX_LIMIT: Final = 100
+_LARGEST_LIMIT: Final = 10_000
 _DETAIL_NAMES: Final = frozenset({"username", "password", "userType", "device"})
 _STRATEGY_SECRETS: Final = frozenset({"clientSecret"})
 
@@ -57,8 +60,8 @@ class _Document(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     id: str = ""
     name: str = ""
     description: str = ""
-    default_limit: int = 10
-    max_limit: int = 100
+    default_limit: int | msgspec.UnsetType = msgspec.UNSET
+    max_limit: int | msgspec.UnsetType = msgspec.UNSET
     session: SessionSettings = SessionSettings()
     auth: AuthSettings | None = None
     roles: dict[str, Any] = {}
@@ -81,8 +84,7 @@ class Application:
         self.document = document
         self.id = parsed.id
         self.name = parsed.name
-        self.default_limit = parsed.default_limit
-        self.max_limit = parsed.max_limit
+        self.default_limit, self.max_limit = _limits(parsed)
         self.session = parsed.session
         self.auth = parsed.auth
         self.signing_secret = parsed.signing_secret
@@ -214,11 +216,22 @@ def _check_keys(document: dict[str, Any]) -> None:
             check_keys(part, shape.__struct_encode_fields__, where)
 
 
+def _limits(parsed: _Document) -> tuple[int, int]:
+    """The default and the largest limit; where only one is given, the other one gives way."""
+    default, largest = parsed.default_limit, parsed.max_limit
+    if isinstance(largest, msgspec.UnsetType):
+        largest = _MAX_LIMIT if isinstance(default, msgspec.UnsetType) else max(_MAX_LIMIT, default)
+    if isinstance(default, msgspec.UnsetType):
+        default = min(_DEFAULT_LIMIT, largest)
+    return default, largest
+
+
 def _check_limits(parsed: _Document) -> None:
-    if not 1 <= parsed.default_limit <= parsed.max_limit:
-        raise misfit("defaultLimit", "expected 1 up to maxLimit")
-    if parsed.max_limit > 10_000:
-        raise misfit("maxLimit", "expected at most 10000")
+    default, largest = _limits(parsed)
+    if not 1 <= largest <= _LARGEST_LIMIT:
+        raise misfit("maxLimit", f"expected 1 up to {_LARGEST_LIMIT}")
+    if not 1 <= default <= largest:
+        raise misfit("defaultLimit", f"expected 1 up to maxLimit, which is {largest}")
     if parsed.session.jwt_expires_in < 1 or parsed.session.refresh_token_expires_in < 1:
         raise misfit("session", "expected life times of at least a second")
 

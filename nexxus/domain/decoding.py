@@ -39,11 +39,15 @@ class Decoder:
             # Brackets within strings count too, which only costs a second look.
             if data.count(b"{") + data.count(b"[") > max_depth:
                 check_depth(msgspec.json.decode(data), max_depth)
-            return self._json.decode(data)
+            try:
+                return self._json.decode(data)
+            except msgspec.ValidationError:
+                value = msgspec.json.decode(data)
         except RecursionError:
             raise _too_deep(max_depth) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise explain(error, "JSON") from None
+        return convert(value, self._type)
 
     def decode_msgpack(self, data: bytes, *, max_depth: int) -> Any:
         """The checked value of a MessagePack message; raises `InvalidParameters`."""
@@ -59,11 +63,33 @@ class Decoder:
 
 
 def convert(value: Any, type: type[T]) -> T:
-    """`value`, as decoded, as a `type`; raises `InvalidParameters`."""
+    """`value`, as decoded, as a `type`; raises `InvalidParameters`.
+
+    A whole number is one however it is written: languages that have but one kind of number send
+    1 as 1.0.
+    """
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
-        raise explain(error, "body") from None
+        whole = _with_whole_numbers(value)
+        if whole is None:
+            raise explain(error, "body") from None
+        return convert(whole, type)
+
+
+def _with_whole_numbers(value: Any) -> dict[Any, Any] | None:
+    """An object with its own whole numbers as integers, None if there are none to change.
+
+    Those of its parts are left as they are: there they may be a document's.
+    """
+    if not isinstance(value, dict):
+        return None
+    whole = {
+        key: int(item)
+        for key, item in value.items()
+        if isinstance(item, float) and item.is_integer()
+    }
+    return {**value, **whole} if whole else None
 
 
 def check_depth(value: Any, max_depth: int) -> None:

@@ -167,6 +167,7 @@ def _compile_fields(
     depth: int,
     *,
     filterable: bool,
+    within_array: bool = False,
     reserved: frozenset[str] = RESERVED_FIELDS,
 ) -> Mapping[str, Field]:
     if not isinstance(document, dict):
@@ -179,7 +180,9 @@ def _compile_fields(
         check_name(name, here)
         if depth == 0 and name in reserved:
             raise misfit(here, "the name is reserved; choose another")
-        fields[name] = _compile_field(entry, here, depth, filterable=filterable)
+        fields[name] = _compile_field(
+            entry, here, depth, filterable=filterable, within_array=within_array
+        )
     return fields
 
 
@@ -188,7 +191,9 @@ _FIELD_KEYS: Final = frozenset(
 )
 
 
-def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -> Field:
+def _compile_field(
+    document: Any, where: str, depth: int, *, filterable: bool, within_array: bool
+) -> Field:
     if not isinstance(document, dict):
         raise misfit(where, "expected an object with a 'type'")
     check_keys(document, _FIELD_KEYS, where)
@@ -212,6 +217,7 @@ def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -
             f"{where}.properties",
             depth + 1,
             filterable=filterable and kind is Kind.OBJECT,
+            within_array=within_array or kind is Kind.ARRAY,
         )
     elif "properties" in document:
         raise misfit(f"{where}.properties", "only an object has them")
@@ -222,6 +228,8 @@ def _compile_field(document: Any, where: str, depth: int, *, filterable: bool) -
             f"{where}.filterable",
             "only primitives and arrays of primitives can be filtered; mark the properties instead",
         )
+    if is_filterable and within_array:
+        raise misfit(f"{where}.filterable", "what is inside an array of objects cannot be filtered")
     return Field(
         kind=kind,
         required=_flag(document, "required", False, where),

@@ -11,8 +11,8 @@ import msgspec
 from nexxus.actions.applications import Applications
 from nexxus.consuming import consume
 from nexxus.domain.events import Event, Outcome, Rejection
-from nexxus.domain.objects import Document, ObjectKey
-from nexxus.domain.operations import AnyOperation, Create, Fate, OperationError, owner_of
+from nexxus.domain.objects import ObjectKey
+from nexxus.domain.operations import AnyOperation, Create, Fate, owner_of
 from nexxus.errors import ModelNotFound, ServerError, ServiceUnavailable, WireError
 from nexxus.interfaces.broker import (
     TRANSPORT_MANAGER,
@@ -28,6 +28,7 @@ from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.nodes import Nodes
 from nexxus.writer.apply import Repeated, apply_operation
+from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 
 
 class WriterFigures(msgspec.Struct):
@@ -37,37 +38,6 @@ class WriterFigures(msgspec.Struct):
     rejected: int = 0
     repeated: int = 0
     batches: int = 0
-
-
-class _Verdicts(msgspec.Struct):
-    """What became of one round: everything that is told once it is committed."""
-
-    events: list[Event] = []
-    fates: list[Fate] = []
-    outcomes: list[tuple[AnyOperation, Outcome]] = []
-
-    def reject(self, operation: AnyOperation, error: WireError) -> None:
-        """The operation is not applied."""
-        told = OperationError(error.name, error.message, error.details)
-        fate = Fate(
-            operation.key.app_id,
-            operation.operation_id,
-            "rejected",
-            owner_of(operation.user_id, operation.device_id),
-            error=told,
-        )
-        self.fates.append(fate)
-        self.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
-
-    def leave_out_repetitions(self) -> None:
-        """Tell only once of an operation of which two copies came together.
-
-        A client's retry may come while the first copy is still under way.
-        """
-        told = {event.operation_id for event in self.events if not event.repeated}
-        self.events = [
-            event for event in self.events if not event.repeated or event.operation_id not in told
-        ]
 
 
 class _MayBeStored(Exception):
@@ -122,12 +92,13 @@ class Writer:
     async def _give_up(self, message: Received[AnyOperation], _: Exception) -> None:
         """Say of an operation that cannot even be judged that it is rejected."""
         self.figures.rejected += 1
-        verdicts = _Verdicts()
+        verdicts = Verdicts()
         verdicts.reject(
             message.payload,
             ServerError("this write cannot be processed; it is kept among the dead letters"),
         )
         await self._announce([verdicts])
+        await self._report([verdicts])
 
     async def _process(
         self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
@@ -204,10 +175,19 @@ class Writer:
             won = await self._database.commit(mutations) if mutations else []
             lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
             done = [key for key in keys if key not in lost]
-            await self._announce([verdicts[key][1] for key in done])
+            told = [verdicts[key][1] for key in done]
+            await self._announce(told)
+            settled = [message for key in done for message in by_key[key]]
+            if self._broker.confirms_settled:
+                # Whoever waits for the confirmation answers its client first: the answer names the
+                # operation, and then the client knows what it is told of.
+                await consumer.settle(settled)
+                await self._report(told)
+            else:
+                await self._report(told)
+                await consumer.settle(settled)
         except ServiceUnavailable as error:
             raise _MayBeStored(error) from error
-        await consumer.settle([message for key in done for message in by_key[key]])
         again = [message for key in keys if key in lost for message in by_key[key]]
         return again + later
 
@@ -261,8 +241,8 @@ class Writer:
         record: Record | None,
         messages: list[Received[AnyOperation]],
         judged: Mapping[str, Fate],
-    ) -> tuple[Record | None, _Verdicts]:
-        verdicts = _Verdicts()
+    ) -> tuple[Record | None, Verdicts]:
+        verdicts = Verdicts()
         for message in messages:
             operation = message.payload
             fate = judged.get(operation.operation_id)
@@ -270,7 +250,7 @@ class Writer:
                 record = self._apply(key, record, operation, len(messages), verdicts)
             else:
                 self.figures.repeated += 1
-                verdicts.outcomes.append((operation, _outcome_again(key, record, fate)))
+                verdicts.outcomes.append((operation, outcome_again(key, record, fate)))
         verdicts.leave_out_repetitions()
         return record, verdicts
 
@@ -280,7 +260,7 @@ class Writer:
         record: Record | None,
         operation: AnyOperation,
         committed_together: int,
-        verdicts: _Verdicts,
+        verdicts: Verdicts,
     ) -> Record | None:
         """The record after one operation; what is to be told of it goes into `verdicts`."""
         try:
@@ -305,12 +285,12 @@ class Writer:
         owner = owner_of(operation.user_id, operation.device_id)
         verdicts.fates.append(Fate(key.app_id, operation.operation_id, "applied", owner, version))
         if operation.reply_to:
-            stored = _as_stored(key, following)
+            stored = as_stored(key, following)
             verdicts.outcomes.append((operation, Outcome(operation.operation_id, stored)))
         return following
 
-    async def _announce(self, done: list[_Verdicts]) -> None:
-        """Tell the transport managers and workers, the registry, and whoever waits.
+    async def _announce(self, done: list[Verdicts]) -> None:
+        """Tell the transport managers and workers, and the registry.
 
         Rejections are kept before anything else can fail: judged again, behind what was applied
         since, the operation might be applied. An applied one's fate says that it was announced.
@@ -325,16 +305,14 @@ class Writer:
             for queue in self._event_queues:
                 await self._broker.publish(queue, messages)
         await self._registry.put_fates([fate for fate in fates if fate.state == "applied"])
-        # Side by side: a broker confirms each one, and a round may have hundreds.
-        await asyncio.gather(
-            *(
-                self._report(operation, outcome)
-                for verdicts in done
-                for operation, outcome in verdicts.outcomes
-            )
-        )
 
-    async def _report(self, operation: AnyOperation, outcome: Outcome) -> None:
+    async def _report(self, done: list[Verdicts]) -> None:
+        """Tell whoever waits, and the writing devices what was rejected."""
+        outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
+        # Side by side: a broker confirms each one, and a round may have hundreds.
+        await asyncio.gather(*(self._report_one(*outcome) for outcome in outcomes))
+
+    async def _report_one(self, operation: AnyOperation, outcome: Outcome) -> None:
         if operation.reply_to:
             await self._answer(operation, outcome)
         if outcome.error is None or operation.device_id is None:
@@ -382,16 +360,3 @@ def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | No
 def _may_be_judged(message: Received[AnyOperation]) -> bool:
     """Whether an operation has come before: from its client again, or from the broker."""
     return message.payload.is_retry or message.attempts > 0
-
-
-def _outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
-    """What whoever waits for a judged operation is told, with the object as it is now."""
-    if fate.error is not None or record is None:
-        return Outcome(fate.operation_id, error=fate.error)
-    return Outcome(fate.operation_id, _as_stored(key, record))
-
-
-def _as_stored(key: ObjectKey, record: Record) -> Document:
-    if record.deleted_at is None:
-        return record.document
-    return {"id": key.id, "type": key.type, "version": record.version}

@@ -345,6 +345,8 @@ async def test_an_operation_that_only_the_writer_can_refuse_is_told_to_its_devic
 
     frame = await client.wait_for(is_error("OPERATION_REJECTED"))
     assert frame["data"]["operationId"] == reply["data"]["operationId"]
+    told = [each["event"] for each in client.socket.frames]
+    assert told.index("reply") < told.index("error"), "it names the operation"
     assert set(frame["data"]["error"]) >= {"error", "message"}
     assert frame["data"]["error"]["error"] == "ModelNotFoundException"
     assert other.rejections == {}

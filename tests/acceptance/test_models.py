@@ -180,6 +180,47 @@ async def test_a_preference_that_is_not_understood_is_ignored(
     assert response.status_code in (202, 400), response.text
 
 
+@contract("waiting for a write")
+async def test_whoever_waits_no_time_at_all_does_not_wait(client: NexxusClient) -> None:
+    for prefer in ("wait=0", "wait=0.0"):
+        headers = {"Prefer": prefer}
+        response = await client.send("POST", "/model/task", {"title": "x"}, headers=headers)
+        assert response.status_code == 202, response.text
+
+
+@contract("waiting for a write")
+async def test_a_preference_may_be_one_of_several(client: NexxusClient) -> None:
+    response = await client.http.post(
+        f"{client.endpoint.url}/model/task",
+        json={"title": "x"},
+        headers=[("nxx-app-id", client.app_id), ("Prefer", "wait=20"), ("Prefer", "return=full")],
+    )
+
+    assert response.status_code == 201, response.text
+
+
+@contract("a whole number is an int however it is written")
+async def test_a_version_and_a_limit_may_be_written_with_a_point(client: NexxusClient) -> None:
+    task = await client.create("task", title="x")
+
+    headers = {"Content-Type": "application/json"}
+    patch = '{"patch": {"op": "replace", "path": "title", "value": "y"}, "ifVersion": 1.0}'
+    await client.ok(
+        "PUT", f"/model/task/{task['id']}", content=patch.encode(), headers=headers, status=202
+    )
+    found = await client.ok(
+        "POST", "/model/task/search", content=b'{"limit": 1.0, "offset": 0.0}', headers=headers
+    )
+    assert len(found["data"]["items"]) == 1
+    for limit in ("1.5", "1e300", "true"):
+        await client.refused(
+            "POST",
+            "/model/task/search",
+            content=f'{{"limit": {limit}}}'.encode(),
+            headers=headers,
+        )
+
+
 # Fates
 
 

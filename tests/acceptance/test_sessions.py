@@ -257,6 +257,7 @@ async def test_a_route_that_needs_a_user_says_so_to_a_token_without_one(
         ("GET", "/user/me", None),
         ("PUT", "/user/", {"patch": replace(username="x")}),
         ("POST", "/device/register", {"name": "x"}),
+        ("POST", "/device/register", {}),
         ("GET", "/device", None),
         ("GET", "/device/list", None),
         ("POST", "/subscription/", {"model": "task"}),
@@ -550,6 +551,14 @@ async def test_a_renamed_user_signs_in_with_the_new_name(user: Any) -> None:
         status=401,
         error="UserAuthenticationFailedException",
     )
+
+
+@contract("the user's own account")
+@pytest.mark.parametrize("op", ["append", "prepend"])
+async def test_a_password_can_only_be_replaced(user: Any, op: str) -> None:
+    patch = {"op": op, "path": "password", "value": "x" * 20}
+    await user.refused("PUT", "/user/", {"patch": patch}, "password")
+    await user.sign_in(user.username)
 
 
 @contract("the user's own account")

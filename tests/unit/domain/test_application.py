@@ -60,6 +60,23 @@ def test_what_is_given_is_kept_and_the_rest_has_its_default() -> None:
     assert application.users().allow_multiple_login
 
 
+@pytest.mark.parametrize(
+    ("given", "default", "largest"),
+    [
+        ({}, 10, 100),
+        ({"maxLimit": 5}, 5, 5),
+        ({"defaultLimit": 150}, 150, 150),
+        ({"defaultLimit": 2, "maxLimit": 3}, 2, 3),
+    ],
+)
+def test_of_two_limits_the_one_that_is_not_given_gives_way(
+    given: dict[str, Any], default: int, largest: int
+) -> None:
+    application = parse_application(given)
+
+    assert (application.default_limit, application.max_limit) == (default, largest)
+
+
 @pytest.mark.parametrize("id", ["a", "0", "a_-9", "a" * 64])
 def test_an_id_may_be_chosen(id: str) -> None:
     assert parse_application({"id": id}).id == id
@@ -121,7 +138,9 @@ def details(name: str, user_type: str = "default") -> dict[str, Any]:
         ({"name": 1}, "name"),
         ({"defaultLimit": "10"}, "defaultLimit"),
         ({"defaultLimit": 0}, "defaultLimit"),
-        ({"defaultLimit": 101}, "defaultLimit"),
+        ({"defaultLimit": 101, "maxLimit": 100}, "defaultLimit"),
+        ({"defaultLimit": None}, "defaultLimit"),
+        ({"maxLimit": 0}, "maxLimit"),
         ({"maxLimit": 10_001}, "maxLimit"),
         ({"session": {"jwtExpiresIn": 0}}, "session"),
         ({"session": {"refreshTokenExpiresIn": -1}}, "session"),

@@ -169,6 +169,15 @@ def test_objects_nest_16_levels_and_no_deeper() -> None:
         ({"a": objects({"b": 1})}, "schema.task.a.properties.b", "'type'"),
         ({"a": objects({}, filterable=True)}, "schema.task.a.filterable", "primitives"),
         (
+            {
+                "a": arrays(
+                    "object", properties={"b": objects({"c": {**STRING, "filterable": True}})}
+                )
+            },
+            "schema.task.a.properties.b.properties.c.filterable",
+            "inside an array",
+        ),
+        (
             {"a": arrays("object", properties={}, filterable=True)},
             "schema.task.a.filterable",
             "primitives",

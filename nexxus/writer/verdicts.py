@@ -1,0 +1,55 @@
+"""Verdicts: what became of a round of operations, and is told once it is committed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nexxus.domain.events import Event, Outcome
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.operations import AnyOperation, Fate, OperationError, owner_of
+from nexxus.errors import WireError
+from nexxus.interfaces.database import Record
+
+
+class Verdicts(msgspec.Struct):
+    """What became of one object's operations: everything that is told of them."""
+
+    events: list[Event] = []
+    fates: list[Fate] = []
+    outcomes: list[tuple[AnyOperation, Outcome]] = []
+
+    def reject(self, operation: AnyOperation, error: WireError) -> None:
+        """The operation is not applied."""
+        told = OperationError(error.name, error.message, error.details)
+        fate = Fate(
+            operation.key.app_id,
+            operation.operation_id,
+            "rejected",
+            owner_of(operation.user_id, operation.device_id),
+            error=told,
+        )
+        self.fates.append(fate)
+        self.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
+
+    def leave_out_repetitions(self) -> None:
+        """Tell only once of an operation of which two copies came together.
+
+        A client's retry may come while the first copy is still under way.
+        """
+        told = {event.operation_id for event in self.events if not event.repeated}
+        self.events = [
+            event for event in self.events if not event.repeated or event.operation_id not in told
+        ]
+
+
+def outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
+    """What whoever waits for a judged operation is told, with the object as it is now."""
+    if fate.error is not None or record is None:
+        return Outcome(fate.operation_id, error=fate.error)
+    return Outcome(fate.operation_id, as_stored(key, record))
+
+
+def as_stored(key: ObjectKey, record: Record) -> Document:
+    if record.deleted_at is None:
+        return record.document
+    return {"id": key.id, "type": key.type, "version": record.version}
