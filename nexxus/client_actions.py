@@ -24,10 +24,11 @@ class GatewayActions:
         self._registry = registry
         self._rate_limit = rate_limit
 
-    async def verify_token(self, token: str) -> TokenClaims:
+    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
         """See `nexxus.gateway.seams.ClientActions`."""
         identity = self._sessions.read(token)
-        self._count(identity)
+        if not again:
+            self._count(identity)
         try:
             await self._sessions.require_live(identity)
         except UserTokenExpired as error:

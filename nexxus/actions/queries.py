@@ -48,6 +48,8 @@ def describe(
         )
     if id is not None:
         check_id(id)
+    if user_id is not None:
+        check_id(user_id, "userId")  # it is a part of the channel's id
     normalised: Filter = EVERYTHING
     if filter is not None:
         normalised = parse_filter(filter, model, max_conditions=max_conditions, max_depth=max_depth)

@@ -56,6 +56,9 @@ def verify_access_token(application: Application, token: str) -> dict[str, Any]:
         raise UserAuthenticationFailed("the access token does not verify; sign in") from None
     if claims.get("appId") != application.id:
         raise UserAuthenticationFailed("the access token is of another application")
+    # Whoever knows the application's secret can sign what he likes; a session begins here alone.
+    if not all(isinstance(claims.get(name), str) for name in ("sub", "sid", "deviceId")):
+        raise UserAuthenticationFailed("the access token names no session and device; sign in")
     return claims
 
 

@@ -138,7 +138,12 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="Bytes of events that the node remembers for all resumes.")
     ] = 64 * _MIB
     resume_grace: Annotated[
-        float, Meta(ge=0, description="How long after `register` a `resume` is waited for.")
+        float,
+        Meta(
+            ge=0,
+            description="How long after `register` a `resume` is waited for: a second at most "
+            "from when the device subscribes over HTTP.",
+        ),
     ] = 5.0
     handover_timeout: Annotated[
         float,

@@ -6,11 +6,12 @@ from typing import Any
 
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import identify
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.resumption import announce_resync
 from nexxus.gateway.routing import Routes
 from nexxus.interfaces.registry import Registry
@@ -52,6 +53,7 @@ class Adoption:
                 if device.connection is not None:
                     if channel_id in device.subscriptions:
                         device.subscriptions[channel_id].is_kept = False
+                        device.connection.expect_first_frame_soon()
                     return
                 if channel_id is None:
                     return

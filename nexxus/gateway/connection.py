@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.frames import encode_frame
@@ -23,6 +23,10 @@ from nexxus.interfaces.transport import CloseCode, Framing, Wire
 
 if TYPE_CHECKING:
     from nexxus.gateway.devices import LocalDevice
+
+
+_SOON: Final = 1.0
+"""Seconds that a device which subscribes over HTTP has left for its first frame."""
 
 
 class Owner(Protocol):
@@ -242,6 +246,12 @@ class Connection:
         self.awaits_first_frame = True
         self._patience = self._now() + self._owner.settings.resume_grace
         self._schedule()
+
+    def expect_first_frame_soon(self) -> None:
+        """Be less patient: the device does other things, as one does that knows of no resuming."""
+        if self.awaits_first_frame and not self.is_closing:
+            self._patience = min(self._patience, self._now() + _SOON)
+            self._schedule()
 
     def on_deadline(self, now: float) -> float:
         """Do what is due: close, drop, ping, or start without the kept subscriptions."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from nexxus.domain.events import Delivery
+from nexxus.gateway.cursors import Around
 from nexxus.gateway.frames import encode_frame, encode_value
 from nexxus.interfaces.transport import Encoding, Framing
 
@@ -54,13 +55,17 @@ def while_narrowing(former: Verdict) -> Verdict:
 
 
 class DeliveryFrames:
-    """Encodes the frames of one delivery, each distinct one once."""
+    """Encodes the frames of one delivery, each distinct one once.
 
-    __slots__ = ("_cursor", "_delivery", "_encoded", "_frames")
+    Of several frames only the last has the cursor after the delivery: a client that loses its
+    connection between them, and resumes, gets all of them again.
+    """
 
-    def __init__(self, delivery: Delivery, cursor: str) -> None:
+    __slots__ = ("_cursors", "_delivery", "_encoded", "_frames")
+
+    def __init__(self, delivery: Delivery, cursors: Around) -> None:
         self._delivery = delivery
-        self._cursor = cursor
+        self._cursors = cursors
         self._encoded: dict[tuple[str, Encoding], msgspec.Raw] = {}
         self._frames: dict[tuple[Told, Framing], list[bytes]] = {}
 
@@ -68,27 +73,35 @@ class DeliveryFrames:
         """At most one frame of each kind: created, updated, deleted, in this order."""
         known = self._frames.get((told, framing))
         if known is None:
-            known = self._frames[told, framing] = list(self._make(told, framing))
+            events = list(self._events(told, framing))
+            ends = [self._cursors.before] * (len(events) - 1) + [self._cursors.after]
+            known = self._frames[told, framing] = [
+                self._frame(framing, *event, cursor)
+                for event, cursor in zip(events, ends, strict=False)
+            ]
         return known
 
-    def _make(self, told: Told, framing: Framing) -> Iterable[bytes]:
+    def _events(
+        self, told: Told, framing: Framing
+    ) -> Iterable[tuple[str, dict[str, Any], list[str]]]:
+        """The name, the data and the channels of each frame."""
         delivery, encoding = self._delivery, framing.encoding
         created = [channel for verdict, channel in told if verdict is Verdict.CREATED]
         if created:
             model = self._part("object", delivery.object, encoding)
-            yield self._frame(framing, "model_created", {"model": model}, created)
+            yield "model_created", {"model": model}, created
         updated = [channel for verdict, channel in told if verdict is Verdict.UPDATED]
         if updated:
             patches = self._part("patches", delivery.patches, encoding)
             data = {"model": self._identity(encoding), "patches": patches}
-            yield self._frame(framing, "model_updated", data, updated)
+            yield "model_updated", data, updated
         gone = [(verdict, channel) for verdict, channel in told if verdict in _REASONS]
         if gone:
             # Denied wins: it is obeyed whatever the version.
             reasons = {verdict for verdict, _ in gone}
             reason = Verdict.DENIED if Verdict.DENIED in reasons else max(reasons)
             left = {"model": self._identity(encoding), "reason": _REASONS[reason]}
-            yield self._frame(framing, "model_deleted", left, [channel for _, channel in gone])
+            yield "model_deleted", left, [channel for _, channel in gone]
 
     def _identity(self, encoding: Encoding) -> msgspec.Raw:
         delivery = self._delivery
@@ -104,11 +117,11 @@ class DeliveryFrames:
         return encoded
 
     def _frame(
-        self, framing: Framing, event: str, data: dict[str, Any], channels: list[str]
+        self, framing: Framing, event: str, data: dict[str, Any], channels: list[str], cursor: str
     ) -> bytes:
-        metadata = {"channels": channels, "cursor": self._cursor}
+        metadata = {"channels": channels, "cursor": cursor}
         whole = {"event": event, **data, "metadata": metadata}
-        return encode_frame(framing, event, whole, cursor=self._cursor)
+        return encode_frame(framing, event, whole, cursor=cursor)
 
 
 def identify(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexxus.domain.channels import channel_of
 from nexxus.domain.events import Delivery
 from nexxus.gateway.connection import Connection
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import (
     DeliveryFrames,
     Verdict,
@@ -18,11 +19,12 @@ from nexxus.gateway.routing import Audience, Routes
 class FanOut:
     """Puts a delivery's frames into the outbox, once per device and kind."""
 
-    def __init__(self, routes: Routes, outbox: Outbox) -> None:
+    def __init__(self, routes: Routes, outbox: Outbox, cursors: Cursors) -> None:
         self._routes = routes
         self._outbox = outbox
+        self._cursors = cursors
 
-    def deliver(self, delivery: Delivery, seq: int, cursor: str) -> None:
+    def deliver(self, delivery: Delivery, seq: int) -> None:
         """Tell every live connection what the event is to its channels."""
         routes = self._routes
         routes.note_delivered((*delivery.created, *delivery.updated), delivery.id, seq)
@@ -33,13 +35,13 @@ class FanOut:
                 audiences.append((audience, key, verdict))
         if not audiences:
             return
-        frames = DeliveryFrames(delivery, cursor)
+        frames = DeliveryFrames(delivery, self._cursors.around(seq))
         if len(audiences) == 1 and audiences[0][0].narrowing is None:
             self._deliver_to_one(audiences[0][0], audiences[0][2], frames)
         else:
             self._deliver_to_many(audiences, frames)
 
-    def deliver_late(self, delivery: Delivery, cursor: str) -> None:
+    def deliver_late(self, delivery: Delivery, seq: int) -> None:
         """Tell those devices whose subscriptions came here while the event was told elsewhere.
 
         The others have it from there, or have read it since they subscribed.
@@ -51,7 +53,7 @@ class FanOut:
                 for connection in members:
                     if _has_missed(connection, channel_of(key), delivery):
                         told.setdefault(connection, []).append((verdict, channel_of(key)))
-        self._put(told, DeliveryFrames(delivery, cursor))
+        self._put(told, DeliveryFrames(delivery, self._cursors.around(seq)))
 
     def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
         """The common case: everybody is told the same, one frame."""

@@ -100,7 +100,7 @@ class FrameHandler:
         if connection.is_closing:
             return
         if connection.claims is None:
-            await self._presences.claim(connection, claims, lambda: self._verify(token))
+            await self._presences.claim(connection, claims, lambda: self._verify(token, again=True))
             return
         _require_same_device(connection.claims, claims)
         self._presences.renew(connection, claims)
@@ -127,8 +127,8 @@ class FrameHandler:
             await self._resumption.start_anew(connection)
             raise
 
-    async def _verify(self, token: str) -> TokenClaims:
-        claims = await self._actions.verify_token(token)
+    async def _verify(self, token: str, *, again: bool = False) -> TokenClaims:
+        claims = await self._actions.verify_token(token, again=again)
         if claims.expires_at <= time.time():
             raise UserTokenExpired("the access token has expired; refresh it")
         return claims

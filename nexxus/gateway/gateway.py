@@ -20,6 +20,7 @@ from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
 from nexxus.gateway.adoption import Adoption
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
 from nexxus.gateway.fan_out import FanOut
 from nexxus.gateway.frame_handler import FrameHandler
@@ -31,7 +32,7 @@ from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.restoration import Restoration
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.resumption import Resumption
 from nexxus.gateway.routing import Routes
 from nexxus.gateway.seams import ClientActions
@@ -88,8 +89,8 @@ class Gateway:
         self.is_draining = False
         self._all_gone = asyncio.Event()
         self._routes = Routes(self.outbox)
-        self._fan_out = FanOut(self._routes, self.outbox)
         self._cursors = cursors = Cursors(nodes.here)
+        self._fan_out = FanOut(self._routes, self.outbox, cursors)
         self._log = log = DeliveryLog(
             window=_memory(settings),
             max_deliveries=settings.log_deliveries,
@@ -174,9 +175,9 @@ class Gateway:
         self.counters.deliveries += 1
         seq = self._log.append(delivery, self._loop.time())
         if delivery.is_late:
-            self._fan_out.deliver_late(delivery, self._cursors.write(seq))
+            self._fan_out.deliver_late(delivery, seq)
         else:
-            self._fan_out.deliver(delivery, seq, self._cursors.write(seq))
+            self._fan_out.deliver(delivery, seq)
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
         """Serve the device's subscriptions as the registry has them, from now on.

@@ -17,12 +17,13 @@ import msgspec
 
 from nexxus.domain.events import Delivery, HandoverAsked
 from nexxus.errors import ServiceUnavailable, WireError
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import verdicts_of
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
 from nexxus.gateway.replay import missed_by, only_for
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry

@@ -10,10 +10,11 @@ from nexxus.domain.channels import Subscription
 from nexxus.domain.events import ConnectionReplaced
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.notices import Notices
 from nexxus.gateway.place import Place
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.gateway.timers import Deadlines

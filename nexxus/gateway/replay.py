@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from nexxus.domain.events import Delivery
+from nexxus.gateway.cursors import Around
 from nexxus.gateway.delivery import (
     DeliveryFrames,
     Told,
@@ -56,16 +57,16 @@ def only_for(delivery: Delivery, keys: set[str]) -> Delivery:
 
 
 def frames_of(
-    device: LocalDevice, missed: Iterable[tuple[str, Delivery]], settings: GatewaySettings
+    device: LocalDevice, missed: Iterable[tuple[Around, Delivery]], settings: GatewaySettings
 ) -> list[bytes] | None:
-    """The frames that tell the device of these, each with its cursor; None if they are too much."""
+    """The frames that tell the device of these, with their cursors; None if they are too much."""
     connection = device.connection
     if connection is None:
         return None
     frames: list[bytes] = []
     size = 0
-    for cursor, delivery in missed:
-        encoder = DeliveryFrames(delivery, cursor)
+    for cursors, delivery in missed:
+        encoder = DeliveryFrames(delivery, cursors)
         for frame in encoder.frames(_told(device, delivery), connection.framing):
             frames.append(frame)
             size += len(frame)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nexxus.domain.channels import Subscription
+from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.resumption import announce_resync
 from nexxus.interfaces.registry import Registry
 

@@ -1,9 +1,8 @@
-"""Resuming: what a node remembers of its deliveries, and where in them a client was."""
+"""Resuming: what a node remembers of its deliveries."""
 
 from __future__ import annotations
 
 from collections import deque
-from secrets import token_hex
 from typing import Final
 
 import msgspec
@@ -16,35 +15,6 @@ _decode = msgspec.msgpack.Decoder(Delivery).decode
 
 _ENTRY_BYTES: Final = 400
 """What an entry takes beside its encoded delivery, roughly."""
-
-
-class Cursors:
-    """Makes and reads cursors: ``<node>:<start of the node>-<sequence number>``.
-
-    A client takes them as they are. The node is named so that another node can tell whom to
-    ask (`nexxus.gateway.handover`); a node that was started anew under the same name does not know
-    its former cursors.
-    """
-
-    def __init__(self, node: str) -> None:
-        self._prefix = f"{node}:{token_hex(4)}-"
-
-    def write(self, seq: int) -> str:
-        """The cursor of a client that has seen everything up to `seq`."""
-        return f"{self._prefix}{seq}"
-
-    def read(self, cursor: str) -> int | None:
-        """The sequence number in a cursor of this node and start, None for any other."""
-        number = cursor.removeprefix(self._prefix)
-        if len(number) == len(cursor) or not (number.isascii() and number.isdigit()):
-            return None
-        return int(number) if len(number) < 20 else None
-
-    @staticmethod
-    def node_of(cursor: str) -> str | None:
-        """The node that a cursor is of, if it is one at all."""
-        node, colon, _ = cursor.rpartition(":")
-        return node if colon else None
 
 
 class Entry:

@@ -7,13 +7,14 @@ from nexxus.domain.events import Delivery
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters
+from nexxus.gateway.cursors import Around, Cursors
 from nexxus.gateway.delivery import verdicts_of
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.handover import Handover, join
 from nexxus.gateway.place import Place
 from nexxus.gateway.placing import Placing
 from nexxus.gateway.replay import frames_of, missed_by
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -133,7 +134,7 @@ class Resumption:
         missed = missed_by(device, self._log, after, self._settings)
         if missed is None:
             return None
-        with_cursors = [(self._cursors.write(seq), delivery) for seq, delivery in missed]
+        with_cursors = [(self._cursors.around(seq), delivery) for seq, delivery in missed]
         return frames_of(device, with_cursors, self._settings)
 
     def _replay_handed_over(
@@ -148,7 +149,8 @@ class Resumption:
         if own is None or device.is_rerouted:
             return None
         missed = join(handed, [delivery for _, delivery in own])
-        frames = frames_of(device, [(cursor, delivery) for delivery in missed], self._settings)
+        its_own = Around(cursor, cursor)
+        frames = frames_of(device, [(its_own, delivery) for delivery in missed], self._settings)
         if frames is not None:
             for held in device.subscriptions.values():
                 if held.is_kept:

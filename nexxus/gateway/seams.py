@@ -36,8 +36,10 @@ class TokenClaims(msgspec.Struct, frozen=True):
 class ClientActions(Protocol):
     """What a client may do on a connection; the HTTP routes do the same."""
 
-    async def verify_token(self, token: str) -> TokenClaims:
+    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
         """The claims of an access token whose session is live.
+
+        It counts as a request, but for a token that was verified a moment ago: `again`.
 
         Raises `SessionHasEnded` and `DeviceNotFound` for a genuine token that came too late,
         and else the `WireError` that an HTTP request with it would get.

@@ -36,7 +36,12 @@ class KitActions:
         self.held = asyncio.Event()
         self.held.set()
 
-    async def verify_token(self, token: str) -> TokenClaims:
+    async def verify_token(
+        self,
+        token: str,
+        *,
+        again: bool = False,  # noqa: ARG002 - nothing is counted here
+    ) -> TokenClaims:
         if not token or " " in token:
             raise UserAuthenticationFailed("that is not a token")
         device, _, expires = token.partition("@")

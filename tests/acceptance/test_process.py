@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
+from connection import Connection
 from documents import open_application, signed_application
 from ports import free_port
 from server import Server, run_nexxus
@@ -475,6 +476,25 @@ async def test_frames_count_as_requests_of_their_device(start: Callable[..., Ser
         error = await client.wait_for("error")
         assert error["data"]["code"] == "RATE_LIMITED"
         assert client.socket.is_open
+    admin.close()
+
+
+@contract("limits are configurable")
+async def test_registering_is_one_request(start: Callable[..., Server]) -> None:
+    server = start("--set=limits.requests_per_second=1").start()
+    admin = Admin(server.endpoint)
+    app = admin.create(open_application())
+    async with NexxusClient(server.endpoint, app["id"]) as client:
+        await eventually_session(client)
+
+        async def registers() -> bool:
+            socket = await Connection.open(server.endpoint.ws_url)
+            await socket.send("register", {"token": client.token})
+            answer = await socket.wait_for(lambda f: f["event"] in ("register", "error"))
+            await socket.close()
+            return bool(answer["event"] == "register")
+
+        await eventually(registers)
     admin.close()
 
 

@@ -21,16 +21,16 @@ GROUPS = {
 ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
 
-FEWEST, MOST = 2, 4
+MOST = 4
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One for each core; on a single core two, because many tests mostly wait.
+    """One more than there are cores: a third of the time a test waits, for a server to start, say.
 
     Each has a server of its own, so a great many would only take longer to start; and where there
-    are more than cores, servers under test miss their time limits.
+    are many more than cores, servers under test miss their time limits.
     """
-    return min(max(FEWEST, os.cpu_count() or 1), MOST)
+    return min((os.cpu_count() or 1) + 1, MOST)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -59,7 +59,7 @@ class FakeActions:
         self.overlapping: tuple[str, ...] = ("create", "update", "delete")
         self.on_verify: Callable[..., Any] | None = None
 
-    async def verify_token(self, token: str) -> TokenClaims:
+    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
         if self.on_verify is not None:
             await self.on_verify(token)
         device, session, user, expires = (*token.split("."), "", "", "")[:4]

@@ -157,11 +157,19 @@ class TransportWebSocket(asyncio.Protocol, Wire):
             if data:
                 transport.write(data)
             else:
-                self._finish(transport)
+                self._finish(transport, is_peer_done=parser.close_rcvd is not None)
 
-    def _finish(self, transport: asyncio.Transport) -> None:
-        """Both sides have said all that they will: close once what was written has left."""
-        transport.close()
+    def _finish(self, transport: asyncio.Transport, *, is_peer_done: bool) -> None:
+        """We have said all that we will: close once what was written has left.
+
+        A peer that is still sending, a message that is too big, say, would have its connection
+        reset by that, and never read why. So what it sends is read, and dropped by the parser,
+        until it is done, or the time for closing is over.
+        """
+        if not is_peer_done and transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
         if self._connection is not None:
             self._connection.closed_by_peer()
 

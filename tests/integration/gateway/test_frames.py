@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -215,6 +216,34 @@ async def test_the_limit_is_that_of_a_message_not_of_its_fragments(new_world: Ne
     await client.socket.send("x" * 300 for _ in range(4))
 
     assert await client.closed() == 1009
+
+
+async def test_a_peer_that_goes_on_sending_still_learns_what_was_too_much(world: World) -> None:
+    """To close while it sends would reset the connection, and with it the reason."""
+    reader, writer = await open_raw(world.url)
+    writer.write(frame(1, b"x" * (world.gateway.limits.frame + 1)))
+    for _ in range(100):
+        writer.write(bytes(100_000))
+        await writer.drain()
+
+    opcode, payload = await read_frame(reader)
+
+    assert (opcode, int.from_bytes(payload[:2], "big")) == (8, 1009)
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_peer_that_never_ends_is_cut_off(new_world: NewWorld) -> None:
+    world = await new_world(frame=1024, close_timeout=0.1)
+    reader, writer = await open_raw(world.url)
+    writer.write(frame(1, b"x" * 2000))
+
+    assert (await read_frame(reader))[0] == 8
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    await eventually(lambda: not world.gateway.counters.connections)
+    writer.close()
 
 
 async def test_a_message_may_come_in_fragments(world: World) -> None:

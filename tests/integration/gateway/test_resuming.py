@@ -84,6 +84,44 @@ async def test_frames_that_were_lost_with_the_connection_come_again(world: World
     await client.expect("resume")
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_an_event_of_which_a_part_was_lost_comes_again_as_a_whole(
+    world: World, is_live: bool
+) -> None:
+    cursor = await dropped(world, "c1", "c2")
+    client = await world.connect("d1")
+    if is_live:
+        await client.send("resume", {"cursor": cursor})
+        await client.expect("resume")
+    await delivered(world, event(2, updated=["c1"], left=["c2"]))
+    if not is_live:
+        await client.send("resume", {"cursor": cursor})
+    await client.expect("model_updated")  # The client dies before it has the other frame.
+    cursor = client.cursor
+    await drop(world, client)
+
+    client = await world.connect("d1")
+    await client.send("resume", {"cursor": cursor})
+
+    await client.expect("model_updated")
+    assert (await client.expect("model_deleted"))["reason"] == "left"
+    await client.expect("resume")
+
+
+async def test_a_device_that_subscribes_over_http_is_not_kept_waiting_for_its_first_frame(
+    new_world: NewWorld,
+) -> None:
+    world = await new_world(resume_grace=60.0)
+    await dropped(world, "c1")
+    client = await world.connect("d1")
+
+    await world.subscribe("d1", "c2")
+
+    await delivered(world, event(2, created=["c2"], updated=["c1"]))
+    assert (await client.expect("model_created"))["metadata"]["channels"] == ["c2"]
+    assert await world.channels_of("d1") == ["c2"]
+
+
 async def test_the_cursor_of_a_resume_can_be_resumed_from(world: World) -> None:
     cursor = await dropped(world, "c1")
     for version in range(2, 6):

@@ -9,20 +9,25 @@ import pytest
 
 from nexxus.adapters.websockets.framing import JSON, MSGPACK, payload_of
 from nexxus.domain.events import Delivery
+from nexxus.gateway.cursors import Around
 from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
 
 EVENT = Delivery("a", "task", "t", 3, user_id="u", object={"id": "t"}, patches=[{"op": "x"}])
 
+AROUND = Around(before="n:0", after="n:1")
+
 
 def frames(*told: tuple[Verdict, str]) -> list[Any]:
-    made = DeliveryFrames(EVENT, "n:1").frames(told, JSON)
+    made = DeliveryFrames(EVENT, AROUND).frames(told, JSON)
     return [json.loads(bytes(payload_of(memoryview(frame))[0])) for frame in made]
 
 
-def test_every_frame_carries_the_cursor() -> None:
+def test_only_the_last_frame_has_the_cursor_of_a_client_that_has_seen_all() -> None:
     told = [(verdict, verdict.name) for verdict in Verdict]
 
-    assert [f["data"]["metadata"]["cursor"] for f in frames(*told)] == ["n:1"] * 3
+    assert [f["data"]["metadata"]["cursor"] for f in frames(*told)] == ["n:0", "n:0", "n:1"]
+    assert [f["data"]["metadata"]["cursor"] for f in frames(told[0])] == ["n:1"]
+    assert frames() == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def test_a_merged_removal_has_the_weightiest_reason(verdicts: list[Verdict], rea
 
 
 def test_a_frame_is_encoded_once_for_all_who_are_told_the_same() -> None:
-    encoder = DeliveryFrames(EVENT, "n:1")
+    encoder = DeliveryFrames(EVENT, AROUND)
     told = ((Verdict.CREATED, "c"),)
 
     assert encoder.frames(told, JSON) is encoder.frames(told, JSON)

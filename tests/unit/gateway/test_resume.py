@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.domain.events import Delivery
-from nexxus.gateway.resume import Cursors, DeliveryLog
+from nexxus.gateway.cursors import Cursors
+from nexxus.gateway.resume import DeliveryLog
 
 
 def new_log(**options: float) -> DeliveryLog:
