@@ -37,6 +37,7 @@ class Listener:
         self.host = host
         self.port = port
         self._setting = setting
+        self._tls = tls
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._server = _Server(
@@ -63,11 +64,13 @@ class Listener:
     @property
     def url(self) -> str:
         """Where the port is reached from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"{self.scheme}://{host}:{self.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def bind(self) -> None:
-        """Take the port; `StartupError` when it cannot be had."""
+        """Take the port; `StartupError` when it cannot be had, or not with that certificate."""
+        if self._tls is not None:
+            _check_certificate(*self._tls)
         try:
             family, kind, _, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM
@@ -121,3 +124,15 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Never called: no signal is captured."""
+
+
+def _check_certificate(certificate: str, key: str) -> None:
+    import ssl  # only where there is one
+
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl's own errors, too
+        raise StartupError(
+            f"api.tls_certificate {certificate} and api.tls_key {key} cannot be used: "
+            f"{error.strerror or error}; both are files in PEM format"
+        ) from error

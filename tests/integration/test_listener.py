@@ -1,13 +1,15 @@
-"""A port that is closed while clients use it."""
+"""A port: how it is taken, and closed while clients use it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nexxus.errors import StartupError
 from nexxus.listeners import Listener
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -55,3 +57,32 @@ async def test_who_has_connected_before_a_stop_is_answered_once(listener: Listen
     await stopping
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", listener.port)
+
+
+def listener_at(host: str, **options: Any) -> Listener:
+    return Listener(
+        greet, host=host, port=8080, max_connections=1, drain_timeout=1, setting="x", **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("example.com", "http://example.com:8080"),
+    ],
+)
+def test_its_url_leads_to_it(host: str, url: str) -> None:
+    assert listener_at(host).url == url
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    certificate = tmp_path / "server.pem"
+    if content is not None:
+        certificate.write_text(content)
+
+    with pytest.raises(StartupError, match=r"api\.tls_certificate .*server\.pem .*PEM"):
+        listener_at("127.0.0.1", tls=(str(certificate), str(certificate))).bind()

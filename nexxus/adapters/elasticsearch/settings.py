@@ -12,7 +12,7 @@ class ElasticsearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """The section ``[database]`` for ``adapter = "elasticsearch"``."""
 
     urls: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Meta(pattern=r"^https?://")], ...],
         Meta(
             min_length=1,
             description="Where Elasticsearch 8 is: the nodes of one cluster, of which any may be "

@@ -14,7 +14,7 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[
         str,
         Meta(
-            min_length=1,
+            pattern=r"^amqps?://",
             description="Where RabbitMQ is, with user and password: amqp:// or, with TLS, "
             "amqps://user:password@host:port/vhost. Of a cluster, several, separated by commas.",
         ),

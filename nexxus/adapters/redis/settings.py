@@ -14,7 +14,7 @@ class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[
         str,
         Meta(
-            min_length=1,
+            pattern=r"^(rediss?|unix)://",
             description="Where Redis 7 is, with user and password: redis:// or, with TLS, "
             "rediss://user:password@host:port/0. Of a cluster some of the nodes, separated by "
             "commas. It must be told to persist (appendonly yes) and not to evict (noeviction).",
