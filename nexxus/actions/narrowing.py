@@ -1,4 +1,4 @@
-"""Narrowing: live subscriptions follow their application's roles (contract §2).
+"""Narrowing: live subscriptions follow their application's roles.
 
 A changed role changes what a subscription may show. Its channel id stays; its route becomes
 another one. While the change is under way the device is on both routes, so that no event is

@@ -1,4 +1,4 @@
-"""Changes of a schema: whether what is stored fits the new one (contract §2)."""
+"""Changes of a schema: whether what is stored fits the new one."""
 
 from __future__ import annotations
 
