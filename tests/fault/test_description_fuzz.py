@@ -54,7 +54,7 @@ schema = schemathesis.pytest.from_fixture("description")
 @pytest.mark.contract("7. Health and description", "the description is true")
 @schema.parametrize()
 @settings(
-    max_examples=4,
+    max_examples=max(2, settings.default.max_examples // 25),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

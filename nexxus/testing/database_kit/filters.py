@@ -191,7 +191,7 @@ class FiltersConformance(AnyDatabase):
             assert await ids(database, app, part) == matching(part, documents)
 
     @settings(
-        max_examples=30,
+        max_examples=20,
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,

@@ -330,7 +330,7 @@ MESSAGES = (
 
 
 @settings(
-    max_examples=60,
+    max_examples=settings.default.max_examples // 2,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

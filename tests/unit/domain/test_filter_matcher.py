@@ -18,7 +18,7 @@ def judge(filter: dict[str, Any], document: dict[str, Any]) -> bool:
     return verdict
 
 
-@settings(max_examples=4 * settings.default.max_examples)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(filter_documents(), documents())
 def test_the_matcher_agrees_with_the_contract(
     filter: dict[str, Any], document: dict[str, Any]
