@@ -67,7 +67,7 @@ class Stderr(Logger):
 class AnyToken:
     """A token is the name of a device."""
 
-    async def verify_token(self, token: str) -> TokenClaims:
+    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
         return TokenClaims(APP, token, f"session of {token}", time.time() + 3600)
 
     async def perform(

@@ -103,6 +103,10 @@ class TransportManager:
             for target, delivery in table.deliveries(event, its_told):
                 outgoing.setdefault(target, []).append(Message(event.id, delivery))
         self.figures.deliveries += sum(map(len, outgoing.values()))
+        if len(outgoing) == 1:
+            (((transport, node), messages),) = outgoing.items()
+            await self._broker.publish(node_queue(transport, node), messages)
+            return True
         # Side by side: a broker confirms each one, and one node is not to wait for another.
         results = await asyncio.gather(
             *(

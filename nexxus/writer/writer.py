@@ -228,6 +228,8 @@ class Writer:
             for message in messages
             if _may_be_judged(message) or _is_applied(message.payload, records)
         ]
+        if not asked:
+            return {}
         fates = await asyncio.gather(
             *(self._registry.get_fate(each.key.app_id, each.operation_id) for each in asked)
         )
@@ -309,6 +311,8 @@ class Writer:
     async def _report(self, done: list[Verdicts]) -> None:
         """Tell whoever waits, and the writing devices what was rejected."""
         outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
+        if not outcomes:
+            return
         # Side by side: a broker confirms each one, and a round may have hundreds.
         await asyncio.gather(*(self._report_one(*outcome) for outcome in outcomes))
 
