@@ -1,4 +1,4 @@
-"""Verdicts: what became of a round of operations, and is told once it is committed."""
+"""Verdicts: what became of an object's operations, to be told once that is committed."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
 
 
 def as_stored(key: ObjectKey, record: Record) -> Document:
+    """What whoever waits for a write is shown: the object, or what identifies a deleted one."""
     if record.deleted_at is None:
         return record.document
     return {"id": key.id, "type": key.type, "version": record.version}
