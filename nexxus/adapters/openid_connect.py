@@ -193,14 +193,15 @@ class OpenIdConnect(AuthStrategy):
 
         try:
             header = jwt.get_unverified_header(id_token)
-            key = await self._key(provider, header.get("kid"))
+            key_id, algorithm = header.get("kid"), header.get("alg")
+            key = await self._key(provider, key_id)
             try:
-                claims = _claims(provider, id_token, client_id, key)
+                claims = _claims(provider, id_token, client_id, key, algorithm)
             except jwt.InvalidSignatureError:
                 # Another key under the same id: a provider that has begun anew, say.
                 await self._renew_keys(provider)
-                key = await self._key(provider, header.get("kid"))
-                claims = _claims(provider, id_token, client_id, key)
+                key = await self._key(provider, key_id)
+                claims = _claims(provider, id_token, client_id, key, algorithm)
         except jwt.PyJWTError as error:
             raise UserAuthenticationFailed(
                 f"the provider's ID token does not verify: {error}"
@@ -259,10 +260,11 @@ def _required(settings: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _claims(provider: _Provider, id_token: str, client_id: str, key: jwt.PyJWK) -> dict[str, Any]:
+def _claims(
+    provider: _Provider, id_token: str, client_id: str, key: jwt.PyJWK, algorithm: str | None
+) -> dict[str, Any]:
     import jwt
 
-    algorithm = jwt.get_unverified_header(id_token).get("alg")
     claims: dict[str, Any] = jwt.decode(
         id_token,
         key.key,

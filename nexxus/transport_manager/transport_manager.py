@@ -103,18 +103,15 @@ class TransportManager:
             for target, delivery in table.deliveries(event, its_told):
                 outgoing.setdefault(target, []).append(Message(event.id, delivery))
         self.figures.deliveries += sum(map(len, outgoing.values()))
-        if len(outgoing) == 1:
-            (((transport, node), messages),) = outgoing.items()
-            await self._broker.publish(node_queue(transport, node), messages)
+        publishes = [
+            self._broker.publish(node_queue(transport, node), messages)
+            for (transport, node), messages in outgoing.items()
+        ]
+        if len(publishes) == 1:
+            await publishes[0]  # in one process it always is one: no task for it
             return True
         # Side by side: a broker confirms each one, and one node is not to wait for another.
-        results = await asyncio.gather(
-            *(
-                self._broker.publish(node_queue(transport, node), messages)
-                for (transport, node), messages in outgoing.items()
-            ),
-            return_exceptions=True,
-        )
+        results = await asyncio.gather(*publishes, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result

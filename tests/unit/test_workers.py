@@ -70,6 +70,16 @@ async def tell(broker: InProcessBroker, *ids: str) -> None:
     await broker.publish(QUEUE, [Message(event.id, event) for event in events])
 
 
+async def at_work(broker: InProcessBroker, journal: Journal) -> tuple[Recorder, asyncio.Task[None]]:
+    """A worker that has begun with an event, and may not go on yet; and its role."""
+    worker = Recorder()
+    worker.may_go_on.clear()
+    await tell(broker, "a")
+    running = asyncio.create_task(runner_of(worker, broker, journal).run())
+    await worker.begun.wait()
+    return worker, running
+
+
 async def end(running: asyncio.Task[None]) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -108,11 +118,7 @@ async def test_a_worker_that_never_opened_is_not_closed(
 async def test_what_was_begun_is_finished_when_the_role_ends(
     broker: InProcessBroker, journal: Journal
 ) -> None:
-    worker = Recorder()
-    worker.may_go_on.clear()
-    await tell(broker, "a")
-    running = asyncio.create_task(runner_of(worker, broker, journal).run())
-    await worker.begun.wait()
+    worker, running = await at_work(broker, journal)
 
     running.cancel()
     worker.may_go_on.set()
@@ -125,11 +131,7 @@ async def test_what_was_begun_is_finished_when_the_role_ends(
 async def test_what_was_begun_comes_again_when_the_role_is_cut_off(
     broker: InProcessBroker, journal: Journal
 ) -> None:
-    worker = Recorder()
-    worker.may_go_on.clear()
-    await tell(broker, "a")
-    running = asyncio.create_task(runner_of(worker, broker, journal).run())
-    await worker.begun.wait()
+    worker, running = await at_work(broker, journal)
 
     running.cancel()
     await asyncio.wait([running], timeout=0.01)
