@@ -33,13 +33,13 @@ import uvloop
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
 from nexxus.adapters.websockets.raw import websocket_protocol
+from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.events import Delivery, NodeMessage
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record
-from nexxus.node import NodeInbox
-from nexxus.nodes import Nodes
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
 TRANSPORT = "websockets"

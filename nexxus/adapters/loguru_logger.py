@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from nexxus.interfaces.logger import Level, Logger, Record
-from nexxus.redaction import redact_text
+from nexxus.observability.redaction import redact_text
 
 if TYPE_CHECKING:
     import loguru

@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from nexxus.actions.identity import Identity
+from nexxus.accounts.identity import Identity
 from nexxus.api import (
     admin,
     dead_letters,

@@ -7,18 +7,18 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from nexxus.actions.requests import (
-    DeleteRequest,
-    SubscribeRequest,
-    UnsubscribeRequest,
-    UpdateRequest,
-)
 from nexxus.api.answers import Shape
 from nexxus.domain.events import EventName
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
 from nexxus.gateway.frames import CLIENT_EVENTS, OPERATIONS
 from nexxus.interfaces.transport import SUBPROTOCOLS
+from nexxus.objects.requests import (
+    DeleteRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+    UpdateRequest,
+)
 
 _REF: Final = "#/components/schemas/{name}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from nexxus.actions.sessions import Tokens
+from nexxus.accounts.sessions import Tokens
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Section
 from nexxus.api.requests import Request

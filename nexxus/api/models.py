@@ -7,13 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from nexxus.actions.requests import (
-    CountRequest,
-    DeleteRequest,
-    Reply,
-    SearchRequest,
-    UpdateRequest,
-)
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, H, Parameter, Section
 from nexxus.api.requests import Request
@@ -24,6 +17,13 @@ from nexxus.errors import (
     ModelNotFound,
     ServiceUnavailable,
     VersionConflict,
+)
+from nexxus.objects.requests import (
+    CountRequest,
+    DeleteRequest,
+    Reply,
+    SearchRequest,
+    UpdateRequest,
 )
 
 _section = Section("Models", access=Access.MODELS)

@@ -11,8 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from nexxus.actions.identity import Identity
-from nexxus.actions.writes import Terms
+from nexxus.accounts.identity import Identity
 from nexxus.api.services import Services
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import Decoder
@@ -22,6 +21,7 @@ from nexxus.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
+from nexxus.objects.writes import Terms
 
 if TYPE_CHECKING:
     from nexxus.api.endpoints import Endpoint

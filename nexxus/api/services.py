@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from nexxus.actions.applications import Applications
-from nexxus.actions.devices import Devices
-from nexxus.actions.external_sign_in import ExternalSignIn
-from nexxus.actions.rate_limit import RateLimit
-from nexxus.actions.reads import Reads
-from nexxus.actions.requests import Requests
-from nexxus.actions.sessions import Sessions
-from nexxus.actions.users import Users
-from nexxus.actions.writes import Writes
+from nexxus.accounts.devices import Devices
+from nexxus.accounts.external_sign_in import ExternalSignIn
+from nexxus.accounts.rate_limit import RateLimit
+from nexxus.accounts.sessions import Sessions
+from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
+from nexxus.applications.applications import Applications
 from nexxus.config.sections import ApiSection, LimitsSection
 from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.transport import AsgiApp
+from nexxus.objects.reads import Reads
+from nexxus.objects.requests import Requests
+from nexxus.objects.writes import Writes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

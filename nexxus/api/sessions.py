@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nexxus.actions.users import DeviceHint, SignedIn
+from nexxus.accounts.users import DeviceHint, SignedIn
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Parameter, Section
 from nexxus.api.requests import Request

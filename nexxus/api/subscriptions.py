@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nexxus.actions.requests import SubscribeRequest, UnsubscribeRequest
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Section
 from nexxus.api.requests import Request
@@ -14,6 +13,7 @@ from nexxus.errors import (
     NotFound,
     ServiceUnavailable,
 )
+from nexxus.objects.requests import SubscribeRequest, UnsubscribeRequest
 
 _section = Section("Subscriptions", access=Access.DEVICE)
 ENDPOINTS = _section.endpoints

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from nexxus.actions.requests import AnyPatch
 from nexxus.api import answers
 from nexxus.api.endpoints import Access, Section
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import InvalidAuthMethod, UserAlreadyExists
+from nexxus.objects.requests import AnyPatch
 
 _section = Section("Users", access=Access.DEVICE)
 ENDPOINTS = _section.endpoints

@@ -43,7 +43,7 @@ def serve(
     nexxus serve --set logger.format=json --set limits.requests_per_second=50
     """
     config = Config.load(config_file, overrides=[*overrides, *_settings(flags)])
-    from nexxus.process import serve as run
+    from nexxus.process.process import serve as run
 
     ctx.exit(run(config))
 

@@ -10,7 +10,7 @@ import msgspec
 
 from nexxus.config.config import Config
 from nexxus.config.resolve import ADAPTER_SECTIONS, DEFAULT
-from nexxus.redaction import redact
+from nexxus.observability.redaction import redact
 
 ORDER: Final = (
     *("server", "api", "gateway", "health", "writer", "transport_manager"),

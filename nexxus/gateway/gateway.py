@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Subscription
 from nexxus.domain.events import (
     ConnectionReplaced,
@@ -41,9 +43,7 @@ from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.interfaces.transport import CloseCode, Framing, TransportLimits, Wire
-from nexxus.node import NodeInbox
-from nexxus.nodes import Nodes
-from nexxus.tasks import Tasks
+from nexxus.toolkit.tasks import Tasks
 
 _LAST_WORDS: Final = 0.5
 """Seconds for telling the registry of connections that had to be cut off."""

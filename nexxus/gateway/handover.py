@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.events import Delivery, HandoverAsked
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.cursors import Cursors
@@ -27,7 +28,6 @@ from nexxus.gateway.resume import DeliveryLog
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
-from nexxus.nodes import Nodes
 
 
 class Handover:

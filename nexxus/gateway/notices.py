@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.events import NodeMessage
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence
-from nexxus.nodes import Nodes
-from nexxus.tasks import Tasks
+from nexxus.toolkit.tasks import Tasks
 
 _AGAIN_AFTER: Final = 1.0
 """Seconds until a notice that the broker did not take is tried again."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from nexxus.redaction import redact, redact_text
+from nexxus.observability.redaction import redact, redact_text
 
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 _CONTEXT: ContextVar[Mapping[str, Any]] = ContextVar("nexxus_log_context", default=_NO_FIELDS)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nexxus.actions.applications import Applications
-from nexxus.consuming import consume
+from nexxus.applications.applications import Applications
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event, NodeMessage
 from nexxus.domain.schema import ModelType
@@ -23,6 +22,7 @@ from nexxus.interfaces.broker import (
 )
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.toolkit.consuming import consume
 from nexxus.transport_manager.routing_table import RoutingTable, Target
 
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import msgspec
 
-from nexxus.actions.applications import Applications
-from nexxus.consuming import consume
+from nexxus.applications.applications import Applications
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.events import Event, Outcome, Rejection
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import AnyOperation, Create, Fate, owner_of
@@ -26,7 +26,7 @@ from nexxus.interfaces.broker import (
 from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
-from nexxus.nodes import Nodes
+from nexxus.toolkit.consuming import consume
 from nexxus.writer.apply import Repeated, apply_operation
 from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 

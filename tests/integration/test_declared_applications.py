@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nexxus import Config, Nexxus
-from nexxus.actions.system import APPLICATION, SYSTEM
+from nexxus.applications.system import APPLICATION, SYSTEM
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import StartupError
 from nexxus.interfaces.database import Mutation, Record

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nexxus.errors import StartupError
-from nexxus.listeners import Listener
+from nexxus.process.listeners import Listener
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

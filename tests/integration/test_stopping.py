@@ -11,9 +11,10 @@ import httpx
 import pytest
 from waiting import PATIENCE, eventually
 
-from nexxus import Config, Nexxus, membership
+from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.adapters.websockets.transport import WebSocketTransport
+from nexxus.cluster import membership
 from nexxus.domain.events import Event
 from nexxus.errors import ConfigurationError, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl

@@ -11,7 +11,6 @@ import pytest
 
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.queues import LocalConsumer
-from nexxus.consuming import ATTEMPTS, consume
 from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import (
@@ -37,6 +36,7 @@ from nexxus.interfaces.broker import (
     Queue,
 )
 from nexxus.interfaces.database import OPERATIONS_REMEMBERED
+from nexxus.toolkit.consuming import ATTEMPTS, consume
 from nexxus.writer.apply import apply_operation
 
 APP = "app"
@@ -176,7 +176,7 @@ def vain(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     What was lost comes again to another consumer.
     """
-    monkeypatch.setattr("nexxus.consuming._BEFORE_ANOTHER", 0.001)
+    monkeypatch.setattr("nexxus.toolkit.consuming._BEFORE_ANOTHER", 0.001)
     settle, take = LocalConsumer.settle, LocalConsumer.take
     lost: set[LocalConsumer[Any]] = set()
     vain: list[str] = []
@@ -267,7 +267,7 @@ async def test_a_write_that_is_known_not_to_be_stored_is_refused_at_once(
 async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_other(
     nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nexxus.consuming._FIRST_DELAY", 0.001)
+    monkeypatch.setattr("nexxus.toolkit.consuming._FIRST_DELAY", 0.001)
     tries = []
 
     def apply(operation: AnyOperation, *args: Any, **options: Any) -> Any:
@@ -304,7 +304,7 @@ async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_o
 async def test_a_broker_that_is_away_for_a_while_does_not_end_the_consuming(
     nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nexxus.consuming._BEFORE_ANOTHER", 0.01)
+    monkeypatch.setattr("nexxus.toolkit.consuming._BEFORE_ANOTHER", 0.01)
     queue: Queue[AnyOperation] = Queue("spare", WRITER.kind, AnyOperation)
     broker = _AwayAtFirst(nexxus.broker)
     handled: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -17,6 +17,8 @@ from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
 from nexxus.adapters.websockets.raw import websocket_protocol
+from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.events import Acknowledged, Delivery, NodeMessage
 from nexxus.errors import UserAuthenticationFailed
@@ -24,8 +26,6 @@ from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaim
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Logger, Record
 from nexxus.interfaces.registry import Node
-from nexxus.node import NodeInbox
-from nexxus.nodes import Nodes
 
 APP = "tasks"
 TRANSPORT = "websockets"

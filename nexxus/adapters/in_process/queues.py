@@ -16,9 +16,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from nexxus.adapters.backlog import Backlog
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Consumer, Message, Received
+from nexxus.toolkit.backlog import Backlog
 
 T = TypeVar("T")
 

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aio_pika.abc import AbstractConnection
 
-from nexxus.adapters.delivery_buffer import Delivery, DeliveryBuffer
 from nexxus.adapters.rabbitmq.dead_letters import buried
 from nexxus.adapters.rabbitmq.link import AWAY, Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import Publisher
@@ -22,6 +21,7 @@ from nexxus.adapters.rabbitmq.topology import Topology, assign, waiting
 from nexxus.domain.objects import new_id
 from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Consumer, Queue, QueueKind, Received
+from nexxus.toolkit.delivery_buffer import Delivery, DeliveryBuffer
 
 T = TypeVar("T")
 

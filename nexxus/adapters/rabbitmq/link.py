@@ -21,7 +21,7 @@ from aiormq.exceptions import ConnectionNotAllowed
 
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import ServiceUnavailable, StartupError
-from nexxus.redaction import redact_text
+from nexxus.observability.redaction import redact_text
 
 _LOGGER: Final = logging.getLogger(__name__)
 _FIRST_DELAY: Final = 0.1

@@ -12,10 +12,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from nexxus.adapters.delivery_buffer import Delivery, DeliveryBuffer
 from nexxus.adapters.rabbitmq.link import AWAY, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import KEY
 from nexxus.errors import ServiceUnavailable
+from nexxus.toolkit.delivery_buffer import Delivery, DeliveryBuffer
 
 _COUNT: Final = "x-delivery-count"
 _CLOSING: Final = 5.0

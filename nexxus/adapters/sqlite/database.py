@@ -26,12 +26,12 @@ from nexxus.adapters.sqlite.tables import (
     finish_columns,
     read_tables,
 )
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.domain.filters import EVERYTHING, Filter
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import ModelNotFound, ServiceUnavailable, StartupError
 from nexxus.interfaces.database import Database, Mutation, Query, Record
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 T = TypeVar("T")
 

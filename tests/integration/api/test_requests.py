@@ -122,7 +122,7 @@ async def test_an_unexpected_error_is_told_to_the_log_only(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr("nexxus.actions.reads.Reads.get", broken)
+    monkeypatch.setattr("nexxus.objects.reads.Reads.get", broken)
     response = await client.get("/model/task/x")
     assert error(response) == (500, "ServerErrorException")
     assert "secret" not in response.text

@@ -26,7 +26,7 @@ async def test_a_user_who_is_shut_out_while_signing_in_gets_no_session(
             await client.delete(path, headers=ADMIN)
         return True
 
-    monkeypatch.setattr("nexxus.actions.passwords.Passwords.verify", verify)
+    monkeypatch.setattr("nexxus.accounts.passwords.Passwords.verify", verify)
     response = await client.post("/auth/local", json=ANN)
 
     assert response.status_code == 401

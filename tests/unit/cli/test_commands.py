@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nexxus import process
 from nexxus.cli.root import cli
 from nexxus.config import Config
 from nexxus.errors import StartupError
+from nexxus.process import process
 from nexxus.version import __version__
 
 COMMANDS = ["serve", "check", "app", "user", "dead", "tail", "bench", "config", "plugins",

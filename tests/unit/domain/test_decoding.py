@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexxus.actions.requests import SubscribeRequest
 from nexxus.domain.decoding import Decoder, check_depth
 from nexxus.errors import InvalidParameters
+from nexxus.objects.requests import SubscribeRequest
 
 SUBSCRIBE = Decoder(SubscribeRequest)
 ANYTHING = Decoder(dict[str, Any])

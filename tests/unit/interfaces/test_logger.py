@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from nexxus.interfaces.logger import Level, Logger, Record, log_context
-from nexxus.standard_logging import standard_logging_into
+from nexxus.observability.standard_logging import standard_logging_into
 
 
 class Memory(Logger):

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from nexxus.adapters.sqlite_engine import SqliteEngine
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 _TAKEN: Final = """
 SELECT json_group_array(json_array(item.key, claims.value))

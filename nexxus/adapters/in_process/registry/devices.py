@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.interfaces.registry import Device
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 _DECODER: Final = msgspec.json.Decoder(Device)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from nexxus.adapters.in_process.registry.schema import EXPIRING, TABLES
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.errors import ServiceUnavailable
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 BITE: Final = 500
 """Rows per statement: a millisecond or two, in which other writes wait."""

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.in_process.registry.cache import Cache
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.domain.operations import Fate
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 LIFETIME: Final = 24 * 3600
 """Seconds for which a fate is kept."""

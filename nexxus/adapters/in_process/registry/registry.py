@@ -20,7 +20,6 @@ from nexxus.adapters.in_process.registry.presence import Nodes, Presences
 from nexxus.adapters.in_process.registry.schema import SCHEMA
 from nexxus.adapters.in_process.registry.sessions import Sessions
 from nexxus.adapters.in_process.registry.subscriptions import Subscriptions
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.domain.channels import Subscription
 from nexxus.domain.operations import Fate
 from nexxus.errors import ServiceUnavailable
@@ -34,6 +33,7 @@ from nexxus.interfaces.registry import (
     RouteState,
     Session,
 )
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 FILE_NAME: Final = "registry.sqlite3"
 

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from nexxus.adapters.in_process.registry.cache import Cache
-from nexxus.adapters.sqlite_engine import SqliteEngine
 from nexxus.interfaces.registry import Session
+from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Accounts: users, devices and sessions, and the ways to sign in."""

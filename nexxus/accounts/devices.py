@@ -1,0 +1,103 @@
+"""Devices: what a user, or an application without users, connects with."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from nexxus.accounts.identity import Identity
+from nexxus.domain.application import Application
+from nexxus.domain.objects import new_id
+from nexxus.errors import InvalidParameters, NotFound
+from nexxus.interfaces.registry import Device, Registry
+
+MAX_NAME = 256
+
+
+class Devices:
+    """Makes devices and tells about them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def register(self, application: Application, name: Any, user_id: str | None) -> Device:
+        """A new device."""
+        device = Device(
+            id=new_id(),
+            app_id=application.id,
+            name=check_name(name),
+            user_id=user_id,
+            last_seen=int(time.time()),
+        )
+        await self._registry.put_device(device)
+        return device
+
+    async def for_sign_in(
+        self, application: Application, user_id: str, device_id: str | None, name: str | None
+    ) -> Device:
+        """The user's own device of that id, or a new one: a stale or foreign id is ignored."""
+        if device_id is not None:
+            device = await self._registry.get_device(application.id, device_id)
+            if device is not None and device.user_id == user_id:
+                device = msgspec.structs.replace(
+                    device,
+                    name=device.name if name is None else check_name(name),
+                    last_seen=int(time.time()),
+                )
+                await self._registry.put_device(device)
+                return device
+        return await self.register(application, "device" if name is None else name, user_id)
+
+    async def get(self, identity: Identity) -> dict[str, Any]:
+        """The calling device."""
+        return await self._describe(await self._own(identity))
+
+    async def rename(self, identity: Identity, name: Any) -> None:
+        """Give the calling device another name."""
+        device = msgspec.structs.replace(await self._own(identity), name=check_name(name))
+        await self._registry.put_device(device)
+
+    async def list(self, identity: Identity) -> list[dict[str, Any]]:
+        """The user's devices; without users just the calling one."""
+        if identity.user_id is None:
+            return [await self.get(identity)]
+        devices = await self._registry.devices_of(identity.app_id, identity.user_id)
+        return [await self._describe(device) for device in devices]
+
+    async def _own(self, identity: Identity) -> Device:
+        device = await self._registry.get_device(identity.app_id, identity.device())
+        if device is None:
+            raise NotFound("the device of this token does not exist any more; sign in again")
+        return device
+
+    async def _describe(self, device: Device) -> dict[str, Any]:
+        presence = await self._registry.presence_of(device.app_id, device.id)
+        subscriptions = await self._registry.subscriptions_of(device.app_id, device.id)
+        described: dict[str, Any] = {
+            "id": device.id,
+            "appId": device.app_id,
+            "name": device.name,
+            "type": "unknown" if presence is None else "volatile",
+            "status": "offline" if presence is None else "online",
+            "transport": None if presence is None else presence.transport,
+            "subscriptions": [subscription.channel_id for subscription in subscriptions],
+        }
+        if device.user_id is not None:
+            described["userId"] = device.user_id
+        last_seen = device.last_seen if presence is None else int(time.time())
+        if last_seen is not None:
+            seen = datetime.fromtimestamp(last_seen, UTC)
+            described["lastSeen"] = seen.isoformat().replace("+00:00", "Z")
+        return described
+
+
+def check_name(name: Any) -> str:
+    """`name` if a device may be called so, else `InvalidParameters`."""
+    if isinstance(name, str) and 0 < len(name) <= MAX_NAME:
+        return name
+    raise InvalidParameters(
+        f"name: expected a string of 1 to {MAX_NAME} characters", {"field": "name"}
+    )

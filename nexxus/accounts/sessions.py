@@ -1,0 +1,296 @@
+"""Sessions: begun by a sign-in or a device, kept alive by refreshing, ended in many ways."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nexxus.accounts.identity import Identity
+from nexxus.accounts.tokens import (
+    application_named_in,
+    derive_refresh_token,
+    hash_refresh_token,
+    read_refresh_token,
+    sign_access_token,
+    verify_access_token,
+)
+from nexxus.accounts.user_records import User, UserRecords
+from nexxus.applications.applications import Applications
+from nexxus.cluster.peers import Nodes
+from nexxus.domain.application import Application
+from nexxus.domain.events import SessionEnded
+from nexxus.domain.objects import new_id
+from nexxus.errors import InvalidRefreshToken, UserTokenExpired
+from nexxus.interfaces.registry import Device, Registry, Session
+
+_VERIFIED_TOKENS = 50_000
+"""How many verified tokens are remembered: verifying takes 30 µs, remembering 200 bytes."""
+
+
+class Tokens(msgspec.Struct, frozen=True, rename="camel"):
+    """A pair as a client gets it."""
+
+    token: str
+    refresh_token: str
+
+
+class Sessions:
+    """Begins, refreshes, verifies and ends sessions. `refresh_grace` is in seconds.
+
+    A session ends in three steps: it is marked, so that its tokens are refused at once; the
+    device's node is told and the device's subscriptions go; it is forgotten. Whatever fails on
+    the way raises `ServiceUnavailable`, and whoever ends the session again completes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        users: UserRecords,
+        registry: Registry,
+        nodes: Nodes,
+        refresh_grace: float,
+    ) -> None:
+        self._applications = applications
+        self._users = users
+        self._registry = registry
+        self._nodes = nodes
+        self._refresh_grace = refresh_grace
+        self._verified: OrderedDict[tuple[str, str], Identity] = OrderedDict()
+
+    async def verify(self, app_id: str, token: str) -> Identity:
+        """Who an access token is.
+
+        Raises `UserTokenExpired` also for the token of an ended session,
+        `UserAuthenticationFailed` for one that does not verify.
+        """
+        identity = self._read(app_id, token)
+        await self.require_live(identity)
+        return identity
+
+    def read(self, token: str) -> Identity:
+        """Who a genuine token is that comes without the application's name.
+
+        Whether its session is live remains to be asked, with `require_live`.
+        """
+        return self._read(application_named_in(token), token)
+
+    def _read(self, app_id: str, token: str) -> Identity:
+        identity = self._verified.get((app_id, token))
+        if identity is None:
+            claims = verify_access_token(self._applications.get(app_id), token)
+            identity = _identify(app_id, claims)
+            self._verified[app_id, token] = identity
+            if len(self._verified) > _VERIFIED_TOKENS:
+                self._verified.popitem(last=False)
+        elif identity.expires_at <= time.time():
+            del self._verified[app_id, token]
+            raise UserTokenExpired("the access token has expired; refresh it")
+        return identity
+
+    async def require_live(self, identity: Identity) -> None:
+        """Raise `UserTokenExpired` when the session behind a verified token has ended."""
+        assert identity.session_id is not None
+        session = await self._registry.get_session(identity.app_id, identity.session_id)
+        if session is None or session.is_ending or session.device_id != identity.device_id:
+            raise UserTokenExpired("the session has ended; sign in again")
+
+    def forget_tokens(self, app_id: str) -> None:
+        """Forget what was verified for an application whose secret may have changed."""
+        for key in [key for key in self._verified if key[0] == app_id]:
+            del self._verified[key]
+
+    async def begin(
+        self,
+        application: Application,
+        device: Device,
+        user: User | None,
+        *,
+        is_login: bool = True,
+        is_known_device: bool = False,
+    ) -> Tokens:
+        """Begin a device's session; it ends the former one of a device that is known.
+
+        Where an application allows one login only, a login ends the user's others.
+        """
+        if user is not None:
+            is_only_one = is_login and not application.users().allow_multiple_login
+            if is_only_one or is_known_device:
+                await self._end_some_of(
+                    application.id,
+                    user.id,
+                    lambda other: is_only_one or other.device_id == device.id,
+                )
+        now = time.time()
+        session = Session(
+            id=new_id(),
+            app_id=application.id,
+            device_id=device.id,
+            user_id=user.id if user is not None else None,
+            generation=1,
+            refresh_hash="",
+            rotated_at=now,
+            expires_at=int(now) + application.session.refresh_token_expires_in,
+            user_type=user.user_type if user is not None else None,
+        )
+        tokens = self._issue(application, session, user)
+        session = msgspec.structs.replace(
+            session, refresh_hash=hash_refresh_token(tokens.refresh_token)
+        )
+        former = await self._registry.put_session(session)
+        if former is not None:  # another one began on the device just now
+            await self._disconnect(application.id, device.id, former)
+        return tokens
+
+    async def refresh(self, application: Application, refresh_token: str) -> Tokens:
+        """The next pair. A token of an older generation is theft, and ends the session."""
+        given = read_refresh_token(application, refresh_token)
+        session = await self._registry.get_session(application.id, given.session_id)
+        if session is not None and session.is_ending:
+            await self.end(application.id, session.id)
+            session = None
+        if session is None:
+            raise InvalidRefreshToken("the session has ended; sign in again")
+        if given.generation == session.generation - 1 and self._in_grace(session):
+            # The answer to the first refresh was lost: its retry gets the same pair.
+            return await self._issue_again(application, session)
+        if given.generation != session.generation:
+            await self.end(application.id, session.id)
+            raise InvalidRefreshToken(
+                "the refresh token was used before, so the session was ended; sign in again"
+            )
+        following = msgspec.structs.replace(
+            session,
+            generation=session.generation + 1,
+            refresh_hash=hash_refresh_token(
+                derive_refresh_token(application, session.id, session.generation + 1)
+            ),
+            rotated_at=time.time(),
+        )
+        rotated = await self._registry.rotate_session(
+            following, expected_generation=session.generation
+        )
+        if not rotated:
+            # Two refreshes at once: the other one won, and this one is its retry.
+            current = await self._registry.get_session(application.id, session.id)
+            if current is None or current.is_ending or current.generation != following.generation:
+                raise InvalidRefreshToken("the session has ended; sign in again")
+            following = current
+        return await self._issue_again(application, following)
+
+    async def log_out(self, application: Application, refresh_token: str) -> None:
+        """End the session of a refresh token, whether or not it is live."""
+        try:
+            given = read_refresh_token(application, refresh_token)
+        except InvalidRefreshToken:
+            return
+        await self.end(application.id, given.session_id)
+
+    async def end(self, app_id: str, session_id: str) -> None:
+        """End a session: its tokens, its connection (4001), its volatile subscriptions."""
+        session = await self._mark(app_id, session_id)
+        if session is not None:
+            await self._complete(session)
+
+    async def end_all_of(self, app_id: str, user_id: str, *, but: str | None = None) -> None:
+        """End a user's sessions, all `but` one."""
+        await self._end_some_of(app_id, user_id, lambda session: session.id != but)
+
+    async def end_unfit(self, user: User) -> None:
+        """End those sessions that the user, as stored now, may not have.
+
+        They are all of a disabled user's, and those that began when the user had another type.
+        """
+        await self._end_some_of(
+            user.app_id,
+            user.id,
+            lambda session: user.disabled or session.user_type != user.user_type,
+        )
+
+    async def _end_some_of(
+        self, app_id: str, user_id: str, is_to_end: Callable[[Session], bool]
+    ) -> None:
+        """End some of a user's sessions: no token is good any more before any node is told."""
+        ending = [
+            await self._mark(app_id, session.id)
+            for session in await self._registry.sessions_of(app_id, user_id)
+            if is_to_end(session)
+        ]
+        for session in ending:
+            if session is not None:
+                await self._complete(session)
+
+    async def _mark(self, app_id: str, session_id: str) -> Session | None:
+        """Have a session's tokens refused from now on; it, or None where it is over."""
+        while True:
+            session = await self._registry.get_session(app_id, session_id)
+            if session is None or session.is_ending:
+                return session
+            # Another generation, so that a refresh under way does not take the mark away again.
+            ending = msgspec.structs.replace(
+                session, generation=session.generation + 1, is_ending=True
+            )
+            if await self._registry.rotate_session(ending, expected_generation=session.generation):
+                return ending
+
+    async def _complete(self, session: Session) -> None:
+        """Let go of what a marked session has, and of itself at last."""
+        await self._disconnect(session.app_id, session.device_id, session.id)
+        await self._registry.end_session(session.app_id, session.id)
+
+    def _in_grace(self, session: Session) -> bool:
+        return time.time() - session.rotated_at <= self._refresh_grace
+
+    async def _issue_again(self, application: Application, session: Session) -> Tokens:
+        user = None
+        if session.user_id is not None:
+            user = await self._users.get(application.id, session.user_id)
+            if user is None or user.disabled:
+                raise InvalidRefreshToken("the account cannot be used any more")
+        return self._issue(application, session, user)
+
+    def _issue(self, application: Application, session: Session, user: User | None) -> Tokens:
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iat": now,
+            "exp": now + application.session.jwt_expires_in,
+            "sub": session.user_id or session.device_id,
+            "sid": session.id,
+            "gen": session.generation,
+            "deviceId": session.device_id,
+            "appId": application.id,
+        }
+        if user is not None:
+            claims |= user.claims()
+        return Tokens(
+            sign_access_token(application, claims),
+            derive_refresh_token(application, session.id, session.generation),
+        )
+
+    async def _disconnect(self, app_id: str, device_id: str, session_id: str) -> None:
+        channels = [
+            subscription.channel_id
+            for subscription in await self._registry.subscriptions_of(app_id, device_id)
+        ]
+        presence = await self._registry.presence_of(app_id, device_id)
+        if presence is not None:
+            ended = SessionEnded(app_id, device_id, session_id)
+            await self._nodes.tell(presence.transport, presence.node, device_id, ended)
+        await self._registry.unsubscribe(app_id, device_id, channels)
+
+
+def _identify(app_id: str, claims: dict[str, Any]) -> Identity:
+    user_type = claims.get("userType")
+    return Identity(
+        app_id=app_id,
+        device_id=claims.get("deviceId"),
+        user_id=claims["sub"] if user_type is not None else None,
+        user_type=user_type,
+        session_id=claims.get("sid"),
+        expires_at=int(claims["exp"]),
+        claims=claims,
+    )

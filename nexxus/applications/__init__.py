@@ -1,0 +1,1 @@
+"""Applications, the tenants: their directory, their administration and changes of their schemas."""

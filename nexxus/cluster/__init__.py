@@ -1,0 +1,1 @@
+"""The cluster: messages between nodes, and which nodes are members."""

@@ -1,0 +1,144 @@
+"""Membership: this node says that it is alive, and sweeps those that no longer do.
+
+A registry that has lost data says so when a node announces itself, and a node that died may have
+left something half done. Each node then puts back what is its own. It does so beside its further
+announcements, as it follows what the others make of applications: either may take longer than its
+lifetime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from nexxus.applications.applications import Applications
+from nexxus.errors import NexxusError, ServiceUnavailable
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Node, Registry
+
+LIFETIME = 15.0
+"""Seconds after its last sign of life that a node counts as dead."""
+
+_EVERY = 3.0
+_ALL_EVERY = 60.0
+
+_AGAIN_AFTER = 0.1
+_LONGEST_DELAY = 3.0
+"""Seconds between two attempts to finish what follows from a change; they double from the first."""
+
+
+class Membership:
+    """Announces a node, sweeps dead ones, and notices what other nodes changed.
+
+    A node is told of a changed application through its queue; looking every `_EVERY` seconds is
+    for the message that was lost, and reading them all every `_ALL_EVERY` for the rest.
+    `restore` puts into the registry what this node serves; it is called again until it returns.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        registry: Registry,
+        applications: Applications,
+        restore: Callable[[], Awaitable[None]],
+        logger: Logger,
+    ) -> None:
+        self._node = node
+        self._registry = registry
+        self._applications = applications
+        self._restore = restore
+        self._logger = logger
+        self._is_doubtful = asyncio.Event()
+        self._others: frozenset[str] = frozenset()
+        self._sweep_after = 0.0
+
+    async def join(self) -> None:
+        """Be known to the others, before anything is served."""
+        await self._registry.announce(self._node, LIFETIME)
+
+    async def run(self) -> None:
+        """Stay known until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._stay_known())
+            tasks.create_task(self._put_back())
+            tasks.create_task(self._follow_applications())
+            tasks.create_task(self._finish_changes())
+
+    async def _stay_known(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_EVERY)
+            try:
+                if not await self._registry.announce(self._node, LIFETIME):
+                    self._logger.warning(
+                        "the registry may have lost data; putting back what is ours"
+                    )
+                    self._is_doubtful.set()
+                if loop.time() >= self._sweep_after:
+                    for dead in await self._registry.sweep():
+                        self._logger.warning("a node has died and was swept", dead=dead)
+                await self._look_at_others()
+            except ServiceUnavailable as error:
+                self._logger.warning("the other nodes are out of sight", reason=error.message)
+                # While the registry was away nobody could announce himself: all seem to be dead.
+                self._sweep_after = loop.time() + LIFETIME
+
+    async def _look_at_others(self) -> None:
+        """Notice who has gone since the last time."""
+        former, present = self._others, await self._registry.nodes()
+        self._others = frozenset(node.id for node in present if node.id != self._node.id)
+        if former - self._others:
+            self._is_doubtful.set()
+
+    async def _follow_applications(self) -> None:
+        """Take over what others change, whatever stands in the way of one change or one look."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(_EVERY)
+            rounds += 1
+            if not self._others:
+                continue
+            try:
+                if rounds % round(_ALL_EVERY / _EVERY):
+                    await self._applications.look_for_changes()
+                else:
+                    await self._applications.refresh()
+            except NexxusError as error:
+                self._logger.warning("applications could not be followed", reason=str(error))
+            except Exception:
+                self._logger.exception("applications could not be followed")
+
+    async def _finish_changes(self) -> None:
+        """Have what follows from changes of applications done, until it succeeds."""
+        delay = _AGAIN_AFTER
+        while True:
+            try:
+                await self._applications.finish_changes()
+            except NexxusError as error:
+                self._logger.warning("a change is not in force altogether", reason=str(error))
+                delay = min(2 * delay, _LONGEST_DELAY)
+            except Exception:
+                self._logger.exception("a change is not in force altogether")
+                delay = min(2 * delay, _LONGEST_DELAY)
+            else:
+                delay = _AGAIN_AFTER
+            await asyncio.sleep(delay)
+
+    async def _put_back(self) -> None:
+        while True:
+            await self._is_doubtful.wait()
+            self._is_doubtful.clear()
+            try:
+                await self._restore()
+            except ServiceUnavailable as error:
+                self._logger.warning("not everything was put back", reason=error.message)
+                await asyncio.sleep(_EVERY)
+                self._is_doubtful.set()
+
+    async def leave(self) -> None:
+        """Be forgotten at once."""
+        try:
+            await self._registry.retire(self._node.id)
+        except ServiceUnavailable as error:
+            self._logger.warning("leaving went unnoticed", reason=error.message)

@@ -1,0 +1,61 @@
+"""What the gateway asks of the actions, in the gateway's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nexxus.accounts.identity import Identity
+from nexxus.accounts.rate_limit import RateLimit
+from nexxus.accounts.sessions import Sessions
+from nexxus.errors import UserTokenExpired
+from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded, TokenClaims
+from nexxus.interfaces.registry import Registry
+from nexxus.objects.requests import Requests
+
+
+class GatewayActions:
+    """Verifies tokens and performs frames. `requests` is set before the gateway serves."""
+
+    requests: Requests
+
+    def __init__(self, sessions: Sessions, registry: Registry, rate_limit: RateLimit) -> None:
+        self._sessions = sessions
+        self._registry = registry
+        self._rate_limit = rate_limit
+
+    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        identity = self._sessions.read(token)
+        if not again:
+            self._count(identity)
+        try:
+            await self._sessions.require_live(identity)
+        except UserTokenExpired as error:
+            raise SessionHasEnded(error.message) from None
+        assert identity.device_id is not None
+        assert identity.session_id is not None
+        if await self._registry.get_device(identity.app_id, identity.device_id) is None:
+            raise DeviceNotFound("the device of this token does not exist any more; sign in again")
+        return TokenClaims(
+            app_id=identity.app_id,
+            device_id=identity.device_id,
+            session_id=identity.session_id,
+            expires_at=identity.expires_at,
+            user_id=identity.user_id,
+            user_type=identity.user_type,
+            caller=identity,
+        )
+
+    async def perform(
+        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
+    ) -> tuple[int, dict[str, Any] | None]:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        self._count(caller)
+        reply = await self.requests.perform(caller, event, data, on_publish)
+        return reply.status, reply.data
+
+    def _count(self, identity: Identity) -> None:
+        """A frame counts as a request of its device's."""
+        if self._rate_limit.enabled and identity.device_id is not None:
+            self._rate_limit.take_device(identity.app_id, identity.device_id)

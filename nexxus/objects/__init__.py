@@ -1,0 +1,1 @@
+"""Objects: reading, writing and subscribing, whichever way a client asks for it."""

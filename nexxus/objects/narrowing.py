@@ -1,0 +1,337 @@
+"""Narrowing: live subscriptions follow their application's roles.
+
+A changed role changes what a subscription may show. Its channel id stays; its route becomes
+another one. While the change is under way the device is on both routes, so that no event is
+missed whichever route a transport manager still knows, and what is for the former one alone is
+denied: here at once, before the registry is asked for anything; then what is no longer permitted is
+taken away, object by object, and the former route is left. At last the device reads the channel
+anew: for what it may see now and could not before, and for what was under way. An event that
+was matched before the change comes when its route may be left already, and nobody knows how
+long it takes; what it told of was stored before the channel is read.
+
+Whatever of this fails is made up for: each step may be repeated, and what a subscription has come
+to is written in itself. Only what its channel has shown under several rules is remembered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from nexxus.domain.application import Application
+from nexxus.domain.channels import Route, Subscription
+from nexxus.domain.filter_matcher import compile_matcher
+from nexxus.domain.filter_parser import from_document
+from nexxus.domain.filters import (
+    EVERYTHING,
+    NOTHING,
+    Filter,
+    conjoin,
+    disjoin,
+    negate,
+    to_document,
+)
+from nexxus.domain.objects import Document
+from nexxus.domain.schema import ModelType
+from nexxus.errors import DeviceNotConnected, InvalidParameters, NexxusError, ServiceUnavailable
+from nexxus.interfaces.database import Database, Query, SortKey
+from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.registry import Registry
+from nexxus.objects.queries import rows_of
+from nexxus.objects.subscriptions import SubscriptionHost, permitted_rows, route_of
+
+_PAGE: Final = 500
+
+_AT_ONCE: Final = 32
+"""Devices that are narrowed at a time: the registry and the database have others to answer."""
+
+
+class ServedDevice(Protocol):
+    """A device that this node serves, connected or silent."""
+
+    @property
+    def device_id(self) -> str:
+        """The device's id."""
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Its subscriptions as they are served here."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection here holds it."""
+
+
+class NarrowingHost(SubscriptionHost, Protocol):
+    """This node's gateway, as far as narrowing needs it."""
+
+    def devices(self, app_id: str) -> Sequence[ServedDevice]:
+        """The devices of an application that this node serves, the silent ones too."""
+
+    def withhold(self, subscription: Subscription) -> None:
+        """Serve a subscription by its new route at once, and deny what is for its former alone."""
+
+    async def serve(self, subscription: Subscription) -> None:
+        """Serve a subscription that has changed, if there still is one and its device is here."""
+
+    def end_sessions(self, app_id: str) -> None:
+        """Close every connection of an application that is gone."""
+
+    def send_denied(
+        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
+    ) -> None:
+        """Tell the device that it may not see these any more, but for what it was sent since."""
+
+    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
+        """Tell the device to read these channels anew."""
+
+
+class _Change:
+    """What has become of an application, and the devices that are still to follow.
+
+    With each of them: what its channels have shown since they last agreed with the roles. Those
+    that `failed` were tried in vain.
+    """
+
+    def __init__(self, former: Application, present: Application) -> None:
+        self.former = former
+        self.present = present
+        self.due: dict[str, dict[str, Filter]] = {}
+        self.failed: set[str] = set()
+
+
+class Narrowing:
+    """Narrows the subscriptions of this node's devices when an application changes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        host: NarrowingHost,
+        transport: str,
+        node: str,
+        logger: Logger,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._host = host
+        self._transport = transport
+        self._node = node
+        self._logger = logger
+        self._changes: dict[str, _Change] = {}
+        self._lock = asyncio.Lock()
+
+    async def application_changed(
+        self, former: Application | None, present: Application | None
+    ) -> None:
+        """Bring every subscription of the application in line with its roles and schema.
+
+        Raises `ServiceUnavailable` when that did not succeed with all, and is then to be called
+        again: it goes on with those that are left. It may be cancelled and called again, too.
+        """
+        if former is None:
+            return
+        if present is None:
+            self._changes.pop(former.id, None)
+            self._host.end_sessions(former.id)
+            return
+        change = self._changes.get(present.id)
+        if change is None or change.present is not present:
+            change = self._begin(former, present)
+            await self._withhold(change)
+        await self._go_on(change)
+
+    def _begin(self, former: Application, present: Application) -> _Change:
+        change = _Change(former, present)
+        predecessor = self._changes.get(present.id)
+        left = {} if predecessor is None else predecessor.due
+        for device in self._host.devices(present.id):
+            change.due[device.device_id] = left.get(device.device_id, {})
+        self._changes[present.id] = change
+        return change
+
+    async def _withhold(self, change: _Change) -> None:
+        """Let no device be shown any more what it may not see, whatever is away."""
+        for number, device in enumerate(self._host.devices(change.present.id)):
+            if self._changes.get(change.present.id) is not change:
+                return
+            for subscription in device.subscriptions:
+                with suppress(InvalidParameters):  # it is ended, see `_narrow_or_end`
+                    moving = _moving(subscription, change.present)
+                    if moving is not None and moving != subscription:
+                        self._host.withhold(moving)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _go_on(self, change: _Change) -> None:
+        """Narrow the devices that are due, some at a time; one that fails keeps no other."""
+        served = {device.device_id: device for device in self._host.devices(change.present.id)}
+        for gone in change.due.keys() - served.keys():
+            del change.due[gone]
+        devices = iter([served[device_id] for device_id in change.due])
+        failures: list[Exception] = []
+        while some := list(islice(devices, _AT_ONCE)):
+            # Who comes with a later change waits for these, and then has the last word.
+            async with self._lock:
+                outcomes = await asyncio.gather(
+                    *(self._follow(change, device) for device in some), return_exceptions=True
+                )
+            for device, outcome in zip(some, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    change.failed.add(device.device_id)
+                    failures.append(outcome)
+        for failure in failures:
+            if not isinstance(failure, ServiceUnavailable):
+                raise failure
+        if failures:
+            raise ServiceUnavailable(
+                f"the subscriptions of {len(failures)} devices are still to be narrowed: "
+                f"{failures[0]}"
+            )
+
+    async def _follow(self, change: _Change, device: ServedDevice) -> None:
+        """Narrow one device's subscriptions, unless a later change of the application does."""
+        app_id, device_id = change.present.id, device.device_id
+        if self._changes.get(app_id) is not change:
+            return
+        placements = await self._registry.placements_of(app_id, device_id)
+        failure: ServiceUnavailable | None = None
+        for placement in placements:
+            is_here = placement.served_by == (self._transport, self._node)
+            if not (is_here or device.is_connected or device_id in change.failed):
+                # It went to another node, which narrows what it serves. One that failed may have
+                # gone there after that; the host has the other node learn of what is done here.
+                continue
+            try:
+                await self._narrow_or_end(placement.subscription, change)
+            except ServiceUnavailable as error:
+                failure = error
+        if [each.subscription for each in placements] != list(device.subscriptions):
+            # An earlier attempt came as far as the registry.
+            await self._adopt(app_id, device_id)
+        if failure is not None:
+            raise failure
+        change.due.pop(device_id, None)
+
+    async def _narrow_or_end(self, subscription: Subscription, change: _Change) -> None:
+        try:
+            await self._narrow(subscription, change)
+        except ServiceUnavailable:
+            raise
+        except NexxusError as error:
+            self._logger.error(
+                "a subscription could not be narrowed and was ended",
+                channel=subscription.channel_id,
+                reason=str(error),
+            )
+            await self._end(subscription)
+
+    async def _narrow(self, subscription: Subscription, change: _Change) -> None:
+        present = change.present
+        moving = _moving(subscription, present)
+        if moving is None:
+            await self._end(subscription)
+            return
+        if moving.narrowing_from is None:
+            return
+        model = present.models[subscription.descriptor.model]
+        allowed = permitted_rows(present, subscription)
+        rows = rows_of(subscription.descriptor, model)
+        shown = self._note_shown(subscription, change, model)
+        await self._host.serve(moving)
+        if not model.transient:
+            await self._take_away(moving, model, conjoin(rows, negate(allowed)), shown)
+        await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
+        if allowed != NOTHING and not model.transient:
+            channels = [subscription.channel_id]
+            self._host.send_resync(present.id, subscription.device_id, channels)
+
+    def _note_shown(self, subscription: Subscription, change: _Change, model: ModelType) -> Filter:
+        """All that the channel has shown by now, under this change's former rules or earlier ones.
+
+        A narrowing that was not finished before the next one began has left two routes or more.
+        """
+        former = change.former.models.get(model.name, model)
+        shown = change.due.setdefault(subscription.device_id, {})
+        routes = [subscription.route, subscription.narrowing_from]
+        parts = [_access_of(route, model, former) for route in routes if route is not None]
+        noted = disjoin(shown.get(subscription.channel_id, NOTHING), *parts)
+        shown[subscription.channel_id] = noted
+        return noted
+
+    async def _take_away(
+        self, subscription: Subscription, model: ModelType, lost: Filter, shown: Filter
+    ) -> None:
+        """Deny the device what is `lost`, as far as it was `shown`."""
+        was_shown: Callable[[Document], bool] | None = None
+        if _is_answerable(shown, model):
+            lost = conjoin(lost, shown)
+        else:
+            was_shown = compile_matcher(shown)
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = await self._database.search(
+                Query(subscription.app_id, model, lost, (SortKey("id"),), _PAGE, after=after)
+            )
+            denied = [
+                _identify(document) for document in page if was_shown is None or was_shown(document)
+            ]
+            if denied:
+                self._host.send_denied(
+                    subscription.app_id, subscription.device_id, subscription.channel_id, denied
+                )
+            if len(page) < _PAGE:
+                return
+            after = (page[-1]["id"],)
+
+    async def _end(self, subscription: Subscription) -> None:
+        app_id, device_id = subscription.app_id, subscription.device_id
+        await self._registry.unsubscribe(app_id, device_id, [subscription.channel_id])
+        await self._adopt(app_id, device_id)
+
+    async def _adopt(self, app_id: str, device_id: str) -> None:
+        with suppress(DeviceNotConnected):  # It has left meanwhile, and nothing is served to it.
+            await self._host.adopt(app_id, device_id)
+
+
+def _moving(subscription: Subscription, present: Application) -> Subscription | None:
+    """The subscription on its way to where it belongs; None where it belongs nowhere."""
+    model = present.models.get(subscription.descriptor.model)
+    if model is None or not model.subscribable:
+        return None
+    allowed = permitted_rows(present, subscription)
+    channel, descriptor = subscription.channel_id, subscription.descriptor
+    route = route_of(channel, present.id, descriptor, model, allowed)
+    if route == subscription.route:
+        return subscription
+    return msgspec.structs.replace(subscription, route=route, narrowing_from=subscription.route)
+
+
+def _access_of(route: Route, *models: ModelType) -> Filter:
+    """What a route lets through, as the first model understands it that does."""
+    if route.access is None:
+        return EVERYTHING
+    for model in models:
+        with suppress(InvalidParameters):
+            return from_document(route.access, model)
+    return EVERYTHING  # No schema that is known knows the fields: take nothing for granted.
+
+
+def _is_answerable(filter: Filter, model: ModelType) -> bool:
+    """Whether the database can be asked: a field may not be filterable any more."""
+    try:
+        from_document(to_document(filter), model)
+    except InvalidParameters:
+        return False
+    return True
+
+
+def _identify(document: Document) -> dict[str, Any]:
+    named = ("id", "type", "appId", "userId", "version")
+    return {name: document[name] for name in named if name in document}

@@ -1,0 +1,268 @@
+"""Subscriptions: a device's places in channels, made without a gap, narrowed when roles change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from nexxus.accounts.identity import Identity
+from nexxus.applications.applications import Applications
+from nexxus.cluster.peers import Nodes
+from nexxus.domain.access import Action
+from nexxus.domain.application import Application
+from nexxus.domain.channels import SPLIT, Descriptor, Route, Subscription
+from nexxus.domain.events import SubscriptionChanged
+from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
+from nexxus.domain.schema import ModelType
+from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound
+from nexxus.interfaces.registry import Placement, Presence, Registry
+from nexxus.objects.queries import Paging, build_query, describe, filter_of, rows_of
+from nexxus.objects.reads import Page, Reads, require, stored_model
+
+
+class SubscriptionHost(Protocol):
+    """A gateway of this node, as far as subscribing needs it."""
+
+    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
+        """Serve the device's subscriptions as the registry has them, from now on.
+
+        `channel_id` is the one just made, if that is what changed. Raises `DeviceNotConnected`
+        when the device has no connection here.
+        """
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """The answer to a subscription. `channel_id` is None where nothing was subscribed to."""
+
+    channel_id: str | None
+    page: Page
+
+
+class Subscriptions:
+    """Makes and ends subscriptions. `hosts` are this node's gateways, by transport."""
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        reads: Reads,
+        registry: Registry,
+        nodes: Nodes,
+        hosts: Mapping[str, SubscriptionHost],
+        max_per_device: int,
+        max_conditions: int,
+        max_depth: int,
+    ) -> None:
+        self._applications = applications
+        self._reads = reads
+        self._registry = registry
+        self._nodes = nodes
+        self._hosts = hosts
+        self._max_per_device = max_per_device
+        self._max_conditions = max_conditions
+        self._max_depth = max_depth
+
+    async def subscribe(
+        self,
+        identity: Identity,
+        model_name: str,
+        *,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+        paging: Paging,
+        get_only: bool,
+    ) -> Subscribed:
+        """Subscribe and read the first page; with `get_only` just read.
+
+        The subscription is in force on every transport manager before the page is read, so
+        whatever the page lacks arrives as an event.
+        """
+        application = self._applications.get(identity.app_id)
+        model = application.model(model_name)
+        descriptor, access = self._judge(application, identity, model, id, user_id, filter)
+        # Whatever is wrong with the question is found before anything is done.
+        query = build_query(application, model, conjoin(rows_of(descriptor, model), access), paging)
+        if get_only:
+            stored_model(application, model_name)
+            return Subscribed(None, await self._reads.page(query))
+        if not model.subscribable:
+            raise InvalidParameters(f"{model_name} cannot be subscribed to", {"field": "model"})
+        presence = await self._require_presence(identity)
+        subscription = await self._place(identity, model, descriptor, access)
+        await self._registry.subscribe(subscription, presence.transport, presence.node)
+        # The device may have gone to another node meanwhile. That one found the subscription, or
+        # is found now and moves it to itself; see `nexxus.gateway.placing`.
+        presence = await self._registry.presence_of(application.id, identity.device()) or presence
+        await self._adopt(presence, subscription.channel_id)
+        if model.transient:
+            return Subscribed(subscription.channel_id, Page([]))
+        return Subscribed(subscription.channel_id, await self._reads.page(query))
+
+    async def unsubscribe(
+        self,
+        identity: Identity,
+        model_name: str,
+        *,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> str:
+        """End the subscription to that channel; its id, or `NotFound`."""
+        application = self._applications.get(identity.app_id)
+        model = application.model(model_name)
+        descriptor = self._describe(application, model, id, user_id, filter)
+        access = application.access.decide(identity.caller, Action.SUBSCRIBE, model.name)
+        channel = channel_id(application.id, descriptor, model, access)
+        device_id = identity.device()
+        placements = await self._registry.placements_of(application.id, device_id)
+        # One that was narrowed has the channel id of its beginning.
+        same = [each for each in placements if each.subscription.descriptor == descriptor]
+        same += [each for each in placements if each.subscription.channel_id == channel]
+        if not same:
+            raise NotFound("this device has no such subscription")
+        ended = same[0].subscription.channel_id
+        await self._registry.unsubscribe(application.id, device_id, [ended])
+        presence = await self._registry.presence_of(application.id, device_id)
+        if presence is not None:
+            await self._adopt(presence)
+        else:
+            await self._tell_keeper(same[0])
+        return ended
+
+    async def _tell_keeper(self, placement: Placement) -> None:
+        """Tell the node that keeps a silent device's subscriptions, if it still does."""
+        subscription = placement.subscription
+        keeper = Presence(
+            subscription.app_id,
+            subscription.device_id,
+            placement.node,
+            placement.transport,
+            connection_id="",
+        )
+        with suppress(DeviceNotConnected):
+            await self._adopt(keeper, is_awaited=False)
+
+    def _judge(
+        self,
+        application: Application,
+        identity: Identity,
+        model: ModelType,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> tuple[Descriptor, Filter]:
+        access = require(application, identity, Action.SUBSCRIBE, model)
+        return self._describe(application, model, id, user_id, filter), access
+
+    def _describe(
+        self,
+        application: Application,
+        model: ModelType,
+        id: str | None,
+        user_id: str | None,
+        filter: Any,
+    ) -> Descriptor:
+        return describe(
+            application,
+            model,
+            id=id,
+            user_id=user_id,
+            filter=filter,
+            max_conditions=self._max_conditions,
+            max_depth=self._max_depth,
+        )
+
+    async def _require_presence(self, identity: Identity) -> Presence:
+        presence = await self._registry.presence_of(identity.app_id, identity.device())
+        if presence is None:
+            raise DeviceNotConnected(
+                "connect the device and send a register frame before subscribing"
+            )
+        return presence
+
+    async def _place(
+        self, identity: Identity, model: ModelType, descriptor: Descriptor, access: Filter
+    ) -> Subscription:
+        """The device's subscription to the channel: the one it has, or a new one.
+
+        After a change of roles another query may have come to the same channel id. It takes the
+        place of the former one then: for a client a channel is one view.
+        """
+        app_id, device_id = identity.app_id, identity.device()
+        channel = channel_id(app_id, descriptor, model, access)
+        held = await self._registry.subscriptions_of(app_id, device_id)
+        for subscription in held:
+            if subscription.descriptor == descriptor:
+                return subscription
+        is_new = all(subscription.channel_id != channel for subscription in held)
+        if is_new and len(held) >= self._max_per_device:
+            raise InvalidParameters(
+                f"the device has {len(held)} subscriptions, which is the limit; "
+                "end some, or ask the operator to raise limits.subscriptions",
+                {"rule": "limits.subscriptions"},
+            )
+        return Subscription(
+            app_id=app_id,
+            device_id=device_id,
+            channel_id=channel,
+            descriptor=descriptor,
+            route=route_of(channel, app_id, descriptor, model, access),
+            user_id=identity.user_id,
+            user_type=identity.user_type,
+        )
+
+    async def _adopt(
+        self, presence: Presence, channel_id: str | None = None, *, is_awaited: bool = True
+    ) -> None:
+        host = self._hosts.get(presence.transport) if presence.node == self._nodes.here else None
+        if host is not None:
+            await host.adopt(presence.app_id, presence.device_id, channel_id)
+            return
+        changed = SubscriptionChanged(presence.app_id, presence.device_id, channel_id)
+        say = self._nodes.ask if is_awaited else self._nodes.tell
+        await say(presence.transport, presence.node, presence.device_id, changed)
+
+
+def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Filter) -> str:
+    """The public name of a channel: of the client's filter and the role's together."""
+    parts = [f"nxx:subscription:{app_id}:{descriptor.model}"]
+    if descriptor.id is not None:
+        parts.append(descriptor.id)
+    if descriptor.user_id is not None:
+        parts.append(f"user:{descriptor.user_id}")
+    effective = conjoin(filter_of(descriptor, model), access)
+    if effective != EVERYTHING:
+        parts.append(f"filter:{filter_id(effective)}")
+    return ":".join(parts)
+
+
+def route_of(
+    channel: str, app_id: str, descriptor: Descriptor, model: ModelType, access: Filter
+) -> Route:
+    """The audience of a channel's members who asked for this and may see `access`.
+
+    A channel id that was made under other roles may by now be that of another query, too.
+    """
+    document = None if access == EVERYTHING else to_document(access)
+    if document is None and channel == channel_id(app_id, descriptor, model, EVERYTHING):
+        return Route(channel, app_id, descriptor)
+    split = msgspec.json.encode([descriptor, document], order="deterministic")
+    key = f"{channel}{SPLIT}{hashlib.sha256(split).hexdigest()[:16]}"
+    return Route(key, app_id, descriptor, document)
+
+
+def permitted_rows(application: Application, subscription: Subscription) -> Filter:
+    """What the subscriber may see of the channel's model now."""
+    identity = Identity(
+        subscription.app_id, user_id=subscription.user_id, user_type=subscription.user_type
+    )
+    if subscription.descriptor.model not in application.models:
+        return NOTHING
+    return application.access.decide(
+        identity.caller, Action.SUBSCRIBE, subscription.descriptor.model
+    )

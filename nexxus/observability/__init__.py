@@ -1,0 +1,1 @@
+"""What the process says about itself. A leaf: it imports nothing else of Nexxus."""

@@ -1,0 +1,1 @@
+"""What `nexxus serve` adds to a server: ports, HTTP and signals."""

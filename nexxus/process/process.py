@@ -1,0 +1,221 @@
+"""The process: ports, signals and exit codes around a `Nexxus`.
+
+Exit codes: 0 after a drain, and when it was told to stop before it was ready; 1 when the
+surroundings do not allow a start or a role fails; 2 when the configuration cannot work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from nexxus.config import Config
+from nexxus.errors import ConfigurationError, StartupError
+from nexxus.observability.standard_logging import standard_logging_into
+from nexxus.process.listeners import Listener
+from nexxus.server import Nexxus
+from nexxus.version import __version__
+
+_YOUNG_OBJECTS = 20_000
+"""Objects made until the garbage collector looks at them.
+
+With Python's 700 it looks several times in the course of a batch of writes, at objects that are all
+still needed: 6 % of a writing server's CPU.
+"""
+
+_PROBES = 100
+"""Connections to the health port before new ones are refused."""
+
+
+def serve(config: Config) -> int:
+    """Run a server until it is told to stop; returns the exit code."""
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(config))
+    except ConfigurationError as error:
+        print(f"nexxus: {error}", file=sys.stderr)
+        return 2
+    except StartupError as error:
+        print(f"nexxus: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(config: Config) -> int:
+    nexxus = Nexxus(config)
+    with standard_logging_into(nexxus.logger):
+        return await _run(nexxus)
+
+
+async def _run(nexxus: Nexxus) -> int:
+    listeners = _Listeners(nexxus)
+    listeners.bind()
+    stopping = _stop_on_signals()
+    async with AsyncExitStack() as ends:
+        ends.push_async_callback(nexxus.stop)
+        ends.push_async_callback(listeners.stop)
+        if not await _unless(stopping, nexxus.start()):
+            return 0
+        # Before the ports close: clients are told that the server goes, and load balancers see it.
+        ends.push_async_callback(nexxus.drain)
+        ends.callback(nexxus.logger.info, "Nexxus is stopping")
+        await listeners.start()
+        _collect_garbage_rarely()
+        nexxus.logger.info(
+            "Nexxus is ready", version=__version__, node=nexxus.node_id, **listeners.addresses()
+        )
+        if nexxus.config.server.demo:
+            demo = asyncio.create_task(_play_demo(nexxus, listeners))
+            ends.push_async_callback(_end, demo)
+        await _first(stopping.wait(), nexxus.failed())
+    return 0 if stopping.is_set() else 1
+
+
+class _Listeners:
+    """The ports of the roles that have one."""
+
+    def __init__(self, nexxus: Nexxus) -> None:
+        config, roles = nexxus.config, nexxus.config.server.roles
+        self._nexxus = nexxus
+        certificate, key = config.api.tls_certificate, config.api.tls_key
+        shared: dict[str, Any] = {
+            "tls": (certificate, key) if certificate else None,
+            "drain_timeout": config.server.drain_timeout,
+        }
+        self.api: Listener | None = None
+        self.gateway: Listener | None = None
+        self.health: Listener | None = None
+        if "api" in roles:
+            self.api = Listener(
+                self._serve_api,
+                host=config.api.host,
+                port=config.api.port,
+                max_connections=config.api.max_connections + config.gateway.max_connections,
+                setting="--port",
+                **shared,
+            )
+        if "gateway" in roles and config.gateway.enabled:
+            self.gateway = Listener(
+                self._serve_health,
+                host=config.gateway.host,
+                port=config.gateway.port,
+                max_connections=config.gateway.max_connections,
+                setting="--gateway-port",
+                **shared,
+            )
+        if config.health.port:
+            self.health = Listener(
+                self._serve_health,
+                host=config.health.host,
+                port=config.health.port,
+                max_connections=_PROBES,
+                setting="health.port",
+                tls=None,
+                drain_timeout=config.server.drain_timeout,
+            )
+
+    def bind(self) -> None:
+        """Take the ports, before anything is opened that would have to be closed again."""
+        for listener in self._all():
+            listener.bind()
+
+    async def start(self) -> None:
+        """Serve on all ports."""
+        for listener, path in ((self.api, "/ws"), (self.gateway, "/")):
+            if listener is not None:
+                await listener.start(self._nexxus.transports.upgrade(path))
+        if self.health is not None:
+            await self.health.start(None)
+
+    async def stop(self) -> None:
+        """Close all ports."""
+        await asyncio.gather(*(listener.stop() for listener in self._all()))
+
+    def addresses(self) -> dict[str, str]:
+        """Where the ports are."""
+        named = {"api": self.api, "gateway": self.gateway, "health": self.health}
+        return {name: listener.url for name, listener in named.items() if listener is not None}
+
+    def _all(self) -> list[Listener]:
+        every = (self.api, self.gateway, self.health)
+        return [listener for listener in every if listener is not None]
+
+    async def _serve_health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._nexxus.health_app(scope, receive, send)
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._nexxus.app(scope, receive, send)
+
+
+def _collect_garbage_rarely() -> None:
+    """Leave alone for ever what the start has made, and what is new until there is much of it."""
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+
+
+async def _play_demo(nexxus: Nexxus, listeners: _Listeners) -> None:
+    from nexxus.demo.run import run
+
+    if listeners.api is None:
+        nexxus.logger.warning("the demo needs the role api on this node")
+        return
+    gateway = listeners.gateway
+    address = None if gateway is None else f"ws{gateway.url.removeprefix('http')}/"
+    try:
+        await run(listeners.api.url, nexxus.admin_key, gateway_url=address)
+    except Exception as error:  # the demo may fail; the server goes on
+        nexxus.logger.error("the demo has ended", error=error)
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work`, or cancel it when the process is told to stop meanwhile; whether it was done."""
+    task = asyncio.ensure_future(work)
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not task.done():
+        await _end(task)
+        return False
+    await task
+    return True
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set on the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

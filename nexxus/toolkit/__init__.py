@@ -1,0 +1,1 @@
+"""What adapters are built from. Public: third-party plugins may import these modules."""

@@ -1,0 +1,165 @@
+"""A node looks after what is its own in the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gateway_world import Journal
+from waiting import eventually
+
+from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.cluster import membership
+from nexxus.cluster.membership import Membership
+from nexxus.errors import InvalidParameters, ServiceUnavailable
+from nexxus.interfaces.registry import Node
+
+
+class Heard(InProcessRegistry):
+    """Counts how often nodes have said that they are alive."""
+
+    announcements = 0
+
+    async def announce(self, node: Node, lifetime: float) -> bool:
+        self.announcements += 1
+        return await super().announce(node, lifetime)
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heard]:
+    """A registry that knows another node, beside the one under test."""
+    monkeypatch.setattr(membership, "_EVERY", 0.01)
+    registry = Heard(InProcessRegistrySettings(), data_dir=tmp_path)
+    await registry.open()
+    await registry.announce(Node("n2", ("gateway",)), 60)
+    yield registry
+    await registry.close()
+
+
+async def nothing() -> None:
+    """There is nothing to restore, and nothing to look for."""
+
+
+async def never() -> None:
+    """There is never anything to finish."""
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def member_of(
+    registry: InProcessRegistry,
+    *,
+    look: Callable[[], Awaitable[None]] = nothing,
+    finish: Callable[[], Awaitable[None]] = never,
+    restore: Callable[[], Awaitable[None]] = nothing,
+) -> AsyncIterator[tuple[asyncio.Task[None], Journal]]:
+    """A running member, which calls `look` and `finish` to follow the applications."""
+    applications: Any = SimpleNamespace(look_for_changes=look, refresh=look, finish_changes=finish)
+    journal = Journal()
+    member = Membership(
+        Node("n1", ("gateway",)),
+        registry=registry,
+        applications=applications,
+        restore=restore,
+        logger=journal,
+    )
+    await member.join()
+    running = asyncio.create_task(member.run())
+    yield running, journal
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_when_another_node_goes_everything_is_put_back_until_that_succeeds(
+    registry: Heard,
+) -> None:
+    restored = looked = 0
+
+    async def restore() -> None:
+        nonlocal restored
+        restored += 1
+        if restored == 1:
+            raise ServiceUnavailable("the registry is away")
+
+    async def look() -> None:
+        nonlocal looked
+        looked += 1
+
+    async with member_of(registry, look=look, restore=restore):
+        await eventually(lambda: looked)
+        assert restored == 0
+
+        await registry.retire("n2")
+
+        await eventually(lambda: restored == 2)
+
+
+async def test_a_node_says_that_it_is_alive_however_long_a_change_of_an_application_takes(
+    registry: Heard,
+) -> None:
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        began.set()
+        await may_end.wait()
+
+    async with member_of(registry, look=look):
+        await asyncio.wait_for(began.wait(), 10)
+        before = registry.announcements
+        await eventually(lambda: registry.announcements > before + 3)
+
+
+PROBLEMS = [
+    InvalidParameters("the stored application 'shop' cannot be read: newKey"),
+    ServiceUnavailable("the database is away"),
+    RuntimeError("nobody thought of this"),
+]
+
+
+def is_told(journal: Journal, problem: Exception) -> bool:
+    """Whether the log says what was met with."""
+    told = [(*record.fields.values(), record.error) for record in journal.records]
+    return any(str(problem) == str(each) for fields in told for each in fields)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+async def test_an_application_that_cannot_be_followed_ends_no_node(
+    registry: Heard, problem: Exception
+) -> None:
+    looked = 0
+
+    async def look() -> None:
+        nonlocal looked
+        looked += 1
+        raise problem
+
+    async with member_of(registry, look=look) as (running, journal):
+        await eventually(lambda: looked >= 3)
+        assert not running.done()
+        assert is_told(journal, problem)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+async def test_what_follows_from_a_change_is_tried_until_it_is_done(
+    registry: Heard, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    monkeypatch.setattr(membership, "_AGAIN_AFTER", 0.01)
+    tried, is_done = 0, asyncio.Event()
+
+    async def finish() -> None:
+        nonlocal tried
+        tried += 1
+        if tried <= 3:
+            raise problem
+        is_done.set()
+        await never()
+
+    async with member_of(registry, finish=finish) as (running, journal):
+        await asyncio.wait_for(is_done.wait(), 10)
+        assert not running.done()
+        assert is_told(journal, problem)

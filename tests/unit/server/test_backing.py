@@ -1,0 +1,45 @@
+"""A start waits for its services, and for what it needs them for."""
+
+from __future__ import annotations
+
+import pytest
+from gateway_world import Journal
+
+from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.server import backing
+from nexxus.server.backing import Backing
+
+
+class Service:
+    """Away for its first `failures` calls."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    async def open(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ServiceUnavailable("it is away")
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+
+async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backing, "_FIRST_DELAY", 0.01)
+    broker = Service(failures=2)
+    services = Backing({"broker": broker}, Journal())
+    await services.open(within=10)
+    broker.failures = 2
+    await services.wait_for("broker", broker.open)
+    assert broker.failures == 0
+
+
+async def test_a_service_that_stays_away_ends_the_start_and_is_named() -> None:
+    broker = Service(failures=1_000_000)
+    services = Backing({"broker": broker}, Journal())
+    with pytest.raises(StartupError, match=r"broker did not come within.*it is away"):
+        await services.open(within=0.1)
