@@ -34,9 +34,9 @@ from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSe
 from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
 from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.messages import Delivery, NodeMessage
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.events import Delivery, NodeMessage
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record

@@ -20,9 +20,9 @@ from nexxus.accounts.tokens import (
 )
 from nexxus.accounts.user_records import User, UserRecords
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import SessionEnded
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.application import Application
-from nexxus.domain.events import SessionEnded
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidRefreshToken, UserTokenExpired
 from nexxus.interfaces.registry import Device, Registry, Session

@@ -13,9 +13,9 @@ import msgspec
 from nexxus.applications.change_listeners import ChangeListeners, Listener
 from nexxus.applications.schema_changes import check_stored_objects
 from nexxus.applications.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
+from nexxus.cluster.messages import ApplicationChanged
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.application import Application, merge_application, parse_application
-from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import (

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from nexxus.domain.events import NodeMessage
+from nexxus.cluster.messages import NodeMessage
 from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, node_queue
 from nexxus.interfaces.logger import Logger

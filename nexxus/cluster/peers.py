@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from nexxus.domain.events import (
+from nexxus.cluster.messages import (
     Acknowledged,
     ApplicationChanged,
     Delivery,

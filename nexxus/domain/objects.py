@@ -19,11 +19,16 @@ BUILT_IN: Final = ("id", "type", "appId", "userId", "createdAt", "updatedAt", "v
 
 
 class ObjectKey(NamedTuple):
-    """Names one object in the whole server; also the unit of ordering."""
+    """The name of one object among those of all applications; also the unit of ordering."""
 
     app_id: str
     type: str
     id: str
+
+    @property
+    def partition(self) -> str:
+        """The key that messages about the object are partitioned and ordered by."""
+        return "\0".join(self)
 
 
 def new_id() -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from nexxus.domain.events import Delivery
+from nexxus.cluster.messages import Delivery
 from nexxus.gateway.cursors import Around
 from nexxus.gateway.frames import encode_frame, encode_value
 from nexxus.interfaces.transport import Encoding, Framing

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import channel_of
-from nexxus.domain.events import Delivery
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import (

@@ -7,9 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from nexxus.cluster.inbox import NodeInbox
-from nexxus.cluster.peers import Nodes
-from nexxus.domain.channels import Subscription
-from nexxus.domain.events import (
+from nexxus.cluster.messages import (
     ConnectionReplaced,
     Delivery,
     HandoverAsked,
@@ -17,6 +15,8 @@ from nexxus.domain.events import (
     SessionEnded,
     SubscriptionChanged,
 )
+from nexxus.cluster.peers import Nodes
+from nexxus.domain.channels import Subscription
 from nexxus.domain.objects import new_id
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
 from nexxus.gateway.adoption import Adoption

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nexxus.cluster.messages import Delivery, HandoverAsked
 from nexxus.cluster.peers import Nodes
-from nexxus.domain.events import Delivery, HandoverAsked
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import verdicts_of

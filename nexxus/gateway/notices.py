@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from nexxus.cluster.messages import NodeMessage
 from nexxus.cluster.peers import Nodes
-from nexxus.domain.events import NodeMessage
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence

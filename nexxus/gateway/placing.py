@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.domain.channels import Subscription
-from nexxus.domain.events import SubscriptionChanged
 from nexxus.gateway.devices import DeviceTable, LocalDevice
 from nexxus.gateway.notices import Notices
 from nexxus.gateway.place import Place

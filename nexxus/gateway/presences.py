@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from nexxus.cluster.messages import ConnectionReplaced
 from nexxus.domain.channels import Subscription
-from nexxus.domain.events import ConnectionReplaced
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.cursors import Cursors

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from nexxus.domain.events import Delivery
+from nexxus.cluster.messages import Delivery
 from nexxus.gateway.cursors import Around
 from nexxus.gateway.delivery import (
     DeliveryFrames,

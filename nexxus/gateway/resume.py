@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from nexxus.domain.events import Delivery
+from nexxus.cluster.messages import Delivery
 from nexxus.gateway.delivery import verdicts_of
 
 _encode = msgspec.msgpack.Encoder().encode

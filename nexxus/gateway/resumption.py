@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Subscription, channel_of
-from nexxus.domain.events import Delivery
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.counters import Counters

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from nexxus.domain.events import Event, NodeMessage
+from nexxus.cluster.messages import NodeMessage
+from nexxus.domain.events import Event
 from nexxus.domain.operations import AnyOperation
 
 T = TypeVar("T")

@@ -11,11 +11,11 @@ import msgspec
 
 from nexxus.accounts.identity import Identity
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.channels import SPLIT, Descriptor, Route, Subscription
-from nexxus.domain.events import SubscriptionChanged
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
 from nexxus.domain.schema import ModelType
 from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound

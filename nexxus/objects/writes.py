@@ -11,8 +11,9 @@ import msgspec
 
 from nexxus.accounts.identity import Identity
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import Outcome
 from nexxus.domain.access import Action
-from nexxus.domain.events import Event, Outcome
+from nexxus.domain.events import Event
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, Filter, to_document
 from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, new_id
@@ -234,7 +235,7 @@ class Writes:
             if not self._broker.confirms_settled:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
                 await self._registry.put_fates([fate])
-            message: Message[AnyOperation] = Message("\x00".join(key), operation)
+            message: Message[AnyOperation] = Message(key.partition, operation)
             if terms.on_publish is not None:
                 terms.on_publish()
             await self._broker.publish(WRITER, [message])
@@ -293,7 +294,7 @@ class Writes:
             user_id=document.get("userId"),
             operation_id=new_id(),
         )
-        message = Message("\x00".join(event.key), event)
+        message = Message(event.key.partition, event)
         if terms.on_publish is not None:
             terms.on_publish()
         try:

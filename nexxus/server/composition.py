@@ -20,10 +20,10 @@ from nexxus.api.services import Services
 from nexxus.applications.applications import Applications, Listener
 from nexxus.cluster.inbox import NodeInbox
 from nexxus.cluster.membership import Membership
+from nexxus.cluster.messages import Acknowledged, Outcome
 from nexxus.cluster.peers import Nodes
 from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
-from nexxus.domain.events import Acknowledged, Outcome
 from nexxus.errors import ConfigurationError
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.gateway.client_actions import GatewayActions

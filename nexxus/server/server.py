@@ -12,10 +12,10 @@ from starlette.types import ASGIApp
 
 from nexxus.api.app import build_api, build_health_api
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import ApplicationChanged
 from nexxus.config import Config
 from nexxus.config.declared import check_applications
 from nexxus.config.roles import check_roles
-from nexxus.domain.events import ApplicationChanged
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidParameters, StartupError
 from nexxus.hookspecs import AdapterContext

@@ -13,9 +13,9 @@ from typing import Any, Final
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
 from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.messages import Delivery, SessionEnded
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.events import Delivery, SessionEnded
 from nexxus.errors import UserAuthenticationFailed, VersionConflict
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.logger import Logger, Record

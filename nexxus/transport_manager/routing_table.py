@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Route
-from nexxus.domain.events import Delivery, Event
+from nexxus.domain.events import Event
 from nexxus.domain.schema import ModelType
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.registry import Registry, RouteState

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import NodeMessage
 from nexxus.domain.application import Application
-from nexxus.domain.events import Event, NodeMessage
+from nexxus.domain.events import Event
 from nexxus.domain.schema import ModelType
 from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.broker import (

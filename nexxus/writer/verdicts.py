@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nexxus.domain.events import Event, Outcome
+from nexxus.cluster.messages import Outcome
+from nexxus.domain.events import Event
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.operations import AnyOperation, Fate, OperationError, owner_of
 from nexxus.errors import WireError

@@ -9,8 +9,9 @@ from contextlib import suppress
 import msgspec
 
 from nexxus.applications.applications import Applications
+from nexxus.cluster.messages import Outcome, Rejection
 from nexxus.cluster.peers import Nodes
-from nexxus.domain.events import Event, Outcome, Rejection
+from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import AnyOperation, Create, Fate, owner_of
 from nexxus.errors import ModelNotFound, ServerError, ServiceUnavailable, WireError
@@ -301,7 +302,7 @@ class Writer:
         if rejected := [fate for fate in fates if fate.state == "rejected"]:
             await self._registry.put_fates(rejected)
         messages = [
-            Message("\x00".join(event.key), event) for verdicts in done for event in verdicts.events
+            Message(event.key.partition, event) for verdicts in done for event in verdicts.events
         ]
         if messages:
             for queue in self._event_queues:

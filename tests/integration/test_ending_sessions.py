@@ -11,7 +11,7 @@ import pytest
 from waiting import eventually
 
 from nexxus import Config, Nexxus
-from nexxus.domain.events import SessionEnded
+from nexxus.cluster.messages import SessionEnded
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Message, Queue
 from nexxus.interfaces.transport import CloseCode, Framing, ServerFrame, Wire

@@ -14,8 +14,8 @@ from waiting import eventually
 
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.domain.channels import Subscription
-from nexxus.domain.events import SubscriptionChanged
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue, node_queue

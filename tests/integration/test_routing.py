@@ -10,8 +10,9 @@ import pytest
 from waiting import eventually
 
 from nexxus import Config, Nexxus
+from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.events import Delivery, Event
+from nexxus.domain.events import Event
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Consumer, Message, node_queue
 
 APP = "app"

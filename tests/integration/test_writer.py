@@ -61,7 +61,7 @@ async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
 
 async def submit(nexxus: Nexxus, operation: AnyOperation) -> None:
     """Returns when the writer has settled it."""
-    message = Message[AnyOperation]("\x00".join(operation.key), operation)
+    message = Message[AnyOperation](operation.key.partition, operation)
     await nexxus.broker.publish(WRITER, [message])
 
 

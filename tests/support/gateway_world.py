@@ -18,9 +18,9 @@ from websockets.asyncio.client import ClientConnection
 
 from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.messages import Acknowledged, Delivery, NodeMessage
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.events import Acknowledged, Delivery, NodeMessage
 from nexxus.errors import UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue

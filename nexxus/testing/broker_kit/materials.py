@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from nexxus.domain.events import Event, NodeMessage, SubscriptionChanged
+from nexxus.cluster.messages import NodeMessage, SubscriptionChanged
+from nexxus.domain.events import Event
 from nexxus.interfaces.broker import Consumer, Message, Queue, Received, worker_queue
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from nexxus.domain.events import SubscriptionChanged
+from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.interfaces.broker import Broker, QueueKind, node_queue
 from nexxus.testing.broker_kit.materials import node_message, take
 

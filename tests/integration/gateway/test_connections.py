@@ -14,7 +14,7 @@ from gateway_world import APP, TRANSPORT, Client, FakeActions, World, event, tok
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
-from nexxus.domain.events import ConnectionReplaced, Rejection, SessionEnded
+from nexxus.cluster.messages import ConnectionReplaced, Rejection, SessionEnded
 from nexxus.domain.operations import OperationError
 from nexxus.errors import ServiceUnavailable, TooManyRequests
 from nexxus.gateway import DeviceNotFound

@@ -12,8 +12,8 @@ from gateway_world import APP, TRANSPORT, World, event, subscription_to
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
 
+from nexxus.cluster.messages import Delivery, SubscriptionChanged
 from nexxus.domain.channels import Descriptor, Route
-from nexxus.domain.events import Delivery, SubscriptionChanged
 from nexxus.errors import DeviceNotConnected
 
 NewWorld = Callable[..., Any]

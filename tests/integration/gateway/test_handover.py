@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from gateway_world import APP, Client, World, delivered, drop, event
 
-from nexxus.domain.events import HandoverAsked
+from nexxus.cluster.messages import HandoverAsked
 
 pytestmark = pytest.mark.contract("6. WebSocket", "resuming")
 

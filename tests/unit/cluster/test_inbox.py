@@ -12,7 +12,7 @@ from waiting import eventually
 
 from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
 from nexxus.cluster.inbox import NodeInbox
-from nexxus.domain.events import ApplicationChanged, NodeMessage, Outcome
+from nexxus.cluster.messages import ApplicationChanged, NodeMessage, Outcome
 from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nexxus.adapters.websockets.framing import JSON, MSGPACK, payload_of
-from nexxus.domain.events import Delivery
+from nexxus.cluster.messages import Delivery
 from nexxus.gateway.cursors import Around
 from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexxus.domain.events import Delivery
+from nexxus.cluster.messages import Delivery
 from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.resume import DeliveryLog
 
