@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -12,28 +12,21 @@ from nexxus.domain.filters import EVERYTHING, Filter
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 
-OPERATIONS_REMEMBERED = 64
-"""How many of the operations last applied to an object its record names, newest last."""
-
-Replaced: TypeAlias = dict[str, Any]
-"""Filterable values by dotted path, as they were before a write; None for a missing one."""
-
 
 class Record(msgspec.Struct, frozen=True):
     """What is stored of one object.
 
     `version` is also in the document. `deleted_at` (UNIX seconds) marks a tombstone, whose
-    document is just the identity. `replaced` has an entry for each of the newest operations:
-    what it replaced, None where it made the object. `token` is the adapter's own, for its
-    compare-and-set; a record that was never loaded has None.
+    document is only the object's identity. `memory` belongs to the writer: some kilobytes at
+    most, to be stored and returned unchanged. `token` belongs to the adapter, for its
+    compare-and-set; it is None in a record that was not loaded.
     """
 
     document: Document
     version: int
-    operations: tuple[str, ...] = ()
     deleted_at: int | None = None
+    memory: bytes = b""
     token: Any = None
-    replaced: tuple[Replaced | None, ...] = ()
 
 
 class Mutation(msgspec.Struct, frozen=True):
@@ -77,6 +70,10 @@ class Database(ABC):
     `nexxus.errors.ServiceUnavailable` when the storage cannot answer; nothing is half done
     then: a batch's items are each applied or not, and loading tells which.
     """
+
+    is_atomic: ClassVar[bool] = False
+    """Whether a batch given to `commit` is made durable as one transaction: after a crash, all of
+    its applied mutations are there, or none."""
 
     @abstractmethod
     async def open(self) -> None:

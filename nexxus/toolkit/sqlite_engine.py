@@ -31,7 +31,6 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
-Upgrade: TypeAlias = Callable[[sqlite3.Connection], None]
 Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[T]]
 
 JOBS_PER_TRANSACTION: Final = 4096
@@ -66,8 +65,8 @@ class SqliteEngine:
     `schema` are statements that may be executed at every start (``CREATE … IF NOT EXISTS``).
     With `synchronous` ``FULL`` a write that returned survives a loss of power, with ``NORMAL``
     the death of the process. `busy_timeout` is in seconds: how long to wait for a foreign
-    program that has the file locked. `upgrades` bring a file of each earlier format of the
-    schema to the next one, the first format's first; a file of a later format is refused.
+    program that has the file locked. `format` numbers the schema's form, from 1; a file of a later
+    one is refused.
 
     All methods belong to one event loop. A storage that fails (disk full, I/O error, damaged
     file) raises `ServiceUnavailable` from `read` and `write`, with nothing of the job done;
@@ -82,15 +81,14 @@ class SqliteEngine:
         readers: int = 2,
         schema: Sequence[str] = (),
         busy_timeout: float = 5.0,
-        upgrades: Sequence[Upgrade] = (),
+        format: int = 1,
     ) -> None:
         self.path = path
         self._synchronous = synchronous
         self._readers = readers
         self._schema = tuple(schema)
         self._busy_timeout = busy_timeout
-        self._upgrades = tuple(upgrades)
-        self._format = 1 + len(self._upgrades)
+        self._format = format
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
         # The queues need no bound: their entries are callers that wait for an answer.
         self._writes: SimpleQueue[_Job | None] = SimpleQueue()
@@ -260,15 +258,12 @@ class SqliteEngine:
     def _open_writer(self) -> sqlite3.Connection:
         connection = self._open_connection()
         try:
-            found = self._format_of(connection)
+            self._check_format(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096 * 4}")
             connection.execute("BEGIN IMMEDIATE")
-            # A new file has no format yet, and nothing to upgrade.
-            for upgrade in self._upgrades[found - 1 :] if found else ():
-                upgrade(connection)
             for statement in self._schema:
                 connection.execute(statement)
             # Written at every start: a file that cannot be written to is found out here.
@@ -279,15 +274,13 @@ class SqliteEngine:
             raise
         return connection
 
-    def _format_of(self, connection: sqlite3.Connection) -> int:
-        found: int
+    def _check_format(self, connection: sqlite3.Connection) -> None:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > self._format:
             raise StartupError(
                 f"{self.path} was written by a newer version (format {found}, known up to "
                 f"{self._format}); upgrade, or give this one a data directory of its own"
             )
-        return found
 
     def _open_reader(self) -> sqlite3.Connection:
         connection = self._open_connection()

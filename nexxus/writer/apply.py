@@ -21,7 +21,8 @@ from nexxus.domain.operations import AnyOperation, Create, Delete, Update
 from nexxus.domain.patches import apply
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, ModelNotFound, VersionConflict
-from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Record, Replaced
+from nexxus.interfaces.database import Record
+from nexxus.writer.memory import is_remembered, recall, remember
 from nexxus.writer.replaced import put_back, replaced_values
 
 _EVENTS: Final[Mapping[type[AnyOperation], EventName]] = {
@@ -55,14 +56,12 @@ def apply_operation(
     *,
     committed_together: int = 1,
 ) -> Applied | Repeated:
-    """What `operation` makes of `record` (None: nothing is stored, not even a tombstone).
+    """Apply `operation` to `record`, which is None where nothing is stored, not even a tombstone.
 
-    The record will know what each of the last `committed_together` operations replaced.
+    The record will remember what each of the last `committed_together` operations replaced.
     """
-    if record is not None and operation.operation_id in record.operations:
-        # Each remembered operation made one version, the last of them the present one.
-        since = len(record.operations) - 1 - record.operations.index(operation.operation_id)
-        return Repeated(_event_again(operation, record, since), record.version - since)
+    if record is not None and is_remembered(record.memory, operation.operation_id):
+        return _repeated(operation, record)
     model = application.model(operation.key.type)
     before = None if record is None or record.deleted_at is not None else record.document
     after: Document | None = None
@@ -76,10 +75,13 @@ def apply_operation(
             _require(operation, before, model)
         case _:
             assert_never(operation)
-    values = replaced_values(before, after or {}, model)
-    former = () if record is None else record.replaced
-    replaced = (*former, values)[-committed_together:]
-    return _applied(operation, record, before, after, patches, replaced)
+    memory = remember(
+        b"" if record is None else record.memory,
+        operation.operation_id,
+        replaced_values(before, after or {}, model),
+        committed_together=committed_together,
+    )
+    return _applied(operation, record, before, after, patches, memory)
 
 
 def _require(operation: Update | Delete, stored: Document | None, model: ModelType) -> Document:
@@ -124,19 +126,17 @@ def _applied(
     before: Document | None,
     after: Document | None,
     patches: list[dict[str, Any]],
-    replaced: tuple[Replaced | None, ...],
+    memory: bytes,
 ) -> Applied:
     key = operation.key
     version = 1 if record is None else record.version + 1
-    remembered = () if record is None else record.operations
     identified = after or before or {}
     following = Record(
         document=after if after is not None else _identity(key, identified),
         version=version,
-        operations=(*remembered[1 - OPERATIONS_REMEMBERED :], operation.operation_id),
         deleted_at=operation.accepted_at if after is None else None,
+        memory=memory,
         token=None if record is None else record.token,
-        replaced=replaced,
     )
     event = Event(
         event=_EVENTS[operation.__class__],
@@ -153,29 +153,33 @@ def _applied(
     return Applied(following, event)
 
 
-def _event_again(operation: AnyOperation, record: Record, since: int) -> Event:
-    """The event of an operation that was applied before, and by `since` others after it.
+def _repeated(operation: AnyOperation, record: Record) -> Repeated:
+    """What an operation made that the record remembers, with its event once more.
 
-    It carries the present object, or its deletion: whoever has that version already ignores it,
-    whoever missed it has it now. And it carries what the object was before the operation, for
-    the channels that it has left; where the record does not tell that any more, others have been
-    told of since, and so was this one.
+    The event carries the present object, or its deletion: a client that has that version ignores
+    it, a client that missed it has it now. It also carries what the object was before the
+    operation, for the channels that the object has left. Where that is no longer remembered, a
+    later operation was announced, and therefore this one was, too.
     """
     key = operation.key
     gone = record.deleted_at is not None
-    first = len(record.replaced) - 1 - since
-    return Event(
+    memory = recall(record.memory)
+    # Each remembered operation made one version, the last of them the present one.
+    since = len(memory.operations) - 1 - memory.operations.index(operation.operation_id)
+    first = len(memory.replaced) - 1 - since
+    event = Event(
         event=_EVENTS[Delete if gone else operation.__class__],
         app_id=key.app_id,
         type=key.type,
         id=key.id,
         version=record.version,
-        before=put_back(record.document, record.replaced[max(first, 0) :]),
+        before=put_back(record.document, memory.replaced[max(first, 0) :]),
         after=None if gone else record.document,
         user_id=record.document.get("userId"),
         operation_id=operation.operation_id,
         repeated=True,
     )
+    return Repeated(event, record.version - since)
 
 
 def _identity(key: ObjectKey, document: Document) -> Document:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 from nexxus.domain.filter_matcher import Reader, compile_reader
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import ModelType
-from nexxus.interfaces.database import Replaced
+
+Replaced: TypeAlias = dict[str, Any]
+"""Filterable values by dotted path, as they were before a write; None for a missing one."""
 
 
 def replaced_values(before: Document | None, after: Document, model: ModelType) -> Replaced | None:

@@ -24,11 +24,12 @@ from nexxus.interfaces.broker import (
     Queue,
     Received,
 )
-from nexxus.interfaces.database import OPERATIONS_REMEMBERED, Database, Mutation, Record
+from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.toolkit.consuming import consume
 from nexxus.writer.apply import Repeated, apply_operation
+from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
 from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 
 
@@ -359,7 +360,7 @@ def _group(
 
 def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | None]) -> bool:
     record = records[operation.key]
-    return record is not None and operation.operation_id in record.operations
+    return record is not None and is_remembered(record.memory, operation.operation_id)
 
 
 def _may_be_judged(message: Received[AnyOperation]) -> bool:

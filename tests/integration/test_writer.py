@@ -35,9 +35,9 @@ from nexxus.interfaces.broker import (
     Message,
     Queue,
 )
-from nexxus.interfaces.database import OPERATIONS_REMEMBERED
 from nexxus.toolkit.consuming import ATTEMPTS, consume
 from nexxus.writer.apply import apply_operation
+from nexxus.writer.memory import OPERATIONS_REMEMBERED
 
 APP = "app"
 KEY = ObjectKey(APP, "task", "t")

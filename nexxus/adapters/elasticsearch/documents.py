@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -9,13 +10,12 @@ import msgspec
 
 from nexxus.adapters.elasticsearch.layouts import Layout
 from nexxus.domain.objects import Document
-from nexxus.interfaces.database import Record, Replaced
+from nexxus.interfaces.database import Record
 
-STORED: Final = ("document", "operations", "replaced", "version", "deletedAt")
+STORED: Final = ("document", "memory", "version", "deletedAt")
 """What a record is read from; the rest is for searching."""
 
 _encode = msgspec.json.Encoder().encode
-_decode_replaced = msgspec.json.Decoder(tuple[Replaced | None, ...]).decode
 _decode_document = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -31,8 +31,7 @@ def encode_record(record: Record, layout: Layout) -> bytes:
     # A string within JSON, so that nothing on the way reads or rounds what it holds.
     source: dict[str, Any] = {
         "document": _encode(record.document).decode(),
-        "operations": record.operations,
-        "replaced": _encode(record.replaced).decode(),
+        "memory": record.memory,  # as Base64
         "version": record.version,
         "layout": layout.digest,
         **layout.values_of(record.document),
@@ -48,10 +47,9 @@ def decode_record(hit: Mapping[str, Any]) -> Record:
     return Record(
         document=decode_document(hit),
         version=source["version"],
-        operations=tuple(source["operations"]),
         deleted_at=source.get("deletedAt"),
+        memory=a2b_base64(source["memory"]),
         token=Token(hit["_seq_no"], hit["_primary_term"]),
-        replaced=_decode_replaced(source["replaced"]),
     )
 
 

@@ -1,10 +1,10 @@
 """Layouts: what an index holds of each object.
 
 A stored document has two parts. What comes back is in ``document``, the object's JSON as one
-string that is neither indexed nor looked into, and in ``operations``, ``replaced``, ``version`` and
-``deletedAt``. What is searched are the fields of the layout, computed from the object: each
-filterable path has one in ``keyword``, ``number`` or ``boolean``, according to its kind. (A path is
-written with ``/`` there, so that ``place`` and ``place.city`` can both be fields, at any time.)
+string that is neither indexed nor looked into, and in ``memory``, ``version`` and ``deletedAt``.
+What is searched are the fields of the layout, computed from the object: each filterable path has
+one in ``keyword``, ``number`` or ``boolean``, according to its kind. (A path is written with ``/``
+there, so that ``place`` and ``place.city`` can both be fields, at any time.)
 
 Every number is a ``double``, which holds each int within ±2^53: an int that becomes a float
 changes nothing, and no date is outside of a calendar. A field is thus never changed, only added,
@@ -126,8 +126,7 @@ def new_mapping(fields: Iterable[str]) -> dict[str, Any]:
         "dynamic": "strict",
         "properties": {
             "document": _UNSEARCHED,
-            "operations": _UNSEARCHED,
-            "replaced": _UNSEARCHED,
+            "memory": {"type": "binary"},
             "version": {"type": "long", "index": False, "doc_values": False},
             "deletedAt": {"type": "long"},
             "layout": {"type": "keyword"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -25,7 +25,6 @@ Key: TypeAlias = tuple[int, str]
 """A table's number and an object's id."""
 
 _encode = msgspec.json.Encoder().encode
-_NOTHING: Final = b"[]"
 
 
 class Write(NamedTuple):
@@ -45,8 +44,7 @@ def encode(table: Table, mutation: Mutation) -> Write:
     record = mutation.record
     expected = 0 if mutation.expected is None else mutation.expected.version
     object_id = mutation.key.id
-    operations, document = _encode(record.operations), _encode(record.document)
-    replaced = _encode(record.replaced) if record.replaced else _NOTHING
+    document = _encode(record.document)
     row: tuple[Any, ...]
     if record.deleted_at is not None:
         row = (
@@ -54,13 +52,12 @@ def encode(table: Table, mutation: Mutation) -> Write:
             object_id,
             record.version,
             record.deleted_at,
-            operations,
+            record.memory,
             document,
-            replaced,
         )
         return Write(table, object_id, expected, record.version, True, row, [])
     columns = column_values(table.columns, record.document)
-    row = (object_id, record.version, operations, document, replaced, *columns)
+    row = (object_id, record.version, record.memory, document, *columns)
     elements = elements_of(table.lists, record.document)
     return Write(table, object_id, expected, record.version, False, row, elements)
 
@@ -152,13 +149,13 @@ def _store(
 
 
 def _put(connection: sqlite3.Connection, table: Table, rows: Rows) -> None:
-    for chunk in chunks(rows, 5 + len(table.columns)):
+    for chunk in chunks(rows, 4 + len(table.columns)):
         connection.execute(_upsert(table, chunk.count), chunk.values)
 
 
 @lru_cache(maxsize=1024)
 def _upsert(table: Table, count: int) -> str:
-    names = ["version", "operations", "document", "replaced", *(c.name for c in table.columns)]
+    names = ["version", "memory", "document", *(c.name for c in table.columns)]
     return f"""
         INSERT INTO {table.objects} (id, {", ".join(names)})
         SELECT * FROM ({values_of(count, 1 + len(names))}) WHERE column1 IS NOT NULL
@@ -166,10 +163,10 @@ def _upsert(table: Table, count: int) -> str:
 
 
 def _bury(connection: sqlite3.Connection, rows: Rows) -> None:
-    for chunk in chunks(rows, 7):
+    for chunk in chunks(rows, 6):
         connection.execute(
             f"""INSERT OR REPLACE INTO tombstones
-                SELECT * FROM ({values_of(chunk.count, 7)}) WHERE column1 IS NOT NULL""",
+                SELECT * FROM ({values_of(chunk.count, 6)}) WHERE column1 IS NOT NULL""",
             chunk.values,
         )
 

@@ -18,7 +18,6 @@ from nexxus.adapters.sqlite.queries import count_objects, select_documents
 from nexxus.adapters.sqlite.records import load_records
 from nexxus.adapters.sqlite.tables import (
     SCHEMA,
-    UPGRADES,
     Table,
     adapt_table,
     analyze_table,
@@ -71,13 +70,14 @@ class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SqliteDatabase(Database):
     """Stores everything in one file, which belongs to this process alone."""
 
+    is_atomic = True
+
     def __init__(self, settings: SqliteSettings, *, data_dir: Path) -> None:
         self._engine = SqliteEngine(
             data_dir / (settings.path or "nexxus.sqlite3"),
             synchronous="FULL" if settings.synchronous == "full" else "NORMAL",
             readers=settings.readers,
             schema=SCHEMA,
-            upgrades=UPGRADES,
             busy_timeout=settings.busy_timeout,
         )
         self._tables: dict[tuple[str, str], Table] = {}

@@ -11,9 +11,9 @@ import msgspec
 
 from nexxus.adapters.sqlite.statements import chunks
 from nexxus.adapters.sqlite.tables import Table
-from nexxus.interfaces.database import Record, Replaced
+from nexxus.interfaces.database import Record
 
-_Row = tuple[int, int, int | None, tuple[str, ...], tuple[Replaced | None, ...], dict[str, Any]]
+_Row = tuple[int, int, int | None, str, dict[str, Any]]
 _decode = msgspec.json.Decoder(list[_Row]).decode
 
 
@@ -27,10 +27,8 @@ def load_records(
         (found,) = connection.execute(
             _select_records(table.number, chunk.count), [*chunk.values, table.number]
         ).fetchone()
-        for n, version, deleted_at, operations, replaced, document in _decode(found):
-            records[start + n] = Record(
-                document, version, operations, deleted_at, replaced=replaced
-            )
+        for n, version, deleted_at, memory, document in _decode(found):
+            records[start + n] = Record(document, version, deleted_at, bytes.fromhex(memory))
         start += len(chunk.rows)
     return records
 
@@ -41,13 +39,13 @@ def _select_records(number: int, count: int) -> str:
     return f"""
         WITH keys (n, id) AS (VALUES {", ".join(f"({n}, ?)" for n in range(count))})
         SELECT CAST('[' || ifnull(group_concat(
-            '[' || n || ',' || version || ',' || deleted_at || ',' || operations || ','
-            || replaced || ',' || document || ']'), '') || ']' AS BLOB)
+            '[' || n || ',' || version || ',' || deleted_at || ',"' || hex(memory) || '",'
+            || document || ']'), '') || ']' AS BLOB)
         FROM (
-            SELECT n, version, 'null' AS deleted_at, operations, replaced, document
+            SELECT n, version, 'null' AS deleted_at, memory, document
             FROM keys CROSS JOIN objects_{number} AS object ON object.id = keys.id
             UNION ALL
-            SELECT n, version, deleted_at, operations, replaced, document
+            SELECT n, version, deleted_at, memory, document
             FROM keys CROSS JOIN tombstones AS tombstone
             ON tombstone.model = ? AND tombstone.id = keys.id
         )"""

@@ -42,27 +42,15 @@ SCHEMA: Final = (
         id TEXT NOT NULL,
         version INTEGER NOT NULL,
         deleted_at INTEGER NOT NULL,
-        operations BLOB NOT NULL,
+        memory BLOB NOT NULL,
         document BLOB NOT NULL,
-        replaced BLOB NOT NULL,
         PRIMARY KEY (model, id)
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS tombstones_by_age ON tombstones (deleted_at)",
 )
 
-
-def _remember_what_was_replaced(connection: sqlite3.Connection) -> None:
-    numbers = connection.execute("SELECT number FROM models").fetchall()
-    for table in ("tombstones", *(f"objects_{number}" for (number,) in numbers)):
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN replaced BLOB NOT NULL DEFAULT '[]'")
-
-
-UPGRADES: Final = (_remember_what_was_replaced,)
-"""What brings a file of each earlier format to the next one, the first format's first."""
-
 MAX_COLUMNS: Final = 1900
 """SQLite's tables end at 2,000 columns."""
-
 
 ROWS_ANALYZED: Final = 400
 """Per index; SQLite's documentation recommends 100 to 1,000."""
@@ -223,9 +211,8 @@ def _create_table(
             number INTEGER PRIMARY KEY,
             id TEXT NOT NULL UNIQUE,
             version INTEGER NOT NULL,
-            operations BLOB NOT NULL,
-            document BLOB NOT NULL,
-            replaced BLOB NOT NULL
+            memory BLOB NOT NULL,
+            document BLOB NOT NULL
             {"".join(f", {column}" for column in columns)}
         )"""
     )

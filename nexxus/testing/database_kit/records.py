@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
 from nexxus.domain.filters import Compare, Op
 from nexxus.domain.objects import ObjectKey
-from nexxus.interfaces.database import (
-    OPERATIONS_REMEMBERED,
-    Database,
-    Mutation,
-    Query,
-    Record,
-    Replaced,
-)
+from nexxus.interfaces.database import Database, Mutation, Query, Record
 from nexxus.testing.database_kit.materials import (
     NOTE,
     TASK,
@@ -84,26 +78,31 @@ class LoadingConformance(AnyDatabase):
                 document, order="sorted"
             )
 
-    async def test_the_operations_last_applied_are_kept_in_order(
-        self, database: Database, app: str
-    ) -> None:
-        document = task(app, "a")
-        operations = tuple(f"operation-{n}" for n in range(OPERATIONS_REMEMBERED))
-        await database.commit([Mutation(key_of(document), None, Record(document, 1, operations))])
-        assert (await loaded(database, key_of(document))).operations == operations
-
-    async def test_what_the_newest_operations_replaced_is_kept_with_an_object_and_a_tombstone(
-        self, database: Database, app: str
+    @pytest.mark.parametrize(
+        "memory", [b"", bytes(range(256)), b"\xff" * 64 * 1024], ids=["empty", "any", "large"]
+    )
+    async def test_the_memory_of_an_object_and_of_a_tombstone_comes_back_unchanged(
+        self, database: Database, app: str, memory: bytes
     ) -> None:
         key = ObjectKey(app, "task", "a")
-        replaced: tuple[Replaced | None, ...] = (None, {"title": "one", "place.city": None})
-        present = Record(task(app, "a"), 1, replaced=replaced)
-        await database.commit([Mutation(key, None, present)])
-        stored = await loaded(database, key)
-        assert stored.replaced == replaced
-        gone = Record(identity_of(key), 2, deleted_at=2**31, replaced=({"tags": ["x"]},))
-        await database.commit([Mutation(key, stored, gone)])
-        assert (await loaded(database, key)).replaced == gone.replaced
+        await database.commit([Mutation(key, None, Record(task(app, "a"), 1, memory=memory))])
+        present = await loaded(database, key)
+        assert present.memory == memory
+        gone = Record(identity_of(key), 2, deleted_at=2**31, memory=memory[::-1])
+        await database.commit([Mutation(key, present, gone)])
+        assert (await loaded(database, key)).memory == gone.memory
+
+    async def test_each_record_has_its_own_memory(self, database: Database, app: str) -> None:
+        keys = [ObjectKey(app, "task", f"t{n}") for n in range(10)]
+        memories = [bytes([n]) * n for n in range(10)]
+        await database.commit(
+            [
+                Mutation(key, None, Record(task(app, key.id), 1, memory=memory))
+                for key, memory in zip(keys, memories, strict=True)
+            ]
+        )
+        records = await database.load(keys)
+        assert [record and record.memory for record in records] == memories
 
 
 class CommittingConformance(AnyDatabase):

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
+import random
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -215,27 +215,6 @@ async def test_a_preparation_that_was_interrupted_is_mended_by_the_next(tmp_path
 # Dying
 
 
-async def test_a_file_of_the_first_format_is_brought_to_the_present_one(tmp_path: Path) -> None:
-    key = ObjectKey("app", "task", "a")
-    async with database_in(tmp_path) as database:
-        await database.prepare("app", [TASK])
-        await store(database, task("app", "a"))
-    with closing(sqlite3.connect(tmp_path / "nexxus.sqlite3")) as connection:
-        for table in ("objects_1", "tombstones"):
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN replaced")
-        connection.execute("PRAGMA user_version = 1")
-    async with database_in(tmp_path) as database:
-        (record,) = await database.load([key])
-        assert record is not None
-        assert record.replaced == ()
-        document = {**record.document, "version": 2}
-        mutation = Mutation(key, record, Record(document, 2, replaced=({"title": "x"},)))
-        assert await database.commit([mutation]) == [True]
-        (record,) = await database.load([key])
-        assert record is not None
-        assert record.replaced == ({"title": "x"},)
-
-
 async def test_what_was_committed_survives_a_kill_in_mid_load(tmp_path: Path) -> None:
     process = _python(
         f"""
@@ -284,6 +263,53 @@ async def test_what_was_committed_survives_a_kill_in_mid_load(tmp_path: Path) ->
             assert name not in await ids(database, APP, before)
 
 
+@pytest.mark.parametrize("after", [1, 3, 6])
+async def test_a_batch_is_there_whole_or_not_at_all_after_a_kill(
+    tmp_path: Path, after: int
+) -> None:
+    assert SqliteDatabase.is_atomic
+    process = _python(
+        f"""
+        async def main():
+            database = database_in({str(tmp_path)!r})
+            await database.open()
+            await database.prepare("app", [TASK, NOTE])
+            keys = [ObjectKey("app", ("task", "note")[n % 2], f"t{{n}}") for n in range(1_000)]
+            former = [None] * len(keys)
+            for version in range(1, 10_000):
+                records = [
+                    Record({{**task("app", key.id, version, title="x" * 2_000), "type": key.type}},
+                           version) for key in keys]
+                mutations = [Mutation(*each) for each in zip(keys, former, records)]
+                assert all(await database.commit(mutations))
+                former = records
+                print(version, flush=True)
+
+        asyncio.run(main())
+        """
+    )
+    assert process.stdout is not None
+    committed = 0
+    for line in process.stdout:
+        committed = int(line)
+        if committed == after:
+            # The next batch is on its way: encoded, stored, or made durable.
+            await asyncio.sleep(random.uniform(0, 0.05))
+            process.send_signal(signal.SIGKILL)
+            break
+    rest = process.stdout.read().split()
+    process.wait(timeout=30)
+    promised = int(rest[-1]) if rest else committed
+    async with database_in(tmp_path) as database:
+        names = [("task", "note")[n % 2] for n in range(1_000)]
+        records = await database.load(
+            [ObjectKey(APP, name, f"t{n}") for n, name in enumerate(names)]
+        )
+        versions = {None if record is None else record.version for record in records}
+    assert len(versions) == 1
+    assert versions <= {promised, promised + 1}
+
+
 def _python(script: str) -> "subprocess.Popen[str]":
     """Run a script with the usual names at hand; what it prints can be read."""
     lines = script.splitlines()
@@ -296,7 +322,7 @@ from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import StartupError
 from nexxus.interfaces.database import Mutation, Record
-from nexxus.testing.database_kit.materials import TASK, task
+from nexxus.testing.database_kit.materials import NOTE, TASK, task
 
 def database_in(folder):
     return SqliteDatabase(SqliteSettings(), data_dir=Path(folder))

@@ -23,6 +23,7 @@ from nexxus.domain.operations import (
 from nexxus.domain.patches import PatchOp
 from nexxus.interfaces.database import Record
 from nexxus.writer.apply import Applied, Repeated, apply_operation
+from nexxus.writer.memory import recall
 from nexxus.writer.replaced import replaced_values
 
 APPLICATION = parse_application(
@@ -121,7 +122,10 @@ def test_no_more_is_kept_than_was_committed_together() -> None:
             update(number, "points", number), applied.record, APPLICATION, committed_together=2
         )
     assert isinstance(applied, Applied)
-    assert applied.record.replaced == ({"points": 7, "updatedAt": 7}, {"points": 8, "updatedAt": 8})
+    assert recall(applied.record.memory).replaced == (
+        {"points": 7, "updatedAt": 7},
+        {"points": 8, "updatedAt": 8},
+    )
 
 
 @pytest.mark.parametrize(("was", "is_now"), [(1, 1.0), (0, False), ("", None)])

@@ -1,0 +1,62 @@
+"""What the writer stores beside each object: the operations last applied to it.
+
+To a database this is opaque bytes. They are MessagePack, written and read here alone.
+
+Most operations are new, and that can be seen without decoding anything: MessagePack holds a
+string as its UTF-8 bytes, so an operation whose id is not among the bytes is not remembered.
+Decoding takes 0.4 µs for one operation and 4 µs for 64, encoding a quarter of that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from nexxus.writer.replaced import Replaced
+
+OPERATIONS_REMEMBERED: Final = 64
+"""How many of the operations last applied to an object are remembered."""
+
+
+class Memory(msgspec.Struct, frozen=True, array_like=True):
+    """The operations last applied to an object, newest last.
+
+    Each of them made one version, the last one the present version. `replaced` has an entry for
+    each of the newest operations: what it replaced, None where it created the object.
+    """
+
+    operations: tuple[str, ...] = ()
+    replaced: tuple[Replaced | None, ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Memory).decode
+_EMPTY: Final = Memory()
+
+
+def recall(memory: bytes) -> Memory:
+    """Decode what is stored; nothing is stored of an object that no operation was applied to."""
+    return _decode(memory) if memory else _EMPTY
+
+
+def is_remembered(memory: bytes, operation_id: str) -> bool:
+    """Return whether the operation is one of those last applied."""
+    # Among the bytes it may also be found by chance, within a replaced value.
+    return operation_id.encode() in memory and operation_id in recall(memory).operations
+
+
+def remember(
+    memory: bytes, operation_id: str, replaced: Replaced | None, *, committed_together: int
+) -> bytes:
+    """Encode the memory with one more operation, and with what it replaced.
+
+    What was replaced is kept of the last `committed_together` operations only.
+    """
+    former = recall(memory)
+    return _encode(
+        Memory(
+            (*former.operations[1 - OPERATIONS_REMEMBERED :], operation_id),
+            (*former.replaced, replaced)[-committed_together:],
+        )
+    )
