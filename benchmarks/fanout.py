@@ -30,8 +30,9 @@ from typing import Any, cast
 import uvicorn
 import uvloop
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.adapters.websockets.raw import websocket_protocol
 from nexxus.cluster.inbox import NodeInbox
 from nexxus.cluster.messages import Delivery, NodeMessage

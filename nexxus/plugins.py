@@ -1,4 +1,4 @@
-"""Finds plugins, ours and those installed, and knows what each offers."""
+"""Finds plugins, the built-in one and those installed, and knows what each offers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pluggy
 
 from nexxus import hookspecs
 from nexxus.errors import ConfigurationError
-from nexxus.hookspecs import PROJECT, Adapter
+from nexxus.hookspecs import INTERFACES, PROJECT, Adapter, AdapterContext
+from nexxus.version import __version__
 
 
 class Kind(StrEnum):
@@ -43,6 +44,11 @@ _HOOKS: Final[Mapping[Kind, str]] = {
 _WITH_SECTION: Final = (Kind.DATABASE, Kind.BROKER, Kind.REGISTRY, Kind.LOGGER)
 """The kinds of which a process has one, configured in a section of their own."""
 
+_WITH_SCOPE: Final = (Kind.DATABASE, Kind.BROKER, Kind.REGISTRY)
+"""The kinds whose adapters decide whether several processes can work together."""
+
+_SCOPES: Final = {"process": "for one process", "shared": "for any number of nodes"}
+
 BUILT_IN: Final = "nexxus.adapters.builtin"
 
 
@@ -50,8 +56,16 @@ class Offer(msgspec.Struct, frozen=True):
     """An adapter and where it comes from: ``built in``, or a package with its version."""
 
     kind: Kind
-    adapter: Adapter
+    adapter: Adapter[Any, Any]
     origin: str
+
+    @property
+    def summary(self) -> str:
+        """What the adapter says of itself, and who can share it."""
+        parts = [self.adapter.summary]
+        if self.kind in _WITH_SCOPE and self.adapter.scope is not None:
+            parts.append(_SCOPES[self.adapter.scope])
+        return "; ".join(filter(None, parts))
 
 
 class Catalog:
@@ -65,10 +79,11 @@ class Catalog:
 
     @classmethod
     def discover(cls, *plugins: object, installed: bool = True) -> Catalog:
-        """The built-in adapters, those of packages unless `installed` is False, and `plugins`.
+        """Find the built-in adapters, those of packages unless `installed` is False, and `plugins`.
 
         `plugins` are modules or objects with hooks, for an embedder that has its own. Raises
-        `ConfigurationError` when an installed plugin cannot be loaded or two clash.
+        `ConfigurationError` for a plugin that cannot be loaded, that was written for another
+        version of an interface, or whose names clash with another's.
         """
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(hookspecs)
@@ -92,7 +107,7 @@ class Catalog:
         return cls(_offers(manager, origins))
 
     def offers(self, kind: Kind | None = None) -> list[Offer]:
-        """What there is, of one kind or of all, in the order of the kinds and then by name."""
+        """Return the offers, of one kind or of all, in the order of the kinds and then by name."""
         kinds = Kind if kind is None else (kind,)
         return [self._offers[kind][name] for kind in kinds for name in sorted(self._offers[kind])]
 
@@ -100,19 +115,33 @@ class Catalog:
         """The names that the configuration may select from, sorted."""
         return sorted(self._offers[kind])
 
-    def get(self, kind: Kind, name: str) -> Adapter | None:
-        """The adapter of that name."""
+    def get(self, kind: Kind, name: str) -> Adapter[Any, Any] | None:
+        """Return the adapter of that name, None if there is none."""
         offer = self._offers[kind].get(name)
         return None if offer is None else offer.adapter
 
+    def create(self, kind: Kind, name: str, settings: Any, context: AdapterContext) -> Any:
+        """Create what an adapter is an implementation of, from its checked `settings`.
+
+        The adapter gets `context` with a logger of its own. Raises `ConfigurationError` if there
+        is no such adapter, or what it needs is not installed.
+        """
+        adapter = self.get(kind, name)
+        if adapter is None:
+            installed = ", ".join(self.names(kind)) or "none"
+            raise ConfigurationError(f"there is no {kind} {name!r} (installed: {installed})")
+        logger = context.logger.bind(kind=str(kind), adapter=name)
+        return adapter.create(settings, msgspec.structs.replace(context, logger=logger))
+
     @property
-    def plugin_sections(self) -> Mapping[str, Adapter]:
+    def plugin_sections(self) -> Mapping[str, Adapter[Any, Any]]:
         """The adapters whose settings are in ``[plugins.<name>]``, by that name."""
         return MappingProxyType(
             {name: offer.adapter for name, offer in self._with_settings.items()}
         )
 
     def _add(self, offer: Offer) -> None:
+        _check(offer)
         name = offer.adapter.name
         other = self._offers[offer.kind].get(name)
         if other is None and offer.kind not in _WITH_SECTION:
@@ -126,23 +155,31 @@ class Catalog:
         self._offers[offer.kind][name] = offer
 
 
-def settings_type(adapter: Adapter) -> type[msgspec.Struct] | None:
-    """The struct of an adapter's settings, imported now; None where there is nothing to set."""
-    if not adapter.settings:
-        return None
-    module, _, name = adapter.settings.partition(":")
-    try:
-        found: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+def _check(offer: Offer) -> None:
+    """Raise `ConfigurationError` for an adapter that this Nexxus cannot work with."""
+    adapter = offer.adapter
+    where = f"the plugin {offer.origin}: {offer.kind} {adapter.name!r}"
+    supported = INTERFACES[_HOOKS[offer.kind]]
+    if adapter.interface not in supported:
+        versions = " and ".join(map(str, supported))
         raise ConfigurationError(
-            f"the settings of {adapter.name!r} cannot be loaded from {adapter.settings}: {error}; "
-            "is everything it needs installed?"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
-        raise ConfigurationError(
-            f"{adapter.settings}, the settings of {adapter.name!r}, is not a msgspec.Struct"
+            f"{where} was written for version {adapter.interface} of the interface, and Nexxus "
+            f"{__version__} supports {versions}; install a version of the plugin that was written "
+            "for one of these, or the Nexxus that it was written for"
         )
-    return found
+    if offer.kind in _WITH_SCOPE and adapter.scope not in _SCOPES:
+        raise ConfigurationError(
+            f"{where} has the scope {adapter.scope!r}; its Adapter needs scope='process' or "
+            "scope='shared'"
+        )
+    settings: Any = adapter.settings
+    if settings is not None and not (
+        isinstance(settings, type) and issubclass(settings, msgspec.Struct)
+    ):
+        raise ConfigurationError(
+            f"{where} has the settings {settings!r}; they have to be a type of msgspec.Struct, or "
+            "None"
+        )
 
 
 def _load(entry_point: EntryPoint, origin: str) -> object:
@@ -151,7 +188,7 @@ def _load(entry_point: EntryPoint, origin: str) -> object:
     except Exception as error:  # whatever a foreign module may raise while it is imported
         raise ConfigurationError(
             f"the plugin {origin} cannot be loaded ({entry_point.value}): "
-            f"{type(error).__name__}: {error}; mend or uninstall it"
+            f"{type(error).__name__}: {error}; fix or uninstall it"
         ) from error
     return loaded
 
@@ -160,7 +197,19 @@ def _offers(manager: pluggy.PluginManager, origins: Mapping[object, str]) -> Ite
     for kind, hook in _HOOKS.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             origin = origins[implementation.plugin]
-            for adapter in implementation.function():
-                if not isinstance(adapter, Adapter):
-                    raise ConfigurationError(f"{hook} of {origin} returned no list of Adapter")
+            for adapter in _call(implementation, hook, origin):
                 yield Offer(kind, adapter, origin)
+
+
+def _call(implementation: pluggy.HookImpl, hook: str, origin: str) -> Iterable[Adapter[Any, Any]]:
+    try:
+        offered: Any = implementation.function()
+        adapters = list(offered)
+    except Exception as error:  # whatever a foreign module may raise
+        raise ConfigurationError(
+            f"{hook} of the plugin {origin} failed: {type(error).__name__}: {error}; "
+            "fix or uninstall it"
+        ) from error
+    if not all(isinstance(adapter, Adapter) for adapter in adapters):
+        raise ConfigurationError(f"{hook} of the plugin {origin} returned no list of Adapter")
+    return adapters

@@ -1,18 +1,32 @@
-"""The adapters that come with Nexxus, offered through the same hooks as anybody's."""
+"""The adapters that come with Nexxus, offered through the same hooks as any plugin's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nexxus.adapters.elasticsearch.settings import ElasticsearchSettings
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
+from nexxus.adapters.loguru.settings import LoguruSettings
+from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
+from nexxus.adapters.redis.settings import RedisSettings
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus.interfaces.logger import Logger
+
+if TYPE_CHECKING:
+    from nexxus.interfaces.auth_strategy import AuthStrategy
+    from nexxus.interfaces.broker import Broker
+    from nexxus.interfaces.database import Database
+    from nexxus.interfaces.registry import Registry
+    from nexxus.interfaces.transport import Transport
 
 
 @contextmanager
 def _extra(name: str) -> Iterator[None]:
-    """Say what to install where an adapter's client library is missing."""
+    """Say what to install if an adapter's client library is missing."""
     try:
         yield
     except ImportError as error:
@@ -21,145 +35,176 @@ def _extra(name: str) -> Iterator[None]:
         ) from error
 
 
-def _sqlite(settings: Any, context: AdapterContext) -> Any:
+def _sqlite(settings: SqliteSettings, context: AdapterContext) -> Database:
     from nexxus.adapters.sqlite.database import SqliteDatabase
 
     return SqliteDatabase(settings, data_dir=context.data_dir)
 
 
-def _elasticsearch(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+def _elasticsearch(
+    settings: ElasticsearchSettings,
+    context: AdapterContext,  # noqa: ARG001
+) -> Database:
     with _extra("elasticsearch"):
         from nexxus.adapters.elasticsearch.database import ElasticsearchDatabase
 
     return ElasticsearchDatabase(settings)
 
 
-def _in_process_broker(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+def _in_process_broker(
+    settings: InProcessBrokerSettings,
+    context: AdapterContext,  # noqa: ARG001
+) -> Broker:
     from nexxus.adapters.in_process.broker import InProcessBroker
 
     return InProcessBroker(settings)
 
 
-def _rabbitmq(settings: Any, context: AdapterContext) -> Any:
+def _rabbitmq(settings: RabbitMQSettings, context: AdapterContext) -> Broker:
     with _extra("rabbitmq"):
         from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 
     return RabbitMQBroker(settings, node=context.node)
 
 
-def _in_process_registry(settings: Any, context: AdapterContext) -> Any:
+def _in_process_registry(settings: InProcessRegistrySettings, context: AdapterContext) -> Registry:
     from nexxus.adapters.in_process.registry import InProcessRegistry
 
     return InProcessRegistry(settings, data_dir=context.data_dir)
 
 
-def _redis(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+def _redis(settings: RedisSettings, context: AdapterContext) -> Registry:  # noqa: ARG001
     with _extra("redis"):
         from nexxus.adapters.redis.registry import RedisRegistry
 
     return RedisRegistry(settings)
 
 
-def _loguru(settings: Any, context: AdapterContext) -> Any:
-    from nexxus.adapters.loguru_logger import LoguruLogger
+def _loguru(settings: LoguruSettings, context: AdapterContext) -> Logger:
+    from nexxus.adapters.loguru.logger import LoguruLogger
 
     return LoguruLogger(settings, node=context.node)
 
 
-def _google(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
-    from nexxus.adapters.openid_connect import GOOGLE, OpenIdConnect
+def _google(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
+    from nexxus.adapters.openid_connect.strategy import GOOGLE, OpenIdConnect
 
     return OpenIdConnect(GOOGLE)
 
 
-def _openid(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
-    from nexxus.adapters.openid_connect import OpenIdConnect
+def _openid(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
+    from nexxus.adapters.openid_connect.strategy import OpenIdConnect
 
     return OpenIdConnect()
 
 
-def _websockets(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
-    from nexxus.adapters.websockets import WebSocketTransport
+def _websockets(settings: None, context: AdapterContext) -> Transport:  # noqa: ARG001
+    from nexxus.adapters.websockets.transport import WebSocketTransport
 
     return WebSocketTransport()
 
 
 @hookimpl
-def nexxus_databases() -> list[Adapter]:
+def nexxus_databases() -> list[Adapter[Any, Database]]:
     return [
         Adapter(
             "sqlite",
-            "nexxus.adapters.sqlite.database:SqliteSettings",
+            SqliteSettings,
             _sqlite,
-            "one file in the data directory; for one process",
+            interface=1,
+            scope="process",
+            summary="one file in the data directory",
         ),
         Adapter(
             "elasticsearch",
-            "nexxus.adapters.elasticsearch.settings:ElasticsearchSettings",
+            ElasticsearchSettings,
             _elasticsearch,
-            "indices of Elasticsearch 8.8 or later; for any number of nodes",
+            interface=1,
+            scope="shared",
+            summary="indices of Elasticsearch 8.8 or later",
         ),
     ]
 
 
 @hookimpl
-def nexxus_brokers() -> list[Adapter]:
+def nexxus_brokers() -> list[Adapter[Any, Broker]]:
     return [
         Adapter(
             "in-process",
-            "nexxus.adapters.in_process.broker:InProcessBrokerSettings",
+            InProcessBrokerSettings,
             _in_process_broker,
-            "queues in memory; for one process",
+            interface=1,
+            scope="process",
+            summary="queues in memory",
         ),
         Adapter(
             "rabbitmq",
-            "nexxus.adapters.rabbitmq.settings:RabbitMQSettings",
+            RabbitMQSettings,
             _rabbitmq,
-            "quorum queues of RabbitMQ 3.10 or later; for any number of nodes",
+            interface=1,
+            scope="shared",
+            summary="quorum queues of RabbitMQ 3.10 or later",
         ),
     ]
 
 
 @hookimpl
-def nexxus_registries() -> list[Adapter]:
+def nexxus_registries() -> list[Adapter[Any, Registry]]:
     return [
         Adapter(
             "in-process",
-            "nexxus.adapters.in_process.registry:InProcessRegistrySettings",
+            InProcessRegistrySettings,
             _in_process_registry,
-            "in memory, what must survive in the data directory; for one process",
+            interface=1,
+            scope="process",
+            summary="in memory, what must survive in the data directory",
         ),
         Adapter(
             "redis",
-            "nexxus.adapters.redis.settings:RedisSettings",
+            RedisSettings,
             _redis,
-            "Redis 7 or later, single or a cluster; for any number of nodes",
+            interface=1,
+            scope="shared",
+            summary="Redis 7 or later, single or a cluster",
         ),
     ]
 
 
 @hookimpl
-def nexxus_transports() -> list[Adapter]:
-    return [
-        Adapter("websockets", "", _websockets, "at /ws on the API's port, and on the gateway's own")
-    ]
-
-
-@hookimpl
-def nexxus_loggers() -> list[Adapter]:
+def nexxus_transports() -> list[Adapter[Any, Transport]]:
     return [
         Adapter(
-            "loguru",
-            "nexxus.adapters.loguru_logger:LoguruSettings",
-            _loguru,
-            "text or JSON lines on standard error",
+            "websockets",
+            None,
+            _websockets,
+            interface=1,
+            summary="at /ws on the API's port, and on the gateway's own",
         )
     ]
 
 
 @hookimpl
-def nexxus_auth_strategies() -> list[Adapter]:
+def nexxus_loggers() -> list[Adapter[Any, Logger]]:
     return [
-        Adapter("google", "", _google, "accounts of Google"),
-        Adapter("openid", "", _openid, "any OpenID Connect provider, by its issuer"),
+        Adapter(
+            "loguru",
+            LoguruSettings,
+            _loguru,
+            interface=1,
+            summary="text or JSON lines on standard error",
+        )
+    ]
+
+
+@hookimpl
+def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy]]:
+    return [
+        Adapter("google", None, _google, interface=1, summary="accounts of Google"),
+        Adapter(
+            "openid",
+            None,
+            _openid,
+            interface=1,
+            summary="any OpenID Connect provider, by its issuer",
+        ),
     ]

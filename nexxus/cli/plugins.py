@@ -17,10 +17,7 @@ def plugins(as_json: bool) -> None:
     Installing a plugin's package into the same environment adds it to this list.
     """
     offers = Catalog.discover().offers()
-    rows = [
-        (str(offer.kind), offer.adapter.name, offer.origin, offer.adapter.summary)
-        for offer in offers
-    ]
+    rows = [(str(offer.kind), offer.adapter.name, offer.origin, offer.summary) for offer in offers]
     if as_json:
         keys = ("kind", "name", "origin", "summary")
         print_json([dict(zip(keys, row, strict=True)) for row in rows])

@@ -30,6 +30,7 @@ from nexxus.config.sources import (
     from_overrides,
 )
 from nexxus.hookspecs import AdapterContext
+from nexxus.observability.standard_error import StandardErrorLogger
 from nexxus.plugins import Catalog, Kind
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -149,10 +150,9 @@ def _ask_providers(settings: list[Setting], catalog: Catalog) -> list[Setting]:
         return []
     from nexxus.config.providers import ask
 
-    context = AdapterContext(node=server.node, data_dir=server.data_dir)
+    context = AdapterContext(server.node, server.data_dir, StandardErrorLogger())
     provided: list[Setting] = []
     for name in names:
-        adapter = catalog.plugin_sections[name]
-        provider = adapter.create(resolver.plugin(name), context)
+        provider = catalog.create(Kind.CONFIG_PROVIDER, name, resolver.plugin(name), context)
         provided += from_mapping(ask(provider), f"configuration provider {name}")
     return provided

@@ -19,7 +19,7 @@ import msgspec
 from nexxus.config.config import SECTIONS
 from nexxus.config.report import ORDER, toml_literal
 from nexxus.config.resolve import ADAPTER_SECTIONS
-from nexxus.plugins import Catalog, settings_type
+from nexxus.plugins import Catalog
 
 _WIDTH: Final = 96
 _MEANINGS: Final = {
@@ -76,11 +76,12 @@ def sections() -> Iterator[Section]:
         meaning = f"Which adapter: {known}, or one that a plugin adds."
         choice = Entry("adapter", "text", toml_literal(default), meaning)
         yield Section(name, _MEANINGS[name], [choice])
-        for adapter in sorted(catalog.names(kind), key=lambda known: (known != default, known)):
-            offer = catalog.get(kind, adapter)
-            own = settings_type(offer) if offer is not None else None
-            if offer is not None and own is not None:
-                summary = offer.summary[:1].upper() + offer.summary[1:] + "."
+        offers = {offer.adapter.name: offer for offer in catalog.offers(kind)}
+        for adapter in sorted(offers, key=lambda known: (known != default, known)):
+            own = offers[adapter].adapter.settings
+            if own is not None:
+                summary = offers[adapter].summary
+                summary = f"{summary[:1].upper()}{summary[1:]}."
                 yield Section(name, summary, list(_entries(own)), adapter, default)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from nexxus.config.sections import AdapterSection
 from nexxus.config.sources import Setting, toml_value
 from nexxus.errors import ConfigurationError
-from nexxus.plugins import Catalog, Kind, settings_type
+from nexxus.plugins import Catalog, Kind
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -74,9 +74,9 @@ class Resolver:
         adapter = self._catalog.get(kind, selected)
         if adapter is None:
             raise self._unknown_name(kind, selected, f"{name}.{_ADAPTER_KEY}", origin)
-        struct = settings_type(adapter) or _Nothing
+        struct = adapter.settings or _Nothing
         settings = self._build((name,), struct, own, also=(_ADAPTER_KEY,))
-        return AdapterSection(selected, None if struct is _Nothing else settings)
+        return AdapterSection(selected, None if struct is _Nothing else settings, adapter.scope)
 
     def plugins(self, selected: Iterable[str] = ()) -> dict[str, msgspec.Struct]:
         """The sections ``[plugins.<name>]`` that are given, and those of `selected` names."""
@@ -86,7 +86,7 @@ class Resolver:
 
     def plugin(self, name: str) -> msgspec.Struct | None:
         """The settings of one plugin; None where it has nothing to set."""
-        struct = settings_type(self._catalog.plugin_sections[name]) or _Nothing
+        struct = self._catalog.plugin_sections[name].settings or _Nothing
         settings = self._plugin_settings().get(name, [])
         built = self._build((_PLUGINS, name), struct, settings)
         return None if struct is _Nothing else built

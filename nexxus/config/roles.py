@@ -12,27 +12,33 @@ _NEEDED: Final = frozenset({"api", "writer", "transport-manager", "gateway"})
 
 
 def check_roles(config: Config) -> None:
-    """Raise `ConfigurationError` where a role is left out that must run in this process."""
+    """Raise `ConfigurationError` if a role is left out that must run in this process."""
     roles = set(config.server.roles)
-    broker_is_alone = config.broker.adapter == "in-process"
-    alone = ["broker.adapter = 'in-process'"] if broker_is_alone else []
-    if config.registry.adapter == "in-process":
-        alone.append("registry.adapter = 'in-process'")
-    # A node of custom workers has no objects of its own.
-    if config.database.adapter == "sqlite" and _NEEDED & roles:
-        alone.append("database.adapter = 'sqlite'")
     missing = _NEEDED - roles
+    alone = _adapters_of_one_process(config)
     if missing and alone:
         raise ConfigurationError(
             f"server.roles leaves out {', '.join(sorted(missing))}, which must run in this "
             f"process with {' and '.join(alone)}; run all roles, or choose adapters that "
             "connect processes"
         )
-    # Their queues would fill, and then no write would be taken any more.
-    if broker_is_alone and config.server.workers and "workers" not in roles:
+    # Their queues would fill, and then no write would be accepted any more.
+    if config.broker.scope == "process" and config.server.workers and "workers" not in roles:
         raise ConfigurationError(
             f"server.roles leaves out workers, but server.workers names "
-            f"{', '.join(config.server.workers)}, whose events reach nobody else with "
-            "broker.adapter = 'in-process'; add the role, name no workers, or choose a broker "
-            "that connects processes"
+            f"{', '.join(config.server.workers)}, whose events reach no other process with "
+            f"broker.adapter = {config.broker.adapter!r}; add the role, name no workers, or "
+            "choose a broker that connects processes"
         )
+
+
+def _adapters_of_one_process(config: Config) -> list[str]:
+    """The settings that select an adapter which other processes cannot share."""
+    sections = {"broker": config.broker, "registry": config.registry}
+    if _NEEDED & set(config.server.roles):  # a node of custom workers stores no objects
+        sections["database"] = config.database
+    return [
+        f"{name}.adapter = {section.adapter!r}"
+        for name, section in sections.items()
+        if section.scope == "process"
+    ]

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from nexxus.hookspecs import Scope
+
 Role: TypeAlias = Literal["api", "writer", "transport-manager", "gateway", "workers"]
 ROLES: Final[tuple[Role, ...]] = ("api", "writer", "transport-manager", "gateway", "workers")
 
@@ -252,8 +254,10 @@ class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AdapterSection(msgspec.Struct, frozen=True):
     """A section that names an adapter; the rest of it is the adapter's checked `settings`.
 
-    `settings` is an instance of the adapter's own struct, None where it has none.
+    `settings` is an instance of the adapter's own struct, None if it has none. `scope` says who
+    can share the adapter; a logger has none.
     """
 
     adapter: str
     settings: Any = None
+    scope: Scope | None = None

@@ -55,10 +55,13 @@ _SWEEP_EVERY: Final = 300.0
 def create_adapter(
     config: Config, kind: Kind, section: AdapterSection, context: AdapterContext
 ) -> Any:
-    """The adapter that a section of the configuration names, with the section's settings."""
-    adapter = config.catalog.get(kind, section.adapter)
-    assert adapter is not None, "the configuration was checked"
-    return adapter.create(section.settings, context)
+    """Create the adapter that a section of the configuration names."""
+    return config.catalog.create(kind, section.adapter, section.settings, context)
+
+
+def _create_plugin(config: Config, kind: Kind, name: str, context: AdapterContext) -> Any:
+    """Create an adapter whose settings are in ``[plugins.<name>]``."""
+    return config.catalog.create(kind, name, config.plugins.get(name), context)
 
 
 def create_adapters(config: Config, context: AdapterContext, logger: Logger) -> Adapters:
@@ -205,8 +208,8 @@ def _compose_actions(
         sign_in_attempts=limits.sign_in_attempts,
     )
     strategies: dict[str, AuthStrategy] = {
-        offer.adapter.name: offer.adapter.create(config.plugins.get(offer.adapter.name), context)
-        for offer in config.catalog.offers(Kind.AUTH_STRATEGY)
+        name: _create_plugin(config, Kind.AUTH_STRATEGY, name, context)
+        for name in config.catalog.names(Kind.AUTH_STRATEGY)
     }
     return Actions(
         sessions=sessions,
@@ -244,9 +247,7 @@ def _compose_transports(
     transports, gateways = {}, {}
     if {"gateway", "api"} & set(config.server.roles):
         for name in config.gateway.transports:
-            adapter = config.catalog.get(Kind.TRANSPORT, name)
-            assert adapter is not None, "the configuration was checked"
-            transports[name] = adapter.create(config.plugins.get(name), context)
+            transports[name] = _create_plugin(config, Kind.TRANSPORT, name, context)
             gateways[name] = Gateway(
                 _gateway_settings(config),
                 transport=name,
@@ -308,9 +309,7 @@ def _compose_workers(
 ) -> dict[str, WorkerRunner]:
     runners = {}
     for name in config.server.workers if "workers" in config.server.roles else ():
-        adapter = config.catalog.get(Kind.WORKER, name)
-        assert adapter is not None, "the configuration was checked"
-        worker = adapter.create(config.plugins.get(name), context)
+        worker = _create_plugin(config, Kind.WORKER, name, context)
         if worker.name != name:  # the writers know it by the one, its queue would have the other
             raise ConfigurationError(
                 f"server.workers: the plugin's worker {name!r} calls itself {worker.name!r}; "

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
 from starlette.types import ASGIApp
 
 from nexxus.api.app import build_api, build_health_api
@@ -23,6 +24,7 @@ from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.observability.standard_error import StandardErrorLogger
 from nexxus.plugins import Kind
 from nexxus.server.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
 from nexxus.server.backing import Backing
@@ -56,10 +58,9 @@ class Nexxus:
         self.node_id = self.config.server.node or new_id()
         check_roles(self.config)
         check_applications(self.config)
-        self._context = AdapterContext(self.node_id, self.config.server.data_dir)
-        self.logger: Logger = create_adapter(
-            self.config, Kind.LOGGER, self.config.logger, self._context
-        )
+        early = AdapterContext(self.node_id, self.config.server.data_dir, StandardErrorLogger())
+        self.logger: Logger = create_adapter(self.config, Kind.LOGGER, self.config.logger, early)
+        self._context = msgspec.structs.replace(early, logger=self.logger)
         self._roles = Roles(self.logger)
         self._ends = AsyncExitStack()
         self._stopping = asyncio.Lock()
@@ -162,7 +163,7 @@ class Nexxus:
             finish_writes,
             parts,
             self._roles,
-            queues_outlive_us=self.config.broker.adapter != "in-process",
+            queues_outlive_us=self.config.broker.scope == "shared",
             within=self.config.server.drain_timeout,
         )
         self._start_roles(parts)

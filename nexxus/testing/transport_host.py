@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.cluster.inbox import NodeInbox
 from nexxus.cluster.messages import Delivery, SessionEnded
 from nexxus.cluster.peers import Nodes

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.testing.broker_kit import BrokerConformance
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.interfaces.registry import Registry
 from nexxus.testing.registry_kit import RegistryConformance
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.interfaces.database import Database
 from nexxus.testing.database_kit import DatabaseConformance
 

@@ -11,7 +11,7 @@ from transport_peers import WebSocketPeer
 from waiting import eventually
 from websockets.asyncio.client import connect as open_websocket
 
-from nexxus.adapters.websockets import WebSocketTransport
+from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.interfaces.transport import Transport
 from nexxus.testing.transport_kit import Peer, TransportConformance
 

@@ -17,8 +17,9 @@ from documents import open_application
 from server import Server
 from waiting import eventually
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.config import Config
 from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
@@ -144,14 +145,14 @@ class Plugin:
             own = InProcessRegistrySettings()
             return FailingRegistry(own, data_dir=context.data_dir, switch=self.switch)
 
-        return [Adapter("failing", "", create)]
+        return [Adapter("failing", None, create, interface=1, scope="process")]
 
     @hookimpl
     def nexxus_brokers(self) -> list[Adapter]:
         def create(settings: Any, context: AdapterContext) -> Broker:
             return EarlyBroker(InProcessBrokerSettings(), self.may_go_on)
 
-        return [Adapter("early", "", create)]
+        return [Adapter("early", None, create, interface=1, scope="process")]
 
 
 @asynccontextmanager

@@ -13,7 +13,8 @@ import pytest
 from waiting import eventually
 
 from nexxus import Config, Nexxus
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable
@@ -58,7 +59,7 @@ class SlowRoutingPlugin:
         def create(settings: Any, context: AdapterContext) -> Broker:
             return SlowRouting(self.may_go_on)
 
-        return [Adapter("slow-routing", "", create)]
+        return [Adapter("slow-routing", None, create, interface=1, scope="process")]
 
 
 class Lines(Framing):

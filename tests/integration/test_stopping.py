@@ -12,7 +12,8 @@ import pytest
 from waiting import PATIENCE, eventually
 
 from nexxus import Config, Nexxus
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.cluster import membership
 from nexxus.domain.events import Event
@@ -62,7 +63,7 @@ class Plugin:
 
     @hookimpl
     def nexxus_workers(self) -> list[Adapter]:
-        return [Adapter("recorder", "", lambda *_: self.worker)]
+        return [Adapter("recorder", None, lambda *_: self.worker, interface=1)]
 
     @hookimpl
     def nexxus_brokers(self) -> list[Adapter]:
@@ -76,7 +77,7 @@ class Plugin:
         def create(settings: Any, context: AdapterContext) -> Any:
             return Closing(InProcessBrokerSettings())
 
-        return [Adapter("closing", "", create)]
+        return [Adapter("closing", None, create, interface=1, scope="process")]
 
     @hookimpl
     def nexxus_transports(self) -> list[Adapter]:
@@ -93,8 +94,8 @@ class Plugin:
                 self.closed.append("transport")
 
         return [
-            Adapter("broken", "", lambda *_: Broken()),
-            Adapter("sound", "", lambda *_: Sound()),
+            Adapter("broken", None, lambda *_: Broken(), interface=1),
+            Adapter("sound", None, lambda *_: Sound(), interface=1),
         ]
 
 

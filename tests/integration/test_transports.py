@@ -100,7 +100,7 @@ class EventStreamPlugin:
 
     @hookimpl
     def nexxus_transports(self) -> list[Adapter]:
-        return [Adapter("sse", "", lambda *_: EventStreams())]
+        return [Adapter("sse", None, lambda *_: EventStreams(), interface=1)]
 
 
 STREAMS = EventStreamPlugin()

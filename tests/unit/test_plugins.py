@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.plugins import Catalog, Kind, settings_type
+from nexxus.observability.standard_error import StandardErrorLogger
+from nexxus.plugins import Catalog, Kind
+from nexxus.version import __version__
 
 
 def make(settings: object, context: AdapterContext) -> object:
@@ -47,18 +48,39 @@ def test_the_built_in_adapters_come_through_the_same_hooks():
 
 
 def test_every_built_in_adapter_can_be_made(tmp_path: Path):
-    context = AdapterContext("a-node", tmp_path)
-    for offer in Catalog.discover(installed=False).offers():
-        struct = settings_type(offer.adapter)
-        required = struct is not None and any(
-            field.required for field in msgspec.structs.fields(struct)
-        )
-        if not required:
-            assert offer.adapter.create(struct() if struct else None, context) is not None
+    catalog = Catalog.discover(installed=False)
+    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
+    for offer in catalog.offers():
+        struct = offer.adapter.settings
+        settings = None if struct is None else struct()
+        assert catalog.create(offer.kind, offer.adapter.name, settings, context) is not None
+
+
+def test_an_adapter_is_given_a_logger_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def create(settings: None, context: AdapterContext) -> AdapterContext:
+        return context
+
+    offers = Offers(databases=[Adapter("mine", None, create, interface=1, scope="shared")])
+    catalog = Catalog.discover(offers, installed=False)
+    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
+    given = catalog.create(Kind.DATABASE, "mine", None, context)
+    given.logger.warning("something is odd", table="users")
+    assert (given.node, given.data_dir) == ("a-node", tmp_path)
+    assert capsys.readouterr().err == (
+        "WARNING something is odd kind='database' adapter='mine' table='users'\n"
+    )
+
+
+def test_an_adapter_that_nobody_offers_cannot_be_created(tmp_path: Path):
+    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
+    with pytest.raises(ConfigurationError, match=r"no database 'oracle' .*elasticsearch, sqlite"):
+        Catalog.discover(installed=False).create(Kind.DATABASE, "oracle", None, context)
 
 
 def test_an_embedders_plugin_stands_beside_the_built_in_ones():
-    adapter = Adapter("mine", "", make, "my own")
+    adapter = Adapter("mine", None, make, interface=1, scope="shared", summary="my own")
     catalog = Catalog.discover(Offers(databases=[adapter]), installed=False)
     assert {"mine", "sqlite"} <= set(catalog.names(Kind.DATABASE))
     assert catalog.get(Kind.DATABASE, "mine") is adapter
@@ -66,13 +88,14 @@ def test_an_embedders_plugin_stands_beside_the_built_in_ones():
 
 
 def test_two_adapters_of_one_name_are_refused():
-    clash = Offers(databases=[Adapter("sqlite", "", make)])
+    clash = Offers(databases=[Adapter("sqlite", None, make, interface=1, scope="shared")])
     with pytest.raises(ConfigurationError, match="both offer 'sqlite'"):
         Catalog.discover(clash, installed=False)
 
 
 def test_two_adapters_that_share_a_plugin_section_are_refused():
-    clash = Offers(workers=[Adapter("x", "", make)], strategies=[Adapter("x", "", make)])
+    x = Adapter("x", None, make, interface=1)
+    clash = Offers(workers=[x], strategies=[x])
     with pytest.raises(ConfigurationError, match="both offer 'x'"):
         Catalog.discover(clash, installed=False)
 
@@ -82,16 +105,37 @@ def test_what_is_no_adapter_is_refused():
         Catalog.discover(Offers(databases=["sqlite"]), installed=False)
 
 
-@pytest.mark.parametrize(
-    "path", ["nexxus.nothing:Settings", "nexxus.plugins:Nothing", "nexxus.plugins:Catalog"]
-)
-def test_settings_that_cannot_be_loaded_are_told_with_the_adapter(path: str):
-    with pytest.raises(ConfigurationError, match="broken"):
-        settings_type(Adapter("broken", path, make))
+@pytest.mark.parametrize("settings", ["my_plugin:Settings", Catalog, object()])
+def test_settings_of_no_struct_are_refused_with_the_adapter(settings: object):
+    adapter: Adapter[object, object] = Adapter("odd", settings, make, interface=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"worker 'odd' has the settings"):
+        Catalog.discover(Offers(workers=[adapter]), installed=False)
+
+
+def test_an_adapter_for_another_version_of_the_interface_is_refused_with_both_versions():
+    late = Offers(workers=[Adapter("late", None, make, interface=99)])
+    expected = rf"worker 'late' was written for version 99 .* Nexxus {__version__} supports 1;"
+    with pytest.raises(ConfigurationError, match=expected):
+        Catalog.discover(late, installed=False)
+
+
+@pytest.mark.parametrize("scope", [None, "node"])
+def test_a_database_has_to_state_its_scope(scope: object):
+    adapter = Adapter("vague", None, make, interface=1, scope=scope)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"database 'vague' has the scope"):
+        Catalog.discover(Offers(databases=[adapter]), installed=False)
+
+
+def test_a_summary_says_who_can_share_the_adapter():
+    catalog = Catalog.discover(installed=False)
+    summaries = {offer.adapter.name: offer.summary for offer in catalog.offers(Kind.DATABASE)}
+    assert summaries["sqlite"].endswith("; for one process")
+    assert summaries["elasticsearch"].endswith("; for any number of nodes")
 
 
 PLUGIN = "from nexxus.hookspecs import hookimpl, Adapter\n"
-OFFER = "@hookimpl\ndef nexxus_workers():\n    return [Adapter('late', 'nowhere:S', print)]\n"
+HOOK = "@hookimpl\ndef nexxus_workers():\n"
+OFFER = f"{HOOK}    return [Adapter('late', None, print, interface=1)]\n"
 
 
 def discover_with(folder: Path, module: str) -> subprocess.CompletedProcess[str]:
@@ -131,3 +175,11 @@ def test_a_hook_with_unknown_arguments_is_named_and_ends_the_process_with_2(tmp_
     result = discover_with(tmp_path, PLUGIN + wrong)
     assert result.returncode == 2
     assert "a-plugin 2.0 does not fit" in result.stderr
+
+
+def test_a_hook_that_fails_is_named_and_ends_the_process_with_2(tmp_path: Path):
+    result = discover_with(tmp_path, f"{PLUGIN}{HOOK}    return [Adapter('old', None, print)]\n")
+    assert result.returncode == 2
+    assert "nexxus_workers of the plugin a-plugin 2.0 failed: TypeError" in result.stderr
+    assert "interface" in result.stderr
+    assert "Traceback" not in result.stderr

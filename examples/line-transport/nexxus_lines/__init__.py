@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus_lines.settings import LineSettings
+
+if TYPE_CHECKING:
+    from nexxus.interfaces.transport import Transport
 
 
-def _create(settings: Any, context: AdapterContext) -> Any:  # noqa: ARG001
+def _create(settings: LineSettings, context: AdapterContext) -> Transport:  # noqa: ARG001
     from nexxus_lines.transport import LineTransport
 
     return LineTransport(settings)
 
 
 @hookimpl
-def nexxus_transports() -> list[Adapter]:
+def nexxus_transports() -> list[Adapter[Any, Transport]]:
     return [
-        Adapter("lines", "nexxus_lines.settings:LineSettings", _create, "a JSON document per line")
+        Adapter("lines", LineSettings, _create, interface=1, summary="a JSON document per line")
     ]

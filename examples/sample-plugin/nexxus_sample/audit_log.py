@@ -6,23 +6,12 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from nexxus.domain.events import Event
 from nexxus.interfaces.worker import Worker
-
-
-class AuditLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[plugins.audit-log]``."""
-
-    path: Annotated[
-        str, msgspec.Meta(description="The file; a relative one lies in the data directory.")
-    ] = "audit.jsonl"
-    models: Annotated[
-        tuple[str, ...], msgspec.Meta(description="Only these models; all of them when empty.")
-    ] = ()
+from nexxus_sample.settings import AuditLogSettings
 
 
 class AuditLog(Worker):

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
 from nexxus.interfaces.logger import Level, Logger, Record
-
-
-class FileLoggerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[logger]`` for ``adapter = "file"``."""
-
-    path: Annotated[
-        str, msgspec.Meta(description="The file; a relative one lies in the data directory.")
-    ] = "nexxus.log"
-    level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"],
-        msgspec.Meta(description="The least level that is written."),
-    ] = "info"
+from nexxus_sample.settings import FileLoggerSettings
 
 
 class FileLogger(Logger):

@@ -1,4 +1,4 @@
-"""The Elasticsearch database; ``database.py`` is its face, ``settings.py`` needs no client library.
+"""The Elasticsearch database; ``database.py`` is its face.
 
 How it stores: `layouts` (what an index holds of each object), `rebuilds` (how that changes while
 everybody writes), `bulk` and `commits` (how a write is compared and set), `queries` (filters

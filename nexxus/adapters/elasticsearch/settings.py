@@ -1,4 +1,4 @@
-"""The settings of the Elasticsearch database; importable without its client library."""
+"""The settings of the Elasticsearch database."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Adapters for one process: nothing to install, nothing to connect to."""
+"""Broker and registry of one process, with nothing to install and nothing to connect to."""

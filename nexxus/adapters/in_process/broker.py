@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from nexxus.adapters.in_process.queues import Confirmation, Entry, LocalConsumer, LocalQueue
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.domain.objects import new_id
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import (
@@ -26,27 +27,6 @@ from nexxus.interfaces.broker import (
 T = TypeVar("T")
 
 _CLOSED = "the in-process broker is closed"
-
-
-class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[broker]`` for ``adapter = "in-process"``. Times are in seconds."""
-
-    queue_limit: Annotated[
-        int,
-        msgspec.Meta(
-            ge=1, description="Unsettled messages that a queue takes before publishers wait."
-        ),
-    ] = 100_000
-    publish_timeout: Annotated[
-        float, msgspec.Meta(gt=0, description="How long a publisher waits for room in a queue.")
-    ] = 5.0
-    confirm_timeout: Annotated[
-        float, msgspec.Meta(gt=0, description="How long a write waits for the writer.")
-    ] = 30.0
-    dead_letters: Annotated[
-        int,
-        msgspec.Meta(ge=0, description="The newest messages set aside as dead that are kept."),
-    ] = 1_000
 
 
 class InProcessBroker(Broker):

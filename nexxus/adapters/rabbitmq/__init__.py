@@ -1,1 +1,1 @@
-"""The RabbitMQ broker; ``broker.py`` is its face, ``settings.py`` needs no client library."""
+"""The RabbitMQ broker; ``broker.py`` is its face."""

@@ -1,4 +1,4 @@
-"""The settings of the RabbitMQ broker; importable without its client library."""
+"""The settings of the RabbitMQ broker."""
 
 from __future__ import annotations
 

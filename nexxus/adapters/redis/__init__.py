@@ -1,1 +1,1 @@
-"""The registry on Redis, single or a cluster, for any number of nodes."""
+"""The registry on Redis, single or a cluster; ``registry.py`` is its face."""

@@ -1,4 +1,4 @@
-"""The settings of the Redis registry; importable without its client library."""
+"""The settings of the Redis registry."""
 
 from __future__ import annotations
 

@@ -1,5 +1,1 @@
-"""The embedded database: one SQLite file."""
-
-from nexxus.adapters.sqlite.database import SqliteDatabase, SqliteSettings
-
-__all__ = ["SqliteDatabase", "SqliteSettings"]
+"""The embedded database in one file; ``database.py`` is its face."""

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from nexxus.adapters.sqlite import commits
 from nexxus.adapters.sqlite.filling import fill_some, forget_some
 from nexxus.adapters.sqlite.queries import count_objects, select_documents
 from nexxus.adapters.sqlite.records import load_records
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.adapters.sqlite.tables import (
     SCHEMA,
     Table,
@@ -35,36 +36,6 @@ from nexxus.toolkit.sqlite_engine import SqliteEngine
 T = TypeVar("T")
 
 _decode_documents = msgspec.json.Decoder(list[dict[str, Any]]).decode
-
-
-class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[database]`` for ``adapter = "sqlite"``."""
-
-    path: Annotated[
-        str,
-        msgspec.Meta(
-            description="The file; a relative one lies in the data directory, and empty means "
-            "nexxus.sqlite3 there."
-        ),
-    ] = ""
-    synchronous: Annotated[
-        Literal["full", "normal"],
-        msgspec.Meta(
-            description="With `full` a stored write survives a loss of power, with `normal` only "
-            "the death of the process."
-        ),
-    ] = "full"
-    readers: Annotated[
-        int, msgspec.Meta(ge=1, le=64, description="Queries that run at a time.")
-    ] = 2
-    busy_timeout: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            le=3600,
-            description="How long a foreign program may keep the file locked.",
-        ),
-    ] = 5.0
 
 
 class SqliteDatabase(Database):

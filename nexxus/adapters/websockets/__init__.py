@@ -1,5 +1,1 @@
-"""WebSockets, on the raw transport of a port of ours or over somebody else's ASGI server."""
-
-from nexxus.adapters.websockets.transport import WebSocketTransport
-
-__all__ = ["WebSocketTransport"]
+"""WebSockets, on our own ports or over any ASGI server; ``transport.py`` is their face."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.interfaces.registry import Device
 from nexxus.testing.registry_kit import applied, session_of
 
@@ -21,7 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.interfaces.registry import Device
 from nexxus.testing.registry_kit import applied, session_of
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.domain.filters import Compare, Op
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.schema import compile_model
@@ -318,7 +319,8 @@ def _python(script: str) -> "subprocess.Popen[str]":
     prelude = """
 import asyncio, os
 from pathlib import Path
-from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import StartupError
 from nexxus.interfaces.database import Mutation, Record

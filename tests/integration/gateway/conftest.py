@@ -11,8 +11,9 @@ import pytest
 import uvloop
 from gateway_world import World
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.gateway import GatewaySettings
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from raw_websocket import frame, open_raw, read_frame, text_frame
 from waiting import eventually
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.errors import VersionConflict
 from nexxus.gateway import GatewaySettings
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nexxus_sample.settings import AuditLogSettings
+
 from nexxus.domain.events import Event
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 
@@ -38,8 +40,9 @@ def nexxus_workers() -> list[Adapter]:
     return [
         Adapter(
             "impatient-log",
-            "nexxus_sample.audit_log:AuditLogSettings",
+            AuditLogSettings,
             _create,
-            "appends every change to a file, but for poison",
+            interface=1,
+            summary="appends every change to a file, but for poison",
         )
     ]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nexxus.accounts.sign_in_attempts import SignInAttempts
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.errors import TooManyRequests, UserAuthenticationFailed
 
 LONG = "x" * 1_000_000

@@ -11,7 +11,8 @@ import pytest
 
 from nexxus.accounts import user_records
 from nexxus.accounts.user_records import User, UserRecords
-from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.applications.system import ACCOUNT_NAME, USER
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import ServiceUnavailable, UserAlreadyExists

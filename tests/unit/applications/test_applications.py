@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
-from nexxus.adapters.sqlite import SqliteDatabase, SqliteSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.applications.applications import Applications
 from nexxus.applications.system import APPLICATION, SYSTEM
 from nexxus.cluster.peers import Nodes

@@ -10,7 +10,8 @@ from unittest.mock import AsyncMock
 import pytest
 from waiting import eventually
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.cluster.inbox import NodeInbox
 from nexxus.cluster.messages import ApplicationChanged, NodeMessage, Outcome
 from nexxus.errors import MessagesLost, ServiceUnavailable

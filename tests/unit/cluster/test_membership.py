@@ -13,7 +13,8 @@ import pytest
 from gateway_world import Journal
 from waiting import eventually
 
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.cluster import membership
 from nexxus.cluster.membership import Membership
 from nexxus.errors import InvalidParameters, ServiceUnavailable

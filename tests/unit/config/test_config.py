@@ -49,18 +49,18 @@ class Shop:
 
     @hookimpl
     def nexxus_databases(self):
-        return [Adapter("shop", f"{__name__}:ShopSettings", keep)]
+        return [Adapter("shop", ShopSettings, keep, interface=1, scope="shared")]
 
     @hookimpl
     def nexxus_workers(self):
-        return [Adapter("mail-out", f"{__name__}:ShopSettings", keep)]
+        return [Adapter("mail-out", ShopSettings, keep, interface=1)]
 
     @hookimpl
     def nexxus_config_providers(self):
         def create(settings: VaultSettings, context: AdapterContext) -> Vault:
             return Vault(settings)
 
-        return [Adapter("vault", f"{__name__}:VaultSettings", create)]
+        return [Adapter("vault", VaultSettings, create, interface=1)]
 
 
 @pytest.fixture(autouse=True)

@@ -15,19 +15,23 @@ WITHOUT_WORKERS = [role for role in ROLES if role != "workers"]
 
 
 class Plugin:
-    """Adapters that connect processes, as far as a configuration can tell, and a worker."""
+    """Adapters that connect processes, and others that do not, and a worker."""
+
+    @hookimpl
+    def nexxus_databases(self) -> list[Adapter]:
+        return [Adapter("near", None, lambda *_: None, interface=1, scope="process")]
 
     @hookimpl
     def nexxus_brokers(self) -> list[Adapter]:
-        return [Adapter("far", "", lambda *_: None)]
+        return [Adapter("far", None, lambda *_: None, interface=1, scope="shared")]
 
     @hookimpl
     def nexxus_registries(self) -> list[Adapter]:
-        return [Adapter("far", "", lambda *_: None)]
+        return [Adapter("far", None, lambda *_: None, interface=1, scope="shared")]
 
     @hookimpl
     def nexxus_workers(self) -> list[Adapter]:
-        return [Adapter("mail", "", lambda *_: None)]
+        return [Adapter("mail", None, lambda *_: None, interface=1)]
 
 
 def nexxus(roles: list[str], **sections: Any) -> Nexxus:
@@ -52,6 +56,10 @@ def test_without_workers_their_role_may_be_left_out() -> None:
     nexxus(WITHOUT_WORKERS)
 
 
+def test_a_node_of_workers_does_not_need_a_database_that_others_share() -> None:
+    nexxus(["workers"], database={"adapter": "near"}, **FAR)
+
+
 @pytest.mark.parametrize("missing", WITHOUT_WORKERS)
 def test_every_other_role_must_run_where_the_adapters_do_not_connect(missing: str) -> None:
     roles = [role for role in ROLES if role != missing]
@@ -59,3 +67,7 @@ def test_every_other_role_must_run_where_the_adapters_do_not_connect(missing: st
         nexxus(roles)
     with pytest.raises(ConfigurationError, match=rf"leaves out {missing}.*sqlite"):
         nexxus(roles, **FAR)
+    with pytest.raises(
+        ConfigurationError, match=rf"leaves out {missing}.*database\.adapter = 'near'"
+    ):
+        nexxus(roles, database={"adapter": "near"}, **FAR)

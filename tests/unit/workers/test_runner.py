@@ -9,7 +9,8 @@ import pytest
 from gateway_world import Journal
 from waiting import eventually
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Message, worker_queue

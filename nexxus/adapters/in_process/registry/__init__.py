@@ -1,8 +1,5 @@
 """The in-process registry, one module per thing that it keeps."""
 
-from nexxus.adapters.in_process.registry.registry import (
-    InProcessRegistry,
-    InProcessRegistrySettings,
-)
+from nexxus.adapters.in_process.registry.registry import InProcessRegistry
 
-__all__ = ["InProcessRegistry", "InProcessRegistrySettings"]
+__all__ = ["InProcessRegistry"]

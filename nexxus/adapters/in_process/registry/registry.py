@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-import msgspec
+from typing import Any, Final
 
 from nexxus.adapters.in_process.registry.claims import Claims
 from nexxus.adapters.in_process.registry.counters import Counters
@@ -20,6 +18,7 @@ from nexxus.adapters.in_process.registry.presence import Nodes, Presences
 from nexxus.adapters.in_process.registry.schema import SCHEMA
 from nexxus.adapters.in_process.registry.sessions import Sessions
 from nexxus.adapters.in_process.registry.subscriptions import Subscriptions
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.domain.channels import Subscription
 from nexxus.domain.operations import Fate
 from nexxus.errors import ServiceUnavailable
@@ -39,21 +38,6 @@ FILE_NAME: Final = "registry.sqlite3"
 
 _STATES_PER_TURN: Final = 5_000
 """How many route states are made before the loop gets its turn."""
-
-
-class InProcessRegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[registry]`` for ``adapter = "in-process"``."""
-
-    cached_sessions: Annotated[
-        int, msgspec.Meta(ge=2, description="Sessions held in memory in front of the file.")
-    ] = 100_000
-    cached_fates: Annotated[
-        int,
-        msgspec.Meta(ge=2, description="Fates of operations held in memory in front of the file."),
-    ] = 10_000
-    clean_every: Annotated[
-        float, msgspec.Meta(gt=0, description="How often what has expired is removed.")
-    ] = 60.0
 
 
 class InProcessRegistry(Registry):

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nexxus.adapters.in_process.broker import InProcessBroker, InProcessBrokerSettings
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.domain.events import Event
 from nexxus.domain.operations import AnyOperation, Delete, Deletion
 from nexxus.errors import InvalidParameters, ServiceUnavailable

@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nexxus.adapters.in_process.registry import InProcessRegistry, InProcessRegistrySettings
+from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.registry.expiry import BITE
 from nexxus.adapters.in_process.registry.registry import FILE_NAME
 from nexxus.adapters.in_process.registry.routes import GONE_REMEMBERED
+from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.domain.operations import Fate
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.registry import Node, Presence

@@ -8,7 +8,8 @@ import json
 import loguru
 import pytest
 
-from nexxus.adapters.loguru_logger import LoguruLogger, LoguruSettings
+from nexxus.adapters.loguru.logger import LoguruLogger
+from nexxus.adapters.loguru.settings import LoguruSettings
 from nexxus.interfaces.logger import log_context
 
 

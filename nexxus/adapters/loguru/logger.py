@@ -6,11 +6,11 @@ import sys
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
-from msgspec import Meta
 
+from nexxus.adapters.loguru.settings import LoguruSettings
 from nexxus.interfaces.logger import Level, Logger, Record
 from nexxus.observability.redaction import redact_text
 
@@ -19,23 +19,6 @@ if TYPE_CHECKING:
 
 _TEXT: Final = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> <level>{level: <8}</level> {message}"
 _OURS: Final = "nexxus"
-
-
-class LoguruSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section ``[logger]`` for ``adapter = "loguru"``."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"],
-        Meta(description="The least level that is written."),
-    ] = "info"
-    format: Annotated[
-        Literal["text", "json"],
-        Meta(description="Lines for people, or one JSON object a line."),
-    ] = "text"
-    colors: Annotated[
-        Literal["auto", "always", "never"],
-        Meta(description="Colours in text; `auto`: when it goes to a terminal."),
-    ] = "auto"
 
 
 class LoguruLogger(Logger):

@@ -1,0 +1,42 @@
+"""The settings of the broker and the registry of one process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[broker]`` for ``adapter = "in-process"``. Times are in seconds."""
+
+    queue_limit: Annotated[
+        int,
+        Meta(ge=1, description="Unsettled messages that a queue takes before publishers wait."),
+    ] = 100_000
+    publish_timeout: Annotated[
+        float, Meta(gt=0, description="How long a publisher waits for room in a queue.")
+    ] = 5.0
+    confirm_timeout: Annotated[
+        float, Meta(gt=0, description="How long a write waits for the writer.")
+    ] = 30.0
+    dead_letters: Annotated[
+        int,
+        Meta(ge=0, description="The newest messages set aside as dead that are kept."),
+    ] = 1_000
+
+
+class InProcessRegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The section ``[registry]`` for ``adapter = "in-process"``."""
+
+    cached_sessions: Annotated[
+        int, Meta(ge=2, description="Sessions held in memory in front of the file.")
+    ] = 100_000
+    cached_fates: Annotated[
+        int,
+        Meta(ge=2, description="Fates of operations held in memory in front of the file."),
+    ] = 10_000
+    clean_every: Annotated[
+        float, Meta(gt=0, description="How often what has expired is removed.")
+    ] = 60.0

@@ -1,0 +1,1 @@
+"""The built-in logger; ``logger.py`` is its face, ``settings.py`` needs no library."""

@@ -1,0 +1,1 @@
+"""Signing in at OpenID Connect providers; ``strategy.py`` is its face."""

@@ -1,0 +1,25 @@
+"""Logs to standard error, for what happens before the configured logger is there."""
+
+from __future__ import annotations
+
+import sys
+
+from nexxus.interfaces.logger import Level, Logger, Record
+
+
+class StandardErrorLogger(Logger):
+    """Writes warnings and worse as lines of text; it needs no configuration."""
+
+    async def open(self) -> None:
+        """Nothing to do: standard error is open."""
+
+    async def close(self) -> None:
+        """Nothing to do: every line has been written."""
+
+    def is_enabled(self, level: Level) -> bool:
+        return level >= Level.WARNING
+
+    def write(self, record: Record) -> None:
+        fields = "".join(f" {name}={value!r}" for name, value in record.fields.items())
+        error = f": {type(record.error).__name__}: {record.error}" if record.error else ""
+        print(f"{record.level.name} {record.message}{error}{fields}", file=sys.stderr)
