@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
 from nexxus.domain.application import Application
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidParameters, NotFound
 from nexxus.interfaces.registry import Device, Registry

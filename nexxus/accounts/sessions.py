@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
 from nexxus.accounts.tokens import (
     application_named_in,
     derive_refresh_token,
@@ -23,6 +22,7 @@ from nexxus.applications.applications import Applications
 from nexxus.cluster.messages import SessionEnded
 from nexxus.cluster.peers import Nodes
 from nexxus.domain.application import Application
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidRefreshToken, UserTokenExpired
 from nexxus.interfaces.registry import Device, Registry, Session

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nexxus.accounts.devices import Devices
-from nexxus.accounts.identity import Identity
 from nexxus.accounts.passwords import MAX_LENGTH, Passwords
 from nexxus.accounts.sessions import Sessions, Tokens
 from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.accounts.user_records import User, UserRecords
 from nexxus.domain.application import Application
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import BUILT_IN
 from nexxus.domain.patches import apply, parse_patches
 from nexxus.domain.schema import Field, Kind, ModelType, build_model

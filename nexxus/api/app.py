@@ -17,7 +17,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from nexxus.accounts.identity import Identity
 from nexxus.api import (
     admin,
     dead_letters,
@@ -37,6 +36,7 @@ from nexxus.api.requests import ClientDisconnected, Request, needed
 from nexxus.api.responses import Answer, Raw, encode
 from nexxus.api.routing import Router
 from nexxus.api.services import Services
+from nexxus.domain.identity import Identity
 from nexxus.errors import (
     MethodNotAllowed,
     ServerError,

@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from nexxus.accounts.identity import Identity
 from nexxus.api.services import Services
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import Decoder
+from nexxus.domain.identity import Identity
 from nexxus.errors import (
     InvalidParameters,
     NoAuthPresent,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from nexxus.accounts.devices import Devices
 from nexxus.accounts.external_sign_in import ExternalSignIn
-from nexxus.accounts.rate_limit import RateLimit
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
@@ -19,6 +18,7 @@ from nexxus.interfaces.transport import AsgiApp
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.writes import Writes
+from nexxus.toolkit.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nexxus.accounts.identity import Identity
-from nexxus.accounts.rate_limit import RateLimit
 from nexxus.accounts.sessions import Sessions
+from nexxus.domain.identity import Identity
 from nexxus.errors import UserTokenExpired
 from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded, TokenClaims
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.requests import Requests
+from nexxus.toolkit.rate_limit import RateLimit
 
 
 class GatewayActions:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.domain.operations import Fate
 from nexxus.errors import InvalidParameters

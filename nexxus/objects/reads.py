@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
 from nexxus.applications.applications import Applications
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound

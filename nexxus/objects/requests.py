@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from nexxus.accounts.identity import Identity
 from nexxus.domain.decoding import convert
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import Document
 from nexxus.errors import InvalidParameters
 from nexxus.objects.queries import Paging

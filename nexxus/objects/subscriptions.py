@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
 from nexxus.applications.applications import Applications
 from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.cluster.peers import Nodes
@@ -17,6 +16,7 @@ from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.channels import SPLIT, Descriptor, Route, Subscription
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter, conjoin, filter_id, to_document
+from nexxus.domain.identity import Identity
 from nexxus.domain.schema import ModelType
 from nexxus.errors import DeviceNotConnected, InvalidParameters, NotFound
 from nexxus.interfaces.registry import Placement, Presence, Registry

@@ -9,13 +9,13 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from nexxus.accounts.identity import Identity
 from nexxus.applications.applications import Applications
 from nexxus.cluster.messages import Outcome
 from nexxus.domain.access import Action
 from nexxus.domain.events import Event
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, Filter, to_document
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, new_id
 from nexxus.domain.operations import (
     AnyOperation,

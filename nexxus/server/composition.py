@@ -12,7 +12,6 @@ from typing import Any, Final
 from nexxus.accounts.devices import Devices
 from nexxus.accounts.external_sign_in import ExternalSignIn
 from nexxus.accounts.passwords import Passwords
-from nexxus.accounts.rate_limit import RateLimit
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import LOCAL, Users
@@ -41,6 +40,7 @@ from nexxus.plugins import Kind
 from nexxus.server.metrics import Metrics
 from nexxus.server.parts import Actions, Adapters, Parts
 from nexxus.server.transports import Transports
+from nexxus.toolkit.rate_limit import RateLimit
 from nexxus.transport_manager import TransportManager
 from nexxus.version import __version__
 from nexxus.workers.runner import WorkerRunner

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from nexxus.accounts.devices import Devices
 from nexxus.accounts.external_sign_in import ExternalSignIn
 from nexxus.accounts.passwords import Passwords
-from nexxus.accounts.rate_limit import RateLimit
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.users import Users
 from nexxus.applications.applications import Applications
@@ -25,6 +24,7 @@ from nexxus.objects.requests import Requests
 from nexxus.objects.writes import Writes
 from nexxus.server.metrics import Metrics
 from nexxus.server.transports import Transports
+from nexxus.toolkit.rate_limit import RateLimit
 from nexxus.transport_manager import TransportManager
 from nexxus.workers.runner import WorkerRunner
 from nexxus.writer import TombstoneSweeper, Writer

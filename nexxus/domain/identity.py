@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""Identities: who makes a request."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from nexxus.errors import InvalidAuthMethod, NoAuthPresent
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A verified access token, or nobody in particular of an application.
+    """What a verified access token says; without a token, only which application is meant.
 
-    Without a token, `device_id`, `session_id` and the rest are None. `expires_at` is in UNIX
-    seconds.
+    Without a token, everything but `app_id` has its default. `expires_at` is in UNIX seconds.
     """
 
     app_id: str
@@ -33,17 +32,20 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def owner(self) -> str:
-        """In whose name operations and idempotency keys are kept."""
+        """The name under which operations and idempotency keys are kept."""
         return owner_of(self.user_id, self.device_id)
 
     def device(self) -> str:
-        """The device's id, or `NoAuthPresent` without a token."""
+        """Return the device's id; raise `NoAuthPresent` without a token."""
         if self.device_id is None:
             raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
         return self.device_id
 
     def user(self) -> str:
-        """The user's id; `NoAuthPresent` without a token, `InvalidAuthMethod` without a user."""
+        """Return the user's id.
+
+        Raises `NoAuthPresent` without a token, `InvalidAuthMethod` for a token without a user.
+        """
         self.device()
         if self.user_id is None:
             raise InvalidAuthMethod("this token names no user; sign in as one")

@@ -5,33 +5,36 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from nexxus.errors import TooManyRequests
 
 _BUCKETS: Final = 100_000
-"""How many buckets are kept; the one that was used longest ago is forgotten first."""
+"""How many buckets are kept; the least recently used one is forgotten first."""
 
 
 class RateLimit:
-    """Lets `rate` requests per second through for each key, a second's worth at once.
+    """Allows `rate` requests per second for each key, and a second's worth at once.
 
-    Each node counts for itself. A rate of 0 lets everything through.
+    Each node counts on its own. A rate of 0 allows everything. `clock` returns seconds and never
+    goes back.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.enabled = rate > 0
         self._rate = rate
         self._size = max(rate, 1.0)
+        self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take_device(self, app_id: str, device_id: str) -> None:
-        """Count a request, or a frame, of a device; see `take`."""
+        """Count a request or a frame of a device; see `take`."""
         self.take(f"{app_id}/{device_id}")
 
     def take(self, key: str) -> None:
-        """Count a request; `TooManyRequests` when there were too many."""
-        now = time.monotonic()
+        """Count a request; raise `TooManyRequests` if the key has made too many."""
+        now = self._clock()
         level, then = self._buckets.get(key, (self._size, now))
         level = min(self._size, level + (now - then) * self._rate)
         if level < 1.0:

@@ -1,0 +1,49 @@
+"""The rate limit's buckets."""
+
+from __future__ import annotations
+
+import pytest
+from clock import Clock
+
+from nexxus.errors import TooManyRequests
+from nexxus.toolkit.rate_limit import RateLimit
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_second_s_worth_goes_through_at_once_and_no_more(clock: Clock) -> None:
+    limit = RateLimit(3, clock=clock)
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(TooManyRequests) as caught:
+        limit.take("a")
+    assert caught.value.retry_after == 1
+
+
+def test_the_bucket_fills_with_time(clock: Clock) -> None:
+    limit = RateLimit(2, clock=clock)
+    limit.take("a")
+    limit.take("a")
+    clock.advance(0.5)
+    limit.take("a")
+    with pytest.raises(TooManyRequests):
+        limit.take("a")
+
+
+def test_everybody_has_a_bucket_of_their_own(clock: Clock) -> None:
+    limit = RateLimit(1, clock=clock)
+    limit.take("a")
+    limit.take("b")
+
+
+def test_a_slow_rate_says_how_long_to_wait(clock: Clock) -> None:
+    limit = RateLimit(0.1, clock=clock)
+    limit.take("a")
+    with pytest.raises(TooManyRequests) as caught:
+        limit.take("a")
+    assert caught.value.retry_after == 10
+    clock.advance(caught.value.retry_after)
+    limit.take("a")
