@@ -158,7 +158,7 @@ class Rig:
         descriptor = Descriptor("task")
         route = Route(CHANNEL, APP, descriptor)
         subscription = Subscription(APP, device, CHANNEL, descriptor, route)
-        await self.registry.subscribe(subscription, TRANSPORT, NODE)
+        await self.registry.subscriptions.put(subscription, TRANSPORT, NODE)
         await self.gateway.adopt(APP, device, CHANNEL)
 
     async def measure(self) -> dict[str, list[float]]:

@@ -32,7 +32,7 @@ class Devices:
             user_id=user_id,
             last_seen=int(time.time()),
         )
-        await self._registry.put_device(device)
+        await self._registry.devices.put(device)
         return device
 
     async def for_sign_in(
@@ -40,14 +40,14 @@ class Devices:
     ) -> Device:
         """The user's own device of that id, or a new one: a stale or foreign id is ignored."""
         if device_id is not None:
-            device = await self._registry.get_device(application.id, device_id)
+            device = await self._registry.devices.get(application.id, device_id)
             if device is not None and device.user_id == user_id:
                 device = msgspec.structs.replace(
                     device,
                     name=device.name if name is None else check_name(name),
                     last_seen=int(time.time()),
                 )
-                await self._registry.put_device(device)
+                await self._registry.devices.put(device)
                 return device
         return await self.register(application, "device" if name is None else name, user_id)
 
@@ -58,24 +58,24 @@ class Devices:
     async def rename(self, identity: Identity, name: Any) -> None:
         """Give the calling device another name."""
         device = msgspec.structs.replace(await self._own(identity), name=check_name(name))
-        await self._registry.put_device(device)
+        await self._registry.devices.put(device)
 
     async def list(self, identity: Identity) -> list[dict[str, Any]]:
         """The user's devices; without users just the calling one."""
         if identity.user_id is None:
             return [await self.get(identity)]
-        devices = await self._registry.devices_of(identity.app_id, identity.user_id)
+        devices = await self._registry.devices.of_user(identity.app_id, identity.user_id)
         return [await self._describe(device) for device in devices]
 
     async def _own(self, identity: Identity) -> Device:
-        device = await self._registry.get_device(identity.app_id, identity.device())
+        device = await self._registry.devices.get(identity.app_id, identity.device())
         if device is None:
             raise NotFound("the device of this token does not exist any more; sign in again")
         return device
 
     async def _describe(self, device: Device) -> dict[str, Any]:
-        presence = await self._registry.presence_of(device.app_id, device.id)
-        subscriptions = await self._registry.subscriptions_of(device.app_id, device.id)
+        presence = await self._registry.presence.get(device.app_id, device.id)
+        subscriptions = await self._registry.subscriptions.of_device(device.app_id, device.id)
         described: dict[str, Any] = {
             "id": device.id,
             "appId": device.app_id,

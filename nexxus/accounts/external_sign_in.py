@@ -107,7 +107,7 @@ class ExternalSignIn:
             raise UserAuthenticationFailed("this sign-in was begun with another provider")
         settings = application.strategy(name)
         strategy = self._strategy(name, settings)
-        used = await self._registry.claim(
+        used = await self._registry.claims.claim(
             application.id, "sign-in-state", state.jti, b"used", STATE_LIFETIME + 60
         )
         if used is not None:

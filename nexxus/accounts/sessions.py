@@ -95,7 +95,7 @@ class Sessions:
     async def require_live(self, identity: Identity) -> None:
         """Raise `UserTokenExpired` when the session behind a verified token has ended."""
         assert identity.session_id is not None
-        session = await self._registry.get_session(identity.app_id, identity.session_id)
+        session = await self._registry.sessions.get(identity.app_id, identity.session_id)
         if session is None or session.is_ending or session.device_id != identity.device_id:
             raise UserTokenExpired("the session has ended; sign in again")
 
@@ -141,7 +141,7 @@ class Sessions:
         session = msgspec.structs.replace(
             session, refresh_hash=hash_refresh_token(tokens.refresh_token)
         )
-        former = await self._registry.put_session(session)
+        former = await self._registry.sessions.put(session)
         if former is not None:  # another one began on the device just now
             await self._disconnect(application.id, device.id, former)
         return tokens
@@ -149,7 +149,7 @@ class Sessions:
     async def refresh(self, application: Application, refresh_token: str) -> Tokens:
         """The next pair. A token of an older generation is theft, and ends the session."""
         given = read_refresh_token(application, refresh_token)
-        session = await self._registry.get_session(application.id, given.session_id)
+        session = await self._registry.sessions.get(application.id, given.session_id)
         if session is not None and session.is_ending:
             await self.end(application.id, session.id)
             session = None
@@ -171,12 +171,12 @@ class Sessions:
             ),
             rotated_at=time.time(),
         )
-        rotated = await self._registry.rotate_session(
+        rotated = await self._registry.sessions.rotate(
             following, expected_generation=session.generation
         )
         if not rotated:
             # Two refreshes at once: the other one won, and this one is its retry.
-            current = await self._registry.get_session(application.id, session.id)
+            current = await self._registry.sessions.get(application.id, session.id)
             if current is None or current.is_ending or current.generation != following.generation:
                 raise InvalidRefreshToken("the session has ended; sign in again")
             following = current
@@ -217,7 +217,7 @@ class Sessions:
         """End some of a user's sessions: no token is good any more before any node is told."""
         ending = [
             await self._mark(app_id, session.id)
-            for session in await self._registry.sessions_of(app_id, user_id)
+            for session in await self._registry.sessions.of_user(app_id, user_id)
             if is_to_end(session)
         ]
         for session in ending:
@@ -227,20 +227,20 @@ class Sessions:
     async def _mark(self, app_id: str, session_id: str) -> Session | None:
         """Have a session's tokens refused from now on; it, or None where it is over."""
         while True:
-            session = await self._registry.get_session(app_id, session_id)
+            session = await self._registry.sessions.get(app_id, session_id)
             if session is None or session.is_ending:
                 return session
             # Another generation, so that a refresh under way does not take the mark away again.
             ending = msgspec.structs.replace(
                 session, generation=session.generation + 1, is_ending=True
             )
-            if await self._registry.rotate_session(ending, expected_generation=session.generation):
+            if await self._registry.sessions.rotate(ending, expected_generation=session.generation):
                 return ending
 
     async def _complete(self, session: Session) -> None:
         """Let go of what a marked session has, and of itself at last."""
         await self._disconnect(session.app_id, session.device_id, session.id)
-        await self._registry.end_session(session.app_id, session.id)
+        await self._registry.sessions.end(session.app_id, session.id)
 
     def _in_grace(self, session: Session) -> bool:
         return time.time() - session.rotated_at <= self._refresh_grace
@@ -274,13 +274,13 @@ class Sessions:
     async def _disconnect(self, app_id: str, device_id: str, session_id: str) -> None:
         channels = [
             subscription.channel_id
-            for subscription in await self._registry.subscriptions_of(app_id, device_id)
+            for subscription in await self._registry.subscriptions.of_device(app_id, device_id)
         ]
-        presence = await self._registry.presence_of(app_id, device_id)
+        presence = await self._registry.presence.get(app_id, device_id)
         if presence is not None:
             ended = SessionEnded(app_id, device_id, session_id)
             await self._nodes.tell(presence.transport, presence.node, device_id, ended)
-        await self._registry.unsubscribe(app_id, device_id, channels)
+        await self._registry.subscriptions.remove(app_id, device_id, channels)
 
 
 def _identify(app_id: str, claims: dict[str, Any]) -> Identity:

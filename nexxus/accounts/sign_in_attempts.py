@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from nexxus.errors import TooManyRequests, UserAuthenticationFailed
-from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.registry import CounterStore
 
 WINDOW: Final = 60
 """Seconds in which failures are counted together."""
@@ -22,8 +22,8 @@ class SignInAttempts:
     failed: whoever knows the password is never refused because of the others.
     """
 
-    def __init__(self, registry: Registry, at_most: int) -> None:
-        self._registry = registry
+    def __init__(self, counters: CounterStore, at_most: int) -> None:
+        self._counters = counters
         self._at_most = at_most
         self._under_way: dict[tuple[str, str], int] = {}
         self._one_is_over = asyncio.Condition()
@@ -62,7 +62,7 @@ class SignInAttempts:
 
     async def _count(self, account: tuple[str, str], *, add: int = 1) -> int:
         app_id, name = account
-        return await self._registry.hit(app_id, "sign-in", name, WINDOW, add=add)
+        return await self._counters.hit(app_id, "sign-in", name, WINDOW, add=add)
 
     async def _end(self, account: tuple[str, str]) -> None:
         others = self._under_way.pop(account) - 1

@@ -79,7 +79,7 @@ class Users:
         self._devices = devices
         self._registry = registry
         self._passwords = passwords
-        self._attempts = SignInAttempts(registry, sign_in_attempts)
+        self._attempts = SignInAttempts(registry.counters, sign_in_attempts)
 
     async def register(self, application: Application, body: dict[str, Any]) -> SignedIn:
         """Register with a user name and a password, and sign in.
@@ -246,8 +246,8 @@ class Users:
         """
         user = await self._records.change(await self._get(application, user_id), _disable)
         await self._sessions.end_all_of(application.id, user.id)
-        devices = await self._registry.devices_of(application.id, user.id)
-        await self._registry.delete_devices(application.id, [device.id for device in devices])
+        devices = await self._registry.devices.of_user(application.id, user.id)
+        await self._registry.devices.delete(application.id, [device.id for device in devices])
         await self._records.delete(user)
 
     async def _get(self, application: Application, user_id: str) -> User:

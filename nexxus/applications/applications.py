@@ -348,7 +348,7 @@ class Applications:
         """Return when the change is in force everywhere, or should be: a node that does not
         answer is on its way out, or will look by itself (`nexxus.cluster.membership`)."""
         with contextlib.suppress(ServiceUnavailable):
-            nodes = await self._registry.nodes()
+            nodes = await self._registry.nodes.alive()
             await asyncio.gather(*(self._tell(node, app_id) for node in nodes))
 
     async def _tell(self, node: Node, app_id: str) -> None:

@@ -55,7 +55,7 @@ class Membership:
 
     async def join(self) -> None:
         """Be known to the others, before anything is served."""
-        await self._registry.announce(self._node, LIFETIME)
+        await self._registry.nodes.announce(self._node, LIFETIME)
 
     async def run(self) -> None:
         """Stay known until cancelled."""
@@ -70,13 +70,13 @@ class Membership:
         while True:
             await asyncio.sleep(_EVERY)
             try:
-                if not await self._registry.announce(self._node, LIFETIME):
+                if not await self._registry.nodes.announce(self._node, LIFETIME):
                     self._logger.warning(
                         "the registry may have lost data; putting back what is ours"
                     )
                     self._is_doubtful.set()
                 if loop.time() >= self._sweep_after:
-                    for dead in await self._registry.sweep():
+                    for dead in await self._registry.nodes.sweep():
                         self._logger.warning("a node has died and was swept", dead=dead)
                 await self._look_at_others()
             except ServiceUnavailable as error:
@@ -86,7 +86,7 @@ class Membership:
 
     async def _look_at_others(self) -> None:
         """Notice who has gone since the last time."""
-        former, present = self._others, await self._registry.nodes()
+        former, present = self._others, await self._registry.nodes.alive()
         self._others = frozenset(node.id for node in present if node.id != self._node.id)
         if former - self._others:
             self._is_doubtful.set()
@@ -139,6 +139,6 @@ class Membership:
     async def leave(self) -> None:
         """Be forgotten at once."""
         try:
-            await self._registry.retire(self._node.id)
+            await self._registry.nodes.retire(self._node.id)
         except ServiceUnavailable as error:
             self._logger.warning("leaving went unnoticed", reason=error.message)

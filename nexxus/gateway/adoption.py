@@ -59,7 +59,7 @@ class Adoption:
                     return
                 orphans = [channel_id] if channel_id not in before else []
             else:
-                found = await self._registry.subscriptions_of(app_id, device_id)
+                found = await self._registry.subscriptions.of_device(app_id, device_id)
                 orphans = [subscription.channel_id for subscription in found]
             await self._end_orphans(device, orphans)
         raise DeviceNotConnected(
@@ -81,7 +81,7 @@ class Adoption:
         async with self._devices.hold(subscription.app_id, subscription.device_id) as device:
             if device.is_vacant:
                 return
-            held = await self._registry.subscriptions_of(device.app_id, device.device_id)
+            held = await self._registry.subscriptions.of_device(device.app_id, device.device_id)
             if all(each.channel_id != subscription.channel_id for each in held):
                 return
             if await self._placing.serve_here(device, [subscription]):
@@ -138,7 +138,7 @@ class Adoption:
             announce_resync(device, gained, self._log, self._cursors)
 
     async def _follow_registry(self, device: LocalDevice) -> None:
-        placements = await self._registry.placements_of(device.app_id, device.device_id)
+        placements = await self._registry.subscriptions.placements(device.app_id, device.device_id)
         present = {each.subscription.channel_id: each.subscription for each in placements}
         astray = [each.subscription for each in placements if each.served_by != self._place.key]
         if astray and device.is_live:
@@ -166,7 +166,7 @@ class Adoption:
         That node wrote late, not knowing that the device had come here. While it counted as the
         server, events went there: channels that were served here are read anew.
         """
-        holder = await self._registry.presence_of(device.app_id, device.device_id)
+        holder = await self._registry.presence.get(device.app_id, device.device_id)
         if holder is None:
             return True  # `Restoration` puts everything back.
         if not self._place.has(holder):
@@ -183,13 +183,13 @@ class Adoption:
         """Whether the registry has lost what it knew, which `Restoration` will put back."""
         if device.connection is None:
             return False
-        return await self._registry.presence_of(device.app_id, device.device_id) is None
+        return await self._registry.presence.get(device.app_id, device.device_id) is None
 
     async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
         """Remove subscriptions that came too late for a connection, unless others have it."""
-        presence = await self._registry.presence_of(device.app_id, device.device_id)
+        presence = await self._registry.presence.get(device.app_id, device.device_id)
         if channels and (presence is None or self._place.has(presence)):
-            await self._registry.unsubscribe(device.app_id, device.device_id, channels)
+            await self._registry.subscriptions.remove(device.app_id, device.device_id, channels)
             self._devices.remove(device, [c for c in channels if c in device.subscriptions])
 
 

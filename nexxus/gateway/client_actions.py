@@ -35,7 +35,7 @@ class GatewayActions:
             raise SessionHasEnded(error.message) from None
         assert identity.device_id is not None
         assert identity.session_id is not None
-        if await self._registry.get_device(identity.app_id, identity.device_id) is None:
+        if await self._registry.devices.get(identity.app_id, identity.device_id) is None:
             raise DeviceNotFound("the device of this token does not exist any more; sign in again")
         return TokenClaims(
             app_id=identity.app_id,

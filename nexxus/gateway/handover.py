@@ -70,7 +70,7 @@ class Handover:
         keys = sorted({key for held in kept for key in held.routing_keys()})
         asked = HandoverAsked(device.app_id, device.device_id, cursor, keys)
         try:
-            if all(other.id != node for other in await self._registry.nodes()):
+            if all(other.id != node for other in await self._registry.nodes.alive()):
                 return None
             answer = await self._nodes.ask(
                 self._place.transport,
@@ -111,7 +111,7 @@ class Handover:
         try:
             others = [
                 node
-                for node in await self._registry.nodes()
+                for node in await self._registry.nodes.alive()
                 if node.id != self._place.node and self._place.transport in node.transports
             ]
         except ServiceUnavailable:
@@ -137,7 +137,7 @@ class Handover:
             return None
         if device.connection is not None:
             # A connection that is half open, or one by which the client has come back.
-            holder = await self._registry.presence_of(device.app_id, device.device_id)
+            holder = await self._registry.presence.get(device.app_id, device.device_id)
             if holder is None or self._place.has(holder):
                 return None
         seq = self._cursors.read(asked.cursor)

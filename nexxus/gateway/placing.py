@@ -48,8 +48,8 @@ class Placing:
         is known to be `dead` does not count.
         """
         for subscription in subscriptions:
-            await self._registry.subscribe(subscription, *self._place.key)
-        holder = await self._registry.presence_of(device.app_id, device.device_id)
+            await self._registry.subscriptions.put(subscription, *self._place.key)
+        holder = await self._registry.presence.get(device.app_id, device.device_id)
         if holder is None or holder == dead or self._place.has(holder):
             return True
         self._notices.send(holder, SubscriptionChanged(device.app_id, device.device_id))

@@ -70,7 +70,7 @@ class Presences:
         """
         async with self._devices.hold(claims.app_id, claims.device_id) as device:
             presence = self._place.presence(claims.app_id, claims.device_id, connection)
-            former = await self._registry.connect(presence)
+            former = await self._registry.presence.connect(presence)
             try:
                 claims = await verify_again()
                 left_behind = await self._find_left_behind(device, claims)
@@ -162,7 +162,7 @@ class Presences:
     async def _tell_lost(self, presence: Presence) -> None:
         """Tell the registry of a lost connection; what follows here follows all the same."""
         try:
-            await self._registry.disconnect(presence)
+            await self._registry.presence.disconnect(presence)
         except ServiceUnavailable as error:
             self._logger.warning(
                 "the registry was not told of a lost connection", reason=str(error)
@@ -180,7 +180,7 @@ class Presences:
     async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
         """End these subscriptions, but those that others have taken over."""
         if channels:
-            await self._registry.unsubscribe(
+            await self._registry.subscriptions.remove(
                 device.app_id, device.device_id, channels, served_by=self._place.key
             )
         self._devices.remove(device, channels)
@@ -198,7 +198,7 @@ class Presences:
         if is_known and not (is_same and self._settings.resume_window):
             await self._unsubscribe(device, list(device.subscriptions))
             return []
-        placements = await self._registry.placements_of(device.app_id, device.device_id)
+        placements = await self._registry.subscriptions.placements(device.app_id, device.device_id)
         if is_known:
             servers = {placement.served_by for placement in placements}
             if servers == {self._place.key}:
@@ -218,15 +218,15 @@ class Presences:
         ]
         ended = [subscription.channel_id for subscription in found if subscription not in kept]
         if ended:
-            await self._registry.unsubscribe(device.app_id, device.device_id, ended)
+            await self._registry.subscriptions.remove(device.app_id, device.device_id, ended)
         return kept
 
     async def _give_back(self, presence: Presence, former: Presence | None) -> None:
         """Undo a claim that failed."""
         if former is None:
-            await self._registry.disconnect(presence)
+            await self._registry.presence.disconnect(presence)
         else:
-            await self._registry.connect(former)
+            await self._registry.presence.connect(former)
 
     def _change_connection(
         self, device: LocalDevice, connection: Connection, claims: TokenClaims

@@ -40,11 +40,11 @@ class Restoration:
 
     async def restore(self) -> None:
         """Put everything back. What is right already stays as it is; may be called again."""
-        self._alive = {node.id for node in await self._registry.nodes()}
+        self._alive = {node.id for node in await self._registry.nodes.alive()}
         await self._devices.visit(self._put_back)
 
     async def _put_back(self, device: LocalDevice) -> None:
-        holder = await self._registry.presence_of(device.app_id, device.device_id)
+        holder = await self._registry.presence.get(device.app_id, device.device_id)
         is_ours = holder is not None and self._place.has(holder)
         if holder is not None and not is_ours and holder.node in self._alive:
             return  # It has gone to another node, and its subscriptions with it.
@@ -68,7 +68,9 @@ class Restoration:
             return []  # They are another node's until the device has said that it resumes.
         found = {
             placement.subscription.channel_id: placement
-            for placement in await self._registry.placements_of(device.app_id, device.device_id)
+            for placement in await self._registry.subscriptions.placements(
+                device.app_id, device.device_id
+            )
         }
         wrong = []
         for channel, held in device.subscriptions.items():
@@ -85,9 +87,9 @@ class Restoration:
         if device.connection is None:
             return True
         presence = self._place.presence(device.app_id, device.device_id, device.connection)
-        former = await self._registry.connect(presence)
+        former = await self._registry.presence.connect(presence)
         if former is None or self._place.has(former) or former.node not in self._alive:
             return True
-        await self._registry.connect(former)
+        await self._registry.presence.connect(former)
         self._placing.let_go(device)
         return False

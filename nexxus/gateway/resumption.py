@@ -93,7 +93,7 @@ class Resumption:
                 # have gone back there, and this connection may be one that nobody is at.
                 if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
                     return
-                await self._registry.unsubscribe(
+                await self._registry.subscriptions.remove(
                     held.app_id, held.device_id, ended, served_by=self._place.key
                 )
             except ServiceUnavailable as error:

@@ -44,7 +44,7 @@ class IdempotencyKeys:
             return Claim("", new_id(), object_id), None
         fresh = Claim(_digest(request), new_id(), object_id)
         app_id = identity.app_id
-        stood = await self._registry.claim(
+        stood = await self._registry.claims.claim(
             app_id, _SCOPE, _owned(identity, key), msgspec.json.encode(fresh), _DAY
         )
         if stood is None:
@@ -55,13 +55,13 @@ class IdempotencyKeys:
                 "Idempotency-Key: the key was used for another request; choose a new one",
                 {"field": "Idempotency-Key"},
             )
-        fate = await self._registry.get_fate(app_id, claim.operation_id)
+        fate = await self._registry.fates.get(app_id, claim.operation_id)
         return claim, fate or Fate(app_id, claim.operation_id, "queued", identity.owner)
 
     async def release(self, identity: Identity, key: str | None) -> None:
         """Forget a key whose write came to nothing: a repetition is the first one again."""
         if key is not None:
-            await self._registry.release(identity.app_id, _SCOPE, _owned(identity, key))
+            await self._registry.claims.release(identity.app_id, _SCOPE, _owned(identity, key))
 
 
 def _owned(identity: Identity, key: str) -> str:

@@ -200,7 +200,7 @@ class Narrowing:
         app_id, device_id = change.present.id, device.device_id
         if self._changes.get(app_id) is not change:
             return
-        placements = await self._registry.placements_of(app_id, device_id)
+        placements = await self._registry.subscriptions.placements(app_id, device_id)
         failure: ServiceUnavailable | None = None
         for placement in placements:
             is_here = placement.served_by == (self._transport, self._node)
@@ -292,7 +292,7 @@ class Narrowing:
 
     async def _end(self, subscription: Subscription) -> None:
         app_id, device_id = subscription.app_id, subscription.device_id
-        await self._registry.unsubscribe(app_id, device_id, [subscription.channel_id])
+        await self._registry.subscriptions.remove(app_id, device_id, [subscription.channel_id])
         await self._adopt(app_id, device_id)
 
     async def _adopt(self, app_id: str, device_id: str) -> None:

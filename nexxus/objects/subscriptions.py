@@ -94,10 +94,10 @@ class Subscriptions:
             raise InvalidParameters(f"{model_name} cannot be subscribed to", {"field": "model"})
         presence = await self._require_presence(identity)
         subscription = await self._place(identity, model, descriptor, access)
-        await self._registry.subscribe(subscription, presence.transport, presence.node)
+        await self._registry.subscriptions.put(subscription, presence.transport, presence.node)
         # The device may have gone to another node meanwhile. That one found the subscription, or
         # is found now and moves it to itself; see `nexxus.gateway.placing`.
-        presence = await self._registry.presence_of(application.id, identity.device()) or presence
+        presence = await self._registry.presence.get(application.id, identity.device()) or presence
         await self._adopt(presence, subscription.channel_id)
         if model.transient:
             return Subscribed(subscription.channel_id, Page([]))
@@ -119,15 +119,15 @@ class Subscriptions:
         access = application.access.decide(identity.caller, Action.SUBSCRIBE, model.name)
         channel = channel_id(application.id, descriptor, model, access)
         device_id = identity.device()
-        placements = await self._registry.placements_of(application.id, device_id)
+        placements = await self._registry.subscriptions.placements(application.id, device_id)
         # One that was narrowed has the channel id of its beginning.
         same = [each for each in placements if each.subscription.descriptor == descriptor]
         same += [each for each in placements if each.subscription.channel_id == channel]
         if not same:
             raise NotFound("this device has no such subscription")
         ended = same[0].subscription.channel_id
-        await self._registry.unsubscribe(application.id, device_id, [ended])
-        presence = await self._registry.presence_of(application.id, device_id)
+        await self._registry.subscriptions.remove(application.id, device_id, [ended])
+        presence = await self._registry.presence.get(application.id, device_id)
         if presence is not None:
             await self._adopt(presence)
         else:
@@ -178,7 +178,7 @@ class Subscriptions:
         )
 
     async def _require_presence(self, identity: Identity) -> Presence:
-        presence = await self._registry.presence_of(identity.app_id, identity.device())
+        presence = await self._registry.presence.get(identity.app_id, identity.device())
         if presence is None:
             raise DeviceNotConnected(
                 "connect the device and send a register frame before subscribing"
@@ -195,7 +195,7 @@ class Subscriptions:
         """
         app_id, device_id = identity.app_id, identity.device()
         channel = channel_id(app_id, descriptor, model, access)
-        held = await self._registry.subscriptions_of(app_id, device_id)
+        held = await self._registry.subscriptions.of_device(app_id, device_id)
         for subscription in held:
             if subscription.descriptor == descriptor:
                 return subscription

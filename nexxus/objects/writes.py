@@ -194,7 +194,7 @@ class Writes:
 
     async def fate(self, identity: Identity, operation_id: str) -> Fate:
         """What became of an operation of the caller's; `NotFound` for anybody else's."""
-        fate = await self._registry.get_fate(identity.app_id, operation_id)
+        fate = await self._registry.fates.get(identity.app_id, operation_id)
         if fate is None or fate.owner != identity.owner:
             raise NotFound(f"there is no operation {operation_id!r} of yours in the last 24 h")
         return fate
@@ -234,7 +234,7 @@ class Writes:
         try:
             if not self._broker.confirms_settled:
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
-                await self._registry.put_fates([fate])
+                await self._registry.fates.put([fate])
             message: Message[AnyOperation] = Message(key.partition, operation)
             if terms.on_publish is not None:
                 terms.on_publish()

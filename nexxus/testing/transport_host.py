@@ -90,7 +90,7 @@ class KitHost:
             descriptor = Descriptor("task")
             route = Route(channel, APP, descriptor)
             subscription = Subscription(APP, device, channel, descriptor, route)
-            await self.registry.subscribe(subscription, "kit", NODE)
+            await self.registry.subscriptions.put(subscription, "kit", NODE)
             await self.gateway.adopt(APP, device, channel)
 
     def push(self, version: int, *channels: str, text: str = "") -> None:
@@ -106,7 +106,7 @@ class KitHost:
 
     async def is_present(self, device: str) -> bool:
         """Whether the registry says that the device is connected over this transport."""
-        presence = await self.registry.presence_of(APP, device)
+        presence = await self.registry.presence.get(APP, device)
         return presence is not None and (presence.transport, presence.node) == ("kit", NODE)
 
     @property

@@ -146,9 +146,14 @@ class SqliteEngine:
         result: T = await self._enqueue(self._reads, job, _alone)
         return result
 
-    async def _enqueue(self, queue: SimpleQueue[_Job | None], item: Any, handler: Any) -> Any:
+    def check_open(self) -> None:
+        """Raise `ServiceUnavailable` unless the engine is open."""
         if self._loop is None:
-            raise ServiceUnavailable("the database is not open")
+            raise ServiceUnavailable(f"{self.path.name} is not open")
+
+    async def _enqueue(self, queue: SimpleQueue[_Job | None], item: Any, handler: Any) -> Any:
+        self.check_open()
+        assert self._loop is not None
         job = _Job(item, handler, self._loop.create_future())
         queue.put(job)
         self._outstanding += 1

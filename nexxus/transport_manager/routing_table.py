@@ -34,10 +34,10 @@ class RoutingTable:
 
     async def refresh(self, registry: Registry) -> None:
         """Catch up with the registry; costs one small question when nothing changed."""
-        version = await registry.routes_version(self._app_id, self.model.name)
+        version = await registry.subscriptions.routes_version(self._app_id, self.model.name)
         if version == self.version:
             return
-        changes = await registry.routes(self._app_id, self.model.name, self.version)
+        changes = await registry.subscriptions.routes(self._app_id, self.model.name, self.version)
         if changes.complete:
             self._index = RouteIndex(self.model)
             self._nodes.clear()

@@ -233,7 +233,7 @@ class Writer:
         if not asked:
             return {}
         fates = await asyncio.gather(
-            *(self._registry.get_fate(each.key.app_id, each.operation_id) for each in asked)
+            *(self._registry.fates.get(each.key.app_id, each.operation_id) for each in asked)
         )
         return {
             fate.operation_id: fate for fate in fates if fate is not None and fate.state != "queued"
@@ -301,14 +301,14 @@ class Writer:
         """
         fates = [fate for verdicts in done for fate in verdicts.fates]
         if rejected := [fate for fate in fates if fate.state == "rejected"]:
-            await self._registry.put_fates(rejected)
+            await self._registry.fates.put(rejected)
         messages = [
             Message(event.key.partition, event) for verdicts in done for event in verdicts.events
         ]
         if messages:
             for queue in self._event_queues:
                 await self._broker.publish(queue, messages)
-        await self._registry.put_fates([fate for fate in fates if fate.state == "applied"])
+        await self._registry.fates.put([fate for fate in fates if fate.state == "applied"])
 
     async def _report(self, done: list[Verdicts]) -> None:
         """Tell whoever waits, and the writing devices what was rejected."""
@@ -324,7 +324,7 @@ class Writer:
         if outcome.error is None or operation.device_id is None:
             return
         app_id = operation.key.app_id
-        presence = await self._registry.presence_of(app_id, operation.device_id)
+        presence = await self._registry.presence.get(app_id, operation.device_id)
         if presence is not None:
             rejection = Rejection(
                 app_id, operation.device_id, operation.operation_id, outcome.error

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import httpx
 import pytest
@@ -84,20 +84,39 @@ class Switch:
     is_away = False
 
 
-class FailingRegistry(InProcessRegistry):
-    """The embedded registry, which is away when it is told to be."""
+class FailingStore:
+    """A part of the registry, whose methods fail while the switch says so."""
 
-    def __init__(self, settings: Any, *, data_dir: Path, switch: Switch) -> None:
-        super().__init__(settings, data_dir=data_dir)
+    def __init__(self, store: Any, switch: Switch) -> None:
+        self._store = store
         self._switch = switch
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in _QUESTIONS and self._switch.is_away:
+    def __getattr__(self, name: str) -> Any:
+        if self._switch.is_away:
             raise ServiceUnavailable("the registry is away")
-        return super().__getattribute__(name)
+        return getattr(self._store, name)
 
 
-_QUESTIONS = Registry.__abstractmethods__ - {"open", "close"}
+class FailingRegistry(Registry):
+    """The embedded registry, which is away while the switch says so."""
+
+    def __init__(self, settings: Any, *, data_dir: Path, switch: Switch) -> None:
+        self._working = InProcessRegistry(settings, data_dir=data_dir)
+        self._failing = FailingStore(self._working, switch)
+        for store in get_type_hints(Registry):
+            setattr(self, store, FailingStore(getattr(self._working, store), switch))
+
+    async def open(self) -> None:
+        await self._working.open()
+
+    async def close(self) -> None:
+        await self._working.close()
+
+    async def ping(self) -> None:
+        await self._failing.ping()
+
+    async def drop(self, app_id: str) -> None:
+        await self._failing.drop(app_id)
 
 
 class EarlyBroker(InProcessBroker):

@@ -110,8 +110,8 @@ class World:
         """The device's session is over with all that it had."""
         await eventually(lambda: device.peer.code == CloseCode.LOGGED_OUT)
         assert (await self.http.get("/device", headers=device.headers)).status_code == 401
-        assert await self.nexxus.registry.subscriptions_of(APP, device.device_id) == []
-        assert await self.nexxus.registry.presence_of(APP, device.device_id) is None
+        assert await self.nexxus.registry.subscriptions.of_device(APP, device.device_id) == []
+        assert await self.nexxus.registry.presence.get(APP, device.device_id) is None
 
 
 @pytest.fixture
@@ -245,6 +245,6 @@ async def test_deleting_a_user_can_be_repeated_until_nothing_is_left(world: Worl
 
     for device in devices:
         await world.is_over(device)
-    assert await world.nexxus.registry.devices_of(APP, user_id) == []
+    assert await world.nexxus.registry.devices.of_user(APP, user_id) == []
     assert (await world.delete(user_id)).status_code == 404
     assert (await world.http.post("/user/register", json=CREDENTIALS)).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ class World:
 
     async def placed(self, name: str) -> list[Subscription]:
         """The subscriptions of a user's device as the registry has them."""
-        return await self.nexxus.registry.subscriptions_of("roles", self._device_ids[name])
+        return await self.nexxus.registry.subscriptions.of_device("roles", self._device_ids[name])
 
     async def write(self, method: str, path: str, body: Any) -> None:
         headers = {**self.staff, "prefer": "wait=10"}
@@ -330,10 +331,10 @@ async def is_narrowed(world: World, name: str) -> bool:
 @pytest.mark.parametrize(
     ("part", "method"),
     [
-        ("registry", "placements_of"),
-        ("registry", "subscriptions_of"),
-        ("registry", "subscribe"),
-        ("registry", "presence_of"),
+        ("registry.subscriptions", "placements"),
+        ("registry.subscriptions", "of_device"),
+        ("registry.subscriptions", "put"),
+        ("registry.presence", "get"),
         ("database", "search"),
     ],
 )
@@ -343,7 +344,7 @@ async def test_a_narrowing_that_fails_is_repeated_until_it_succeeds(
     await world.write("POST", "/model/task", {"id": "t1", "status": "done"})
     await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
     await world.subscribe({})
-    outage.of(getattr(world.nexxus, part), method)
+    outage.of(attrgetter(part)(world.nexxus), method)
 
     await world.let_readers_see("todo")
     await eventually(lambda: outage.refused >= 3)
@@ -359,13 +360,13 @@ async def test_a_narrowing_that_fails_is_repeated_until_it_succeeds(
 
 
 @pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
-@pytest.mark.parametrize("method", ["placements_of", "subscriptions_of", "subscribe"])
+@pytest.mark.parametrize("method", ["placements", "of_device", "put"])
 async def test_nothing_is_shown_under_former_roles_however_long_the_registry_is_away(
     world: World, outage: Outage, method: str
 ) -> None:
     await world.subscribe({})
     device_id = world.device("reader").device_id
-    outage.of(world.nexxus.registry, method, device_id=device_id)
+    outage.of(world.nexxus.registry.subscriptions, method, device_id=device_id)
     await world.let_readers_see("todo")
 
     # Of the registry a part is away, such as one node of a cluster: events are routed all the same.
@@ -394,7 +395,7 @@ async def test_a_device_that_subscribes_while_it_is_narrowed_is_shown_no_more_th
 
     # The registry says so no more, or not yet: another request has the gateway look there.
     registry = world.nexxus.registry
-    await registry.subscribe(before, "websockets", world.nexxus.node_id)
+    await registry.subscriptions.put(before, "websockets", world.nexxus.node_id)
     await world.nexxus.transports.gateways["websockets"].adopt("roles", device_id)
 
     assert world.device("reader").subscriptions == (held,)
@@ -414,7 +415,8 @@ async def test_a_device_that_cannot_be_narrowed_keeps_no_other(
     await world.write("POST", "/model/task", {"id": "t", "status": "done"})
     await world.subscribe({})
     await world.subscribe({}, world.other)
-    outage.of(world.nexxus.registry, "placements_of", device_id=world.device("reader").device_id)
+    device_id = world.device("reader").device_id
+    outage.of(world.nexxus.registry.subscriptions, "placements", device_id=device_id)
 
     await world.let_readers_see("todo")
 
@@ -430,15 +432,15 @@ async def test_a_device_that_goes_to_another_node_unnarrowed_is_narrowed_there(
 ) -> None:
     await world.subscribe({})
     (before,) = await world.placed("reader")
-    outage.of(world.nexxus.registry, "placements_of")
+    outage.of(world.nexxus.registry.subscriptions, "placements")
     await world.let_readers_see("todo")
     world.wire.on_close()
     await eventually(lambda: not world.device("reader").is_connected)
 
     # What another node does when the device registers there, and resumes.
     registry, device_id = world.nexxus.registry, before.device_id
-    await registry.connect(Presence("roles", device_id, "n2", "websockets", "there"))
-    await registry.subscribe(before, "websockets", "n2")
+    await registry.presence.connect(Presence("roles", device_id, "n2", "websockets", "there"))
+    await registry.subscriptions.put(before, "websockets", "n2")
     told = await world.nexxus.broker.consume(node_queue("websockets", "n2"))
     outage.is_over = True
 
@@ -532,7 +534,7 @@ async def test_what_was_shown_by_a_field_that_cannot_be_filtered_by_any_more_is_
     condition = {"filter": {"points": {"gte": 5}}}
     reading = {"effect": "Allow", "action": ["read"], "resource": ["task"], "condition": condition}
     points = {"type": "int", "filterable": True, "acl": True}
-    outage.of(world.nexxus.registry, "subscribe")
+    outage.of(world.nexxus.registry.subscriptions, "put")
 
     await world.put(
         schema={"task": {"status": {"type": "string"}, "points": points}},

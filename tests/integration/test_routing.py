@@ -37,7 +37,7 @@ class Node:
         subscription = Subscription(
             APP, f"device of {channel}", channel, descriptor, Route(channel, APP, descriptor)
         )
-        await self._nexxus.registry.subscribe(subscription, TRANSPORT, self.name)
+        await self._nexxus.registry.subscriptions.put(subscription, TRANSPORT, self.name)
 
     async def next(self) -> list[tuple[int | None, list[str], bool]]:
         """What comes next: versions, routing keys, and whether it is late."""

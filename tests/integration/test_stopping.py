@@ -236,7 +236,7 @@ async def test_a_plugin_that_cannot_close_leaves_nothing_else_open(tmp_path: Pat
 
     assert plugin.closed == ["transport", "broker"]
     with pytest.raises(ServiceUnavailable):
-        await registry.nodes()
+        await registry.nodes.alive()
 
 
 async def test_a_start_that_fails_closes_what_it_has_opened(tmp_path: Path) -> None:
@@ -271,8 +271,8 @@ async def test_a_node_says_nothing_more_once_it_has_left(
         await asyncio.sleep(0)
         said.append("gone")
 
-    monkeypatch.setattr(nexxus.registry, "announce", announce)
-    monkeypatch.setattr(nexxus.registry, "retire", retire)
+    monkeypatch.setattr(nexxus.registry.nodes, "announce", announce)
+    monkeypatch.setattr(nexxus.registry.nodes, "retire", retire)
     await announcing.wait()
     await nexxus.stop()
 

@@ -88,16 +88,16 @@ async def version(nexxus: Nexxus) -> int:
 async def test_a_retry_that_was_judged_longer_ago_than_its_object_remembers_changes_nothing(
     nexxus: Nexxus, fate: Fate
 ) -> None:
-    await nexxus.registry.put_fates([fate])
+    await nexxus.registry.fates.put([fate])
 
     await submit(nexxus, increment("long-ago", is_retry=True))
 
     assert await version(nexxus) == 1
-    assert await nexxus.registry.get_fate(APP, "long-ago") == fate
+    assert await nexxus.registry.fates.get(APP, "long-ago") == fate
 
 
 async def test_a_retry_that_was_not_judged_is_applied(nexxus: Nexxus) -> None:
-    await nexxus.registry.put_fates([Fate(APP, "lost", "queued", "u")])
+    await nexxus.registry.fates.put([Fate(APP, "lost", "queued", "u")])
 
     await submit(nexxus, increment("lost", is_retry=True))
 
@@ -114,7 +114,7 @@ async def test_a_model_that_the_database_has_dropped_does_not_end_the_writer(
     await nexxus.database.prepare(APP, [nexxus.applications.get(APP).model("task")])
     await writing
 
-    fate = await nexxus.registry.get_fate(APP, "early")
+    fate = await nexxus.registry.fates.get(APP, "early")
     assert fate is not None
     assert fate.state == "rejected", "the object has gone with its table"
 
@@ -224,7 +224,7 @@ async def test_what_was_rejected_is_not_applied_when_it_comes_again(
     )
 
     assert vain == ["there-is-one", "delete"]
-    fate = await nexxus.registry.get_fate(APP, "there-is-one")
+    fate = await nexxus.registry.fates.get(APP, "there-is-one")
     assert fate is not None
     assert fate.state == "rejected"
     (record,) = await nexxus.database.load([KEY])
@@ -290,7 +290,7 @@ async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_o
         type(None), ServiceUnavailable, type(None), type(None)
     ]  # fmt: skip
     assert await version(nexxus) == 3
-    fate = await nexxus.registry.get_fate(APP, "poison")
+    fate = await nexxus.registry.fates.get(APP, "poison")
     assert fate is not None
     assert fate.state == "rejected"
     assert fate.error is not None

@@ -191,7 +191,7 @@ class World:
     async def subscribe(self, device: str, channel: str, key: str = "", **more: Any) -> None:
         """What a subscribe over HTTP does: the registry first, then this node's gateway."""
         subscription = subscription_to(device, channel, key, **more)
-        await self.registry.subscribe(subscription, TRANSPORT, self.node)
+        await self.registry.subscriptions.put(subscription, TRANSPORT, self.node)
         await self.gateway.adopt(APP, device, channel)
 
     async def tell(self, message: NodeMessage) -> None:
@@ -200,13 +200,13 @@ class World:
 
     async def announce(self) -> None:
         """Let the other nodes know that this one is alive."""
-        await self.registry.announce(Node(self.node, ("gateway",), (TRANSPORT,)), 60.0)
+        await self.registry.nodes.announce(Node(self.node, ("gateway",), (TRANSPORT,)), 60.0)
 
     async def channels_of(self, device: str) -> list[str]:
-        return [s.channel_id for s in await self.registry.subscriptions_of(APP, device)]
+        return [s.channel_id for s in await self.registry.subscriptions.of_device(APP, device)]
 
     async def servers_of(self, device: str) -> dict[str, str]:
-        placements = await self.registry.placements_of(APP, device)
+        placements = await self.registry.subscriptions.placements(APP, device)
         return {placed.subscription.channel_id: placed.node for placed in placements}
 
     @asynccontextmanager

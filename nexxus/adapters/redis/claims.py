@@ -1,4 +1,4 @@
-"""Claims: the first to come keeps the key."""
+"""Claims, a key each."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import os
 from typing import Final
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
+from nexxus.interfaces.registry import ClaimStore
 
 _SIGNATURE: Final = 8
-"""Bytes before a value that tell whose it is."""
+"""Bytes before a value that identify the call that stored it."""
 
 
-class Claims:
-    """One key per claim, which ends with its time.
+class RedisClaims(ClaimStore):
+    """One expiring key per claim.
 
-    The value is stored behind a signature of the call: one that is sent again over a new
-    connection, for the answer was lost, sees its own value and knows that it has won.
+    The value is stored behind a signature of the call. A call that is sent again over a new
+    connection, because the answer was lost, finds its own signature and knows that it has won.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def claim(
         self, app_id: str, scope: str, key: str, value: bytes, ttl: int
     ) -> bytes | None:
-        """None when it was free and is claimed now; else the value that is there."""
         signature = os.urandom(_SIGNATURE)
         name = self._keys.claim(app_id, scope, key)
         former: bytes | None = await self._link.execute(
@@ -37,5 +37,4 @@ class Claims:
         return former[_SIGNATURE:]
 
     async def release(self, app_id: str, scope: str, key: str) -> None:
-        """Forget a claim."""
         await self._link.execute("DEL", self._keys.claim(app_id, scope, key))

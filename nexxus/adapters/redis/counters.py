@@ -1,12 +1,13 @@
-"""Counters of fixed windows."""
+"""Counters of fixed windows, a key each."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.scripts import Script
+from nexxus.interfaces.registry import CounterStore
 
 _HIT: Final = Script("""
 local value = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -15,15 +16,14 @@ return value
 """)
 
 
-class Counters:
-    """One key per counter, which ends with its window."""
+class RedisCounters(CounterStore):
+    """One key per counter, which expires with its window."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
-    async def hit(self, app_id: str, scope: str, key: str, window: int, add: int) -> int:
-        """Add to a counter, whose window begins with its first hit; its value after."""
+    async def hit(self, app_id: str, scope: str, key: str, window: int, *, add: int = 1) -> int:
         name = self._keys.counter(app_id, scope, key)
         if not add:
             return int(await self._link.execute("GET", name) or 0)

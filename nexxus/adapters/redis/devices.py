@@ -1,8 +1,8 @@
-"""Devices, and which of them a user has.
+"""Devices, a key each, and the list of each user's devices.
 
-A device and its user's list lie on different servers of a cluster. The list is written first and
-read as a hint: what it names counts only if the device says the same, so that a crash in between
-leaves an entry that nobody sees.
+A device and its user's list are on different servers of a cluster. The list is written first and
+is only a hint: an entry counts if the device itself names the same user, so that a crash in
+between leaves an entry that is never returned.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.scripts import Script
-from nexxus.interfaces.registry import Device
+from nexxus.adapters.redis.sessions import RedisSessions
+from nexxus.adapters.redis.subscriptions import RedisSubscriptions
+from nexxus.interfaces.registry import Device, DeviceStore
 
 _DECODER: Final = msgspec.json.Decoder(Device)
 
@@ -29,15 +31,22 @@ redis.call('SET', KEYS[1], cjson.encode(device))
 """)
 
 
-class Devices:
-    """One key per device; a user's are listed in the order of their making."""
+class RedisDevices(DeviceStore):
+    """One key per device; a user's list is in the order of creation."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        keys: Keys,
+        sessions: RedisSessions,
+        subscriptions: RedisSubscriptions,
+    ) -> None:
         self._link = link
         self._keys = keys
+        self._sessions = sessions
+        self._subscriptions = subscriptions
 
     async def put(self, device: Device) -> None:
-        """Store a device, new or changed; a changed one keeps its place among the user's."""
         if device.user_id is not None:
             place = time.time_ns() // 1000
             listed = self._listed(device.app_id, device.user_id)
@@ -51,17 +60,15 @@ class Devices:
             await self._link.execute("ZREM", self._listed(former.app_id, former.user_id), former.id)
 
     async def note_seen(self, app_id: str, device_id: str) -> None:
-        """The device, if there is one, was seen just now."""
+        """Set the time at which a device was last seen to now, if the device is stored."""
         name = self._keys.device(app_id, device_id, "record")
         await self._link.run(_NOTE_SEEN, [name], int(time.time()))
 
     async def get(self, app_id: str, device_id: str) -> Device | None:
-        """One device."""
         found = await self._link.execute("GET", self._keys.device(app_id, device_id, "record"))
         return None if found is None else _DECODER.decode(found)
 
-    async def of(self, app_id: str, user_id: str) -> list[Device]:
-        """A user's devices, oldest first."""
+    async def of_user(self, app_id: str, user_id: str) -> list[Device]:
         ids = await self._link.execute("ZRANGE", self._listed(app_id, user_id), 0, -1)
         found = await self._link.batch(
             [("GET", self._keys.device(app_id, each.decode(), "record")) for each in ids]
@@ -70,7 +77,9 @@ class Devices:
         return [device for device in devices if device.user_id == user_id]
 
     async def delete(self, app_id: str, device_ids: Sequence[str]) -> None:
-        """Forget devices."""
+        # The devices themselves last: a call that was interrupted half-way can be repeated.
+        await self._sessions.end_of_devices(app_id, device_ids)
+        await self._subscriptions.remove_devices(app_id, device_ids)
         found = await self._link.batch(
             [("GETDEL", self._keys.device(app_id, each, "record")) for each in device_ids]
         )

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.pipeline import Command
 from nexxus.domain.operations import Fate
+from nexxus.interfaces.registry import FateStore
 
 LIFETIME: Final = 24 * 3600
 """Seconds for which a fate is kept."""
@@ -18,19 +19,17 @@ LIFETIME: Final = 24 * 3600
 _DECODER: Final = msgspec.json.Decoder(Fate)
 
 
-class Fates:
-    """Application → operation → what became of it."""
+class RedisFates(FateStore):
+    """Application → operation → fate."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def put(self, fates: Sequence[Fate]) -> None:
-        """Keep fates; ``queued`` is kept only where there is none."""
         await self._link.batch([self._command(fate) for fate in fates])
 
     async def get(self, app_id: str, operation_id: str) -> Fate | None:
-        """What became of an operation."""
         found = await self._link.execute("GET", self._keys.fate(app_id, operation_id))
         return None if found is None else _DECODER.decode(found)
 

@@ -14,7 +14,7 @@ from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
-from nexxus.adapters.redis.pipeline import DEPTH, Argument, Command, Pipeline
+from nexxus.adapters.redis.pipeline import DEPTH, Argument, Command, CommandPipeline
 from nexxus.adapters.redis.problems import FAILURES, REFUSED, problem_of
 from nexxus.adapters.redis.scripts import Script
 from nexxus.adapters.redis.settings import RedisSettings
@@ -30,7 +30,7 @@ _BROKEN: Final[Any] = (RedisConnectionError, RuntimeError)
 """A connection is broken; uvloop says so with a RuntimeError, which the library does not expect."""
 
 
-class Link:
+class RedisLink:
     """Sends commands, bounded in time and number, and says what is wrong as `ServiceUnavailable`.
 
     A command whose connection breaks is sent once more, for the connection may have been stale
@@ -45,7 +45,7 @@ class Link:
             )
         self._settings = settings
         self._gate = asyncio.Semaphore(settings.connections)
-        self._pipeline = Pipeline(self._send, width=settings.connections)
+        self._pipeline = CommandPipeline(self._send, width=settings.connections)
         self._client: Any = None
 
     @property

@@ -1,9 +1,9 @@
-"""Which nodes are alive, and who may clear up after a dead one. All in one slot.
+"""Which nodes are alive, and which node cleans up after a dead one. All in one slot.
 
-``alive`` has each node with the end of its lifetime, ``info`` what it said of itself, ``retiring``
-each node that is being cleared up after, with the end of the lease of whoever does it. A lease
-that runs out, because its holder died, is taken over by the next who looks. One that never ends
-is nobody's: it tells a node that came back to put everything back once more.
+``alive`` has each node with the end of its lease, ``info`` each node's description, ``retiring``
+each node that is being cleaned up after, with the end of the cleaner's own lease. When that
+expires, because the cleaner died, the next one that looks takes over. An endless lease is held by
+no cleaner: it makes a node that came back put everything back once more.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ import msgspec
 from redis.crc import key_slot
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
+from nexxus.adapters.redis.presence import RedisPresence
 from nexxus.adapters.redis.scripts import NOW, Script
-from nexxus.interfaces.registry import Node
+from nexxus.adapters.redis.subscriptions import RedisSubscriptions
+from nexxus.interfaces.registry import Node, NodeStore
 
 LEASE: Final = 10.0
-"""Seconds for which a dead node is one sweeper's. Far longer than any of its steps takes, each
-of which renews it."""
+"""Seconds for which one sweeper owns a dead node. Each step of the cleaning renews the lease and
+takes far less than that."""
 
+_RETIRED_AT_ONCE: Final = 200
 _MARK_LIFETIME: Final = 24 * 3600
 _SLOTS: Final = 16_384
 _PARTS: Final = 64
@@ -44,9 +47,10 @@ return 0
 """,
     flag="allow-oom",
 )
-"""While somebody still clears up after the node, it is not known: he may yet remove what it puts
-back. He stops as soon as he looks, and leaves an endless lease: so what his last step removed is
-put back as well, and the announcement after that one is the first that counts."""
+"""While another node still cleans up after this one, this one does not count as known, because
+the cleaner may remove what it puts back. The cleaner stops at its next look and leaves an endless
+lease, so that what its last step removed is put back, too; the announcement after that one is the
+first that returns 1."""
 
 _ALIVE: Final = Script(
     NOW,
@@ -114,24 +118,29 @@ return 1
 )
 
 
-class Nodes:
-    """The nodes that announced themselves."""
+class RedisNodes(NodeStore):
+    """The nodes' leases, and the cleaning up after dead nodes."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        keys: Keys,
+        presence: RedisPresence,
+        subscriptions: RedisSubscriptions,
+    ) -> None:
         self._link = link
         self._keys = keys
+        self._presence = presence
+        self._subscriptions = subscriptions
         self._alive = keys.nodes("alive")
         self._info = keys.nodes("info")
         self._retiring = keys.nodes("retiring")
         self._servers: frozenset[str] = frozenset()
 
     async def announce(self, node: Node, lifetime: float) -> bool:
-        """The node is alive for `lifetime` s more; whether everything of it must still be there.
-
-        It may not be when the node was taken for dead, when a part of Redis has lost its data,
-        and when a server is new to us: one that restarted or took over from another may lack
-        what was written in its predecessor's last second.
-        """
+        # Data may be missing when the node was taken for dead, when a part of Redis has lost its
+        # data, and when a server was not there before: one that restarted or took over from
+        # another may lack what was written in its predecessor's last second.
         servers = frozenset(facts["run_id"] for facts in await self._link.facts())
         said = msgspec.json.encode(node)
         is_known = await self._link.run(
@@ -142,48 +151,63 @@ class Nodes:
         self._servers = servers
         return bool(is_known) and has_marks and not has_new_servers
 
+    async def retire(self, node_id: str) -> None:
+        await self._link.run(_LEAVE, [self._alive, self._retiring], node_id, _ms(LEASE))
+        await self._clean_up_after(node_id)
+
     async def alive(self) -> list[Node]:
-        """The nodes whose lifetime runs."""
         found = await self._link.run(_ALIVE, [self._alive, self._info])
         return [msgspec.json.decode(each, type=Node) for each in found if each is not None]
 
+    async def sweep(self) -> list[str]:
+        swept = []
+        while (dead := await self.take_dead()) is not None:
+            if await self._clean_up_after(dead):
+                swept.append(dead)
+        return swept
+
     async def take_dead(self) -> str | None:
-        """A node whose lifetime has run out, to be cleared up after by the caller alone."""
+        """Take a node whose lease has expired; the caller alone cleans up after it."""
         found = await self._link.run(_TAKE, [self._alive, self._retiring], _ms(LEASE))
         return None if found is None else str(found.decode())
 
-    async def leave(self, node_id: str) -> None:
-        """A node goes: it is the caller's to clear up after."""
-        await self._link.run(_LEAVE, [self._alive, self._retiring], node_id, _ms(LEASE))
+    async def _clean_up_after(self, node_id: str) -> bool:
+        """Remove what a node held, in small steps. Returns whether this call finished the work.
 
-    async def hold(self, node_id: str) -> bool:
-        """Go on with a node that was taken; False when it is back, or somebody else is done."""
-        return bool(await self._link.run(_HOLD, [self._alive, self._retiring], node_id, _ms(LEASE)))
-
-    async def finish(self, node_id: str) -> bool:
-        """Nothing of the node is left; True for one of those who may say so."""
-        marks = [("UNLINK", mark) for mark in self._marks(node_id)]
-        await self._link.batch(marks)
+        Each step removes from the node's lists what it has removed itself. If this process dies,
+        the one that takes the node over continues from there.
+        """
+        while await self._presence.retire_some(node_id, _RETIRED_AT_ONCE):
+            if not await self.hold(node_id):
+                return False
+        while await self._subscriptions.retire_some(node_id):
+            if not await self.hold(node_id):
+                return False
+        await self._link.batch([("UNLINK", mark) for mark in self._marks(node_id)])
         keys = [self._alive, self._info, self._retiring]
         return bool(await self._link.run(_FINISH, keys, node_id))
 
+    async def hold(self, node_id: str) -> bool:
+        """Renew the lease on a dead node. Returns False if it is back, or already cleaned up."""
+        return bool(await self._link.run(_HOLD, [self._alive, self._retiring], node_id, _ms(LEASE)))
+
     async def _look_for_marks(self, node_id: str) -> bool:
-        """Whether no part of a cluster has forgotten the node; its marks are there afterwards."""
+        """Return whether every part of a cluster still has the node's mark; set those missing."""
         marks = self._marks(node_id)
-        # Not SET for all of them: that is refused where memory has run out.
+        # Not SET for all of them, because Redis refuses that when it is out of memory.
         found = await self._link.batch([("GETEX", mark, "EX", _MARK_LIFETIME) for mark in marks])
         missing = [mark for mark, value in zip(marks, found, strict=True) if value is None]
         await self._link.batch([("SET", mark, 1, "EX", _MARK_LIFETIME) for mark in missing])
         return not missing
 
     def _marks(self, node_id: str) -> Sequence[str]:
-        """One key in each part of a cluster; a single server has forgotten all or nothing."""
+        """One key in each part of a cluster. A single server loses everything or nothing."""
         tags = _TAGS if self._link.is_cluster else ()
         return [self._keys.mark(tag, node_id) for tag in tags]
 
 
 def _tags() -> tuple[str, ...]:
-    """Hash tags that divide the slots of a cluster into `_PARTS` equal parts, one for each."""
+    """Return one hash tag for each of `_PARTS` equal parts of a cluster's slots."""
     tags: dict[int, str] = {}
     number = 0
     while len(tags) < _PARTS:

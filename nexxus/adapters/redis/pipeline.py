@@ -1,8 +1,8 @@
 """The commands of many callers, sent together.
 
-A command that is sent alone costs the client library several times what it costs Redis. So what
-has come while all connections were busy, or within one turn of the loop, leaves as one pipeline:
-the more there is to do, the cheaper each command becomes.
+A command that is sent alone costs the client library several times what it costs Redis. So all
+commands that arrive while every connection is busy, or within one turn of the loop, are sent as
+one pipeline: the higher the load, the cheaper each command becomes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Command: TypeAlias = tuple[Argument, ...]
 _Waiting: TypeAlias = tuple[Sequence[Command], asyncio.Future[list[Any]]]
 
 DEPTH: Final = 500
-"""Commands that are sent in one go: Redis answers other clients in between."""
+"""Commands per pipeline; between two of them Redis serves other clients."""
 
 
-class Pipeline:
-    """Gathers commands for `send`, which is under way at most `width` times.
+class CommandPipeline:
+    """Gathers commands for `send`, of which at most `width` calls run at a time.
 
-    `send` gives an answer for each command, an exception where one was refused; when it raises,
-    that is the outcome for all who take part.
+    `send` returns an answer for each command, an exception where one was refused. If it raises,
+    every caller whose commands it had gets that exception.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Pipeline:
         self._senders: set[asyncio.Task[None]] = set()
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to at most `DEPTH` commands, which stay together, in their order.
+        """Return the answers to at most `DEPTH` commands, which are sent together, in order.
 
-        A caller that is cancelled before they were sent takes them back.
+        If the caller is cancelled before they are sent, they are not sent.
         """
         outcome: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, outcome))
@@ -49,7 +49,7 @@ class Pipeline:
         return await outcome
 
     async def close(self) -> None:
-        """Give up what is under way and what waits."""
+        """Cancel what is in progress and what waits."""
         senders = list(self._senders)
         for sender in senders:
             sender.cancel()

@@ -1,20 +1,23 @@
 """Which connection holds which device.
 
-The device's key is the truth. Each node has a list of the presences that it made, written before
-the truth and taken from after it: the list may name too much, never too little, and what it names
-is removed only where the device's key still says exactly the same.
+The device's key is the truth. Each node has a list of its presences, which is extended before the
+key is written and reduced after it is removed: it may name too many, never too few. Retiring a
+node removes a device's key only if it still holds exactly what the list says.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from nexxus.adapters.redis.devices import RedisDevices
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.scripts import Script
-from nexxus.interfaces.registry import Presence
+from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.registry import Presence, PresenceStore
 
 _DECODER: Final = msgspec.json.Decoder(Presence)
 
@@ -24,15 +27,15 @@ _PART: Final = Script(
 )
 
 
-class Presences:
-    """Application → device → the connection that holds it."""
+class RedisPresence(PresenceStore):
+    """Application → device → presence."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys, devices: RedisDevices) -> None:
         self._link = link
         self._keys = keys
+        self._devices = devices
 
     async def connect(self, presence: Presence) -> Presence | None:
-        """The device is held by this connection now; another that held it before."""
         written = msgspec.json.encode(presence)
         await self._link.execute("SADD", self._listed(presence.node), written)
         found = await self._link.execute("SET", self._name(presence), written, "GET")
@@ -42,20 +45,21 @@ class Presences:
         await self._link.execute("SREM", self._listed(former.node), found)
         return former
 
-    async def disconnect(self, presence: Presence) -> bool:
-        """Forget the connection, if it is the one that holds the device; whether it was."""
+    async def disconnect(self, presence: Presence) -> None:
         written = msgspec.json.encode(presence)
         parted = await self._link.run(_PART, [self._name(presence)], written)
         await self._link.execute("SREM", self._listed(presence.node), written)
-        return bool(parted)
+        if parted:
+            # The time at which a device was last seen is not worth a failure.
+            with suppress(ServiceUnavailable):
+                await self._devices.note_seen(presence.app_id, presence.device_id)
 
     async def get(self, app_id: str, device_id: str) -> Presence | None:
-        """Which connection holds a device."""
         found = await self._link.execute("GET", self._keys.device(app_id, device_id, "presence"))
         return None if found is None else _DECODER.decode(found)
 
     async def retire_some(self, node_id: str, count: int) -> bool:
-        """Forget some connections of a node; whether there are more."""
+        """Remove up to `count` presences of a node. Returns False if there were none."""
         listed = self._listed(node_id)
         written = await self._link.execute("SRANDMEMBER", listed, count)
         if not written:

@@ -1,15 +1,15 @@
 """Routes: which nodes have subscribers of which audience, and what changed since a version.
 
-Everything of one (application, model) has one hash tag, so that a route's state and the version
-change in one step. Under the model's key, see `Keys.model`:
+All keys of one (application, model) have one hash tag, so that a route's state and the version
+change in one step. Below the model's key, see `Keys.model`:
 
-- ``:version`` is the number of the last change. It is Redis's clock in microseconds, or one more
-  than the one before, whichever is more: a Redis that has lost everything begins above all that
-  it ever said, and what a transport manager knows is recognised as old.
-- ``:changed`` has every route with the version of its last change, those that are gone too;
-- ``:gone`` has just those, of which `GONE_REMEMBERED` are kept;
-- ``:floor`` is a version: who knows less must be told everything;
-- ``:routes`` has each route as JSON, ``:nodes:<route>`` its nodes with their subscribers' number.
+- ``:version`` is the number of the last change: Redis's clock in microseconds, or the previous
+  version plus one if that is larger. A Redis that has lost everything thus begins above every
+  version that it has returned, and the state of a transport manager is recognised as old.
+- ``:changed`` has every route with the version of its last change, including those that are gone;
+- ``:gone`` has only those, at most `GONE_REMEMBERED`;
+- ``:floor`` is a version: a caller that knows an earlier one gets all routes;
+- ``:routes`` has each route as JSON, ``:nodes:<route>`` its nodes with their subscriber counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.scripts import NOW, Script
 from nexxus.domain.channels import Route
 from nexxus.interfaces.registry import RouteChanges, RouteState
@@ -29,10 +29,10 @@ GONE_REMEMBERED: Final = 10_000
 """How many of the routes that went away last a model remembers."""
 
 _PAGE: Final = 500
-"""Routes that are read in one step, in which Redis serves nobody else."""
+"""Routes that are read in one step, during which Redis serves no other client."""
 
 _DROPPED_LIFETIME: Final = 24 * 3600
-"""Seconds for which the version of what was dropped is kept, to be told to all who knew it."""
+"""Seconds for which the version of a dropped model is kept, for all that knew its routes."""
 
 LEDGER: Final = f"""
 {NOW}
@@ -101,10 +101,10 @@ redis.call('EXPIRE', M .. ':floor', ARGV[1])
 )
 
 
-class Routes:
+class RedisRoutes:
     """All routes, by application and model."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
@@ -115,11 +115,11 @@ class Routes:
         )
 
     async def changes(self, app_id: str, model: str, since: int) -> RouteChanges:
-        """What changed in the model's routes after a version.
+        """What has changed in the model's routes after a version.
 
-        It is read in pages, in the order of change. A route that changes meanwhile comes again at
-        the end, so that no page misses one; its version is above the one that is returned, and it
-        is told once more to who asks next.
+        It is read in pages, in the order of change. A route that changes in the meantime appears
+        again at the end, so that no page misses one; its version is above the returned one, and
+        the next call repeats it.
         """
         name = self._keys.model(app_id, model)
         version, floor = await self._link.execute("MGET", f"{name}:version", f"{name}:floor")
@@ -132,7 +132,7 @@ class Routes:
         while True:
             version, floor, last, found = await self._link.run(_READ, [name], after, _PAGE)
             if version is None or int(version) < told or (not complete and int(floor) > after):
-                # Redis has lost its data, or forgot a route that was gone before it was told.
+                # Redis has lost its data, or has forgotten an ended route that was not read yet.
                 return await self.changes(app_id, model, 0)
             for said, places in found:
                 state = RouteState(_DECODER.decode(said), _node_set(tuple(places)))
@@ -144,7 +144,7 @@ class Routes:
         return RouteChanges(told, complete, there)
 
     async def clear(self, name: str) -> None:
-        """Say of the model of this key that its routes are gone, once they are."""
+        """Publish that the routes of the model with this key are gone."""
         await self._link.run(_CLEAR, [name], _DROPPED_LIFETIME)
 
 
@@ -152,7 +152,7 @@ _DECODER: Final = msgspec.json.Decoder(Route)
 
 
 def place_of(transport: str, node: str) -> str:
-    """A transport and a node, as the routes' nodes are named."""
+    """Return the name of a (transport, node) within the scripts."""
     return msgspec.json.encode((transport, node)).decode()
 
 

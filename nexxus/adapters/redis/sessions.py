@@ -1,13 +1,13 @@
-"""Sessions, a key each, so that the question of every request costs one ``GET``.
+"""Sessions, a key each, so that a request needs one ``GET``.
 
-A session, its device's pointer to it and its user's list lie on different servers of a cluster.
+A session, its device's pointer to it and its user's list are on different servers of a cluster.
 They are written in an order that makes a crash in between harmless:
 
-1. the user's list, which is a hint: what it names counts only if the session is there;
-2. the session itself, whose tokens nobody has yet;
-3. the device's pointer, in one step with the note that the former session is to be ended;
-4. the former session ends, then the note goes. Whoever puts the device's next session finds the
-   notes that a crash has left, and ends those sessions as well.
+1. the user's list, which is only a hint: an entry counts if the session exists;
+2. the session itself, whose tokens no client has yet;
+3. the device's pointer, in one step with a note that the former session must be ended;
+4. the former session is ended, then the note is removed. A crash leaves the note, and the next
+   `put` for the device ends the sessions that its notes name.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.scripts import Script
-from nexxus.interfaces.registry import Session
+from nexxus.interfaces.registry import Session, SessionStore
 
 _DECODER: Final = msgspec.json.Decoder(Session)
 
@@ -32,19 +32,19 @@ if former and former ~= ARGV[1] then redis.call('SADD', KEYS[2], former) else fo
 redis.call('SREM', KEYS[2], ARGV[1])
 return {former, redis.call('SMEMBERS', KEYS[2])}
 """)
-"""Point the device to its session; the one that it replaces, and all that are to be ended."""
+"""Point the device to its session. Returns the session that it replaces, and all to be ended."""
 
 _PART: Final = Script(
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end",
     flag="allow-oom",
 )
-"""The device has no session any more, if it was this one."""
+"""Clear the device's pointer if it names this session."""
 
 _ROTATE: Final = Script(
     """
 local present = redis.call('GET', KEYS[1])
 if not present then return 0 end
-if present == ARGV[2] then return 1 end  -- sent again, for the answer was lost
+if present == ARGV[2] then return 1 end  -- sent again because the answer was lost
 if cjson.decode(present).generation ~= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EXAT', ARGV[3])
 return 1
@@ -53,15 +53,14 @@ return 1
 )
 
 
-class Sessions:
-    """Application → session; they end with their time."""
+class RedisSessions(SessionStore):
+    """Application → session. The keys expire with their sessions."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
 
     async def put(self, session: Session) -> str | None:
-        """Store a new session; the id of the live one of the device that it replaces."""
         app_id, device_id = session.app_id, session.device_id
         if session.user_id is not None:
             listed = self._listed(app_id, session.user_id)
@@ -88,12 +87,10 @@ class Sessions:
         return None if former is None else former.decode()
 
     async def get(self, app_id: str, session_id: str) -> Session | None:
-        """A live session."""
         found = await self._link.execute("GET", self._keys.session(app_id, session_id))
         return None if found is None else _DECODER.decode(found)
 
-    async def rotate(self, session: Session, expected_generation: int) -> bool:
-        """Replace a live session of that generation."""
+    async def rotate(self, session: Session, *, expected_generation: int) -> bool:
         rotated = await self._link.run(
             _ROTATE,
             [self._keys.session(session.app_id, session.id)],
@@ -104,19 +101,17 @@ class Sessions:
         return bool(rotated)
 
     async def end(self, app_id: str, session_id: str) -> Session | None:
-        """End a session; it, if it was live."""
         found = await self._link.execute("GETDEL", self._keys.session(app_id, session_id))
         if found is None:
             return None
         session = _DECODER.decode(found)
-        # From here on it is over; what still points to it is only tidied up.
+        # The session has ended; the rest only removes what points to it.
         await self._link.run(_PART, [self._pointer(app_id, session.device_id)], session_id)
         if session.user_id is not None:
             await self._link.execute("ZREM", self._listed(app_id, session.user_id), session_id)
         return session
 
-    async def of(self, app_id: str, user_id: str) -> list[Session]:
-        """A user's live sessions."""
+    async def of_user(self, app_id: str, user_id: str) -> list[Session]:
         listed = self._listed(app_id, user_id)
         ids = await self._link.execute("ZRANGE", listed, int(time.time()), "+inf", "BYSCORE")
         found = await self._link.batch(
@@ -143,7 +138,7 @@ class Sessions:
         return self._keys.device(app_id, device_id, "session")
 
     def _ending(self, app_id: str, device_id: str) -> str:
-        """Sessions that were replaced and may not be ended yet: nearly always none."""
+        """Sessions that were replaced and may not have ended yet; nearly always none."""
         return self._keys.device(app_id, device_id, "ending")
 
     def _listed(self, app_id: str, user_id: str) -> str:

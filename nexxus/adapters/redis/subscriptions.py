@@ -1,12 +1,12 @@
 """Subscriptions of devices, and the routes that they add up to.
 
 The truth is a hash per device and model, with the channels' subscriptions and where each is
-counted. It has the hash tag of the model's routes: a subscription and what it is to the routes
-change in one step, and a step that is done twice changes nothing. Two hints lie elsewhere, and
-are written before the truth, so that they name too much rather than too little: the models of
-each device, to find its subscriptions, and the models of each node, to clear up after it.
+counted. It has the hash tag of the model's routes, so that a subscription and the routes' counts
+change in one step, and a step that is executed twice changes nothing. Two hints have other tags.
+They are written before the truth, so that they name too much rather than too little: the models
+of each device, to find its subscriptions, and the models of each node, to clean up after it.
 
-A channel's devices are in sets, `PARTITIONS` per channel, for whoever wants to know them.
+A channel's devices are also in sets, `PARTITIONS` per channel.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Final, TypeAlias
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import Link
-from nexxus.adapters.redis.routes import LEDGER, place_of
+from nexxus.adapters.redis.link import RedisLink
+from nexxus.adapters.redis.routes import LEDGER, RedisRoutes, place_of
 from nexxus.adapters.redis.scripts import Script
 from nexxus.domain.channels import Subscription
-from nexxus.interfaces.registry import Placement
+from nexxus.interfaces.registry import Placement, RouteChanges, SubscriptionStore
 
 PARTITIONS: Final = 16
 
 _RETIRED_AT_ONCE: Final = 200
-"""Subscriptions of a dead node that are removed in one step, or those of one device."""
+"""Subscriptions of a dead node that are removed in one step; one device's are never split."""
 
 _DEVICES_AT_ONCE: Final = 50
 
 _HINT_OUTLIVES: Final = 24 * 3600
-"""Seconds for which the models of a removed device are kept: a subscription that was under way
-when it was removed can still be found and removed."""
+"""Seconds for which the models of a removed device are kept, so that a subscription that was made
+at the same time can still be found and removed."""
 
 _PLACES: Final = f"""
 {LEDGER}
@@ -130,15 +130,15 @@ _PLACE: Final = msgspec.json.Decoder(tuple[str, str])
 _SUBSCRIPTIONS: Final = msgspec.json.Decoder(Subscription)
 
 
-class Subscriptions:
-    """Application → device → channel → the subscription."""
+class RedisSubscriptions(SubscriptionStore):
+    """Application → device → channel → subscription."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._routes = RedisRoutes(link, keys)
 
-    async def add(self, subscription: Subscription, transport: str, node: str) -> None:
-        """Add a subscription, or replace the device's one to the same channel in its place."""
+    async def put(self, subscription: Subscription, transport: str, node: str) -> None:
         app_id, device_id = subscription.app_id, subscription.device_id
         route, former = subscription.route, subscription.narrowing_from
         model = route.descriptor.model
@@ -169,9 +169,9 @@ class Subscriptions:
         app_id: str,
         device_id: str,
         channel_ids: Sequence[str],
-        served_by: tuple[str, str] | None,
+        *,
+        served_by: tuple[str, str] | None = None,
     ) -> None:
-        """Remove subscriptions of a device, if that place serves them; unknown ones are fine."""
         if channel_ids:
             place = place_of(*served_by) if served_by is not None else ""
             models = await self._models_of(app_id, device_id)
@@ -183,8 +183,7 @@ class Subscriptions:
                 ],
             )
 
-    async def of(self, app_id: str, device_id: str) -> list[Placement]:
-        """The device's subscriptions and who serves them, in the order they were made."""
+    async def placements(self, app_id: str, device_id: str) -> list[Placement]:
         models = await self._models_of(app_id, device_id)
         found = await self._link.batch(
             [("HVALS", f"{self._keys.model(app_id, model)}:device:{device_id}") for model in models]
@@ -195,6 +194,12 @@ class Subscriptions:
             Placement(_SUBSCRIPTIONS.decode(entry[5]), *_PLACE.decode(entry[1]))
             for entry in entries
         ]
+
+    async def routes_version(self, app_id: str, model: str) -> int:
+        return await self._routes.version(app_id, model)
+
+    async def routes(self, app_id: str, model: str, since: int) -> RouteChanges:
+        return await self._routes.changes(app_id, model, since)
 
     async def remove_devices(self, app_id: str, device_ids: Sequence[str]) -> None:
         """Remove all subscriptions of devices."""
@@ -207,7 +212,7 @@ class Subscriptions:
             await self._link.execute("EXPIRE", self._models(app_id, device_id), _HINT_OUTLIVES)
 
     async def retire_some(self, node_id: str) -> bool:
-        """Remove some subscriptions that a node serves; whether there may be more."""
+        """Remove some subscriptions that a node serves. Returns False if there are no more."""
         models = self._keys.node(node_id, "models")
         found = await self._link.execute("SRANDMEMBER", models)
         if found is None:
@@ -224,8 +229,12 @@ class Subscriptions:
             await self._link.execute("SREM", models, found)
         return True
 
+    async def clear_routes(self, model_key: str) -> None:
+        """Publish that the routes of a model are gone, once their keys are removed."""
+        await self._routes.clear(model_key)
+
     async def _models_of(self, app_id: str, device_id: str) -> list[str]:
-        """The models that a device may have subscriptions of: no more than there are."""
+        """The models that a device may have subscriptions of."""
         found = await self._link.execute("SMEMBERS", self._models(app_id, device_id))
         return sorted(model.decode() for model in found)
 

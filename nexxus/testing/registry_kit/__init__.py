@@ -14,6 +14,10 @@ registry (and closes it afterwards), and override `reopen`::
 Every test uses applications and nodes of its own, so a shared server will do.
 """
 
+from nexxus.testing.registry_kit.claims import ClaimsConformance
+from nexxus.testing.registry_kit.counters import CountersConformance
+from nexxus.testing.registry_kit.devices import DevicesConformance
+from nexxus.testing.registry_kit.fates import FatesConformance
 from nexxus.testing.registry_kit.materials import (
     PATIENCE,
     TRANSPORT,
@@ -26,17 +30,10 @@ from nexxus.testing.registry_kit.materials import (
     session_of,
     subscription_to,
 )
-from nexxus.testing.registry_kit.nodes import (
-    NodesConformance,
-    OpeningConformance,
-    PresenceConformance,
-)
-from nexxus.testing.registry_kit.once import (
-    ClaimsConformance,
-    CountersConformance,
-    FatesConformance,
-)
-from nexxus.testing.registry_kit.sessions import DevicesConformance, SessionsConformance
+from nexxus.testing.registry_kit.nodes import NodesConformance
+from nexxus.testing.registry_kit.opening import OpeningConformance
+from nexxus.testing.registry_kit.presence import PresenceConformance
+from nexxus.testing.registry_kit.sessions import SessionsConformance
 from nexxus.testing.registry_kit.subscriptions import RoutesConformance, SubscriptionsConformance
 from nexxus.testing.registry_kit.tenants import RestartConformance, TenantsConformance
 
@@ -55,7 +52,7 @@ class RegistryConformance(
     TenantsConformance,
     RestartConformance,
 ):
-    """What the docstrings of `Registry` promise, a test each."""
+    """A test for each promise of the docstrings in `nexxus.interfaces.registry`."""
 
 
 __all__ = [

@@ -87,25 +87,27 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def fill(registry: Registry, app_id: str) -> None:
     """Give the application one of everything."""
-    await registry.put_device(Device("d1", app_id, "phone", "u1"))
-    await registry.put_session(session_of(app_id, "d1"))
-    await registry.claim(app_id, "scope", "k", b"value", 60)
-    await registry.hit(app_id, "s", "k", 60)
-    await registry.put_fates([applied(app_id, "o1")])
-    await registry.connect(Presence(app_id, "d1", "n1", TRANSPORT, "c1"))
-    await registry.subscribe(subscription_to(route_to(app_id), "d1"), TRANSPORT, "n1")
+    await registry.devices.put(Device("d1", app_id, "phone", "u1"))
+    await registry.sessions.put(session_of(app_id, "d1"))
+    await registry.claims.claim(app_id, "scope", "k", b"value", 60)
+    await registry.counters.hit(app_id, "s", "k", 60)
+    await registry.fates.put([applied(app_id, "o1")])
+    await registry.presence.connect(Presence(app_id, "d1", "n1", TRANSPORT, "c1"))
+    await registry.subscriptions.put(subscription_to(route_to(app_id), "d1"), TRANSPORT, "n1")
 
 
 async def assert_is_full(registry: Registry, app_id: str) -> None:
     """Fail unless everything that `fill` gave is there; counts one hit more."""
-    assert await registry.get_device(app_id, "d1") is not None
-    assert await registry.get_session(app_id, "session-d1") is not None
-    assert await registry.claim(app_id, "scope", "k", b"late", 60) == b"value"
-    assert await registry.hit(app_id, "s", "k", 60) == 2
-    assert await registry.get_fate(app_id, "o1") == applied(app_id, "o1")
-    assert await registry.presence_of(app_id, "d1") is not None
-    assert len(await registry.subscriptions_of(app_id, "d1")) == 1
-    assert set(nodes_by_key(await registry.routes(app_id, "task", 0))) == {route_to(app_id).key}
+    assert await registry.devices.get(app_id, "d1") is not None
+    assert await registry.sessions.get(app_id, "session-d1") is not None
+    assert await registry.claims.claim(app_id, "scope", "k", b"late", 60) == b"value"
+    assert await registry.counters.hit(app_id, "s", "k", 60) == 2
+    assert await registry.fates.get(app_id, "o1") == applied(app_id, "o1")
+    assert await registry.presence.get(app_id, "d1") is not None
+    assert len(await registry.subscriptions.of_device(app_id, "d1")) == 1
+    assert set(nodes_by_key(await registry.subscriptions.routes(app_id, "task", 0))) == {
+        route_to(app_id).key
+    }
 
 
 class AnyRegistry:

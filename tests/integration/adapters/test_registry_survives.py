@@ -34,14 +34,14 @@ async def main():
     while True:
         device = f"d{number}"
         session = session_of("kit", device)
-        await registry.put_device(Device(device, "kit", "phone", "u1"))
-        await registry.put_session(session)
+        await registry.devices.put(Device(device, "kit", "phone", "u1"))
+        await registry.sessions.put(session)
         rotated = msgspec.structs.replace(session, generation=1)
-        assert await registry.rotate_session(rotated, expected_generation=0)
-        await registry.put_session(session_of("kit", f"ended-{number}"))
-        await registry.end_session("kit", f"session-ended-{number}")
-        assert await registry.claim("kit", "scope", str(number), b"first", 3600) is None
-        await registry.put_fates([applied("kit", f"o{number}")])
+        assert await registry.sessions.rotate(rotated, expected_generation=0)
+        await registry.sessions.put(session_of("kit", f"ended-{number}"))
+        await registry.sessions.end("kit", f"session-ended-{number}")
+        assert await registry.claims.claim("kit", "scope", str(number), b"first", 3600) is None
+        await registry.fates.put([applied("kit", f"o{number}")])
         print(number, flush=True)
         number += 1
 
@@ -88,19 +88,19 @@ async def test_what_returned_before_a_kill_is_there_after_it(tmp_path: Path) -> 
         for number in range(last + 1):
             device_id = f"d{number}"
             device = Device(device_id, "kit", "phone", "u1")
-            assert await registry.get_device("kit", device_id) == device
-            session = await registry.get_session("kit", session_of("kit", device_id).id)
+            assert await registry.devices.get("kit", device_id) == device
+            session = await registry.sessions.get("kit", session_of("kit", device_id).id)
             assert session is not None
             assert session.generation == 1
-            assert await registry.get_session("kit", f"session-ended-{number}") is None
-            assert await registry.claim("kit", "scope", str(number), b"late", 60) == b"first"
-            assert await registry.get_fate("kit", f"o{number}") == applied("kit", f"o{number}")
+            assert await registry.sessions.get("kit", f"session-ended-{number}") is None
+            assert await registry.claims.claim("kit", "scope", str(number), b"late", 60) == b"first"
+            assert await registry.fates.get("kit", f"o{number}") == applied("kit", f"o{number}")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 on Windows")
 async def test_after_a_kill_the_registry_opens_and_writes_again(tmp_path: Path) -> None:
     await promised_before_the_kill(tmp_path, rounds=3)
     async with reopened(tmp_path) as registry:
-        assert await registry.claim("kit", "scope", "new", b"value", 60) is None
-        assert await registry.presence_of("kit", "d0") is None
-        assert await registry.subscriptions_of("kit", "d0") == []
+        assert await registry.claims.claim("kit", "scope", "new", b"value", 60) is None
+        assert await registry.presence.get("kit", "d0") is None
+        assert await registry.subscriptions.of_device("kit", "d0") == []

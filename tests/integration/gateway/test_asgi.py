@@ -150,7 +150,7 @@ async def test_a_peer_that_leaves_takes_its_presence_with_it(world: World) -> No
     await client.task
 
     async def is_absent() -> bool:
-        return await world.registry.presence_of(APP, "d1") is None
+        return await world.registry.presence.get(APP, "d1") is None
 
     await eventually(is_absent)
 

@@ -99,7 +99,7 @@ async def test_beyond_the_connections_that_it_may_hold_a_node_refuses(new_world:
 async def test_a_registered_device_is_present(world: World) -> None:
     await world.connect("d1")
 
-    presence = await world.registry.presence_of(APP, "d1")
+    presence = await world.registry.presence.get(APP, "d1")
 
     assert (presence.node, presence.transport) == ("n1", TRANSPORT)
     assert world.gateway.counters.connections == 1
@@ -111,7 +111,7 @@ async def test_a_device_that_has_left_is_not_present(world: World) -> None:
     await client.socket.close()
 
     async def has_left() -> bool:
-        return await world.registry.presence_of(APP, "d1") is None
+        return await world.registry.presence.get(APP, "d1") is None
 
     await eventually(has_left)
     assert world.gateway.counters.connections == 0
@@ -165,7 +165,7 @@ async def test_a_session_that_ends_while_it_registers_does_not(world: World) -> 
     await client.send("register", {"token": "d1"})
 
     await client.expect_error("SESSION_ENDED")
-    assert await world.registry.presence_of(APP, "d1") is None
+    assert await world.registry.presence.get(APP, "d1") is None
 
 
 async def test_a_connection_keeps_to_its_device(world: World) -> None:
@@ -177,7 +177,7 @@ async def test_a_connection_keeps_to_its_device(world: World) -> None:
     await client.expect_error("INVALID_PARAMETERS")
 
     await client.register("d1")
-    assert await world.registry.presence_of(APP, "d2") is None
+    assert await world.registry.presence.get(APP, "d2") is None
 
 
 async def test_a_second_connection_of_the_device_replaces_the_first(world: World) -> None:
@@ -186,7 +186,7 @@ async def test_a_second_connection_of_the_device_replaces_the_first(world: World
 
     assert await first.closed() == 4003
     assert await second.is_quiet()
-    assert await world.registry.presence_of(APP, "d1") is not None
+    assert await world.registry.presence.get(APP, "d1") is not None
 
 
 async def test_of_connections_that_register_at_once_one_remains(world: World) -> None:
@@ -211,7 +211,7 @@ async def test_a_connection_on_another_node_is_replaced_too(new_world: NewWorld)
 
     assert await first.closed() == 4003
     await eventually(lambda: one.gateway.counters.connections == 0)
-    assert (await two.registry.presence_of(APP, "d1")).node == "n2"
+    assert (await two.registry.presence.get(APP, "d1")).node == "n2"
 
 
 async def test_a_replacement_names_its_connection(world: World) -> None:
@@ -269,7 +269,7 @@ async def test_an_ended_session_closes_its_connection_and_its_subscriptions(worl
     assert await client.closed() == 4001
     await eventually(lambda: world.gateway.devices(APP) == [])
     assert await world.channels_of("d1") == []
-    assert await world.registry.presence_of(APP, "d1") is None
+    assert await world.registry.presence.get(APP, "d1") is None
 
 
 async def test_a_session_ends_though_the_registry_is_not_told_of_its_connection(
@@ -281,7 +281,7 @@ async def test_a_session_ends_though_the_registry_is_not_told_of_its_connection(
     async def away(_: Presence) -> None:
         raise ServiceUnavailable("the registry is away")
 
-    monkeypatch.setattr(world.registry, "disconnect", away)
+    monkeypatch.setattr(world.registry.presence, "disconnect", away)
     await world.tell(SessionEnded(APP, "d1", "session of d1"))
 
     assert await client.closed() == 4001
@@ -366,14 +366,14 @@ async def test_a_drain_closes_everything_once_what_was_received_is_done(world: W
     await draining
     assert len(world.actions.performed) == 1
     assert world.gateway.counters.connections == 0
-    assert await world.registry.presence_of(APP, "d1") is None
+    assert await world.registry.presence.get(APP, "d1") is None
 
 
 async def test_a_drain_does_not_wait_for_ever_for_a_peer(new_world: NewWorld) -> None:
     world = await new_world(close_timeout=0.05)
     _, writer = await open_raw(world.url)
     writer.write(text_frame(json.dumps({"event": "register", "data": {"token": "d1"}})))
-    await eventually(lambda: world.registry.presence_of(APP, "d1"))
+    await eventually(lambda: world.registry.presence.get(APP, "d1"))
 
     await world.gateway.drain()
 
@@ -382,7 +382,7 @@ async def test_a_drain_does_not_wait_for_ever_for_a_peer(new_world: NewWorld) ->
 
 async def test_a_claim_that_fails_gives_the_device_back(world: World) -> None:
     holder = Presence(APP, "d1", "elsewhere", TRANSPORT, "x")
-    await world.registry.connect(holder)
+    await world.registry.presence.connect(holder)
     client = await world.connect()
     actions: FakeActions = world.actions
     verified = 0
@@ -397,4 +397,4 @@ async def test_a_claim_that_fails_gives_the_device_back(world: World) -> None:
     await client.send("register", {"token": "d1"})
 
     await client.expect_error("INTERNAL_SERVER_ERROR")
-    assert await world.registry.presence_of(APP, "d1") == holder
+    assert await world.registry.presence.get(APP, "d1") == holder

@@ -150,7 +150,7 @@ async def test_events_arrive_in_order_however_many(world: World) -> None:
 
 async def test_an_ended_subscription_gets_nothing(world: World) -> None:
     client = await live(world, "d1", "c1", "c2")
-    await world.registry.unsubscribe(APP, "d1", ["c1"])
+    await world.registry.subscriptions.remove(APP, "d1", ["c1"])
     await world.gateway.adopt(APP, "d1")
 
     await world.tell(event(1, created=["c1", "c2"]))
@@ -161,7 +161,7 @@ async def test_an_ended_subscription_gets_nothing(world: World) -> None:
 async def test_subscriptions_changed_by_another_node_are_read_anew(world: World) -> None:
     await world.connect("d1")
     await world.subscribe("d1", "c1")
-    await world.registry.unsubscribe(APP, "d1", ["c1"])
+    await world.registry.subscriptions.remove(APP, "d1", ["c1"])
 
     await world.tell(SubscriptionChanged(APP, "d1"))
 
@@ -317,7 +317,7 @@ async def test_after_a_loss_of_messages_everybody_reads_everything_anew(world: W
 
 async def test_a_subscription_that_was_among_the_lost_messages_is_served(world: World) -> None:
     client = await live(world, "d1", "c1")
-    await world.registry.subscribe(subscription_to("d1", "c2"), TRANSPORT, world.node)
+    await world.registry.subscriptions.put(subscription_to("d1", "c2"), TRANSPORT, world.node)
 
     world.gateway.catch_up()
 
@@ -335,5 +335,5 @@ async def test_the_devices_of_a_node_are_known_with_their_subscriptions(world: W
     assert (device.device_id, device.is_live) == ("d1", True)
     assert [subscription.channel_id for subscription in device.subscriptions] == ["c1", "c2"]
     assert world.gateway.devices("another") == []
-    presence = await world.registry.presence_of(APP, "d1")
+    presence = await world.registry.presence.get(APP, "d1")
     assert presence.transport == TRANSPORT

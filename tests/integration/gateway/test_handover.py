@@ -25,7 +25,7 @@ async def nodes(new_world: NewWorld) -> AsyncIterator[tuple[World, World]]:
     await two.announce()
     yield one, two
     for node in (one, two):  # In the end neither waits for the other to take over its devices.
-        await node.registry.retire(node.node)
+        await node.registry.nodes.retire(node.node)
 
 
 async def lost(world: World, *channels: str) -> str:

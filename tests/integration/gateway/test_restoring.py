@@ -16,22 +16,22 @@ NewWorld = Callable[..., Any]
 
 async def forget(world: World) -> None:
     """What a registry that has lost everything knows of the node."""
-    await world.registry.retire(world.node)
+    await world.registry.nodes.retire(world.node)
 
 
 async def test_connections_and_subscriptions_are_put_back_and_read_anew(world: World) -> None:
     client = await world.connect("d1")
     for channel in ("c1", "c2"):
         await world.subscribe("d1", channel)
-    presence = await world.registry.presence_of(APP, "d1")
+    presence = await world.registry.presence.get(APP, "d1")
     await forget(world)
 
     await world.gateway.restore()
 
     assert (await client.expect("resync"))["channels"] == ["c1", "c2"]
-    assert await world.registry.presence_of(APP, "d1") == presence
+    assert await world.registry.presence.get(APP, "d1") == presence
     assert await world.channels_of("d1") == ["c1", "c2"]
-    routes = await world.registry.routes(APP, "task", 0)
+    routes = await world.registry.subscriptions.routes(APP, "task", 0)
     assert {state.route.key for state in routes.states} == {"c1", "c2"}
     await world.tell(event(1, created=["c1"]))
     await client.expect("model_created")
@@ -68,13 +68,13 @@ async def test_a_device_that_another_node_holds_by_now_is_not_taken_back(world: 
     await world.connect("d1")
     await world.subscribe("d1", "c1")
     await forget(world)
-    await world.registry.announce(Node("n2", ("gateway",)), 60)
+    await world.registry.nodes.announce(Node("n2", ("gateway",)), 60)
     elsewhere = Presence(APP, "d1", "n2", TRANSPORT, "theirs")
-    await world.registry.connect(elsewhere)
+    await world.registry.presence.connect(elsewhere)
 
     await world.gateway.restore()
 
-    assert await world.registry.presence_of(APP, "d1") == elsewhere
+    assert await world.registry.presence.get(APP, "d1") == elsewhere
     assert await world.channels_of("d1") == []
 
 
@@ -84,11 +84,11 @@ async def test_a_subscription_that_changed_in_the_registry_is_not_undone(world: 
     former = subscription_to("d1", "c1")
     route = msgspec.structs.replace(former.route, key="c1#narrowed")
     narrowed = msgspec.structs.replace(former, route=route)
-    await world.registry.subscribe(narrowed, TRANSPORT, world.node)
+    await world.registry.subscriptions.put(narrowed, TRANSPORT, world.node)
 
     await world.gateway.restore()
 
-    assert await world.registry.subscriptions_of(APP, "d1") == [narrowed]
+    assert await world.registry.subscriptions.of_device(APP, "d1") == [narrowed]
 
 
 async def test_a_change_before_the_restoration_ends_no_channel(world: World) -> None:
@@ -107,14 +107,14 @@ async def test_what_a_dead_node_has_left_with_itself_is_served_and_read_anew(wor
     client = await world.connect("d1")
     for channel in ("c1", "c2"):
         await world.subscribe("d1", channel)
-    await world.registry.subscribe(subscription_to("d1", "c2"), TRANSPORT, "dead")
-    await world.registry.connect(Presence(APP, "d1", "dead", TRANSPORT, "theirs"))
+    await world.registry.subscriptions.put(subscription_to("d1", "c2"), TRANSPORT, "dead")
+    await world.registry.presence.connect(Presence(APP, "d1", "dead", TRANSPORT, "theirs"))
 
     await world.gateway.restore()
 
     assert (await client.expect("resync"))["channels"] == ["c2"]
     assert await world.servers_of("d1") == {"c1": world.node, "c2": world.node}
-    assert (await world.registry.presence_of(APP, "d1")).node == world.node
+    assert (await world.registry.presence.get(APP, "d1")).node == world.node
 
 
 async def test_what_a_silent_device_has_on_another_node_stays_there(world: World) -> None:
@@ -122,7 +122,7 @@ async def test_what_a_silent_device_has_on_another_node_stays_there(world: World
     await world.subscribe("d1", "c1")
     client.socket.transport.abort()
     await eventually(lambda: world.gateway.counters.connections == 0)
-    await world.registry.subscribe(subscription_to("d1", "c1"), TRANSPORT, "n2")
+    await world.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
 
     await world.gateway.restore()
 

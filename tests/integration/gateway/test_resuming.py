@@ -408,7 +408,7 @@ async def test_a_silent_device_cannot_subscribe_but_keeps_what_it_has(world: Wor
 
 async def test_a_channel_ended_while_silent_is_not_resumed(world: World) -> None:
     cursor = await dropped(world, "c1", "c2")
-    await world.registry.unsubscribe(APP, "d1", ["c1"])
+    await world.registry.subscriptions.remove(APP, "d1", ["c1"])
     await world.gateway.adopt(APP, "d1")
     await delivered(world, event(2, updated=["c1", "c2"]))
 
@@ -511,7 +511,7 @@ async def test_back_on_a_node_that_knows_the_device_it_is_served_there_and_reads
     one, two = await new_world("n1"), await new_world("n2")
     cursor = await moved(one, two)
     if dies:
-        await two.registry.retire("n2")
+        await two.registry.nodes.retire("n2")
 
     client = await one.connect("d1")
     await client.send("resume", {"cursor": cursor})
@@ -554,7 +554,7 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
 ) -> None:
     world = await new_world(resume_window=0.02)
     monkeypatch.setattr("nexxus.gateway.presences._RETRY_AFTER", 0.02)
-    unsubscribe = world.registry.unsubscribe
+    remove = world.registry.subscriptions.remove
     failures = 0
 
     async def fail_once(*arguments: Any, **options: Any) -> None:
@@ -562,9 +562,9 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
         failures += 1
         if failures == 1:
             raise ServiceUnavailable("away")
-        await unsubscribe(*arguments, **options)
+        await remove(*arguments, **options)
 
-    monkeypatch.setattr(world.registry, "unsubscribe", fail_once)
+    monkeypatch.setattr(world.registry.subscriptions, "remove", fail_once)
     await dropped(world, "c1")
 
     await eventually(lambda: world.gateway.devices(APP) == [])

@@ -112,8 +112,8 @@ async def test_a_subscription_that_was_made_for_the_former_node_comes_to_the_pre
 ) -> None:
     one, _ = await new_world("n1"), await new_world("n2")
     client = await subscribed(one)
-    await one.registry.subscribe(subscription_to("d1", "c1"), TRANSPORT, "n2")
-    await one.registry.subscribe(subscription_to("d1", "c2"), TRANSPORT, "n2")
+    await one.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
+    await one.registry.subscriptions.put(subscription_to("d1", "c2"), TRANSPORT, "n2")
 
     await one.gateway.adopt(APP, "d1", "c2")
 
@@ -131,7 +131,7 @@ async def test_what_another_node_wrote_before_a_device_chose_is_moved_when_it_re
     client = await subscribed(one)
     await lost(one, client)
     back = await one.connect("d1")
-    await one.registry.subscribe(subscription_to("d1", "c1"), TRANSPORT, "n2")
+    await one.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
     await one.gateway.adopt(APP, "d1")
 
     await back.send("resume", {"cursor": client.cursor})

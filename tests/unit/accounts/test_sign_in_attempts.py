@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import time
 
 import pytest
 
 from nexxus.accounts.sign_in_attempts import SignInAttempts
-from nexxus.adapters.in_process.registry import InProcessRegistry
-from nexxus.adapters.in_process.settings import InProcessRegistrySettings
+from nexxus.adapters.in_process.registry.counters import InProcessCounters
 from nexxus.errors import TooManyRequests, UserAuthenticationFailed
 
 LONG = "x" * 1_000_000
 
 
-class KeptKeys(InProcessRegistry):
-    """A registry that tells by which keys it counts."""
+class KeptKeys(InProcessCounters):
+    """Counters that remember by which keys they count."""
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(InProcessRegistrySettings(), data_dir=data_dir)
+    def __init__(self) -> None:
+        super().__init__(time.time, lambda: None)
         self.keys: set[str] = set()
 
     async def hit(self, app_id: str, scope: str, key: str, window: int, *, add: int = 1) -> int:
@@ -28,11 +26,8 @@ class KeptKeys(InProcessRegistry):
 
 
 @pytest.fixture
-async def registry(tmp_path: Path) -> AsyncIterator[KeptKeys]:
-    registry = KeptKeys(tmp_path)
-    await registry.open()
-    yield registry
-    await registry.close()
+def counters() -> KeptKeys:
+    return KeptKeys()
 
 
 async def fail(attempts: SignInAttempts, username: str) -> None:
@@ -42,8 +37,8 @@ async def fail(attempts: SignInAttempts, username: str) -> None:
 
 
 @pytest.mark.parametrize("username", ["ann", LONG])
-async def test_failures_count_for_their_account_alone(registry: KeptKeys, username: str) -> None:
-    attempts = SignInAttempts(registry, at_most=2)
+async def test_failures_count_for_their_account_alone(counters: KeptKeys, username: str) -> None:
+    attempts = SignInAttempts(counters, at_most=2)
     await fail(attempts, username)
     await fail(attempts, username)
 
@@ -57,8 +52,8 @@ async def test_failures_count_for_their_account_alone(registry: KeptKeys, userna
 
 
 async def test_a_user_name_takes_no_room_in_the_registry_however_long_it_is(
-    registry: KeptKeys,
+    counters: KeptKeys,
 ) -> None:
-    await fail(SignInAttempts(registry, at_most=2), LONG)
+    await fail(SignInAttempts(counters, at_most=2), LONG)
 
-    assert max(map(len, registry.keys)) <= 64
+    assert max(map(len, counters.keys)) <= 64

@@ -253,7 +253,7 @@ async def test_a_delete_that_failed_is_repeated_until_all_is_gone(
     applications = await world.node()
     shop = await applications.create(document("colour"))
     await world.write(shop, "t", colour="red")
-    await world.registry.claim("shop", "scope", "key", b"mine", 60)
+    await world.registry.claims.claim("shop", "scope", "key", b"mine", 60)
     adapter = getattr(world, dropping)
     monkeypatch.setattr(adapter, "drop", Failing(adapter.drop, times=2))
 
@@ -265,7 +265,7 @@ async def test_a_delete_that_failed_is_repeated_until_all_is_gone(
     await applications.delete("shop")
 
     assert await world.find(shop, colour="red") == []
-    assert await world.registry.claim("shop", "scope", "key", b"another's", 60) is None
+    assert await world.registry.claims.claim("shop", "scope", "key", b"another's", 60) is None
     assert (await world.record()).deleted_at is not None
     with pytest.raises(ApplicationNotFound):
         await applications.delete("shop")
@@ -293,7 +293,7 @@ async def test_what_a_failed_delete_has_left_is_not_in_a_new_application(
 ) -> None:
     applications = await world.node()
     await world.write(await applications.create(document("colour")), "t", colour="red")
-    await world.registry.claim("shop", "scope", "key", b"mine", 60)
+    await world.registry.claims.claim("shop", "scope", "key", b"mine", 60)
     monkeypatch.setattr(world.database, "drop", Failing(world.database.drop))
     with pytest.raises(ServiceUnavailable):
         await applications.delete("shop")
@@ -301,7 +301,7 @@ async def test_what_a_failed_delete_has_left_is_not_in_a_new_application(
     shop = await applications.create(document("colour"))
 
     assert await world.find(shop, colour="red") == []
-    assert await world.registry.claim("shop", "scope", "key", b"another's", 60) is None
+    assert await world.registry.claims.claim("shop", "scope", "key", b"another's", 60) is None
     assert applications.get("shop") is shop
     assert (await world.record()).version == 3
 

@@ -22,13 +22,18 @@ from nexxus.interfaces.registry import Node
 
 
 class Heard(InProcessRegistry):
-    """Counts how often nodes have said that they are alive."""
+    """Counts the announcements of nodes."""
 
     announcements = 0
 
-    async def announce(self, node: Node, lifetime: float) -> bool:
+    def __init__(self, settings: InProcessRegistrySettings, *, data_dir: Path) -> None:
+        super().__init__(settings, data_dir=data_dir)
+        self._announce = self.nodes.announce
+        self.nodes.announce = self._count  # type: ignore[method-assign]
+
+    async def _count(self, node: Node, lifetime: float) -> bool:
         self.announcements += 1
-        return await super().announce(node, lifetime)
+        return await self._announce(node, lifetime)
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ async def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(membership, "_EVERY", 0.01)
     registry = Heard(InProcessRegistrySettings(), data_dir=tmp_path)
     await registry.open()
-    await registry.announce(Node("n2", ("gateway",)), 60)
+    await registry.nodes.announce(Node("n2", ("gateway",)), 60)
     yield registry
     await registry.close()
 
@@ -95,7 +100,7 @@ async def test_when_another_node_goes_everything_is_put_back_until_that_succeeds
         await eventually(lambda: looked)
         assert restored == 0
 
-        await registry.retire("n2")
+        await registry.nodes.retire("n2")
 
         await eventually(lambda: restored == 2)
 

@@ -1,7 +1,7 @@
-"""Claims: the first to come keeps the key. On disk only.
+"""Claims, on disk only.
 
-What is claimed together is looked up with one statement and stored with another; the writer's
-transaction makes the two one.
+Claims that arrive together are looked up with one statement and stored with another; both run in
+the writer's transaction.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from nexxus.interfaces.registry import ClaimStore
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 _TAKEN: Final = """
@@ -31,8 +32,11 @@ FROM json_each(?)
 
 
 class _Claim(msgspec.Struct, frozen=True):
-    """A claim as it is stored. `name` is a JSON text, for clients may put anything into a key,
-    even what SQLite takes for the end of a text; `value` is in hexadecimal."""
+    """A claim as it is stored.
+
+    `name` is a JSON text, because a key may contain any character, even NUL, at which SQLite ends
+    a text; `value` is in hexadecimal.
+    """
 
     app_id: str
     name: tuple[str, str]
@@ -41,8 +45,8 @@ class _Claim(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Claims:
-    """The table of claims. `clock` tells UNIX seconds."""
+class InProcessClaims(ClaimStore):
+    """The table of claims. `clock` returns UNIX seconds."""
 
     def __init__(self, engine: SqliteEngine, clock: Callable[[], float]) -> None:
         self._engine = engine
@@ -51,14 +55,12 @@ class Claims:
     async def claim(
         self, app_id: str, scope: str, key: str, value: bytes, ttl: int
     ) -> bytes | None:
-        """None when it was free and is claimed now; else the value that is there."""
         now = self._clock()
         claim = _Claim(app_id, (scope, key), value.hex(), now, now + ttl)
         taken = await self._engine.write_together(_claim, claim)
         return None if taken is None else bytes.fromhex(taken)
 
     async def release(self, app_id: str, scope: str, key: str) -> None:
-        """Forget a claim."""
         name = msgspec.json.encode((scope, key)).decode()
         await self._engine.write(
             lambda connection: connection.execute(
@@ -68,7 +70,7 @@ class Claims:
 
 
 def _claim(connection: sqlite3.Connection, claims: Sequence[_Claim]) -> list[str | None]:
-    """The value that each claim ran into, None for those that have won."""
+    """Returns for each claim the value that was there before it, None if it was free."""
     document = msgspec.json.encode(claims).decode()
     (found,) = connection.execute(_TAKEN, (document,)).fetchone()
     on_disk = dict(msgspec.json.decode(found, type=list[tuple[int, str]]))

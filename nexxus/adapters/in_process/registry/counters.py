@@ -1,4 +1,4 @@
-"""Counters of fixed windows, in memory: a restart begins them anew."""
+"""Counters of fixed windows, in memory: a restart resets them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+
+from nexxus.interfaces.registry import CounterStore
 
 _FEW: Final = 1024
 
@@ -15,10 +17,11 @@ class _Counter(msgspec.Struct, gc=False):
     ends_at: float
 
 
-class Counters:
-    """Counts hits per (application, scope, key). `clock` tells UNIX seconds."""
+class InProcessCounters(CounterStore):
+    """`clock` returns UNIX seconds; `check_open` raises when the registry is closed."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], check_open: Callable[[], None]) -> None:
+        self._check_open = check_open
         self._clock = clock
         self._counters: dict[tuple[str, str, str], _Counter] = {}
         self._clean_at = _FEW
@@ -26,8 +29,8 @@ class Counters:
     def __len__(self) -> int:
         return len(self._counters)
 
-    def hit(self, app_id: str, scope: str, key: str, window: int, add: int) -> int:
-        """Add to a counter, whose window begins with its first hit; its value after."""
+    async def hit(self, app_id: str, scope: str, key: str, window: int, *, add: int = 1) -> int:
+        self._check_open()
         now = self._clock()
         name = (app_id, scope, key)
         counter = self._counters.get(name)
@@ -40,7 +43,7 @@ class Counters:
         return counter.value
 
     def drop(self, app_id: str) -> None:
-        """Forget the counters of an application."""
+        """Remove the counters of an application."""
         self._counters = {
             name: counter for name, counter in self._counters.items() if name[0] != app_id
         }

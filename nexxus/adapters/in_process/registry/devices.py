@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 
-from nexxus.interfaces.registry import Device
+from nexxus.adapters.in_process.registry.sessions import InProcessSessions
+from nexxus.adapters.in_process.registry.subscriptions import InProcessSubscriptions
+from nexxus.interfaces.registry import Device, DeviceStore
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 _DECODER: Final = msgspec.json.Decoder(Device)
@@ -23,22 +25,27 @@ ON CONFLICT (app_id, id) DO UPDATE SET user_id = excluded.user_id, device = excl
 """
 
 
-class Devices:
+class InProcessDevices(DeviceStore):
     """The table of devices."""
 
-    def __init__(self, engine: SqliteEngine) -> None:
+    def __init__(
+        self,
+        engine: SqliteEngine,
+        sessions: InProcessSessions,
+        subscriptions: InProcessSubscriptions,
+    ) -> None:
         self._engine = engine
+        self._sessions = sessions
+        self._subscriptions = subscriptions
 
     async def put(self, device: Device) -> None:
-        """Store a device, new or changed; a changed one keeps its place among the user's."""
         await self._engine.write_together(_put, device)
 
     async def note_seen(self, app_id: str, device_id: str) -> None:
-        """The device, if there is one, was seen just now."""
+        """Set the time at which a device was last seen to now, if the device is stored."""
         await self._engine.write_together(_note_seen, (int(time.time()), app_id, device_id))
 
     async def get(self, app_id: str, device_id: str) -> Device | None:
-        """One device."""
         row = await self._engine.read(
             lambda connection: connection.execute(
                 "SELECT device FROM devices WHERE app_id = ? AND id = ?", (app_id, device_id)
@@ -46,8 +53,7 @@ class Devices:
         )
         return None if row is None else _DECODER.decode(row[0])
 
-    async def of(self, app_id: str, user_id: str) -> list[Device]:
-        """A user's devices, oldest first."""
+    async def of_user(self, app_id: str, user_id: str) -> list[Device]:
         rows = await self._engine.read(
             lambda connection: connection.execute(
                 "SELECT device FROM devices WHERE app_id = ? AND user_id = ? ORDER BY place",
@@ -57,7 +63,11 @@ class Devices:
         return [_DECODER.decode(row[0]) for row in rows]
 
     async def delete(self, app_id: str, device_ids: Sequence[str]) -> None:
-        """Forget devices."""
+        await self._sessions.end_of_devices(app_id, device_ids)
+        await self._delete(app_id, device_ids)
+        self._subscriptions.remove_devices(app_id, device_ids)
+
+    async def _delete(self, app_id: str, device_ids: Sequence[str]) -> None:
         ids = msgspec.json.encode(list(device_ids)).decode()
         await self._engine.write(
             lambda connection: connection.execute(

@@ -1,4 +1,4 @@
-"""Fates of operations: on disk, the newest final ones also in memory."""
+"""Fates of operations: on disk, the newest final ones also cached."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from nexxus.adapters.in_process.registry.cache import Cache
 from nexxus.domain.operations import Fate
+from nexxus.interfaces.registry import FateStore
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 LIFETIME: Final = 24 * 3600
@@ -40,8 +41,8 @@ class _Row(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Fates:
-    """The table of fates. `clock` tells UNIX seconds."""
+class InProcessFates(FateStore):
+    """The table of fates. `clock` returns UNIX seconds."""
 
     def __init__(self, engine: SqliteEngine, clock: Callable[[], float], capacity: int) -> None:
         self._engine = engine
@@ -49,7 +50,6 @@ class Fates:
         self._recent: Cache[tuple[str, str], _Kept | None] = Cache(capacity)
 
     async def put(self, fates: Sequence[Fate]) -> None:
-        """Keep fates; ``queued`` never replaces another state."""
         if not fates:
             return
         expires_at = self._clock() + LIFETIME
@@ -57,12 +57,12 @@ class Fates:
             _put, [_Row(fate, fate.state != "queued", expires_at) for fate in fates]
         )
         for fate in fates:
-            # A ``queued`` one may have been refused, and is about to be replaced anyway.
+            # A ``queued`` one may have been ignored, and will be replaced soon anyway.
             if fate.state != "queued":
                 self._recent.put((fate.app_id, fate.operation_id), _Kept(fate, expires_at))
 
     async def get(self, app_id: str, operation_id: str) -> Fate | None:
-        """What became of an operation."""
+        self._engine.check_open()
         now = self._clock()
         kept = self._recent.get((app_id, operation_id), None)
         if kept is not None:
@@ -76,7 +76,7 @@ class Fates:
         return None if row is None else _DECODER.decode(row[0])
 
     def forget(self, app_id: str) -> None:
-        """Forget what is in memory of an application."""
+        """Remove an application's fates from the cache."""
         self._recent.forget(lambda key: key[0] == app_id)
 
 

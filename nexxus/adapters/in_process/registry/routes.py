@@ -1,9 +1,9 @@
 """Routes: which nodes have subscribers of which audience, and what changed since a version.
 
-There may be a million of them, so an entry is small, and there is no log of changes beside
-them: the entries of a model are kept **in the order of their last change**, and what changed
-since a version is read from the end. Only for routes that are gone there is a short log; who
-asks for more than it holds is told everything.
+There may be a million of them, so an entry is small, and there is no separate log of changes: a
+model's entries are kept **in the order of their last change**, and what changed since a version
+is read from the end. Only routes that are gone have a short log; a caller that asks for more than
+it holds gets all routes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ GONE_REMEMBERED: Final = 10_000
 
 
 class RouteEntry(msgspec.Struct, gc=False):
-    """A route, how many subscribers it has per node, and the version of its last change.
+    """A route, the number of its subscribers per node, and the version of its last change.
 
-    `holders` is a tuple because it nearly always has one element, and costs a third of a
-    dictionary then.
+    `holders` is a tuple because it nearly always has one element, and then takes a third of the
+    memory of a dictionary.
     """
 
     route: Route
@@ -36,7 +36,7 @@ class RouteEntry(msgspec.Struct, gc=False):
     version: int
 
     def state(self) -> RouteState:
-        """What the interface says of it."""
+        """The entry in the terms of the interface."""
         return RouteState(self.route, _node_set(tuple(node for node, _ in self.holders)))
 
 
@@ -50,10 +50,10 @@ class _ModelRoutes:
         self.entries: dict[str, RouteEntry] = {}
         self.gone: deque[tuple[int, Route]] = deque()
         self.complete_before = 0
-        """Who knows less than this version has missed that routes went away."""
+        """A caller that knows an earlier version has missed routes that are gone."""
 
 
-class Routes:
+class InProcessRoutes:
     """All routes, by application and model."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Routes:
         return sum(len(model.entries) for model in self._models.values())
 
     def add(self, route: Route, node: NodeKey) -> Route:
-        """Count one more subscriber; the route as it is kept, to be shared by subscriptions."""
+        """Count one more subscriber. Returns the stored route, for subscriptions to share."""
         model = self._models.setdefault((route.app_id, route.descriptor.model), _ModelRoutes())
         entry = model.entries.get(route.key)
         if entry is None:
@@ -79,7 +79,7 @@ class Routes:
         return entry.route if entry.route == route else route
 
     def remove(self, route: Route, node: NodeKey) -> None:
-        """Count one subscriber less, who was counted by `add`."""
+        """Count one subscriber less, which `add` has counted."""
         model = self._models[(route.app_id, route.descriptor.model)]
         entry = model.entries[route.key]
         counts = dict(entry.holders)
@@ -102,7 +102,7 @@ class Routes:
     def changes(
         self, app_id: str, model_name: str, since: int
     ) -> tuple[int, bool, list[RouteEntry]]:
-        """The version, whether these are all the routes there are, and the entries."""
+        """Returns the version, whether the entries are all routes, and the entries."""
         model = self._models.get((app_id, model_name))
         if model is None:
             return 0, True, []
@@ -122,7 +122,7 @@ class Routes:
 
 
 def _touch(model: _ModelRoutes, entry: RouteEntry) -> None:
-    """The entry has changed: it gets the next version, and the last place."""
+    """Give a changed entry the next version and move it to the end."""
     model.version += 1
     entry.version = model.version
     model.entries.pop(entry.route.key, None)

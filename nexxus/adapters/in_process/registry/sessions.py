@@ -1,7 +1,7 @@
-"""Sessions: on disk, with a memory in front, because every request asks for one.
+"""Sessions: on disk behind a cache, because every request reads one.
 
-The memory is written through, in the order of the commits. It also remembers that a session is
-*not* there, so that the tokens of an ended session cost no look at the disk.
+The cache is written through, in the order of the commits. It also remembers that a session does
+*not* exist, so that the tokens of an ended session cause no read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from nexxus.adapters.in_process.registry.cache import Cache
-from nexxus.interfaces.registry import Session
+from nexxus.interfaces.registry import Session, SessionStore
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 T = TypeVar("T")
@@ -49,8 +49,8 @@ class _Former(NamedTuple):
     expires_at: float
 
 
-class Sessions:
-    """The table of sessions. `clock` tells UNIX seconds."""
+class InProcessSessions(SessionStore):
+    """The table of sessions. `clock` returns UNIX seconds."""
 
     def __init__(self, engine: SqliteEngine, clock: Callable[[], float], capacity: int) -> None:
         self._engine = engine
@@ -60,16 +60,14 @@ class Sessions:
 
     @property
     def cached(self) -> int:
-        """How many sessions are in memory."""
+        """The number of cached sessions."""
         return len(self._cache)
 
     async def close(self) -> None:
-        """Wait for the changes that are under way."""
+        """Wait for the changes in progress."""
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     async def put(self, session: Session) -> str | None:
-        """Store a new session; the id of the live one of the device that it replaces."""
-
         async def change() -> str | None:
             former = await self._engine.write_together(_put, session)
             if former is not None and former.id != session.id:
@@ -82,14 +80,14 @@ class Sessions:
         return await self._uninterrupted(change())
 
     async def get(self, app_id: str, session_id: str) -> Session | None:
-        """A live session."""
+        self._engine.check_open()
         key = (app_id, session_id)
         session = self._cache.get(key, None)
         if session is None:
             if key in self._cache:
                 return None
             session = await self._read(app_id, session_id)
-            # Whatever has changed the session meanwhile knows better than what was read.
+            # A change that was made in the meantime is newer than what was read.
             if key in self._cache:
                 session = self._cache.get(key, None)
             else:
@@ -98,8 +96,7 @@ class Sessions:
                 return None
         return session if session.expires_at > self._clock() else None
 
-    async def rotate(self, session: Session, expected_generation: int) -> bool:
-        """Replace a live session of that generation."""
+    async def rotate(self, session: Session, *, expected_generation: int) -> bool:
         parameters = {
             **msgspec.structs.asdict(session),
             "expected": expected_generation,
@@ -118,8 +115,6 @@ class Sessions:
         return await self._uninterrupted(change())
 
     async def end(self, app_id: str, session_id: str) -> Session | None:
-        """End a session; it, if it was live."""
-
         async def change() -> Session | None:
             rows = await self._engine.write(
                 lambda connection: connection.execute(
@@ -133,8 +128,7 @@ class Sessions:
 
         return await self._uninterrupted(change())
 
-    async def of(self, app_id: str, user_id: str) -> list[Session]:
-        """A user's live sessions."""
+    async def of_user(self, app_id: str, user_id: str) -> list[Session]:
         now = self._clock()
         rows = await self._engine.read(
             lambda connection: connection.execute(
@@ -162,7 +156,7 @@ class Sessions:
         await self._uninterrupted(change())
 
     def forget(self, app_id: str) -> None:
-        """Forget what is in memory of an application."""
+        """Remove an application's sessions from the cache."""
         self._cache.forget(lambda key: key[0] == app_id)
 
     async def _read(self, app_id: str, session_id: str) -> Session | None:
@@ -174,7 +168,7 @@ class Sessions:
         return None if row is None else _DECODER.decode(row[0])
 
     async def _uninterrupted(self, change: Coroutine[Any, Any, T]) -> T:
-        """Finish a change even if its caller is cancelled: disk and memory must not differ."""
+        """Finish a change even if its caller is cancelled: disk and cache must not differ."""
         task = asyncio.create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
@@ -182,7 +176,7 @@ class Sessions:
 
 
 def _put(connection: sqlite3.Connection, sessions: Sequence[Session]) -> list[_Former | None]:
-    """Store sessions; what each of them replaces, be it another of this very batch."""
+    """Store sessions. Returns what each of them replaces, which may be in the same batch."""
     document = msgspec.json.encode(sessions).decode()
     (found,) = connection.execute(_FORMER, (document,)).fetchone()
     current = {

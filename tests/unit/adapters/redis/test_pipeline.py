@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nexxus.adapters.redis.pipeline import DEPTH, Command, Pipeline
+from nexxus.adapters.redis.pipeline import DEPTH, Command, CommandPipeline
 
 
 class Redis:
@@ -36,7 +36,7 @@ def redis() -> Redis:
 
 
 async def test_what_is_asked_in_one_turn_is_sent_together_and_answered_apart(redis: Redis) -> None:
-    pipeline = Pipeline(redis.send, width=1)
+    pipeline = CommandPipeline(redis.send, width=1)
     answers = await asyncio.gather(
         *(pipeline.ask([("GET", number), ("TTL", number)]) for number in range(5))
     )
@@ -45,7 +45,7 @@ async def test_what_is_asked_in_one_turn_is_sent_together_and_answered_apart(red
 
 
 async def test_what_is_asked_while_all_are_busy_waits_and_is_sent_together(redis: Redis) -> None:
-    pipeline = Pipeline(redis.send, width=1)
+    pipeline = CommandPipeline(redis.send, width=1)
     redis.may_answer.clear()
     first = asyncio.create_task(pipeline.ask([("GET", "first")]))
     await redis.is_asked.wait()
@@ -59,14 +59,14 @@ async def test_what_is_asked_while_all_are_busy_waits_and_is_sent_together(redis
 async def test_no_more_than_the_depth_is_sent_at_once_and_nobodys_commands_are_torn_apart(
     redis: Redis,
 ) -> None:
-    pipeline = Pipeline(redis.send, width=1)
+    pipeline = CommandPipeline(redis.send, width=1)
     share = DEPTH // 3 * 2
     await asyncio.gather(*(pipeline.ask([("GET", caller)] * share) for caller in range(3)))
     assert [len(commands) for commands in redis.sent] == [share] * 3
 
 
 async def test_a_failure_is_everybodys_and_the_next_goes_on(redis: Redis) -> None:
-    pipeline = Pipeline(redis.send, width=2)
+    pipeline = CommandPipeline(redis.send, width=2)
     redis.failure = ConnectionError("gone")
     outcomes = await asyncio.gather(
         *(pipeline.ask([("GET", number)]) for number in range(3)), return_exceptions=True
@@ -77,7 +77,7 @@ async def test_a_failure_is_everybodys_and_the_next_goes_on(redis: Redis) -> Non
 
 
 async def test_whoever_gives_up_before_his_turn_is_not_sent(redis: Redis) -> None:
-    pipeline = Pipeline(redis.send, width=1)
+    pipeline = CommandPipeline(redis.send, width=1)
     redis.may_answer.clear()
     first = asyncio.create_task(pipeline.ask([("GET", "first")]))
     await redis.is_asked.wait()
@@ -91,7 +91,7 @@ async def test_whoever_gives_up_before_his_turn_is_not_sent(redis: Redis) -> Non
 
 
 async def test_closing_gives_up_what_is_under_way_and_what_waits(redis: Redis) -> None:
-    pipeline = Pipeline(redis.send, width=1)
+    pipeline = CommandPipeline(redis.send, width=1)
     redis.may_answer.clear()
     first = asyncio.create_task(pipeline.ask([("GET", "first")]))
     await redis.is_asked.wait()

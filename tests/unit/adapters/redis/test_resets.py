@@ -8,7 +8,7 @@ from collections import Counter
 
 import uvloop
 
-from nexxus.adapters.redis.link import Link
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.errors import ServiceUnavailable
 
@@ -27,7 +27,7 @@ async def ask_of_a_server_that_resets() -> Counter[type]:
     settings = RedisSettings(url=f"redis://127.0.0.1:{port}/0")
     ends: Counter[type] = Counter()
     for _ in range(ROUNDS):
-        asked = [Link(settings).open() for _ in range(ASKERS)]
+        asked = [RedisLink(settings).open() for _ in range(ASKERS)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         ends.update(type(answer) for answer in answers)
     server.close()

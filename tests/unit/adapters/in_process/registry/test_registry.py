@@ -55,47 +55,47 @@ async def registry(tmp_path: Path, clock: Clock) -> AsyncIterator[InProcessRegis
 
 async def test_a_session_ends_with_its_time(registry: InProcessRegistry, clock: Clock) -> None:
     session = session_of("kit", "d1", expires_at=int(clock.now) + 10)
-    await registry.put_session(session)
+    await registry.sessions.put(session)
     clock.now += 9
-    assert await registry.get_session("kit", session.id) == session
+    assert await registry.sessions.get("kit", session.id) == session
     clock.now += 1
-    assert await registry.get_session("kit", session.id) is None
+    assert await registry.sessions.get("kit", session.id) is None
 
 
 async def test_a_fate_is_kept_for_a_day(registry: InProcessRegistry, clock: Clock) -> None:
     queued = Fate("kit", "o2", "queued", "user:u1")
-    await registry.put_fates([applied("kit", "o1"), queued])
+    await registry.fates.put([applied("kit", "o1"), queued])
     clock.now += DAY - 1
-    assert await registry.get_fate("kit", "o1") == applied("kit", "o1")
-    assert await registry.get_fate("kit", "o2") == queued
+    assert await registry.fates.get("kit", "o1") == applied("kit", "o1")
+    assert await registry.fates.get("kit", "o2") == queued
     clock.now += 1
-    assert await registry.get_fate("kit", "o1") is None
-    assert await registry.get_fate("kit", "o2") is None
+    assert await registry.fates.get("kit", "o1") is None
+    assert await registry.fates.get("kit", "o2") is None
 
 
 async def test_a_claim_is_kept_for_its_time(registry: InProcessRegistry, clock: Clock) -> None:
-    await registry.claim("kit", "scope", "k", b"one", 60)
+    await registry.claims.claim("kit", "scope", "k", b"one", 60)
     clock.now += 59
-    assert await registry.claim("kit", "scope", "k", b"two", 60) == b"one"
+    assert await registry.claims.claim("kit", "scope", "k", b"two", 60) == b"one"
     clock.now += 1
-    assert await registry.claim("kit", "scope", "k", b"two", 60) is None
+    assert await registry.claims.claim("kit", "scope", "k", b"two", 60) is None
 
 
 async def test_a_counter_starts_anew_with_its_window(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
-    assert await registry.hit("kit", "s", "k", 60) == 1
+    assert await registry.counters.hit("kit", "s", "k", 60) == 1
     clock.now += 59
-    assert await registry.hit("kit", "s", "k", 60) == 2
+    assert await registry.counters.hit("kit", "s", "k", 60) == 2
     clock.now += 1
-    assert await registry.hit("kit", "s", "k", 60) == 1
+    assert await registry.counters.hit("kit", "s", "k", 60) == 1
 
 
 async def test_counters_that_are_over_take_no_room(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     for number in range(5_000):
-        await registry.hit("kit", "s", str(number), 1)
+        await registry.counters.hit("kit", "s", str(number), 1)
         clock.now += 0.01
     assert (await registry.statistics())["counters"] < 1_500
 
@@ -104,40 +104,40 @@ async def test_a_node_lives_as_long_as_it_announced(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     node = Node("n1", ("api",))
-    await registry.announce(node, 10)
+    await registry.nodes.announce(node, 10)
     clock.now += 9
-    assert await registry.nodes() == [node]
-    await registry.announce(node, 10)
+    assert await registry.nodes.alive() == [node]
+    await registry.nodes.announce(node, 10)
     clock.now += 9
-    assert await registry.sweep() == []
+    assert await registry.nodes.sweep() == []
     clock.now += 1
-    assert await registry.nodes() == []
-    assert await registry.sweep() == ["n1"]
+    assert await registry.nodes.alive() == []
+    assert await registry.nodes.sweep() == ["n1"]
 
 
 async def test_what_is_over_is_removed_from_the_file_and_the_rest_stays(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     many = BITE * 2 + 1
-    await registry.put_fates([applied("kit", f"o{number}") for number in range(many)])
-    await registry.claim("kit", "scope", "short", b"", 60)
-    await registry.claim("kit", "scope", "long", b"kept", 3 * DAY)
-    await registry.put_session(session_of("kit", "d1", expires_at=int(clock.now) + 60))
-    await registry.put_session(session_of("kit", "d2", expires_at=int(clock.now) + 3 * DAY))
+    await registry.fates.put([applied("kit", f"o{number}") for number in range(many)])
+    await registry.claims.claim("kit", "scope", "short", b"", 60)
+    await registry.claims.claim("kit", "scope", "long", b"kept", 3 * DAY)
+    await registry.sessions.put(session_of("kit", "d1", expires_at=int(clock.now) + 60))
+    await registry.sessions.put(session_of("kit", "d2", expires_at=int(clock.now) + 3 * DAY))
     clock.now += DAY
-    await registry.put_fates([applied("kit", "new")])
+    await registry.fates.put([applied("kit", "new")])
     assert await registry.clean() == many + 2
     assert await registry.clean() == 0
-    assert await registry.get_fate("kit", "new") == applied("kit", "new")
-    assert await registry.claim("kit", "scope", "long", b"", 60) == b"kept"
-    assert await registry.get_session("kit", "session-d2") is not None
+    assert await registry.fates.get("kit", "new") == applied("kit", "new")
+    assert await registry.claims.claim("kit", "scope", "long", b"", 60) == b"kept"
+    assert await registry.sessions.get("kit", "session-d2") is not None
 
 
 async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
     settings = InProcessRegistrySettings(clean_every=0.01)
     registry = InProcessRegistry(settings, data_dir=tmp_path, clock=clock)
     await registry.open()
-    await registry.claim("kit", "scope", "k", b"", 60)
+    await registry.claims.claim("kit", "scope", "k", b"", 60)
     clock.now += 60
 
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
@@ -151,43 +151,43 @@ async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
 
 async def test_dropping_reaches_all_of_a_large_application(registry: InProcessRegistry) -> None:
     many = BITE * 2 + 1
-    await registry.put_fates([applied("kit", f"o{number}") for number in range(many)])
+    await registry.fates.put([applied("kit", f"o{number}") for number in range(many)])
     await registry.drop("kit")
     for number in (0, BITE, many - 1):
-        assert await registry.get_fate("kit", f"o{number}") is None
+        assert await registry.fates.get("kit", f"o{number}") is None
 
 
 async def test_an_end_that_nobody_waits_for_any_more_still_ends_the_session(
     registry: InProcessRegistry,
 ) -> None:
     session = session_of("kit", "d1", expires_at=2_000_000)
-    await registry.put_session(session)
-    ending = asyncio.create_task(registry.end_session("kit", session.id))
+    await registry.sessions.put(session)
+    ending = asyncio.create_task(registry.sessions.end("kit", session.id))
     await asyncio.sleep(0)
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)
 
     async def has_ended() -> bool:
-        return await registry.get_session("kit", session.id) is None
+        return await registry.sessions.get("kit", session.id) is None
 
     await eventually(has_ended)
-    assert await registry.sessions_of("kit", "u1") == []
+    assert await registry.sessions.of_user("kit", "u1") == []
 
 
 async def test_who_missed_too_many_ended_routes_is_told_everything(
     registry: InProcessRegistry,
 ) -> None:
     staying = subscription_to(route_to("kit", name="staying"), "d1")
-    await registry.subscribe(staying, TRANSPORT, "n1")
-    version = await registry.routes_version("kit", "task")
+    await registry.subscriptions.put(staying, TRANSPORT, "n1")
+    version = await registry.subscriptions.routes_version("kit", "task")
     for number in range(GONE_REMEMBERED + 1):
         subscription = subscription_to(route_to("kit", name=str(number)), "d1")
-        await registry.subscribe(subscription, TRANSPORT, "n1")
-        await registry.unsubscribe("kit", "d1", [subscription.channel_id])
-    late = await registry.routes("kit", "task", version)
+        await registry.subscriptions.put(subscription, TRANSPORT, "n1")
+        await registry.subscriptions.remove("kit", "d1", [subscription.channel_id])
+    late = await registry.subscriptions.routes("kit", "task", version)
     assert late.complete
     assert set(nodes_by_key(late)) == {staying.route.key}
-    recent = await registry.routes("kit", "task", late.version - 1)
+    recent = await registry.subscriptions.routes("kit", "task", late.version - 1)
     assert not recent.complete
     assert nodes_by_key(recent) == {route_to("kit", name=str(GONE_REMEMBERED)).key: set()}
 
@@ -195,22 +195,24 @@ async def test_who_missed_too_many_ended_routes_is_told_everything(
 async def test_routes_are_told_without_holding_up_the_loop(registry: InProcessRegistry) -> None:
     for number in range(12_000):
         subscription = subscription_to(route_to("kit", name=str(number)), f"d{number}")
-        await registry.subscribe(subscription, TRANSPORT, "n1")
-    asking = asyncio.create_task(registry.routes("kit", "task", 0))
+        await registry.subscriptions.put(subscription, TRANSPORT, "n1")
+    asking = asyncio.create_task(registry.subscriptions.routes("kit", "task", 0))
     await asyncio.sleep(0)
     assert not asking.done()
-    await registry.unsubscribe("kit", "d11999", [route_to("kit", name="11999").key])
+    await registry.subscriptions.remove("kit", "d11999", [route_to("kit", name="11999").key])
     changes = await asking
     assert nodes_by_key(changes)[route_to("kit", name="11999").key] == set()
-    later = await registry.routes("kit", "task", changes.version)
+    later = await registry.subscriptions.routes("kit", "task", changes.version)
     assert nodes_by_key(later) == {route_to("kit", name="11999").key: set()}
 
 
 async def test_members_of_a_route_share_it(registry: InProcessRegistry) -> None:
     for device_id in ("d1", "d2"):
-        await registry.subscribe(subscription_to(route_to("kit"), device_id), TRANSPORT, "n1")
-    [one] = await registry.subscriptions_of("kit", "d1")
-    [two] = await registry.subscriptions_of("kit", "d2")
+        await registry.subscriptions.put(
+            subscription_to(route_to("kit"), device_id), TRANSPORT, "n1"
+        )
+    [one] = await registry.subscriptions.of_device("kit", "d1")
+    [two] = await registry.subscriptions.of_device("kit", "d2")
     assert one.route is two.route
     assert one.descriptor is two.route.descriptor
 
@@ -219,18 +221,18 @@ async def test_the_same_connection_registering_again_replaces_nobody(
     registry: InProcessRegistry,
 ) -> None:
     presence = Presence("kit", "d1", "n1", TRANSPORT, "c1")
-    assert await registry.connect(presence) is None
-    assert await registry.connect(msgspec.structs.replace(presence)) is None
+    assert await registry.presence.connect(presence) is None
+    assert await registry.presence.connect(msgspec.structs.replace(presence)) is None
 
 
 async def test_a_closed_registry_takes_nothing(registry: InProcessRegistry) -> None:
     await registry.close()
     with pytest.raises(ServiceUnavailable):
-        await registry.get_session("kit", "s1")
+        await registry.sessions.get("kit", "s1")
     with pytest.raises(ServiceUnavailable):
-        await registry.claim("kit", "scope", "k", b"", 60)
+        await registry.claims.claim("kit", "scope", "k", b"", 60)
     with pytest.raises(ServiceUnavailable):
-        await registry.subscribe(subscription_to(route_to("kit"), "d1"), TRANSPORT, "n1")
+        await registry.subscriptions.put(subscription_to(route_to("kit"), "d1"), TRANSPORT, "n1")
 
 
 async def test_an_unusable_data_directory_is_named(tmp_path: Path) -> None:
