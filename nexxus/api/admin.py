@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Parameter, Section
+from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
@@ -20,7 +20,7 @@ from nexxus.errors import (
     VersionConflict,
 )
 
-_section = Section("Administration", access=Access.ADMIN)
+_section = RouteSection("Administration", access=Admission.ADMIN)
 ENDPOINTS = _section.endpoints
 
 _MAX_USERS = 1000
@@ -85,13 +85,13 @@ async def replace(request: Request[dict[str, Any]]) -> Answer:
 @_section.route(
     "DELETE",
     "/admin/applications/{id}",
-    answers={200: answers.Message},
+    answers={200: answers.Done},
     errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
 )
 async def delete(request: Request[None]) -> Answer:
     """Remove an application with all that belongs to it."""
     await request.services.applications.delete(request.path["id"])
-    return Answer(200, answers.Message(message="application deleted"))
+    return Answer(200, answers.Done(message="application deleted"))
 
 
 @_section.route(
@@ -147,7 +147,7 @@ async def change_user(request: Request[UserChange]) -> Answer:
 @_section.route(
     "DELETE",
     "/admin/applications/{id}/users/{userId}",
-    answers={200: answers.Message},
+    answers={200: answers.Done},
     errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
 )
 async def delete_user(request: Request[None]) -> Answer:
@@ -155,4 +155,4 @@ async def delete_user(request: Request[None]) -> Answer:
     services = request.services
     application = services.applications.get(request.path["id"])
     await services.users.delete(application, request.path["userId"])
-    return Answer(200, answers.Message(message="user deleted"))
+    return Answer(200, answers.Done(message="user deleted"))

@@ -25,7 +25,7 @@ class ErrorBody(Shape, frozen=True, kw_only=True):
     request_id: str
 
 
-class Message(Shape, frozen=True, kw_only=True):
+class Done(Shape, frozen=True, kw_only=True):
     """An answer that only says that it was done."""
 
     message: str
@@ -52,7 +52,7 @@ class SessionUser(Shape, frozen=True, kw_only=True):
     username: str
 
 
-class Session(Shape, frozen=True, kw_only=True):
+class SignedIn(Shape, frozen=True, kw_only=True):
     """A session: a short-lived access token, and a refresh token for the next one."""
 
     token: str
@@ -132,7 +132,7 @@ class CreateAccepted(Shape, frozen=True, kw_only=True):
     data: Created
 
 
-class Operation(Shape, frozen=True, kw_only=True):
+class QueuedOperation(Shape, frozen=True, kw_only=True):
     """An accepted write."""
 
     operation_id: str
@@ -142,7 +142,7 @@ class WriteAccepted(Shape, frozen=True, kw_only=True):
     """The write was taken and will be applied."""
 
     message: str
-    data: Operation
+    data: QueuedOperation
 
 
 class Stored(Shape, frozen=True, kw_only=True):
@@ -183,17 +183,17 @@ class Counted(Shape, frozen=True, kw_only=True):
     data: Count
 
 
-class Subscription(Shape, frozen=True, kw_only=True):
+class ChannelPage(Shape, frozen=True, kw_only=True):
     """A channel and its first page; with `getOnly` the page alone."""
 
     channel_id: str | UnsetType = UNSET
     items: list[Document]
 
 
-class Subscribed(Shape, frozen=True, kw_only=True):
+class SubscriptionMade(Shape, frozen=True, kw_only=True):
     """The subscription is in force."""
 
-    data: Subscription
+    data: ChannelPage
 
 
 class Channel(Shape, frozen=True, kw_only=True):

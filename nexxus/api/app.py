@@ -29,7 +29,7 @@ from nexxus.api import (
     subscriptions,
     users,
 )
-from nexxus.api.endpoints import Access, Endpoint
+from nexxus.api.endpoints import Admission, Endpoint
 from nexxus.api.errors import to_answer
 from nexxus.api.mounts import Mounts, find, path_of
 from nexxus.api.requests import ClientDisconnected, Request, needed
@@ -104,12 +104,12 @@ class _Api:
             f"max-age={services.api.hsts_max_age}".encode(),
         )
         self._guards = {
-            Access.PUBLIC: self._admit_anybody,
-            Access.APPLICATION: self._admit_application,
-            Access.USERS: self._admit_users,
-            Access.MODELS: self._admit_to_models,
-            Access.DEVICE: self._admit_device,
-            Access.ADMIN: self._admit_administrator,
+            Admission.PUBLIC: self._admit_anybody,
+            Admission.APPLICATION: self._admit_application,
+            Admission.USERS: self._admit_users,
+            Admission.MODELS: self._admit_to_models,
+            Admission.DEVICE: self._admit_device,
+            Admission.ADMIN: self._admit_administrator,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -41,7 +41,7 @@ class Resume(Shape, frozen=True, kw_only=True):
     cursor: str
 
 
-class Create(Shape, frozen=True, kw_only=True):
+class CreateRequest(Shape, frozen=True, kw_only=True):
     """The fields of a new object, and its model as `type`."""
 
     type: str
@@ -74,7 +74,7 @@ class Resync(Shape, frozen=True, kw_only=True):
     cursor: str | UnsetType = UNSET
 
 
-class Reply(Shape, frozen=True, kw_only=True):
+class RequestReply(Shape, frozen=True, kw_only=True):
     """The answer to the frame of the same `ref`: what HTTP would answer."""
 
     status: int
@@ -148,7 +148,7 @@ _FROM_CLIENT: Final[dict[str, type[msgspec.Struct]]] = {
     "resume": Resume,
     "subscribe": SubscribeRequest,
     "unsubscribe": UnsubscribeRequest,
-    "create": Create,
+    "create": CreateRequest,
     "update": UpdateRequest,
     "delete": DeleteRequest,
 }
@@ -157,7 +157,7 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
     "refresh_access_token": Refreshed,
     "resume": Resumed,
     "resync": Resync,
-    "reply": Reply,
+    "reply": RequestReply,
     "error": Fault,
     "model_created": ModelCreated,
     "model_updated": ModelUpdated,
@@ -206,7 +206,7 @@ def describe_frames(*, version: str) -> dict[str, Any]:
 
 def _message(event: str, kind: type[msgspec.Struct], schemas: dict[Any, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {"event": {"const": event}, "data": schemas[kind]}
-    if kind is Reply or event in OPERATIONS:
+    if kind is RequestReply or event in OPERATIONS:
         properties["ref"] = {"type": "string"}
     return {
         "name": event,

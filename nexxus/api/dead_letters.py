@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Parameter, Section
+from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import NotFound, ServiceUnavailable
 
-_section = Section("Administration", access=Access.ADMIN)
+_section = RouteSection("Administration", access=Admission.ADMIN)
 ENDPOINTS = _section.endpoints
 
 _MAX_LIMIT: Final = 10_000

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.pages import page, static_file
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer, Raw
 from nexxus.errors import NotFound
 
-_described = Section("Description", access=Access.PUBLIC)
+_described = RouteSection("Description", access=Admission.PUBLIC)
 ENDPOINTS = _described.endpoints
 """Served where ``api.docs`` is on."""
 
-_dashboard = Section("Dashboard", access=Access.PUBLIC)
+_dashboard = RouteSection("Dashboard", access=Admission.PUBLIC)
 DASHBOARD = _dashboard.endpoints
 """The page itself is for anybody; what it shows needs the admin key."""
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from nexxus.accounts.sessions import Tokens
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
@@ -16,7 +16,7 @@ from nexxus.errors import (
 )
 from nexxus.interfaces.registry import Device
 
-_section = Section("Devices", access=Access.DEVICE)
+_section = RouteSection("Devices", access=Admission.DEVICE)
 ENDPOINTS = _section.endpoints
 
 
@@ -32,7 +32,7 @@ class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body=DeviceName,
     answers={200: answers.DeviceSession},
     errors=(InvalidAuthMethod,),
-    access=Access.USERS,
+    access=Admission.USERS,
 )
 async def register(request: Request[DeviceName]) -> Answer:
     """Register a device and begin its session; with users, as one of the calling user's."""
@@ -50,13 +50,11 @@ async def get(request: Request[None]) -> Answer:
     return Answer(200, await request.services.devices.get(request.identity))
 
 
-@_section.route(
-    "PUT", "/device", body=DeviceName, answers={200: answers.Message}, errors=(NotFound,)
-)
+@_section.route("PUT", "/device", body=DeviceName, answers={200: answers.Done}, errors=(NotFound,))
 async def rename(request: Request[DeviceName]) -> Answer:
     """Give the calling device another name."""
     await request.services.devices.rename(request.identity, request.body.name)
-    return Answer(200, answers.Message(message="device updated"))
+    return Answer(200, answers.Done(message="device updated"))
 
 
 @_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))

@@ -22,7 +22,7 @@ Handler: TypeAlias = "Callable[[Request[Any]], Awaitable[Answer | Raw]]"
 H = TypeVar("H", bound="Callable[[Request[Any]], Awaitable[Answer | Raw]]")
 
 
-class Access(Enum):
+class Admission(Enum):
     """Whom a route is for, and what a request must bring."""
 
     PUBLIC = auto()
@@ -61,7 +61,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     handler: Handler
-    access: Access
+    access: Admission
     tag: str
     summary: str
     body: Any = None
@@ -75,10 +75,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     app_id_in_query: bool = False
 
 
-class Section:
+class RouteSection:
     """Collects the endpoints of one section of the contract, in the order they are written."""
 
-    def __init__(self, tag: str, *, access: Access) -> None:
+    def __init__(self, tag: str, *, access: Admission) -> None:
         self.endpoints: list[Endpoint] = []
         self._tag = tag
         self._access = access
@@ -91,7 +91,7 @@ class Section:
         answers: Mapping[int, Any],
         errors: Sequence[type[WireError]] = (),
         parameters: Sequence[Parameter] = (),
-        access: Access | None = None,
+        access: Admission | None = None,
         media_type: str = "application/json",
         documented: bool = True,
         limited: bool = True,

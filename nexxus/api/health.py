@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.metrics import CONTENT_TYPE
 from nexxus.api.pages import page
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer, Raw
 from nexxus.errors import ServiceUnavailable
 
-_section = Section("Health", access=Access.PUBLIC)
+_section = RouteSection("Health", access=Admission.PUBLIC)
 ENDPOINTS = _section.endpoints
 
 
@@ -28,16 +28,16 @@ async def greet(request: Request[None]) -> Answer | Raw:
     return Answer(200, answers.Greeting(message="Nexxus", version=services.version))
 
 
-@_section.route("GET", "/healthz", answers={200: answers.Message}, limited=False)
+@_section.route("GET", "/healthz", answers={200: answers.Done}, limited=False)
 async def live(request: Request[None]) -> Answer:  # noqa: ARG001
     """Whether the process lives."""
-    return Answer(200, answers.Message(message="alive"))
+    return Answer(200, answers.Done(message="alive"))
 
 
 @_section.route(
     "GET",
     "/readyz",
-    answers={200: answers.Message},
+    answers={200: answers.Done},
     errors=(ServiceUnavailable,),
     limited=False,
 )
@@ -47,7 +47,7 @@ async def ready(request: Request[None]) -> Answer:
     if problems:
         described = "; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items()))
         raise ServiceUnavailable(f"not ready: {described}", dict(problems))
-    return Answer(200, answers.Message(message="ready"))
+    return Answer(200, answers.Done(message="ready"))
 
 
 @_section.route(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, H, Parameter, Section
+from nexxus.api.endpoints import Admission, H, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
@@ -26,7 +26,7 @@ from nexxus.objects.requests import (
     UpdateRequest,
 )
 
-_section = Section("Models", access=Access.MODELS)
+_section = RouteSection("Models", access=Admission.MODELS)
 ENDPOINTS = _section.endpoints
 
 _IDEMPOTENCY_KEY: Final = Parameter(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Endpoint, Parameter
+from nexxus.api.endpoints import Admission, Endpoint, Parameter
 from nexxus.errors import (
     ApplicationNotFound,
     InvalidParameters,
@@ -117,7 +117,7 @@ def _parameters(endpoint: Endpoint, template: str) -> list[Parameter]:
     ]
     if endpoint.app_id_in_query:
         found.append(msgspec.structs.replace(_APP_ID, required=False))
-    elif endpoint.access not in (Access.PUBLIC, Access.ADMIN):
+    elif endpoint.access not in (Admission.PUBLIC, Admission.ADMIN):
         found.append(_APP_ID)
     return [*found, *endpoint.parameters]
 
@@ -136,11 +136,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]] | None:
     match endpoint.access:
-        case Access.ADMIN:
+        case Admission.ADMIN:
             return [{"adminKey": []}]
-        case Access.DEVICE:
+        case Admission.DEVICE:
             return [{"token": []}]
-        case Access.MODELS | Access.USERS:
+        case Admission.MODELS | Admission.USERS:
             return [{"token": []}, {}]
         case _:
             return None
@@ -176,11 +176,11 @@ def _errors(endpoint: Endpoint) -> list[type[WireError]]:
     errors: list[type[WireError]] = [*endpoint.errors, ServerError]
     if endpoint.limited:
         errors.append(TooManyRequests)
-    if endpoint.access is Access.ADMIN:
+    if endpoint.access is Admission.ADMIN:
         errors += [NoAuthPresent, UserAuthenticationFailed]
-    elif endpoint.access is not Access.PUBLIC:
+    elif endpoint.access is not Admission.PUBLIC:
         errors += [InvalidParameters, ApplicationNotFound, ServiceUnavailable]
-        if endpoint.access is not Access.APPLICATION:
+        if endpoint.access is not Admission.APPLICATION:
             errors += _TOKEN_ERRORS
     if endpoint.body is not None:
         errors += [InvalidParameters, PayloadTooLarge, UnsupportedMediaType]

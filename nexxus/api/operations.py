@@ -5,12 +5,12 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import NotFound
 
-_section = Section("Models", access=Access.MODELS)
+_section = RouteSection("Models", access=Admission.MODELS)
 ENDPOINTS = _section.endpoints
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from nexxus.accounts.users import DeviceHint, SignedIn
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Parameter, Section
+from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
@@ -23,7 +23,7 @@ from nexxus.errors import (
     UserAuthenticationFailed,
 )
 
-_section = Section("Sessions", access=Access.APPLICATION)
+_section = RouteSection("Sessions", access=Admission.APPLICATION)
 ENDPOINTS = _section.endpoints
 
 
@@ -46,8 +46,8 @@ class ExternalSignInRequest(_Body, frozen=True, kw_only=True):
     device: DeviceHint | None = None
 
 
-class RefreshToken(_Body, frozen=True, kw_only=True):
-    """A refresh token."""
+class RefreshRequest(_Body, frozen=True, kw_only=True):
+    """The session's refresh token."""
 
     refresh_token: str
 
@@ -56,7 +56,7 @@ class RefreshToken(_Body, frozen=True, kw_only=True):
     "POST",
     "/user/register",
     body=dict[str, Any],
-    answers={200: answers.Session},
+    answers={200: answers.SignedIn},
     errors=(InvalidAuthMethod, AccessDenied, UserAlreadyExists),
 )
 async def register(request: Request[dict[str, Any]]) -> Answer:
@@ -69,7 +69,7 @@ async def register(request: Request[dict[str, Any]]) -> Answer:
     "POST",
     "/auth/local",
     body=SignIn,
-    answers={200: answers.Session},
+    answers={200: answers.SignedIn},
     errors=(UserAuthenticationFailed, NotFound, TooManyRequests),
 )
 async def sign_in(request: Request[SignIn]) -> Answer:
@@ -84,11 +84,11 @@ async def sign_in(request: Request[SignIn]) -> Answer:
 @_section.route(
     "POST",
     "/auth/refresh",
-    body=RefreshToken,
+    body=RefreshRequest,
     answers={200: answers.TokenPair},
     errors=(InvalidRefreshToken,),
 )
-async def refresh(request: Request[RefreshToken]) -> Answer:
+async def refresh(request: Request[RefreshRequest]) -> Answer:
     """Rotate both tokens; the previous refresh token works for some seconds more."""
     tokens = await request.services.sessions.refresh(
         request.application, request.body.refresh_token
@@ -96,18 +96,18 @@ async def refresh(request: Request[RefreshToken]) -> Answer:
     return Answer(200, tokens)
 
 
-@_section.route("POST", "/auth/logout", body=RefreshToken, answers={200: answers.Message})
-async def log_out(request: Request[RefreshToken]) -> Answer:
+@_section.route("POST", "/auth/logout", body=RefreshRequest, answers={200: answers.Done})
+async def log_out(request: Request[RefreshRequest]) -> Answer:
     """End the session, whether or not it is live."""
     await request.services.sessions.log_out(request.application, request.body.refresh_token)
-    return Answer(200, answers.Message(message="logged out"))
+    return Answer(200, answers.Done(message="logged out"))
 
 
 @_section.route(
     "POST",
     "/auth/{strategy}",
     body=ExternalSignInRequest,
-    answers={302: answers.Message},
+    answers={302: answers.Done},
     errors=(NotFound, ServiceUnavailable),
 )
 async def begin(request: Request[ExternalSignInRequest]) -> Answer:
@@ -118,7 +118,7 @@ async def begin(request: Request[ExternalSignInRequest]) -> Answer:
 @_section.route(
     "GET",
     "/auth/{strategy}",
-    answers={302: answers.Message},
+    answers={302: answers.Done},
     errors=(NotFound, ServiceUnavailable),
     app_id_in_query=True,
     parameters=(
@@ -134,7 +134,7 @@ async def begin_in_browser(request: Request[None]) -> Answer:
 @_section.route(
     "GET",
     "/auth/{strategy}/callback",
-    answers={200: answers.Session},
+    answers={200: answers.SignedIn},
     errors=(
         UserAuthenticationFailed,
         AccessDenied,
@@ -146,7 +146,7 @@ async def begin_in_browser(request: Request[None]) -> Answer:
         Parameter("state", "query", "What came with the redirect.", {"type": "string"}),
         Parameter("code", "query", "What the provider gave.", {"type": "string"}),
     ),
-    access=Access.PUBLIC,
+    access=Admission.PUBLIC,
 )
 async def complete(request: Request[None]) -> Answer:
     """Come back from a provider."""
@@ -166,7 +166,7 @@ async def _begin(request: Request[Any], body: ExternalSignInRequest) -> Answer:
         default_callback_url=f"{request.base_url}/auth/{name}/callback",
     )
     location = (b"location", url.encode("ascii"))
-    return Answer(302, answers.Message(message="continue at the provider"), (location,))
+    return Answer(302, answers.Done(message="continue at the provider"), (location,))
 
 
 def _session(signed_in: SignedIn) -> Answer:

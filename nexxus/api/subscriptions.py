@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
@@ -15,7 +15,7 @@ from nexxus.errors import (
 )
 from nexxus.objects.requests import SubscribeRequest, UnsubscribeRequest
 
-_section = Section("Subscriptions", access=Access.DEVICE)
+_section = RouteSection("Subscriptions", access=Admission.DEVICE)
 ENDPOINTS = _section.endpoints
 
 
@@ -23,7 +23,7 @@ ENDPOINTS = _section.endpoints
     "POST",
     "/subscription",
     body=SubscribeRequest,
-    answers={200: answers.Subscribed},
+    answers={200: answers.SubscriptionMade},
     errors=(AccessDenied, ModelNotFound, DeviceNotConnected, ServiceUnavailable),
 )
 async def subscribe(request: Request[SubscribeRequest]) -> Answer:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from nexxus.api import answers
-from nexxus.api.endpoints import Access, Section
+from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import InvalidAuthMethod, UserAlreadyExists
 from nexxus.objects.requests import AnyPatch
 
-_section = Section("Users", access=Access.DEVICE)
+_section = RouteSection("Users", access=Admission.DEVICE)
 ENDPOINTS = _section.endpoints
 
 
@@ -31,10 +31,10 @@ async def me(request: Request[None]) -> Answer:
     "PUT",
     "/user",
     body=UserPatch,
-    answers={200: answers.Message},
+    answers={200: answers.Done},
     errors=(InvalidAuthMethod, UserAlreadyExists),
 )
 async def change(request: Request[UserPatch]) -> Answer:
     """Change the calling user; a new password ends the user's other sessions."""
     await request.services.users.change(request.application, request.identity, request.body.patch)
-    return Answer(200, answers.Message(message="user updated"))
+    return Answer(200, answers.Done(message="user updated"))
