@@ -19,6 +19,7 @@ from nexxus.interfaces.logger import Logger
 if TYPE_CHECKING:
     from nexxus.interfaces.auth_strategy import AuthStrategy
     from nexxus.interfaces.broker import Broker
+    from nexxus.interfaces.config_provider import ConfigProvider
     from nexxus.interfaces.database import Database
     from nexxus.interfaces.registry import Registry
     from nexxus.interfaces.transport import Transport
@@ -87,13 +88,13 @@ def _loguru(settings: LoguruSettings, context: AdapterContext) -> Logger:
 
 
 def _google(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
-    from nexxus.adapters.openid_connect.strategy import GOOGLE, OpenIdConnect
+    from nexxus.adapters.openid_connect.auth_strategy import GOOGLE, OpenIdConnect
 
     return OpenIdConnect(GOOGLE)
 
 
 def _openid(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
-    from nexxus.adapters.openid_connect.strategy import OpenIdConnect
+    from nexxus.adapters.openid_connect.auth_strategy import OpenIdConnect
 
     return OpenIdConnect()
 
@@ -102,6 +103,18 @@ def _websockets(settings: None, context: AdapterContext) -> Transport:  # noqa: 
     from nexxus.adapters.websockets.transport import WebSocketTransport
 
     return WebSocketTransport()
+
+
+def _env(settings: None, context: AdapterContext) -> ConfigProvider:  # noqa: ARG001
+    from nexxus.adapters.env.config_provider import EnvironmentProvider
+
+    return EnvironmentProvider()
+
+
+def _file(settings: None, context: AdapterContext) -> ConfigProvider:  # noqa: ARG001
+    from nexxus.adapters.file.config_provider import FileProvider
+
+    return FileProvider()
 
 
 @hookimpl
@@ -207,4 +220,18 @@ def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy]]:
             interface=1,
             summary="any OpenID Connect provider, by its issuer",
         ),
+    ]
+
+
+@hookimpl
+def nexxus_config_providers() -> list[Adapter[Any, ConfigProvider]]:
+    return [
+        Adapter(
+            "env",
+            None,
+            _env,
+            interface=1,
+            summary="${env:NAME} stands for an environment variable",
+        ),
+        Adapter("file", None, _file, interface=1, summary="${file:/path} stands for a file's text"),
     ]

@@ -18,7 +18,7 @@ def config() -> None:
 @config_option
 @set_option
 def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
-    """Say whether the configuration is sound; connects to nothing.
+    """Say whether the configuration is sound; connects to configuration providers only.
 
     \b
     nexxus config check

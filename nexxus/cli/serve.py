@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -42,10 +43,11 @@ def serve(
     nexxus serve --config /etc/nexxus.toml --roles api,gateway
     nexxus serve --set logger.format=json --set limits.requests_per_second=50
     """
-    config = Config.load(config_file, overrides=[*overrides, *_settings(flags)])
+    load = partial(Config.load, config_file, overrides=[*overrides, *_settings(flags)])
+    config = load()
     from nexxus.process.process import serve as run
 
-    ctx.exit(run(config))
+    ctx.exit(run(config, load))
 
 
 def _settings(flags: dict[str, Any]) -> list[Setting]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from nexxus.config.providers import Providers
 from nexxus.config.resolve import Resolver
 from nexxus.config.sections import (
     AdapterSection,
@@ -29,8 +30,6 @@ from nexxus.config.sources import (
     from_mapping,
     from_overrides,
 )
-from nexxus.hookspecs import AdapterContext
-from nexxus.observability.standard_error import StandardErrorLogger
 from nexxus.plugins import Catalog, Kind
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -52,7 +51,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     `plugins` has the settings of the plugins that have a section or are selected, by name;
     `applications` are documents as administrators send them, unchecked. `origins` says for each
-    dotted key which source it came from. `catalog` knows all adapters there are to choose from.
+    dotted key which source it came from, `references` what was written where a reference was
+    resolved. `providers` are the configuration providers that were asked, by name, each with the
+    references that it has resolved. `catalog` knows all adapters there are to choose from.
     """
 
     server: ServerSection
@@ -71,6 +72,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     applications: tuple[dict[str, Any], ...]
     plugins: Mapping[str, msgspec.Struct]
     origins: Mapping[str, str]
+    references: Mapping[str, str]
+    providers: Mapping[str, tuple[str, ...]]
     catalog: Catalog
 
     @classmethod
@@ -88,29 +91,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         `plugins` are modules with hooks, beside the installed ones. Blocks while files are read
         and configuration providers are asked. Raises `ConfigurationError`, which names the
-        source, the key and the nearest known key, and whatever a provider raises.
+        source, the key and the nearest known key, or the reference and its provider; and
+        `StartupError` if a provider cannot be reached.
         """
         catalog = Catalog.discover(*plugins)
         lower = from_file(Path(file) if file is not None else None)
         upper = from_environment(os.environ if environ is None else environ)
         for override in overrides:
             upper += [override] if isinstance(override, Setting) else from_overrides([override])
-        provided = _ask_providers([*lower, *upper], catalog)
-        return _resolve([*lower, *provided, *upper], catalog)
+        with Providers([*lower, *upper], SECTIONS, catalog) as providers:
+            return _resolve([*lower, *providers.load(), *upper], catalog, providers)
 
     @classmethod
     def from_mapping(cls, document: Mapping[str, Any], *, plugins: Iterable[object] = ()) -> Config:
         """The configuration of an embedder: section → key → value over the defaults.
 
-        Neither a file nor the environment is read. Raises as `load` does.
+        Neither a file nor the environment is read, except for references. Raises as `load` does.
         """
         catalog = Catalog.discover(*plugins)
         settings = from_mapping(document, "mapping")
-        return _resolve([*_ask_providers(settings, catalog), *settings], catalog)
+        with Providers(settings, SECTIONS, catalog) as providers:
+            return _resolve([*providers.load(), *settings], catalog, providers)
 
 
-def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
-    resolver = Resolver(settings, SECTIONS, catalog)
+def _resolve(settings: list[Setting], catalog: Catalog, providers: Providers) -> Config:
+    resolver = Resolver(settings, SECTIONS, catalog, providers.resolve)
     server = resolver.section("server", ServerSection)
     gateway = resolver.section("gateway", GatewaySection)
     selected = {
@@ -120,6 +125,7 @@ def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
     }
     for key, (kind, names) in selected.items():
         resolver.check_names(kind, names, key)
+    plugins = resolver.plugins(name for _, names in selected.values() for name in names)
     return Config(
         server=server,
         api=resolver.section("api", ApiSection),
@@ -135,24 +141,9 @@ def _resolve(settings: list[Setting], catalog: Catalog) -> Config:
         admin=resolver.section("admin", AdminSection),
         limits=resolver.section("limits", LimitsSection),
         applications=resolver.applications(),
-        plugins=resolver.plugins(name for _, names in selected.values() for name in names),
+        plugins={**plugins, **resolver.plugins(providers.asked)},
         origins=resolver.origins,
+        references=resolver.references,
+        providers=providers.asked,
         catalog=catalog,
     )
-
-
-def _ask_providers(settings: list[Setting], catalog: Catalog) -> list[Setting]:
-    resolver = Resolver(settings, SECTIONS, catalog)
-    server = resolver.section("server", ServerSection)
-    names = server.config_providers
-    resolver.check_names(Kind.CONFIG_PROVIDER, names, "server.config_providers")
-    if not names:
-        return []
-    from nexxus.config.providers import ask
-
-    context = AdapterContext(server.node, server.data_dir, StandardErrorLogger())
-    provided: list[Setting] = []
-    for name in names:
-        provider = catalog.create(Kind.CONFIG_PROVIDER, name, resolver.plugin(name), context)
-        provided += from_mapping(ask(provider), f"configuration provider {name}")
-    return provided

@@ -3,21 +3,161 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
 
+import msgspec
+
+from nexxus.config.references import Reference
+from nexxus.config.resolve import Resolver
+from nexxus.config.sections import ServerSection
+from nexxus.config.sources import Setting, from_mapping
+from nexxus.errors import ConfigurationError, NexxusError, StartupError
+from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.config_provider import ConfigProvider
+from nexxus.observability.standard_error import StandardErrorLogger
+from nexxus.plugins import Catalog, Kind
+
+T = TypeVar("T")
+
+_WITHIN: Final = 60.0
+"""Seconds that a provider may take for one answer, whatever its own limit is."""
 
 
-def ask(provider: ConfigProvider) -> Mapping[str, Any]:
-    """What a provider has, waiting for it in an event loop of its own.
+class Providers:
+    """The providers that the configuration needs, each created at its first use.
 
-    The loop runs in a thread, so that an embedder may load its configuration from a coroutine.
+    Their own settings come from `settings`: the file, the environment and the command line.
+    They may contain references to other providers. The event loop runs in a thread, so that an
+    embedder may load its configuration from a coroutine.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="nexxus-configuration") as thread:
-        return thread.submit(lambda: asyncio.run(_load(provider))).result()
+
+    def __init__(
+        self,
+        settings: Sequence[Setting],
+        sections: Mapping[str, type[msgspec.Struct]],
+        catalog: Catalog,
+    ) -> None:
+        self._catalog = catalog
+        self._resolver = Resolver(settings, sections, catalog, self.resolve)
+        self._providers: dict[str, ConfigProvider] = {}
+        self._resolved: dict[Reference, str] = {}
+        self._creating: list[str] = []
+        self._ends = ExitStack()
+        self._loop: _Loop | None = None
+        # Even these may be references: providers that resolve them are created with the defaults.
+        self._server = ServerSection()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ends.close()
+
+    def load(self) -> list[Setting]:
+        """Return the settings of the providers that ``server.config_providers`` names."""
+        self._server = self._resolver.section("server", ServerSection)
+        names = self._server.config_providers
+        self._resolver.check_names(Kind.CONFIG_PROVIDER, names, "server.config_providers")
+        provided: list[Setting] = []
+        for name in names:
+            provider = self._provider(name)
+            loaded = self._ask(name, provider.load)
+            provided += from_mapping(loaded, f"configuration provider {name}")
+        return provided
+
+    @property
+    def asked(self) -> dict[str, tuple[str, ...]]:
+        """The providers that have been asked so far, each with the references it has resolved."""
+        return {
+            name: tuple(each.rest for each in self._resolved if each.provider == name)
+            for name in self._providers
+        }
+
+    def resolve(self, reference: Reference) -> str:
+        """Return what a reference stands for; every provider is asked for it once.
+
+        Raises `ConfigurationError` or `StartupError`, with the provider and the reason.
+        """
+        if reference not in self._resolved:
+            name = reference.provider
+            if self._catalog.get(Kind.CONFIG_PROVIDER, name) is None:
+                known = self._catalog.names(Kind.CONFIG_PROVIDER)
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ConfigurationError(
+                    f"there is no configuration provider {name!r}{hint} (installed: "
+                    f"{', '.join(known)}); install the plugin that offers it"
+                )
+            provider = self._provider(name)
+            self._resolved[reference] = self._ask(name, lambda: provider.resolve(reference.rest))
+        return self._resolved[reference]
+
+    def _provider(self, name: str) -> ConfigProvider:
+        if name not in self._providers:
+            if name in self._creating:
+                raise ConfigurationError(
+                    f"the settings of the configuration provider {name!r} refer to itself; "
+                    "give them another way, such as ${env:NAME}"
+                )
+            self._creating.append(name)
+            try:
+                settings = self._resolver.plugin(name)
+            finally:
+                self._creating.pop()
+            context = AdapterContext(
+                self._server.node, self._server.data_dir, StandardErrorLogger()
+            )
+            provider: ConfigProvider = self._catalog.create(
+                Kind.CONFIG_PROVIDER, name, settings, context
+            )
+            if self._loop is None:
+                self._loop = self._ends.enter_context(_Loop())
+            self._ends.callback(self._ask, name, provider.close)
+            self._providers[name] = provider
+        return self._providers[name]
+
+    def _ask(self, name: str, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._loop is None:
+            raise RuntimeError("a provider is asked before it was created")
+        try:
+            return self._loop.run(question)
+        except TimeoutError:
+            raise StartupError(
+                f"the configuration provider {name!r} gave no answer within {_WITHIN:.0f} s"
+            ) from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the configuration provider {name!r}: {error}") from error
+        except NexxusError as error:
+            raise StartupError(f"the configuration provider {name!r}: {error}") from error
 
 
-async def _load(provider: ConfigProvider) -> Mapping[str, Any]:
-    return await provider.load()
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __enter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexxus-configuration")
+        self._runner = asyncio.Runner()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
+
+    def run(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the answer; raises `TimeoutError` if there is none within `_WITHIN`."""
+
+        async def ask() -> T:
+            async with asyncio.timeout(_WITHIN):
+                return await question()
+
+        return self._thread.submit(lambda: self._runner.run(ask())).result()

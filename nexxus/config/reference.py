@@ -229,12 +229,39 @@ A setting comes from the first of these that has it:
 Values on the command line and in the environment are TOML where that fits the key's type, else
 text: `NEXXUS_API__CORS_ORIGINS='["https://app.example"]'`, `--set logger.format=json`.
 
-`nexxus config check` says whether it all can work, and `nexxus config show` what is in force
-and where each value comes from, secrets masked. A key that does not exist, or a value of the
-wrong type, is an error that names its source and the nearest key; the process exits with 2.
+`nexxus config check` says whether the configuration can work. `nexxus config show` shows every
+setting in force and where it comes from, secrets masked. A key that does not exist, or a value of
+the wrong type, is an error that names its source and the nearest key; the process exits with 2.
 
-Times are in seconds and sizes in bytes, where nothing else is said. This page is made from the
+Times are in seconds and sizes in bytes, unless something else is said. This page is made from the
 settings themselves by `make reference`.
+
+## References
+
+A value, or a part of it, may be a reference to a secret that is kept elsewhere:
+
+```toml
+[admin]
+key = "${file:/run/secrets/admin-key}"
+
+[broker]
+adapter = "rabbitmq"
+url = "amqp://nexxus:${env:RABBITMQ_PASSWORD}@rabbitmq:5672/"
+```
+
+`${env:NAME}` stands for an environment variable and `${file:/path}` for a file's text, without the
+line break at its end. Any other name is that of a configuration provider that a plugin adds, as in
+`${vault:nexxus/database#password}`; `nexxus plugins` lists them. References work in every source
+and in every value, also within lists, tables and `[[applications]]`. A provider's own section may
+refer to another provider.
+
+- A key that takes a number or a list takes a reference, too: the text behind it is then read as
+  TOML.
+- References are resolved at start, and only where the value is in force: a reference that a
+  stronger source replaces is not looked up. A reference that cannot be resolved prevents the start;
+  the error names the key, the reference, its provider and what to do.
+- `nexxus config show` and the logs show the reference, not what it stands for.
+- Write `$${` for the text `${` itself.
 """
 
 _OUTRO: Final = """\

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.config.config import Config
+from nexxus.config.references import is_reference
 from nexxus.config.resolve import ADAPTER_SECTIONS, DEFAULT
 from nexxus.observability.redaction import redact
 
@@ -20,11 +21,25 @@ ORDER: Final = (
 
 
 def describe(config: Config) -> dict[str, dict[str, Any]]:
-    """Every setting by its dotted key: ``{"value": …, "origin": …}``, secrets masked."""
+    """Return every setting by its dotted key: ``{"value": …, "origin": …}``, secrets masked.
+
+    Where a reference was resolved, the value is the reference.
+    """
     return {
-        key: {"value": value, "origin": config.origins.get(key, DEFAULT)}
-        for key, value in _settings(config)
+        key: {"value": _shown(config, value, key, name), "origin": config.origins.get(key, DEFAULT)}
+        for key, name, value in _settings(config)
     }
+
+
+def changed_keys(former: Config, present: Config) -> list[str]:
+    """Return the dotted keys whose values differ, even if both would be shown as the same."""
+    before, after = ({key: value for key, _, value in _settings(c)} for c in (former, present))
+    missing = object()
+    return [
+        key
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key, missing) != after.get(key, missing)
+    ]
 
 
 def to_toml(config: Config) -> str:
@@ -56,32 +71,45 @@ def toml_literal(value: Any) -> str:
     return toml_literal(str(value))
 
 
-def _settings(config: Config) -> Iterator[tuple[str, Any]]:
+def _settings(config: Config) -> Iterator[tuple[str, str, Any]]:
+    """Every setting: its dotted key, its name, and its value as JSON has it."""
     if config.applications:
-        yield "applications", redact(config.applications)
+        yield "applications", "", config.applications
     for name in ORDER:
         section = getattr(config, name)
         if name in ADAPTER_SECTIONS:
-            yield f"{name}.adapter", section.adapter
+            yield f"{name}.adapter", "adapter", section.adapter
             section = section.settings
         yield from _fields(name, section)
     for name, settings in config.plugins.items():
         yield from _fields(f"plugins.{name}", settings)
 
 
-def _fields(prefix: str, settings: msgspec.Struct | None) -> Iterator[tuple[str, Any]]:
+def _fields(prefix: str, settings: msgspec.Struct | None) -> Iterator[tuple[str, str, Any]]:
     if settings is None:
         return
     nested = []
     for field in msgspec.structs.fields(settings):
         value = getattr(settings, field.name)
+        name = field.encode_name
         if isinstance(value, msgspec.Struct):
-            nested.append((field.encode_name, value))
+            nested.append((name, value))
         elif value is not None:
-            plain = msgspec.to_builtins(value, enc_hook=str)
-            yield f"{prefix}.{field.encode_name}", redact(plain, field.encode_name)
+            yield f"{prefix}.{name}", name, msgspec.to_builtins(value, enc_hook=str)
     for name, value in nested:
         yield from _fields(f"{prefix}.{name}", value)
+
+
+def _shown(config: Config, value: Any, key: str, name: str) -> Any:
+    """A value with what was written in the place of what references resolve to, masked."""
+    written = config.references.get(key)
+    if written is not None:
+        return written if is_reference(written) else redact(written, name)
+    if not any(other.startswith(f"{key}.") for other in config.references):
+        return redact(value, name)
+    if isinstance(value, Mapping):
+        return {k: _shown(config, v, f"{key}.{k}", str(k)) for k, v in value.items()}
+    return [_shown(config, v, f"{key}.{index}", name) for index, v in enumerate(value)]
 
 
 def _key(name: str) -> str:

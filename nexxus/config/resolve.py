@@ -1,18 +1,17 @@
-"""Judges settings: which key each one means, whether its value fits, and which one wins."""
+"""Judges settings: which key each one means, and which one wins."""
 
 from __future__ import annotations
 
 import difflib
-import types
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 
+from nexxus.config.conversion import Converter, bare, has_references, struct_in
+from nexxus.config.references import Reference
 from nexxus.config.sections import AdapterSection
-from nexxus.config.sources import Setting, toml_value
+from nexxus.config.sources import Setting
 from nexxus.errors import ConfigurationError
 from nexxus.plugins import Catalog, Kind
 
@@ -36,8 +35,10 @@ _NEAR: Final = 0.6
 class Resolver:
     """The settings of all sources, lowest first, and the sections that come out of them.
 
-    Every method raises `ConfigurationError` naming the source and the key. `origins` fills
-    with the source of each key, by dotted path, as sections are asked for.
+    Every method raises `ConfigurationError` naming the source and the key. As sections are asked
+    for, `origins` fills with the source of each key, by dotted path, and `references` with what
+    was written where a reference was resolved. `resolve` is asked for the references of values
+    that are in force, not of those that a stronger source replaces.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Resolver:
         settings: Iterable[Setting],
         sections: Mapping[str, type[msgspec.Struct]],
         catalog: Catalog,
+        resolve: Callable[[Reference], str],
     ) -> None:
         self.origins: dict[str, str] = {}
+        self._values = Converter(resolve)
         self._sections = sections
         self._catalog = catalog
         self._known = sorted([*sections, *ADAPTER_SECTIONS, _APPLICATIONS, _PLUGINS])
@@ -56,6 +59,11 @@ class Resolver:
             if section is None:
                 raise self._unknown_section(setting)
             self._settings[section].append(setting)
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """What was written where a reference was resolved, by the dotted key."""
+        return self._values.references
 
     def section(self, name: str, kind: type[S]) -> S:
         """The section of that name as its struct."""
@@ -67,7 +75,8 @@ class Resolver:
         origin, own = DEFAULT, []
         for setting in self._settings[name]:
             if len(setting.path) > 1 and setting.path[1] == _ADAPTER_KEY:
-                selected, origin = _convert(setting, str, (name, _ADAPTER_KEY)), setting.origin
+                selected = self._values.convert(setting, str, (name, _ADAPTER_KEY))
+                origin = setting.origin
             else:
                 own.append(setting)
         self.origins[f"{name}.{_ADAPTER_KEY}"] = origin
@@ -111,7 +120,7 @@ class Resolver:
         """The declared applications' documents; the highest source that has any wins."""
         documents: tuple[dict[str, Any], ...] = ()
         for setting in self._settings[_APPLICATIONS]:
-            documents = _convert(setting, tuple[dict[str, Any], ...], (_APPLICATIONS,))
+            documents = self._values.convert(setting, tuple[dict[str, Any], ...], (_APPLICATIONS,))
             self.origins[_APPLICATIONS] = setting.origin
         return documents
 
@@ -128,7 +137,7 @@ class Resolver:
         settings: Sequence[Setting],
         also: Sequence[str] = (),
     ) -> S:
-        values: dict[str, Any] = {}
+        found: dict[tuple[str, ...], list[tuple[Setting, Any]]] = {}
         for setting in settings:
             if len(setting.path) == len(prefix):
                 self._expect_table(setting)
@@ -137,10 +146,16 @@ class Resolver:
             if located is None:
                 raise self._unknown_key(setting, prefix, struct, also)
             path, type_ = located
-            if _struct_in(type_) is not None and setting.value == {}:
-                continue
+            if struct_in(type_) is None or setting.value != {}:
+                found.setdefault(path, []).append((setting, type_))
+        values: dict[str, Any] = {}
+        for path, candidates in found.items():
             key = (*prefix, *path)
-            _put(values, path, _convert(setting, type_, key))
+            for setting, type_ in candidates[:-1]:
+                if not has_references(setting):  # what is replaced has to be right all the same
+                    self._values.convert(setting, type_, key)
+            setting, type_ = candidates[-1]
+            _put(values, path, self._values.convert(setting, type_, key))
             self.origins[".".join(key)] = setting.origin
         return self._construct(prefix, struct, values, settings)
 
@@ -155,7 +170,7 @@ class Resolver:
         for field in msgspec.structs.fields(struct):
             key = (*prefix, field.encode_name)
             dotted = ".".join(key)
-            nested = _struct_in(field.type)
+            nested = struct_in(field.type)
             if field.encode_name in values:
                 value = values[field.encode_name]
                 if nested is not None and isinstance(value, dict):
@@ -231,17 +246,17 @@ def _locate(
     type_: Any = struct
     path: list[str] = []
     for component in setting.path[depth:]:
-        nested = _struct_in(type_)
-        bare = _bare(type_)
+        nested = struct_in(type_)
+        plain = bare(type_)
         if nested is not None:
             fields = {field.encode_name: field.type for field in msgspec.structs.fields(nested)}
             name = _match(component, list(fields), setting)
             if name is None:
                 return None
             type_ = fields[name]
-        elif get_origin(bare) in (dict, Mapping):
-            name, type_ = component, get_args(bare)[1]
-        elif bare is Any:
+        elif get_origin(plain) in (dict, Mapping):
+            name, type_ = component, get_args(plain)[1]
+        elif plain is Any:
             name = component
         else:
             return None
@@ -260,52 +275,6 @@ def _match(component: str, names: Sequence[str], setting: Setting) -> str | None
     return None
 
 
-def _convert(setting: Setting, type_: Any, key: Sequence[str]) -> Any:
-    """A setting's value as `type_`; text is a TOML value where that fits, else a string."""
-    candidates = [setting.value]
-    if setting.raw:
-        with suppress(ValueError):
-            candidates.insert(0, toml_value(setting.value))
-    reasons = []
-    for candidate in candidates:
-        try:
-            return msgspec.convert(candidate, type_, dec_hook=_decode)
-        except msgspec.ValidationError as error:
-            reasons.append(str(error))
-    choices = _choices(type_)
-    hint = f"; expected one of {', '.join(map(str, choices))}" if choices else ""
-    raise ConfigurationError(f"{setting.origin}: {'.'.join(key)}: {reasons[0]}{hint}")
-
-
-def _decode(type_: type, value: Any) -> Any:
-    if type_ is Path and isinstance(value, str | Path) and value != "":
-        return Path(value)
-    raise ValueError(f"Expected `{type_.__name__.lower()}`, got `{type(value).__name__}`")
-
-
-def _choices(type_: Any) -> tuple[Any, ...]:
-    """The values that a type, or the elements of a list of it, may have, if they are named."""
-    bare = _bare(type_)
-    if get_origin(bare) is Literal:
-        return get_args(bare)
-    elements = get_args(bare) if get_origin(bare) is tuple else ()
-    return _choices(elements[0]) if elements else ()
-
-
-def _bare(type_: Any) -> Any:
-    return get_args(type_)[0] if get_origin(type_) is Annotated else type_
-
-
-def _struct_in(type_: Any) -> type[msgspec.Struct] | None:
-    """The struct that a type is, or that is one of its alternatives."""
-    bare = _bare(type_)
-    options = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else (bare,)
-    for option in map(_bare, options):
-        if isinstance(option, type) and issubclass(option, msgspec.Struct):
-            return option
-    return None
-
-
 def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     for component in path[:-1]:
         values = values.setdefault(component, {})
@@ -315,7 +284,7 @@ def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _keys(struct: type[msgspec.Struct]) -> list[str]:
     keys = []
     for field in msgspec.structs.fields(struct):
-        nested = _struct_in(field.type)
+        nested = struct_in(field.type)
         if nested is None:
             keys.append(field.encode_name)
         else:

@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,7 +20,9 @@ from starlette.types import Receive, Scope, Send
 
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
+from nexxus.hookspecs import AdapterContext
 from nexxus.observability.standard_logging import standard_logging_into
+from nexxus.process.configuration_watch import ConfigurationWatch
 from nexxus.process.listeners import Listener
 from nexxus.server import Nexxus
 from nexxus.version import __version__
@@ -36,13 +38,16 @@ _PROBES = 100
 """Connections to the health port before new ones are refused."""
 
 
-def serve(config: Config) -> int:
-    """Run a server until it is told to stop; returns the exit code."""
+def serve(config: Config, load: Callable[[], Config]) -> int:
+    """Run a server until it is told to stop; returns the exit code.
+
+    `load` is called when the configuration may have changed: it loads it as it is then.
+    """
     import uvloop
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config))
+            return runner.run(_serve(config, load))
     except ConfigurationError as error:
         print(f"nexxus: {error}", file=sys.stderr)
         return 2
@@ -51,13 +56,13 @@ def serve(config: Config) -> int:
         return 1
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, load: Callable[[], Config]) -> int:
     nexxus = Nexxus(config)
     with standard_logging_into(nexxus.logger):
-        return await _run(nexxus)
+        return await _run(nexxus, load)
 
 
-async def _run(nexxus: Nexxus) -> int:
+async def _run(nexxus: Nexxus, load: Callable[[], Config]) -> int:
     listeners = _Listeners(nexxus)
     listeners.bind()
     stopping = _stop_on_signals()
@@ -74,6 +79,9 @@ async def _run(nexxus: Nexxus) -> int:
         nexxus.logger.info(
             "Nexxus is ready", version=__version__, node=nexxus.node_id, **listeners.addresses()
         )
+        context = AdapterContext(nexxus.node_id, nexxus.config.server.data_dir, nexxus.logger)
+        watch = ConfigurationWatch(nexxus.config, load, context)
+        ends.push_async_callback(_end, asyncio.create_task(watch.run()))
         if nexxus.config.server.demo:
             demo = asyncio.create_task(_play_demo(nexxus, listeners))
             ends.push_async_callback(_end, demo)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from nexxus.cluster.peers import Nodes
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.errors import UserAuthenticationFailed, VersionConflict
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
-from nexxus.interfaces.logger import Logger, Record
+from nexxus.testing.journal import Journal
 
 APP: Final = "kit"
 NODE: Final = "kit-node"
@@ -71,7 +70,7 @@ class KitHost:
         self, settings: GatewaySettings, broker: InProcessBroker, registry: InProcessRegistry
     ) -> None:
         self.actions = KitActions()
-        self.journal = _Journal()
+        self.journal = Journal()
         self.registry = registry
         self.gateway = Gateway(
             settings,
@@ -129,20 +128,3 @@ async def kit_host(data_dir: Path, **settings: Any) -> AsyncIterator[KitHost]:
         await host.gateway.drain()
         await registry.close()
         await broker.close()
-
-
-class _Journal(Logger):
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    async def open(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
-
-    def is_enabled(self, level: int) -> bool:
-        return level >= logging.WARNING
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)

@@ -566,3 +566,39 @@ async def test_the_kept_subscriptions_end_with_the_window(start: Callable[..., S
         await client.create("task", title="y")
         await client.converged(view)
     admin.close()
+
+
+# A configuration that changes
+
+
+@contract("SIGHUP reads the configuration again, and a secret stays where it is kept")
+async def test_sighup_logs_what_a_restart_would_change(
+    start: Callable[..., Server], tmp_path: Path
+) -> None:
+    key, file = tmp_path / "key", tmp_path / "nexxus.toml"
+    key.write_text("an-admin-key-that-is-kept-in-a-file\n")
+    file.write_text("[limits]\nbody = 4096\n")
+    server = start(
+        "--config", str(file), NEXXUS_ADMIN__KEY=f"${{file:{key}}}", NEXXUS_LOGGER__FORMAT="json"
+    ).start()
+    headers = {"Authorization": "Bearer an-admin-key-that-is-kept-in-a-file"}
+
+    async def status() -> int:
+        async with httpx.AsyncClient(base_url=server.endpoint.url, headers=headers) as http:
+            return (await http.get("/admin/applications")).status_code
+
+    assert await status() == 200
+
+    key.write_text("another-admin-key-that-is-kept-in-a-file\n")
+    file.write_text("[limits]\nbody = 8192\n")
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+
+    def changed() -> list[str]:
+        lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+        return next((line["keys"] for line in lines if "keys" in line), [])
+
+    assert await eventually(changed) == ["admin.key", "limits.body"]
+    assert await status() == 200
+    assert "kept-in-a-file" not in server.log
+    assert await asyncio.to_thread(server.stop) == 0

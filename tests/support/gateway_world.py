@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -24,29 +23,12 @@ from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.errors import UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
-from nexxus.interfaces.logger import Logger, Record
 from nexxus.interfaces.registry import Node
+from nexxus.testing.journal import Journal
 
 APP = "tasks"
 TRANSPORT = "websockets"
 PATIENCE = 10.0
-
-
-class Journal(Logger):
-    """Remembers what was logged."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def is_enabled(self, level: int) -> bool:
-        return level >= logging.WARNING
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
 
 
 class FakeActions:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations with which a server would have been run, to its end."""
     configs: list[Config] = []
 
-    def serve(config: Config) -> int:
+    def serve(config: Config, load: Callable[[], Config]) -> int:
         configs.append(config)
         return 0
 
@@ -142,7 +143,7 @@ def test_serve_refuses_what_is_wrong_with_2_and_the_reason(
 
 
 def test_what_prevents_a_start_here_and_now_exits_with_1(monkeypatch: pytest.MonkeyPatch):
-    def serve(config: Config) -> int:
+    def serve(config: Config, load: Callable[[], Config]) -> int:
         raise StartupError("the port 8080 is in use")
 
     monkeypatch.setattr(process, "serve", serve)

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from gateway_world import Journal
 from waiting import eventually
 
 from nexxus.adapters.in_process.registry import InProcessRegistry
@@ -19,6 +18,7 @@ from nexxus.cluster import membership
 from nexxus.cluster.membership import Membership
 from nexxus.errors import InvalidParameters, ServiceUnavailable
 from nexxus.interfaces.registry import Node
+from nexxus.testing.journal import Journal
 
 
 class Heard(InProcessRegistry):

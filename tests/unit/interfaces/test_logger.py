@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
-from nexxus.interfaces.logger import Level, Logger, Record, log_context
+from nexxus.interfaces.logger import Level, log_context
 from nexxus.observability.standard_logging import standard_logging_into
+from nexxus.testing.journal import Journal
 
 
-class Memory(Logger):
-    def __init__(self, least: Level = Level.INFO) -> None:
-        self.records: list[Record] = []
-        self._least = least
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def is_enabled(self, level: Level) -> bool:
-        return level >= self._least
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
-
-    @property
-    def fields(self) -> list[dict]:
-        return [dict(record.fields) for record in self.records]
+def fields_of(logger: Journal) -> list[dict[str, Any]]:
+    return [dict(record.fields) for record in logger.records]
 
 
 def test_a_message_comes_with_its_level_and_fields():
-    logger = Memory()
+    logger = Journal(Level.INFO)
     logger.warning("a service is away", service="database", attempt=2)
     (record,) = logger.records
     assert (record.level, record.message) == (Level.WARNING, "a service is away")
@@ -41,7 +27,7 @@ def test_a_message_comes_with_its_level_and_fields():
 
 
 def test_what_is_not_enabled_is_not_written():
-    logger = Memory(Level.WARNING)
+    logger = Journal(Level.WARNING)
     logger.debug("d")
     logger.info("i")
     logger.bind(a=1).info("b")
@@ -50,14 +36,14 @@ def test_what_is_not_enabled_is_not_written():
 
 
 def test_bound_fields_come_with_every_record_and_the_calls_own_win():
-    logger = Memory()
+    logger = Journal(Level.INFO)
     bound = logger.bind(role="writer", a=1).bind(b=2)
     bound.info("x", a=3)
-    assert logger.fields == [{"role": "writer", "a": 3, "b": 2}]
+    assert fields_of(logger) == [{"role": "writer", "a": 3, "b": 2}]
 
 
 async def test_the_context_reaches_every_record_of_a_task_and_no_other():
-    logger = Memory()
+    logger = Journal(Level.INFO)
     both_in = asyncio.Barrier(2)
 
     async def request(name: str) -> None:
@@ -76,13 +62,13 @@ async def test_the_context_reaches_every_record_of_a_task_and_no_other():
 
 
 def test_secrets_are_masked_in_messages_and_fields():
-    logger = Memory()
+    logger = Journal(Level.INFO)
     logger.info("connecting to amqp://u:pw@h", password="pw", settings={"clientSecret": "pw"})
     assert "pw" not in repr(logger.records)
 
 
 def test_an_exception_that_is_handled_comes_along():
-    logger = Memory()
+    logger = Journal(Level.INFO)
     try:
         int("not a number")
     except ValueError as error:
@@ -98,7 +84,7 @@ def elsewhere():
 
 
 def test_warnings_of_others_come_with_their_source(elsewhere: logging.Logger):
-    logger = Memory()
+    logger = Journal(Level.INFO)
     with standard_logging_into(logger):
         elsewhere.info("chatter")
         elsewhere.warning("beware of %s", "dogs")
@@ -112,7 +98,7 @@ def test_warnings_of_others_come_with_their_source(elsewhere: logging.Logger):
 
 
 def test_chatter_of_others_comes_when_we_debug(elsewhere: logging.Logger):
-    logger = Memory(Level.DEBUG)
+    logger = Journal(Level.DEBUG)
     with standard_logging_into(logger):
         elsewhere.info("chatter")
     assert logger.records[0].message == "chatter"
@@ -121,6 +107,6 @@ def test_chatter_of_others_comes_when_we_debug(elsewhere: logging.Logger):
 def test_a_record_of_others_that_cannot_be_formatted_ends_nobody(
     elsewhere: logging.Logger, capsys: pytest.CaptureFixture[str]
 ):
-    with standard_logging_into(Memory()):
+    with standard_logging_into(Journal(Level.INFO)):
         elsewhere.warning("%d", "not a number")
     assert "not a number" in capsys.readouterr().err

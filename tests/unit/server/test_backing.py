@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gateway_world import Journal
 
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.server import backing
 from nexxus.server.backing import Backing
+from nexxus.testing.journal import Journal
 
 
 class Service:

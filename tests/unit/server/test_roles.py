@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateway_world import Journal
 from waiting import PATIENCE
 
 from nexxus.server import roles
 from nexxus.server.roles import Roles
+from nexxus.testing.journal import Journal
 
 
 @pytest.fixture

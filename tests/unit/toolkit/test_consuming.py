@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from gateway_world import Journal
 from waiting import PATIENCE
 
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Consumer, Message, Received
+from nexxus.testing.journal import Journal
 from nexxus.toolkit.consuming import consume
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from gateway_world import Journal
 from waiting import eventually
 
 from nexxus.adapters.in_process.broker import InProcessBroker
@@ -15,6 +14,7 @@ from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Message, worker_queue
 from nexxus.interfaces.worker import Worker, WorkerContext
+from nexxus.testing.journal import Journal
 from nexxus.workers import runner as workers
 from nexxus.workers.runner import WorkerRunner
 

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from nexxus.adapters.openid_connect.strategy import GOOGLE, OpenIdConnect
+from nexxus.adapters.openid_connect.auth_strategy import GOOGLE, OpenIdConnect
 from nexxus.errors import InvalidParameters, ServiceUnavailable, UserAuthenticationFailed
 from nexxus.interfaces.auth_strategy import Account, Challenge
 

@@ -1,0 +1,1 @@
+"""References to environment variables, ``${env:NAME}``; ``config_provider.py`` is its face."""

@@ -1,0 +1,1 @@
+"""References to files, ``${file:/path}``; ``config_provider.py`` is its face."""
