@@ -41,6 +41,7 @@ from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.testing.journal import Journal
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
 TRANSPORT = "websockets"
@@ -98,7 +99,9 @@ class Rig:
         self.arguments = arguments
         self.bare: list[asyncio.Transport] = []
         self.broker = InProcessBroker(InProcessBrokerSettings())
-        self.registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=Path(directory))
+        self.registry = InProcessRegistry(
+            InProcessRegistrySettings(), data_dir=Path(directory), logger=Journal()
+        )
         self.gateway = Gateway(
             GatewaySettings(),
             transport=TRANSPORT,

@@ -118,7 +118,7 @@ class KitHost:
 async def kit_host(data_dir: Path, **settings: Any) -> AsyncIterator[KitHost]:
     """A node with these of `GatewaySettings`; drained and closed afterwards."""
     broker = InProcessBroker(InProcessBrokerSettings())
-    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=data_dir)
+    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=data_dir, logger=Journal())
     await broker.open()
     await registry.open()
     host = KitHost(GatewaySettings(**settings), broker, registry)

@@ -9,6 +9,7 @@ from services.redis import RedisClusterServer, RedisServer
 from nexxus.adapters.redis.registry import RedisRegistry
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.interfaces.registry import Registry
+from nexxus.testing.journal import Journal
 from nexxus.testing.registry_kit import RegistryConformance
 
 PATIENCE = 10.0
@@ -21,14 +22,14 @@ class OnRedis(RegistryConformance):
     @pytest.fixture
     async def registry(self, settings: RedisSettings) -> AsyncIterator[RedisRegistry]:
         self.settings = settings
-        registry = RedisRegistry(settings)
+        registry = RedisRegistry(settings, logger=Journal())
         await registry.open()
         yield registry
         await registry.close()
 
     async def reopen(self, registry: Registry) -> Registry:
         await registry.close()
-        reopened = RedisRegistry(self.settings)
+        reopened = RedisRegistry(self.settings, logger=Journal())
         await reopened.open()
         return reopened
 

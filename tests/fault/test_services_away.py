@@ -26,6 +26,7 @@ from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import WRITER, Broker, Consumer, Message, Queue
 from nexxus.interfaces.registry import Registry
 from nexxus.server import Nexxus
+from nexxus.testing.journal import Journal
 
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ class FailingRegistry(Registry):
     """The embedded registry, which is away while the switch says so."""
 
     def __init__(self, settings: Any, *, data_dir: Path, switch: Switch) -> None:
-        self._working = InProcessRegistry(settings, data_dir=data_dir)
+        self._working = InProcessRegistry(settings, data_dir=data_dir, logger=Journal())
         self._failing = FailingStore(self._working, switch)
         for store in get_type_hints(Registry):
             setattr(self, store, FailingStore(getattr(self._working, store), switch))

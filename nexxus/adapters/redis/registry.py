@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from nexxus.adapters.redis.claims import RedisClaims
@@ -17,11 +16,10 @@ from nexxus.adapters.redis.sessions import RedisSessions
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.adapters.redis.subscriptions import RedisSubscriptions
 from nexxus.errors import StartupError
+from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 
 _OLDEST: Final = 7
-
-_LOGGER: Final = logging.getLogger(__name__)
 
 
 class RedisRegistry(Registry):
@@ -40,7 +38,8 @@ class RedisRegistry(Registry):
     claims: RedisClaims
     counters: RedisCounters
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, *, logger: Logger) -> None:
+        self._logger = logger
         self._link = link = RedisLink(settings)
         self._keys = keys = Keys(settings.prefix)
         self.fates = RedisFates(link, keys)
@@ -55,7 +54,7 @@ class RedisRegistry(Registry):
     async def open(self) -> None:
         for facts in await self._link.open():
             try:
-                _check(facts, is_cluster=self._link.is_cluster)
+                check(facts, is_cluster=self._link.is_cluster, logger=self._logger)
             except StartupError:
                 await self._link.close()
                 raise
@@ -87,7 +86,7 @@ class RedisRegistry(Registry):
         }
 
 
-def _check(facts: Facts, *, is_cluster: bool) -> None:
+def check(facts: Facts, *, is_cluster: bool, logger: Logger) -> None:
     """Refuse a Redis that cannot be used, and warn about one that may lose data."""
     version = str(facts["redis_version"])
     if int(version.partition(".")[0]) < _OLDEST:
@@ -95,13 +94,13 @@ def _check(facts: Facts, *, is_cluster: bool) -> None:
     if (facts["redis_mode"] == "cluster") is not is_cluster:
         raise StartupError("Redis is a cluster: set registry.cluster = true")
     if facts.get("maxmemory_policy", "noeviction") != "noeviction":
-        _LOGGER.warning(
-            "Redis evicts keys when memory is short (maxmemory-policy %s): sessions and "
-            "subscriptions would vanish; set noeviction",
-            facts["maxmemory_policy"],
+        logger.warning(
+            "Redis evicts keys when memory is short: sessions and subscriptions would vanish; set "
+            "maxmemory-policy noeviction",
+            maxmemory_policy=facts["maxmemory_policy"],
         )
     if not facts.get("aof_enabled"):
-        _LOGGER.warning(
+        logger.warning(
             "Redis keeps no append-only file: when it restarts, sessions and idempotency keys are "
             "lost; set appendonly yes"
         )

@@ -22,6 +22,7 @@ from nexxus.adapters.redis.registry import RedisRegistry
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.errors import ConfigurationError, ServiceUnavailable, StartupError
 from nexxus.interfaces.registry import Node, Presence, Session
+from nexxus.testing.journal import Journal
 from nexxus.testing.registry_kit import (
     TRANSPORT,
     new_app,
@@ -46,7 +47,7 @@ async def open_registry() -> AsyncIterator[OpenRegistry]:
     async with AsyncExitStack() as stack:
 
         async def opened(settings: RedisSettings) -> RedisRegistry:
-            registry = RedisRegistry(settings)
+            registry = RedisRegistry(settings, logger=Journal())
             await registry.open()
             stack.push_async_callback(registry.close)
             return registry
@@ -542,6 +543,6 @@ async def test_a_wrong_password_a_wrong_mode_and_a_wrong_url_are_told_at_the_sta
 async def test_the_servers_data_is_refused_to_a_registry_that_is_closed(
     settings: RedisSettings,
 ) -> None:
-    registry = RedisRegistry(settings)
+    registry = RedisRegistry(settings, logger=Journal())
     with pytest.raises(ServiceUnavailable, match="closed"):
         await registry.sessions.get("a", "s")

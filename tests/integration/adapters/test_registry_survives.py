@@ -12,6 +12,7 @@ import pytest
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.interfaces.registry import Device
+from nexxus.testing.journal import Journal
 from nexxus.testing.registry_kit import applied, session_of
 
 PATIENCE = 30.0
@@ -25,10 +26,12 @@ import msgspec
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.interfaces.registry import Device
+from nexxus.testing.journal import Journal
 from nexxus.testing.registry_kit import applied, session_of
 
 async def main():
-    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=Path(sys.argv[1]))
+    settings, folder = InProcessRegistrySettings(), Path(sys.argv[1])
+    registry = InProcessRegistry(settings, data_dir=folder, logger=Journal())
     await registry.open()
     number = 0
     while True:
@@ -51,7 +54,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def reopened(data_dir: Path) -> AsyncIterator[InProcessRegistry]:
-    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=data_dir)
+    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=data_dir, logger=Journal())
     await registry.open()
     try:
         yield registry

@@ -15,12 +15,13 @@ from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.gateway import GatewaySettings
+from nexxus.testing.journal import Journal
 
 
 @pytest.fixture
 async def stores(tmp_path: Path) -> AsyncIterator[tuple[Any, Any]]:
     broker = InProcessBroker(InProcessBrokerSettings())
-    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=tmp_path)
+    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=tmp_path, logger=Journal())
     await broker.open()
     await registry.open()
     yield broker, registry

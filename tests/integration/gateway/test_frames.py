@@ -23,6 +23,7 @@ from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.errors import VersionConflict
 from nexxus.gateway import GatewaySettings
+from nexxus.testing.journal import Journal
 
 NewWorld = Callable[..., Any]
 
@@ -349,7 +350,9 @@ def fuzzed(tmp_path: Any) -> Any:
 
     async def start() -> tuple[World, Any]:
         broker = InProcessBroker(InProcessBrokerSettings())
-        registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=tmp_path)
+        registry = InProcessRegistry(
+            InProcessRegistrySettings(), data_dir=tmp_path, logger=Journal()
+        )
         await broker.open()
         await registry.open()
         world = World("n1", GatewaySettings(), broker, registry)

@@ -28,6 +28,7 @@ from nexxus.errors import (
     StartupError,
 )
 from nexxus.interfaces.database import Mutation, Query, Record
+from nexxus.testing.journal import Journal
 
 TEXT = {"type": "string", "filterable": True}
 
@@ -42,7 +43,9 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.database = SqliteDatabase(SqliteSettings(), data_dir=folder)
-        self.registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=folder)
+        self.registry = InProcessRegistry(
+            InProcessRegistrySettings(), data_dir=folder, logger=Journal()
+        )
         self._broker = InProcessBroker(InProcessBrokerSettings())
 
     async def node(self, name: str = "n1") -> Applications:

@@ -27,7 +27,7 @@ class Heard(InProcessRegistry):
     announcements = 0
 
     def __init__(self, settings: InProcessRegistrySettings, *, data_dir: Path) -> None:
-        super().__init__(settings, data_dir=data_dir)
+        super().__init__(settings, data_dir=data_dir, logger=Journal())
         self._announce = self.nodes.announce
         self.nodes.announce = self._count  # type: ignore[method-assign]
 

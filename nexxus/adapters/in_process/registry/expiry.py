@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from nexxus.adapters.in_process.registry.schema import EXPIRING, TABLES
 from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.logger import Logger
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 BITE: Final = 500
 """Rows per statement: a millisecond or two, in which other writes wait."""
 
-_LOGGER: Final = logging.getLogger(__name__)
-
 
 class Expiry:
     """Owns the task that cleans every `interval` seconds. `clock` tells UNIX seconds."""
 
-    def __init__(self, engine: SqliteEngine, clock: Callable[[], float], interval: float) -> None:
+    def __init__(
+        self,
+        engine: SqliteEngine,
+        clock: Callable[[], float],
+        interval: float,
+        logger: Logger,
+    ) -> None:
         self._engine = engine
+        self._logger = logger
         self._clock = clock
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
@@ -69,4 +74,4 @@ class Expiry:
             try:
                 await self.clean()
             except ServiceUnavailable as error:
-                _LOGGER.warning("expired registry entries stay for now: %s", error.message)
+                self._logger.warning("expired entries stay for now", reason=error.message)

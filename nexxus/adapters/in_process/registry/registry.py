@@ -18,6 +18,7 @@ from nexxus.adapters.in_process.registry.schema import SCHEMA
 from nexxus.adapters.in_process.registry.sessions import InProcessSessions
 from nexxus.adapters.in_process.registry.subscriptions import InProcessSubscriptions
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
+from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
@@ -45,13 +46,14 @@ class InProcessRegistry(Registry):
         settings: InProcessRegistrySettings,
         *,
         data_dir: Path,
+        logger: Logger,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine = SqliteEngine(
             data_dir / FILE_NAME, synchronous="NORMAL", schema=SCHEMA
         )
         check_open = engine.check_open
-        self._expiry = Expiry(engine, clock, settings.clean_every)
+        self._expiry = Expiry(engine, clock, settings.clean_every, logger)
         self.fates = InProcessFates(engine, clock, settings.cached_fates)
         self.claims = InProcessClaims(engine, clock)
         self.counters = InProcessCounters(clock, check_open)

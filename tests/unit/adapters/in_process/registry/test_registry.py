@@ -5,18 +5,20 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from nexxus.adapters.in_process.registry import InProcessRegistry
-from nexxus.adapters.in_process.registry.expiry import BITE
+from nexxus.adapters.in_process.registry.expiry import BITE, Expiry
 from nexxus.adapters.in_process.registry.registry import FILE_NAME
 from nexxus.adapters.in_process.registry.routes import GONE_REMEMBERED
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.domain.operations import Fate
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.registry import Node, Presence
+from nexxus.testing.journal import Journal
 from nexxus.testing.registry_kit import (
     TRANSPORT,
     applied,
@@ -47,7 +49,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def registry(tmp_path: Path, clock: Clock) -> AsyncIterator[InProcessRegistry]:
-    registry = InProcessRegistry(InProcessRegistrySettings(), data_dir=tmp_path, clock=clock)
+    registry = InProcessRegistry(
+        InProcessRegistrySettings(), data_dir=tmp_path, logger=Journal(), clock=clock
+    )
     await registry.open()
     yield registry
     await registry.close()
@@ -135,7 +139,7 @@ async def test_what_is_over_is_removed_from_the_file_and_the_rest_stays(
 
 async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
     settings = InProcessRegistrySettings(clean_every=0.01)
-    registry = InProcessRegistry(settings, data_dir=tmp_path, clock=clock)
+    registry = InProcessRegistry(settings, data_dir=tmp_path, logger=Journal(), clock=clock)
     await registry.open()
     await registry.claims.claim("kit", "scope", "k", b"", 60)
     clock.now += 60
@@ -147,6 +151,24 @@ async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
 
         await eventually(is_clean)
     await registry.close()
+
+
+async def test_what_cannot_be_cleaned_for_now_is_logged(clock: Clock) -> None:
+    class FullDisk:
+        async def write(self, job: Any) -> Any:
+            raise ServiceUnavailable("the storage does not answer: disk full")
+
+    journal = Journal()
+    expiry = Expiry(FullDisk(), clock, 0.01, journal)  # type: ignore[arg-type]
+    expiry.start()
+
+    async def is_logged() -> bool:
+        return len(journal.records) >= 2  # it tries again
+
+    await eventually(is_logged)
+    await expiry.stop()
+    assert journal.records[0].message == "expired entries stay for now"
+    assert journal.records[0].fields == {"reason": "the storage does not answer: disk full"}
 
 
 async def test_dropping_reaches_all_of_a_large_application(registry: InProcessRegistry) -> None:
@@ -239,4 +261,4 @@ async def test_an_unusable_data_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = InProcessRegistrySettings()
     with pytest.raises(StartupError, match="file"):
-        await InProcessRegistry(settings, data_dir=tmp_path / "file").open()
+        await InProcessRegistry(settings, data_dir=tmp_path / "file", logger=Journal()).open()
