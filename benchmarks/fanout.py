@@ -34,12 +34,11 @@ from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
 from nexxus.adapters.websockets.raw import websocket_protocol
-from nexxus.cluster.inbox import NodeInbox
-from nexxus.cluster.messages import Delivery, NodeMessage
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.inbox import Inbox
+from nexxus.cluster.messages import Delivery, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
-from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.logger import Level, Logger, Record
 from nexxus.testing.journal import Journal
 
@@ -105,7 +104,7 @@ class Rig:
         self.gateway = Gateway(
             GatewaySettings(),
             transport=TRANSPORT,
-            nodes=Nodes(self.broker, here=NODE, home=TRANSPORT),
+            peers=Peers(self.broker, here=NODE),
             registry=self.registry,
             actions=AnyToken(),
             logger=Stderr(),
@@ -117,7 +116,7 @@ class Rig:
         loop = asyncio.get_running_loop()
         await self.broker.open()
         await self.registry.open()
-        inbox = NodeInbox(self.broker, transport=TRANSPORT, node=NODE, logger=Stderr())
+        inbox = Inbox(self.broker, gateway_mailbox(TRANSPORT, NODE), logger=Stderr())
         self.gateway.listen(inbox)
         await inbox.open()
         inbox_task = asyncio.create_task(inbox.run())
@@ -187,8 +186,8 @@ class Rig:
         return spent / (times * at_once * len(self.bare)) * 1e6
 
     async def measure_gateway(self, times: int, at_once: int) -> float:
-        """The same through the gateway, from its node's queue to the sockets."""
-        queue = node_queue(TRANSPORT, NODE)
+        """The same through the gateway, from its mailbox to the sockets."""
+        mailbox = gateway_mailbox(TRANSPORT, NODE)
         counters, sockets = self.gateway.counters, self.arguments.sockets
         frames, size = counters.frames, counters.bytes
         started = time.process_time()
@@ -196,8 +195,8 @@ class Rig:
             messages = []
             for _ in range(at_once):
                 self.version += 1
-                messages.append(Message[NodeMessage]("key", event(self.version)))
-            await self.broker.publish(queue, messages)
+                messages.append(event(self.version))
+            await self.broker.send(mailbox, messages)
             await asyncio.sleep(0.02 if at_once == 1 else 0.3)
         spent = time.process_time() - started
         deliveries = times * at_once * sockets

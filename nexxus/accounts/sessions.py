@@ -19,8 +19,8 @@ from nexxus.accounts.tokens import (
 )
 from nexxus.accounts.user_records import User, UserRecords
 from nexxus.applications.applications import Applications
-from nexxus.cluster.messages import SessionEnded
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import SessionEnded, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
@@ -52,13 +52,13 @@ class Sessions:
         applications: Applications,
         users: UserRecords,
         registry: Registry,
-        nodes: Nodes,
+        peers: Peers,
         refresh_grace: float,
     ) -> None:
         self._applications = applications
         self._users = users
         self._registry = registry
-        self._nodes = nodes
+        self._peers = peers
         self._refresh_grace = refresh_grace
         self._verified: OrderedDict[tuple[str, str], Identity] = OrderedDict()
 
@@ -279,7 +279,7 @@ class Sessions:
         presence = await self._registry.presence.get(app_id, device_id)
         if presence is not None:
             ended = SessionEnded(app_id, device_id, session_id)
-            await self._nodes.tell(presence.transport, presence.node, device_id, ended)
+            await self._peers.send(gateway_mailbox(presence.transport, presence.node), ended)
         await self._registry.subscriptions.remove(app_id, device_id, channels)
 
 

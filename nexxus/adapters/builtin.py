@@ -65,7 +65,7 @@ def _rabbitmq(settings: RabbitMQSettings, context: AdapterContext) -> Broker:
     with _extra("rabbitmq"):
         from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 
-    return RabbitMQBroker(settings, node=context.node)
+    return RabbitMQBroker(settings, logger=context.logger, node=context.node)
 
 
 def _in_process_registry(settings: InProcessRegistrySettings, context: AdapterContext) -> Registry:

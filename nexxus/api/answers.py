@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nexxus.cluster.dead_letters import DeadLetter
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError, State
-from nexxus.interfaces.broker import DeadLetter
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -1,4 +1,4 @@
-"""Dead letters: messages that were set aside, with the admin key, whatever the broker is."""
+"""Dead letters: messages that were set aside, with the admin key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexxus.api import answers
 from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
-from nexxus.errors import NotFound, ServiceUnavailable
+from nexxus.errors import InvalidParameters, NotFound, ServiceUnavailable
 
 _section = RouteSection("Administration", access=Admission.ADMIN)
 ENDPOINTS = _section.endpoints
@@ -42,7 +42,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 )
 async def list_dead_letters(request: Request[None]) -> Answer:
     """The messages that were set aside, oldest first."""
-    letters = await request.services.broker.dead_letters(
+    letters = await request.services.dead_letters.list(
         queue=request.query.get("queue"),
         limit=request.integer("limit", 100, low=1, high=_MAX_LIMIT),
     )
@@ -57,10 +57,10 @@ async def list_dead_letters(request: Request[None]) -> Answer:
 )
 async def get_dead_letter(request: Request[None]) -> Answer:
     """One message that was set aside."""
-    for letter in await request.services.broker.dead_letters(limit=_MAX_LIMIT):
-        if letter.id == request.path["id"]:
-            return Answer(200, answers.OneDeadLetter(data=letter))
-    raise NotFound(f"there is no dead letter {request.path['id']}")
+    letter = await request.services.dead_letters.get(request.path["id"])
+    if letter is None:
+        raise NotFound(f"there is no dead letter {request.path['id']}")
+    return Answer(200, answers.OneDeadLetter(data=letter))
 
 
 @_section.route(
@@ -68,11 +68,11 @@ async def get_dead_letter(request: Request[None]) -> Answer:
     "/admin/dead-letters/replay",
     body=Chosen,
     answers={200: answers.Counted},
-    errors=(ServiceUnavailable,),
+    errors=(InvalidParameters, ServiceUnavailable),
 )
 async def replay_dead_letters(request: Request[Chosen]) -> Answer:
-    """Put messages back at the ends of their queues; says how many there were."""
-    count = await request.services.broker.replay(request.body.ids)
+    """Deliver messages again, behind what waits for their consumers; says how many there were."""
+    count = await request.services.dead_letters.replay(request.body.ids)
     return Answer(200, answers.Counted(data=answers.Count(count=count)))
 
 
@@ -84,6 +84,6 @@ async def replay_dead_letters(request: Request[Chosen]) -> Answer:
     errors=(ServiceUnavailable,),
 )
 async def discard_dead_letters(request: Request[Chosen]) -> Answer:
-    """Forget messages for good; says how many there were."""
-    count = await request.services.broker.discard(request.body.ids)
+    """Delete messages for good; says how many there were."""
+    count = await request.services.dead_letters.discard(request.body.ids)
     return Answer(200, answers.Counted(data=answers.Count(count=count)))

@@ -11,8 +11,8 @@ from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
 from nexxus.applications.applications import Applications
+from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.config.sections import ApiSection, LimitsSection
-from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.transport import AsgiApp
 from nexxus.objects.reads import Reads
@@ -44,7 +44,7 @@ class Services:
     rate_limit: RateLimit
     api: ApiSection
     admin_key: str
-    broker: Broker
+    dead_letters: DeadLetters
     readiness: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[str]]
     logger: Logger

@@ -13,8 +13,8 @@ import msgspec
 from nexxus.applications.change_listeners import ChangeListeners, Listener
 from nexxus.applications.schema_changes import check_stored_objects
 from nexxus.applications.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
-from nexxus.cluster.messages import ApplicationChanged
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import ApplicationChanged, node_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
@@ -49,13 +49,13 @@ class Applications:
         self,
         *,
         database: Database,
-        nodes: Nodes,
+        peers: Peers,
         registry: Registry,
         strategies: Collection[str],
     ) -> None:
         self._strategies = strategies
         self._database = database
-        self._nodes = nodes
+        self._peers = peers
         self._registry = registry
         self._known: dict[str, Application] = {}
         self._versions: dict[str, int] = {}
@@ -352,10 +352,10 @@ class Applications:
             await asyncio.gather(*(self._tell(node, app_id) for node in nodes))
 
     async def _tell(self, node: Node, app_id: str) -> None:
-        if node.id == self._nodes.here:
+        if node.id == self._peers.here:
             return
         with contextlib.suppress(ServiceUnavailable):
-            await self._nodes.ask(self._nodes.home, node.id, app_id, ApplicationChanged(app_id))
+            await self._peers.ask(node_mailbox(node.id), ApplicationChanged(app_id))
 
 
 def _key(app_id: str) -> ObjectKey:

@@ -1,6 +1,6 @@
 """Messages between nodes: what a gateway is told of events and devices, and what a node is told.
 
-They travel through the nodes' own queues.
+They travel through mailboxes: one per transport that a node serves, and one of the node's own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import msgspec
 
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
+from nexxus.interfaces.broker import Mailbox
 
 
 class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="delivery"):
@@ -145,15 +146,20 @@ class ApplicationChanged(
     reply_to: ReplyTo | None = None
 
 
-NodeMessage: TypeAlias = (
-    Delivery
-    | Rejection
-    | Outcome
-    | SessionEnded
-    | ConnectionReplaced
-    | SubscriptionChanged
-    | HandoverAsked
-    | ApplicationChanged
-    | Acknowledged
+GatewayMessage: TypeAlias = (
+    Delivery | Rejection | SessionEnded | ConnectionReplaced | SubscriptionChanged | HandoverAsked
 )
-"""Everything that a node's own queue carries."""
+"""What is sent to a node's gateway for a transport."""
+
+NodeMessage: TypeAlias = Outcome | ApplicationChanged | Acknowledged
+"""What is sent to a node itself, whatever its roles."""
+
+
+def gateway_mailbox(transport: str, node: str) -> Mailbox[GatewayMessage]:
+    """The mailbox of a node's gateway for a transport, such as ``websockets-transport.<node>``."""
+    return Mailbox(f"{transport}-transport.{node}", GatewayMessage)
+
+
+def node_mailbox(node: str) -> Mailbox[NodeMessage]:
+    """The mailbox of the node itself, ``node.<node>``."""
+    return Mailbox(f"node.{node}", NodeMessage)

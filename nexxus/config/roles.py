@@ -34,9 +34,11 @@ def check_roles(config: Config) -> None:
 
 def _adapters_of_one_process(config: Config) -> list[str]:
     """The settings that select an adapter which other processes cannot share."""
-    sections = {"broker": config.broker, "registry": config.registry}
-    if _NEEDED & set(config.server.roles):  # a node of custom workers stores no objects
-        sections["database"] = config.database
+    sections = {
+        "broker": config.broker,
+        "registry": config.registry,
+        "database": config.database,
+    }
     return [
         f"{name}.adapter = {section.adapter!r}"
         for name, section in sections.items()

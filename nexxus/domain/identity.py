@@ -14,7 +14,9 @@ from nexxus.errors import InvalidAuthMethod, NoAuthPresent
 class Identity(msgspec.Struct, frozen=True):
     """What a verified access token says; without a token, only which application is meant.
 
-    Without a token, everything but `app_id` has its default. `expires_at` is in UNIX seconds.
+    Without a token, everything but `app_id` has its default. `expires_at` is in UNIX seconds. A
+    custom `worker`, by its name, may do everything; `user_id` is then the user in whose name it
+    creates an object.
     """
 
     app_id: str
@@ -24,6 +26,7 @@ class Identity(msgspec.Struct, frozen=True):
     session_id: str | None = None
     expires_at: int = 0
     claims: dict[str, Any] = {}
+    worker: str | None = None
 
     @property
     def caller(self) -> Caller:
@@ -33,6 +36,8 @@ class Identity(msgspec.Struct, frozen=True):
     @property
     def owner(self) -> str:
         """The name under which operations and idempotency keys are kept."""
+        if self.worker is not None:
+            return f"worker:{self.worker}"
         return owner_of(self.user_id, self.device_id)
 
     def device(self) -> str:

@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import (
     ConnectionReplaced,
     Delivery,
+    GatewayMessage,
     HandoverAsked,
     Rejection,
     SessionEnded,
     SubscriptionChanged,
 )
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Subscription
 from nexxus.domain.objects import new_id
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
@@ -65,17 +66,17 @@ class Gateway:
         settings: GatewaySettings,
         *,
         transport: str,
-        nodes: Nodes,
+        peers: Peers,
         registry: Registry,
         actions: ClientActions,
         logger: Logger,
         may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
-        place = Place(transport, nodes.here)
+        place = Place(transport, peers.here)
         self.settings = settings
         self.transport = transport
-        self.node = nodes.here
+        self.node = peers.here
         self.logger = logger
         self.may_listen = may_listen
         self.limits = TransportLimits(frame=settings.frame, send_buffer=settings.send_buffer)
@@ -84,12 +85,12 @@ class Gateway:
         self.outbox = Outbox(loop, self.counters)
         self._loop = loop
         self._tasks = Tasks(loop, logger)
-        self._nodes = nodes
+        self._peers = peers
         self._connections: dict[str, Connection] = {}
         self.is_draining = False
         self._all_gone = asyncio.Event()
         self._routes = Routes(self.outbox)
-        self._cursors = cursors = Cursors(nodes.here)
+        self._cursors = cursors = Cursors(peers.here)
         self._fan_out = FanOut(self._routes, self.outbox, cursors)
         self._log = log = DeliveryLog(
             window=_memory(settings),
@@ -97,12 +98,12 @@ class Gateway:
             max_bytes=settings.log_bytes,
         )
         self._devices = devices = DeviceTable(self._routes, log, self)
-        notices = Notices(nodes, self._tasks, logger)
+        notices = Notices(peers, self._tasks, logger)
         placing = Placing(place=place, registry=registry, devices=devices, notices=notices)
         self._handover = Handover(
             settings=settings,
             place=place,
-            nodes=nodes,
+            peers=peers,
             registry=registry,
             placing=placing,
             devices=devices,
@@ -160,7 +161,7 @@ class Gateway:
 
     # What the node's other parts call
 
-    def listen(self, inbox: NodeInbox) -> None:
+    def listen(self, inbox: Inbox[GatewayMessage]) -> None:
         """Act on the messages that are for a gateway."""
         inbox.on(Delivery, self.deliver)
         inbox.on(Rejection, self._reject)
@@ -353,7 +354,7 @@ class Gateway:
         except (DeviceNotConnected, ServiceUnavailable) as reason:
             error = reason
         try:
-            await self._nodes.acknowledge(changed.reply_to, error)
+            await self._peers.acknowledge(changed.reply_to, error)
         except ServiceUnavailable as unheard:
             self.logger.warning("a subscriber's node was not answered", reason=str(unheard))
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nexxus.cluster.messages import Delivery, HandoverAsked
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import Delivery, HandoverAsked, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.cursors import Cursors
 from nexxus.gateway.delivery import verdicts_of
@@ -38,7 +38,7 @@ class Handover:
         *,
         settings: GatewaySettings,
         place: Place,
-        nodes: Nodes,
+        peers: Peers,
         registry: Registry,
         placing: Placing,
         devices: DeviceTable,
@@ -48,7 +48,7 @@ class Handover:
     ) -> None:
         self._settings = settings
         self._place = place
-        self._nodes = nodes
+        self._peers = peers
         self._registry = registry
         self._placing = placing
         self._devices = devices
@@ -72,10 +72,8 @@ class Handover:
         try:
             if all(other.id != node for other in await self._registry.nodes.alive()):
                 return None
-            answer = await self._nodes.ask(
-                self._place.transport,
-                node,
-                device.device_id,
+            answer = await self._peers.ask(
+                gateway_mailbox(self._place.transport, node),
                 asked,
                 within=self._settings.handover_timeout,
             )
@@ -99,7 +97,7 @@ class Handover:
         except ServiceUnavailable as reason:
             error = reason
         try:
-            await self._nodes.acknowledge(asked.reply_to, error, missed=missed)
+            await self._peers.acknowledge(asked.reply_to, error, missed=missed)
         except ServiceUnavailable as unheard:
             self._logger.warning("a device's new node was not answered", reason=str(unheard))
 

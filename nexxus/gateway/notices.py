@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from nexxus.cluster.messages import NodeMessage
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import GatewayMessage, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence
@@ -23,19 +23,19 @@ class Notices:
     they serve with the registry when one of them is gone.
     """
 
-    def __init__(self, nodes: Nodes, tasks: Tasks, logger: Logger) -> None:
-        self._nodes = nodes
+    def __init__(self, peers: Peers, tasks: Tasks, logger: Logger) -> None:
+        self._peers = peers
         self._tasks = tasks
         self._logger = logger
 
-    def send(self, holder: Presence, message: NodeMessage) -> None:
+    def send(self, holder: Presence, message: GatewayMessage) -> None:
         """Tell the node of this presence."""
         self._tasks.start(self._send(holder, message))
 
-    async def _send(self, holder: Presence, message: NodeMessage) -> None:
+    async def _send(self, holder: Presence, message: GatewayMessage) -> None:
         while True:
             try:
-                await self._nodes.tell(holder.transport, holder.node, holder.device_id, message)
+                await self._peers.send(gateway_mailbox(holder.transport, holder.node), message)
             except ServiceUnavailable as error:
                 self._logger.warning(
                     "another node could not be told about a device",

@@ -1,184 +1,237 @@
-"""The broker: queues between the roles."""
+"""The broker: topics, which groups consume by partition, and mailboxes, one node's own.
+
+A **topic** is published to once, however many groups there are. A **group** takes every message of
+its topic; its members share them by partition of the key, so that the messages of one key are in
+one member's hands at a time, in order. A **mailbox** belongs to one node and ends with it.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
-from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from nexxus.cluster.messages import NodeMessage
 from nexxus.domain.events import Event
 from nexxus.domain.operations import AnyOperation
 
 T = TypeVar("T")
 
 
-class QueueKind(StrEnum):
-    """Who shares a queue and how long it lives."""
+class Topic(msgspec.Struct, Generic[T], frozen=True):
+    """A stream of messages. `payload` is the type of what they carry, a msgspec type.
 
-    PARTITIONED = "partitioned"
-    """Durable; consumers share it by partition of the message key; per key one at a time."""
-
-    NODE = "node"
-    """One node's own: its only consumer declares it, and it expires with the node."""
-
-
-class Queue(msgspec.Struct, Generic[T], frozen=True):
-    """A queue's name, its kind, and the type of its payloads (a msgspec type)."""
+    Where messages `must_survive`, `Broker.publish` returns only when a crash of every process of
+    Nexxus cannot undo them: they are stored, or, by a broker that is not `Broker.is_durable`,
+    settled.
+    """
 
     name: str
-    kind: QueueKind
+    payload: Any
+    must_survive: bool
+
+
+class Group(msgspec.Struct, Generic[T], frozen=True):
+    """The consumers that share a topic's messages. `name` is unique among all groups."""
+
+    topic: Topic[T]
+    name: str
+
+
+class Mailbox(msgspec.Struct, Generic[T], frozen=True):
+    """A node's own queue. `name` is unique; `payload` is the type of what is sent to it."""
+
+    name: str
     payload: Any
 
 
-WRITER: Queue[AnyOperation] = Queue("writer", QueueKind.PARTITIONED, AnyOperation)
-TRANSPORT_MANAGER: Queue[Event] = Queue("transport-manager", QueueKind.PARTITIONED, Event)
+WRITES: Final[Topic[AnyOperation]] = Topic("writes", AnyOperation, must_survive=True)
+"""Accepted operations, on their way to the writer."""
+
+EVENTS: Final[Topic[Event]] = Topic("events", Event, must_survive=False)
+"""Applied writes. The object is stored: what gets lost here can be told again."""
+
+WRITER: Final[Group[AnyOperation]] = Group(WRITES, "writer")
+TRANSPORT_MANAGER: Final[Group[Event]] = Group(EVENTS, "transport-manager")
 
 
-def node_queue(transport: str, node: str) -> Queue[NodeMessage]:
-    """A node's own queue for a transport, such as ``websockets-transport.<node>``."""
-    return Queue(f"{transport}-transport.{node}", QueueKind.NODE, NodeMessage)
-
-
-def worker_queue(worker: str) -> Queue[Event]:
-    """A custom worker's own queue of events."""
-    return Queue(f"worker.{worker}", QueueKind.PARTITIONED, Event)
+def worker_group(worker: str) -> Group[Event]:
+    """The group of a custom worker, which takes every event."""
+    return Group(EVENTS, f"worker.{worker}")
 
 
 class Message(msgspec.Struct, Generic[T], frozen=True):
-    """A payload and the key it is partitioned and ordered by."""
+    """A payload, and the key that it is partitioned and ordered by (`ObjectKey.partition`)."""
 
     key: str
     payload: T
 
 
 class Received(msgspec.Struct, Generic[T], frozen=True):
-    """A message as it was taken from a queue.
+    """A message as a consumer took it.
 
-    `attempts` counts the deliveries before this one. `handle` is the adapter's own.
+    `attempts` counts the deliveries before this one that failed or ended with their consumer, as
+    far as the broker knows. Its publisher `is_waiting` until it is settled, or else has been told
+    already that the message was accepted. `handle` is the adapter's own.
     """
 
     key: str
     payload: T
     attempts: int = 0
+    is_waiting: bool = False
     handle: Any = None
 
 
-class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
-    """A message that was set aside: by its consumer, or because it kept ending its consumer.
+class Undecodable(msgspec.Struct, frozen=True):
+    """A message whose `body` is not of the topic's type, and the `reason`."""
 
-    `id` names it among the dead letters, `queue` is the `Queue.name` that it was in. `payload` is
-    JSON values, or text where it could not be decoded. `attempts` counts the deliveries before
-    the last one; `buried_at` is in UNIX seconds.
-    """
-
-    id: str
-    queue: str
     key: str
-    payload: Any
+    body: bytes
     attempts: int
     reason: str
-    buried_at: float
+
+
+SetAside: TypeAlias = Callable[[Undecodable], Awaitable[None]]
+"""Stores a message that nobody can handle. On return the broker may forget it; when
+`ServiceUnavailable` is raised, it has to offer it again."""
 
 
 class Consumer(ABC, Generic[T]):
-    """One consumer of one queue, made by `Broker.consume`."""
+    """One member of a group, made by `Broker.consume`.
+
+    What it took and has not settled when it is closed, lost or partitioned away goes to another
+    member, or to this one again; settling the former copy then has no effect.
+    """
 
     @abstractmethod
     async def take(self, limit: int) -> list[Received[T]]:
-        """Wait for messages and take up to `limit` of those that are there, oldest first.
+        """Wait for messages and return up to `limit` of those that are there, oldest first.
 
-        Messages of one key come in the order they were published, and the next of a key may
-        come before the last is settled only to this same consumer. Cancelling loses nothing.
-
-        From a `QueueKind.NODE` queue it raises `MessagesLost`, once, when the queue ended while
-        this consumer could not reach it and was made anew: what comes then is newer than what is
-        missing. The consumer goes on working.
+        The messages of one key come in the order in which they were published. While some of them
+        are unsettled, later ones of that key come to this consumer only. Cancelling loses nothing.
         """
 
     @abstractmethod
     async def settle(self, messages: Sequence[Received[T]]) -> None:
-        """These are done with and will not come again."""
+        """Mark these as done: they will not be delivered again."""
 
     @abstractmethod
-    async def retry(self, messages: Sequence[Received[T]], delay: float) -> None:
-        """Deliver these again after `delay` seconds, with `attempts` one higher, before any
-        later message of their keys."""
+    async def retry(
+        self, messages: Sequence[Received[T]], delay: float, *, failed: bool = True
+    ) -> None:
+        """Deliver these again after `delay` seconds, before any later message of their keys.
+
+        Messages of other keys are not held up. `Received.attempts` grows by one where they
+        `failed`; not where they only have to wait, for a service or behind another message.
+        """
 
     async def refuse(self, messages: Sequence[Received[T]], error: Exception) -> None:  # noqa: ARG002
-        """Give these back to their publishers, whose `Broker.publish` raises `error`.
+        """Give these back to the publishers that wait for them: `Broker.publish` raises `error`.
 
-        Only where the broker `confirms_settled`; elsewhere they were accepted, and are retried.
+        A message that nobody waits for was accepted, so it is retried.
         """
-        await self.retry(messages, 1.0)
-
-    @abstractmethod
-    async def bury(self, messages: Sequence[Received[T]], reason: str) -> None:
-        """Set these aside as dead letters: kept for an operator, not delivered again."""
+        await self.retry(messages, 1.0, failed=False)
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop; what was taken and not settled goes to another consumer."""
+        """Leave the group. May be called twice."""
+
+
+class Receiver(ABC, Generic[T]):
+    """The one reader of a mailbox, made by `Broker.receive`."""
+
+    @abstractmethod
+    async def take(self, limit: int) -> list[T]:
+        """Wait for messages and return up to `limit`, in the order in which they were sent.
+
+        The next call marks them as done. A crash before that may deliver them again, if the mailbox
+        outlives it. Cancelling loses nothing.
+
+        Raises `MessagesLost`, once, when the mailbox expired while it could not be reached and was
+        made again: what comes then is newer than what is missing.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop reading. The mailbox ends, at once or when it expires. May be called twice."""
 
 
 class Broker(ABC):
-    """Queues that keep order per key and lose nothing that was confirmed.
+    """Carries messages between roles and nodes, and loses nothing that it has confirmed.
 
-    `confirms_settled` says that `publish` to the writer returns only when the message was
-    settled, so that a refused write (`Consumer.refuse`) was never accepted.
+    Methods other than `open` may be called concurrently from one event loop. Each raises
+    `ServiceUnavailable` when the broker cannot answer.
     """
 
-    confirms_settled: ClassVar[bool] = False
+    is_durable: ClassVar[bool] = True
+    """Whether a message that `publish` confirmed is still there when every process of Nexxus has
+    been killed."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect; `StartupError` when it is wrong, `ServiceUnavailable` when only away."""
+        """Connect. Raises `StartupError` for what is wrong, `ServiceUnavailable` for a broker that
+        is only away and may be tried again."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what is being published and let go; may be called twice."""
+        """Finish what is being published and release everything. May be called twice."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the broker answers, else raise `ServiceUnavailable`."""
+        """Return if the broker accepts messages, else raise `ServiceUnavailable`."""
 
     @abstractmethod
-    async def publish(self, queue: Queue[T], messages: Sequence[Message[T]]) -> None:
-        """Put messages into a queue, in order; returns when every one is confirmed.
+    async def declare(self, group: Group[Any]) -> None:
+        """Make a group. From now on it misses nothing of its topic, whoever publishes.
 
-        Calls that run at the same time keep the order in which they began: what one of them
-        publishes under a key comes before what a later one does, unless it is not taken at all.
-
-        Confirmed means that the message survives whatever the broker is made to survive; the
-        in-process broker confirms a writer's message when it has been settled, and everything
-        else when it is queued. Raises `ServiceUnavailable` when the queue is full or the
-        broker away; then it may or may not have been taken. To a `QueueKind.NODE` queue that
-        does not exist (its node has gone) messages vanish silently.
+        Messages wait for its members, also while it has none. May be called again, by any node.
+        Raises `StartupError` when the group exists and cannot work as the settings say.
         """
 
     @abstractmethod
-    async def consume(self, queue: Queue[T], *, prefetch: int = 1000) -> Consumer[T]:
-        """Become a consumer of a queue, with at most `prefetch` messages unsettled."""
+    async def remove(self, group: Group[Any]) -> None:
+        """Remove a group with all that waits for it. None there is no error."""
 
     @abstractmethod
-    async def depth(self, queue: Queue[Any]) -> int:
-        """How many messages wait in a queue, roughly."""
+    async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
+        """Publish messages to every group of the topic, in order; return when all are confirmed.
 
-    @abstractmethod
-    async def dead_letters(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
-        """The oldest dead letters, of the queue of that name or of all, oldest first."""
+        Confirmed means stored by a majority of whatever the broker replicates to; see
+        `Topic.must_survive` for a broker that does not store. Concurrent calls keep the order in
+        which they began: what one publishes under a key precedes what a later one does, unless it
+        is not accepted at all.
 
-    @abstractmethod
-    async def replay(self, ids: Collection[str]) -> int:
-        """Put dead letters back at the ends of their queues, as if they were just published.
-
-        They are no dead letters then. Returns how many there were; ids that name none are not
-        an error, so that it may be called again. Their order is kept.
+        Raises `ServiceUnavailable` when a group's queue is full or the broker is away; the messages
+        may have been accepted or not, by each group for itself.
         """
 
     @abstractmethod
-    async def discard(self, ids: Collection[str]) -> int:
-        """Forget dead letters; returns how many there were."""
+    async def redeliver(self, group: Group[T], messages: Sequence[Message[T]]) -> None:
+        """Deliver messages to one group alone, behind what waits for it; as `publish` otherwise.
+
+        For what was set aside, or was stored elsewhere: nobody waits until it is settled.
+        """
+
+    @abstractmethod
+    async def send(self, mailbox: Mailbox[T], messages: Sequence[T]) -> None:
+        """Put messages into a mailbox, in order; return when they are confirmed.
+
+        Concurrent calls keep the order in which they began. Messages to a mailbox that does not
+        exist vanish silently: its node is gone.
+        """
+
+    @abstractmethod
+    async def consume(self, group: Group[T], *, prefetch: int, set_aside: SetAside) -> Consumer[T]:
+        """Become a member of a declared group, with at most `prefetch` messages unsettled.
+
+        `set_aside` is called for each message that cannot be decoded.
+        """
+
+    @abstractmethod
+    async def receive(self, mailbox: Mailbox[T]) -> Receiver[T]:
+        """Make a mailbox and become its reader: from now on it loses nothing that is sent to it."""
+
+    @abstractmethod
+    async def depth(self, group: Group[Any]) -> int:
+        """Return roughly how many messages wait for a group; 0 for one that is not declared."""

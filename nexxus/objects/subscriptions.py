@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import msgspec
 
 from nexxus.applications.applications import Applications
-from nexxus.cluster.messages import SubscriptionChanged
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import SubscriptionChanged, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.access import Action
 from nexxus.domain.application import Application
 from nexxus.domain.channels import SPLIT, Descriptor, Route, Subscription
@@ -51,7 +51,7 @@ class Subscriptions:
         applications: Applications,
         reads: Reads,
         registry: Registry,
-        nodes: Nodes,
+        peers: Peers,
         hosts: Mapping[str, SubscriptionHost],
         max_per_device: int,
         max_conditions: int,
@@ -60,7 +60,7 @@ class Subscriptions:
         self._applications = applications
         self._reads = reads
         self._registry = registry
-        self._nodes = nodes
+        self._peers = peers
         self._hosts = hosts
         self._max_per_device = max_per_device
         self._max_conditions = max_conditions
@@ -219,13 +219,16 @@ class Subscriptions:
     async def _adopt(
         self, presence: Presence, channel_id: str | None = None, *, is_awaited: bool = True
     ) -> None:
-        host = self._hosts.get(presence.transport) if presence.node == self._nodes.here else None
+        host = self._hosts.get(presence.transport) if presence.node == self._peers.here else None
         if host is not None:
             await host.adopt(presence.app_id, presence.device_id, channel_id)
             return
         changed = SubscriptionChanged(presence.app_id, presence.device_id, channel_id)
-        say = self._nodes.ask if is_awaited else self._nodes.tell
-        await say(presence.transport, presence.node, presence.device_id, changed)
+        mailbox = gateway_mailbox(presence.transport, presence.node)
+        if is_awaited:
+            await self._peers.ask(mailbox, changed)
+        else:
+            await self._peers.send(mailbox, changed)
 
 
 def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Filter) -> str:

@@ -36,7 +36,7 @@ from nexxus.errors import (
     WireError,
     from_wire,
 )
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Message
+from nexxus.interfaces.broker import EVENTS, WRITES, Broker, Message
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.idempotency import Claim, IdempotencyKeys
@@ -232,13 +232,13 @@ class Writes:
             operation = msgspec.structs.replace(operation, reply_to=self._node)
         waiting = None if wait is None else self._expect(operation.operation_id)
         try:
-            if not self._broker.confirms_settled:
+            if self._broker.is_durable:  # else the answer comes when it is settled
                 fate = Fate(key.app_id, operation.operation_id, "queued", identity.owner)
                 await self._registry.fates.put([fate])
             message: Message[AnyOperation] = Message(key.partition, operation)
             if terms.on_publish is not None:
                 terms.on_publish()
-            await self._broker.publish(WRITER, [message])
+            await self._broker.publish(WRITES, [message])
             if waiting is None or wait is None:
                 return accepted
             async with asyncio.timeout(min(wait, MAX_WAIT)):
@@ -298,7 +298,7 @@ class Writes:
         if terms.on_publish is not None:
             terms.on_publish()
         try:
-            await self._broker.publish(TRANSPORT_MANAGER, [message])
+            await self._broker.publish(EVENTS, [message])
         except ServiceUnavailable:
             # Nothing remembers it: the client's retry must be a first one again.
             await self._keys.release(identity, terms.idempotency_key)

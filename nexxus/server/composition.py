@@ -6,7 +6,7 @@ what a Nexxus process is made of reads `compose` from top to bottom.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from nexxus.accounts.devices import Devices
@@ -17,20 +17,21 @@ from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import LOCAL, Users
 from nexxus.api.services import Services
 from nexxus.applications.applications import Applications, Listener
-from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.membership import Membership
-from nexxus.cluster.messages import Acknowledged, Outcome
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import Acknowledged, Outcome, gateway_mailbox, node_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
-from nexxus.errors import ConfigurationError
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.gateway.client_actions import GatewayActions
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.auth_strategy import AuthStrategy
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Queue, worker_queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Group, worker_group
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node
+from nexxus.interfaces.worker import Worker, WorkerContext
 from nexxus.objects.narrowing import Narrowing
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
@@ -43,11 +44,12 @@ from nexxus.server.transports import Transports
 from nexxus.toolkit.rate_limit import RateLimit
 from nexxus.transport_manager import TransportManager
 from nexxus.version import __version__
+from nexxus.workers.objects import OwnObjects
 from nexxus.workers.runner import WorkerRunner
+from nexxus.workers.state import StoredState
 from nexxus.writer import TombstoneSweeper, Writer
-
-HOME: Final = "websockets"
-"""The transport whose queue also carries what is for the node itself: every node consumes it."""
+from nexxus.writer.announcer import Announcer
+from nexxus.writer.outbox import Outbox
 
 _SWEEP_EVERY: Final = 300.0
 
@@ -77,26 +79,36 @@ def create_adapters(config: Config, context: AdapterContext, logger: Logger) -> 
 def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Parts:
     """Put the parts together. To be called within the event loop that they work in."""
     logger, broker, registry = adapters.logger, adapters.broker, adapters.registry
-    nodes = Nodes(broker, here=context.node, home=HOME)
+    peers = Peers(broker, here=context.node)
     applications = Applications(
         database=adapters.database,
-        nodes=nodes,
+        peers=peers,
         registry=registry,
         strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
     )
-    actions = _compose_actions(config, context, adapters, nodes, applications)
+    actions = _compose_actions(config, context, adapters, peers, applications)
     applications.on_change(_forget_tokens(actions.sessions))
     client_actions = GatewayActions(actions.sessions, registry, actions.rate_limit)
-    transports = _compose_transports(config, context, adapters, nodes, client_actions)
-    inboxes = {
-        name: NodeInbox(broker, transport=name, node=context.node, logger=logger)
-        for name in dict.fromkeys((HOME, *transports.gateways))
-    }
-    inboxes[HOME].on(Outcome, actions.writes.settle)
-    inboxes[HOME].on(Acknowledged, nodes.settle)
+    transports = _compose_transports(config, context, adapters, peers, client_actions)
+    node_inbox = Inbox(broker, node_mailbox(context.node), logger=logger)
+    node_inbox.on(Outcome, actions.writes.settle)
+    node_inbox.on(Acknowledged, peers.settle)
+    gateway_inboxes = {}
     for name, gateway in transports.gateways.items():
-        gateway.listen(inboxes[name])
-    requests = _compose_requests(config, adapters, nodes, applications, actions, transports)
+        inbox = Inbox(broker, gateway_mailbox(name, context.node), logger=logger)
+        gateway.listen(inbox)
+        gateway_inboxes[name] = inbox
+    worker_groups = [worker_group(name) for name in config.server.workers]
+    groups: list[Group[Any]] = [WRITER, TRANSPORT_MANAGER, *worker_groups]
+    worker_states = {
+        name: StoredState(name, adapters.database)
+        for name in (config.server.workers if "workers" in config.server.roles else ())
+    }
+    dead_letters = DeadLetters(adapters.database, broker, groups)
+    outbox = None
+    if worker_groups and not broker.is_durable:
+        outbox = Outbox(adapters.database, broker, worker_groups, logger)
+    requests = _compose_requests(config, adapters, peers, applications, actions, transports)
     client_actions.requests = requests
     _narrow_on_change(applications, adapters, transports)
     writer = Writer(
@@ -104,28 +116,34 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         database=adapters.database,
         broker=broker,
         registry=registry,
-        nodes=nodes,
+        announcer=Announcer(broker=broker, registry=registry, peers=peers),
+        dead_letters=dead_letters,
+        outbox=outbox,
         logger=logger,
-        event_queues=[worker_queue(name) for name in config.server.workers],
         batch=config.writer.batch,
     )
     transport_manager = TransportManager(
         applications=applications,
         broker=broker,
         registry=registry,
+        dead_letters=dead_letters,
         logger=logger,
         batch=config.transport_manager.batch,
     )
     return Parts(
         adapters=adapters,
-        nodes=nodes,
+        peers=peers,
         applications=applications,
         actions=actions,
         requests=requests,
         transports=transports,
-        inboxes=inboxes,
+        groups=groups,
+        dead_letters=dead_letters,
+        outbox=outbox,
+        node_inbox=node_inbox,
+        gateway_inboxes=gateway_inboxes,
         membership=Membership(
-            Node(context.node, tuple(config.server.roles), tuple(inboxes)),
+            Node(context.node, tuple(config.server.roles), tuple(transports.gateways)),
             registry=registry,
             applications=applications,
             restore=_restore(transports),
@@ -139,7 +157,10 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
             every=_SWEEP_EVERY,
         ),
         transport_manager=transport_manager,
-        workers=_compose_workers(config, context, adapters),
+        worker_states=list(worker_states.values()),
+        workers=_compose_workers(
+            config, context, adapters, actions, worker_states, dead_letters, outbox
+        ),
         metrics=_compose_metrics(config, adapters, transports, writer, transport_manager),
     )
 
@@ -166,7 +187,7 @@ def compose_services(
         rate_limit=actions.rate_limit,
         api=config.api,
         admin_key=admin_key,
-        broker=parts.adapters.broker,
+        dead_letters=parts.dead_letters,
         readiness=readiness,
         metrics=parts.metrics.tell,
         logger=parts.adapters.logger,
@@ -181,7 +202,7 @@ def _compose_actions(
     config: Config,
     context: AdapterContext,
     adapters: Adapters,
-    nodes: Nodes,
+    peers: Peers,
     applications: Applications,
 ) -> Actions:
     registry, limits = adapters.registry, config.limits
@@ -195,7 +216,7 @@ def _compose_actions(
         applications=applications,
         users=records,
         registry=registry,
-        nodes=nodes,
+        peers=peers,
         refresh_grace=config.auth.refresh_grace,
     )
     devices = Devices(registry)
@@ -241,7 +262,7 @@ def _compose_transports(
     config: Config,
     context: AdapterContext,
     adapters: Adapters,
-    nodes: Nodes,
+    peers: Peers,
     client_actions: GatewayActions,
 ) -> Transports:
     transports, gateways = {}, {}
@@ -251,7 +272,7 @@ def _compose_transports(
             gateways[name] = Gateway(
                 _gateway_settings(config),
                 transport=name,
-                nodes=nodes,
+                peers=peers,
                 registry=adapters.registry,
                 actions=client_actions,
                 logger=adapters.logger,
@@ -285,7 +306,7 @@ def _gateway_settings(config: Config) -> GatewaySettings:
 def _compose_requests(
     config: Config,
     adapters: Adapters,
-    nodes: Nodes,
+    peers: Peers,
     applications: Applications,
     actions: Actions,
     transports: Transports,
@@ -295,7 +316,7 @@ def _compose_requests(
         applications=applications,
         reads=actions.reads,
         registry=adapters.registry,
-        nodes=nodes,
+        peers=peers,
         hosts=transports.gateways,
         max_per_device=limits.subscriptions,
         max_conditions=limits.filter_conditions,
@@ -305,21 +326,30 @@ def _compose_requests(
 
 
 def _compose_workers(
-    config: Config, context: AdapterContext, adapters: Adapters
+    config: Config,
+    context: AdapterContext,
+    adapters: Adapters,
+    actions: Actions,
+    states: Mapping[str, StoredState],
+    dead_letters: DeadLetters,
+    outbox: Outbox | None,
 ) -> dict[str, WorkerRunner]:
     runners = {}
-    for name in config.server.workers if "workers" in config.server.roles else ():
-        worker = _create_plugin(config, Kind.WORKER, name, context)
-        if worker.name != name:  # the writers know it by the one, its queue would have the other
-            raise ConfigurationError(
-                f"server.workers: the plugin's worker {name!r} calls itself {worker.name!r}; "
-                "its adapter and its class must have one name"
-            )
+    for name in states:
+        worker: Worker = _create_plugin(config, Kind.WORKER, name, context)
+        worker_context = WorkerContext(
+            name=name,
+            node=context.node,
+            logger=adapters.logger.bind(worker=name),
+            objects=OwnObjects(name, reads=actions.reads, writes=actions.writes),
+            state=states[name],
+        )
         runners[name] = WorkerRunner(
             worker,
+            worker_context,
             broker=adapters.broker,
-            logger=adapters.logger,
-            node=context.node,
+            dead_letters=dead_letters,
+            on_settled=None if outbox is None else outbox.settle,
         )
     return runners
 
@@ -331,13 +361,13 @@ def _compose_metrics(
     writer: Writer,
     transport_manager: TransportManager,
 ) -> Metrics:
-    consumed: dict[str, Queue[Any]] = {"writer": WRITER, "transport-manager": TRANSPORT_MANAGER}
+    consumed: dict[str, Group[Any]] = {"writer": WRITER, "transport-manager": TRANSPORT_MANAGER}
     return Metrics(
         writer=writer.figures,
         transport_manager=transport_manager.figures,
         gateways=[gateway.counters for gateway in transports.gateways.values()],
         broker=adapters.broker,
-        queues=[queue for role, queue in consumed.items() if role in config.server.roles],
+        groups=[group for role, group in consumed.items() if role in config.server.roles],
         registry=adapters.registry,
     )
 

@@ -1,4 +1,4 @@
-"""The end of the roles that work on writes: each has done what the one before it left behind."""
+"""The end of the roles that work on writes: each finishes what the one before it left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Group
 from nexxus.server.parts import Parts
 from nexxus.server.roles import Roles
 
@@ -15,30 +15,28 @@ _A_MOMENT: Final = 1.0
 """Seconds that a role has for ending even when there is no time left: most have nothing in hand."""
 
 _LOOK_AGAIN: Final = 0.02
-"""Seconds between two looks at a queue that is to run empty."""
+"""Seconds between two looks at a queue that has to run empty."""
 
 
-async def finish_writes(
-    parts: Parts, roles: Roles, *, queues_outlive_us: bool, within: float
-) -> None:
-    """End the writer, and then those who are told what it has written.
+async def finish_writes(parts: Parts, roles: Roles, *, within: float) -> None:
+    """End the writer, and then the roles that consume its events.
 
-    Unless the queues outlive the process, they are emptied first: what has been stored is told to
-    every worker. Nobody may submit writes any more. Everything together takes `within` so many
-    seconds; whoever has not finished by then is cut off.
+    Unless the broker is durable, its queues are emptied first. No writes may be submitted any more.
+    Everything together takes `within` seconds at most; roles that have not finished by then are cut
+    off. What workers have not handled then waits for the next start, in the broker or the outbox.
     """
     until = asyncio.get_running_loop().time() + within
-    if not queues_outlive_us:
+    if not parts.adapters.broker.is_durable:
         emptying = _Emptying(parts.adapters.broker, roles, until)
         await emptying.end(WRITER, "writer", parts.writer.run)
         manager = parts.transport_manager
         await emptying.end(TRANSPORT_MANAGER, "transport-manager", manager.run)
         await _reach(lambda: _are_workers_done(parts, roles), until)
-    await roles.end("writer", "tombstones", within=_left(until))
+    await roles.end("writer", "tombstones", "outbox", within=_left(until))
     workers = [f"worker {name}" for name in parts.workers]
     await roles.end("transport-manager", *workers, within=_left(until))
-    if not queues_outlive_us:
-        await _tell_what_is_lost(parts)
+    if parts.outbox is not None:
+        await parts.outbox.clear()
 
 
 class _Emptying:
@@ -50,18 +48,18 @@ class _Emptying:
         self._until = until
 
     async def end(
-        self, queue: Queue[Any], role: str, run: Callable[[], Coroutine[Any, Any, None]]
+        self, group: Group[Any], role: str, run: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         """End a role that runs once its queue is empty, and it has finished what is in hand."""
         loop = asyncio.get_running_loop()
 
         async def is_empty() -> bool:
-            return not await self._broker.depth(queue)
+            return not await self._broker.depth(group)
 
         while self._roles.is_running(role):
             await _reach(is_empty, self._until)
             await self._roles.end(role, within=_left(self._until))
-            # It may have failed with what it had in hand, and given it back.
+            # It may have failed with what it had in hand, and have given it back.
             if loop.time() < self._until and not await is_empty():
                 self._roles.start(role, run())
 
@@ -72,12 +70,6 @@ async def _are_workers_done(parts: Parts, roles: Roles) -> bool:
         if roles.is_running(f"worker {name}") and not await worker.is_done():
             return False
     return True
-
-
-async def _tell_what_is_lost(parts: Parts) -> None:
-    for name, worker in parts.workers.items():
-        if lost := await parts.adapters.broker.depth(worker.queue):
-            parts.adapters.logger.error("events end with the process", worker=name, events=lost)
 
 
 def _left(until: float) -> float:

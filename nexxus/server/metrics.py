@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway import Counters
-from nexxus.interfaces.broker import Broker, Queue
+from nexxus.interfaces.broker import Broker, Group
 from nexxus.interfaces.registry import Registry
 from nexxus.transport_manager.transport_manager import RoutingFigures
 from nexxus.writer.writer import WriterFigures
@@ -32,7 +32,7 @@ class Figure(NamedTuple):
 
 
 class Metrics:
-    """Gathers what the parts of a process count. `queues` are those that it consumes.
+    """Gathers what the parts of a process count. `groups` are those that it consumes.
 
     A service that is away leaves its own figures out; the others are most wanted then.
     """
@@ -44,13 +44,13 @@ class Metrics:
         transport_manager: RoutingFigures,
         gateways: Sequence[Counters],
         broker: Broker,
-        queues: Sequence[Queue[Any]],
+        groups: Sequence[Group[Any]],
         registry: Registry,
     ) -> None:
         self._parts = {"writer": writer, "transport_manager": transport_manager}
         self._gateways = gateways
         self._broker = broker
-        self._queues = queues
+        self._groups = groups
         self._registry = registry
 
     async def tell(self) -> str:
@@ -79,12 +79,12 @@ class Metrics:
 
     async def _waiting_figures(self) -> list[Figure]:
         figures = []
-        for queue in self._queues:
+        for group in self._groups:
             with suppress(ServiceUnavailable, TimeoutError):
                 async with asyncio.timeout(_DEPTH_WITHIN):
-                    depth = await self._broker.depth(queue)
-                name = f"nexxus_{queue.name.replace('-', '_')}_waiting"
-                text = f"Messages in the queue {queue.name}, of all nodes, roughly."
+                    depth = await self._broker.depth(group)
+                name = f"nexxus_{group.name.replace('-', '_')}_waiting"
+                text = f"Messages that wait for {group.name}, of all nodes, roughly."
                 figures.append(Figure(name, "gauge", text, depth))
         return figures
 

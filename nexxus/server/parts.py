@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nexxus.accounts.devices import Devices
 from nexxus.accounts.external_sign_in import ExternalSignIn
@@ -11,11 +12,13 @@ from nexxus.accounts.passwords import Passwords
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.users import Users
 from nexxus.applications.applications import Applications
-from nexxus.cluster.inbox import NodeInbox
+from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.membership import Membership
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.messages import GatewayMessage, NodeMessage
+from nexxus.cluster.peers import Peers
 from nexxus.interfaces.auth_strategy import AuthStrategy
-from nexxus.interfaces.broker import Broker
+from nexxus.interfaces.broker import Broker, Group
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -27,7 +30,9 @@ from nexxus.server.transports import Transports
 from nexxus.toolkit.rate_limit import RateLimit
 from nexxus.transport_manager import TransportManager
 from nexxus.workers.runner import WorkerRunner
+from nexxus.workers.state import StoredState
 from nexxus.writer import TombstoneSweeper, Writer
+from nexxus.writer.outbox import Outbox
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,18 +62,23 @@ class Actions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What a process is made of, whatever roles it runs. `inboxes` are by transport."""
+    """What a process is made of, whatever roles it runs. `gateway_inboxes` are by transport."""
 
     adapters: Adapters
-    nodes: Nodes
+    peers: Peers
     applications: Applications
     actions: Actions
     requests: Requests
     transports: Transports
-    inboxes: Mapping[str, NodeInbox]
+    groups: Sequence[Group[Any]]
+    dead_letters: DeadLetters
+    outbox: Outbox | None
+    node_inbox: Inbox[NodeMessage]
+    gateway_inboxes: Mapping[str, Inbox[GatewayMessage]]
     membership: Membership
     writer: Writer
     tombstones: TombstoneSweeper
     transport_manager: TransportManager
+    worker_states: Sequence[StoredState]
     workers: Mapping[str, WorkerRunner]
     metrics: Metrics

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 from starlette.types import ASGIApp
 
 from nexxus.api.app import build_api, build_health_api
 from nexxus.applications.applications import Applications
+from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import ApplicationChanged
 from nexxus.config import Config
 from nexxus.config.declared import check_applications
@@ -29,7 +31,6 @@ from nexxus.plugins import Kind
 from nexxus.server.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
 from nexxus.server.backing import Backing
 from nexxus.server.composition import (
-    HOME,
     compose,
     compose_services,
     create_adapter,
@@ -149,11 +150,15 @@ class Nexxus:
         errands = Tasks(asyncio.get_running_loop(), self.logger)
         self._ends.push_async_callback(errands.cancel)
         self._follow_applications(parts, errands)
-        for name, inbox in parts.inboxes.items():
+        await backing.wait_for("database", self._make_room)
+        for group in parts.groups:
+            await backing.wait_for("broker", partial(parts.adapters.broker.declare, group))
+        inboxes: dict[str, Inbox[Any]] = {"node": parts.node_inbox, **parts.gateway_inboxes}
+        for name, inbox in inboxes.items():
             await backing.wait_for("broker", inbox.open)
             self._roles.start(f"inbox {name}", inbox.run())
             self._ends.push_async_callback(self._end_roles, f"inbox {name}")
-        # Other nodes are told of what changes, and their answers come through the inbox.
+        # Other nodes are notified of what changes, and their answers come through the inbox.
         await backing.wait_for("database", self._declare_applications)
         await backing.wait_for("registry", parts.membership.join)
         self._at_the_end("membership", parts.membership.leave)
@@ -163,7 +168,6 @@ class Nexxus:
             finish_writes,
             parts,
             self._roles,
-            queues_outlive_us=self.config.broker.scope == "shared",
             within=self.config.server.drain_timeout,
         )
         self._start_roles(parts)
@@ -183,6 +187,8 @@ class Nexxus:
         if "writer" in roles:
             self._roles.start("writer", parts.writer.run())
             self._roles.start("tombstones", parts.tombstones.run())
+            if parts.outbox is not None:
+                self._roles.start("outbox", parts.outbox.run())
         if "transport-manager" in roles:
             self._roles.start("transport-manager", parts.transport_manager.run())
         for name, worker in parts.workers.items():
@@ -282,6 +288,14 @@ class Nexxus:
         self.logger.info("the admin key is kept in a file", path=path)
         return key
 
+    async def _make_room(self) -> None:
+        """Prepare the database for what Nexxus itself stores."""
+        await self.parts.dead_letters.open()
+        if self.parts.outbox is not None:
+            await self.parts.outbox.open()
+        for state in self.parts.worker_states:
+            await state.open()
+
     async def _declare_applications(self) -> None:
         """Put the configuration file's applications in force."""
         for document in self.config.applications:
@@ -296,12 +310,12 @@ class Nexxus:
 
         async def take_over(changed: ApplicationChanged) -> None:
             await parts.applications.take_over(changed.app_id)
-            await parts.nodes.acknowledge(changed.reply_to)
+            await parts.peers.acknowledge(changed.reply_to)
 
         def on_change(changed: ApplicationChanged) -> None:
             errands.start(take_over(changed))
 
-        parts.inboxes[HOME].on(ApplicationChanged, on_change)
+        parts.node_inbox.on(ApplicationChanged, on_change)
 
 
 def _with_demo(api: ASGIApp) -> ASGIApp:

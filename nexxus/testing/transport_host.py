@@ -12,9 +12,9 @@ from typing import Any, Final
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
-from nexxus.cluster.inbox import NodeInbox
-from nexxus.cluster.messages import Delivery, SessionEnded
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.inbox import Inbox
+from nexxus.cluster.messages import Delivery, SessionEnded, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.errors import UserAuthenticationFailed, VersionConflict
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
@@ -75,12 +75,12 @@ class KitHost:
         self.gateway = Gateway(
             settings,
             transport="kit",
-            nodes=Nodes(broker, here=NODE, home="kit"),
+            peers=Peers(broker, here=NODE),
             registry=registry,
             actions=self.actions,
             logger=self.journal,
         )
-        self.inbox = NodeInbox(broker, transport="kit", node=NODE, logger=self.journal)
+        self.inbox = Inbox(broker, gateway_mailbox("kit", NODE), logger=self.journal)
         self.gateway.listen(self.inbox)
 
     async def subscribe(self, device: str, *channels: str) -> None:

@@ -73,7 +73,7 @@ class DeliveryBuffer:
             self.awake.set()
         return finished
 
-    def retry(self, deliveries: Iterable[Delivery], delay: float) -> None:
+    def retry(self, deliveries: Iterable[Delivery], delay: float, *, failed: bool = True) -> None:
         """Hand these out again after `delay` seconds, before any later one of their keys.
 
         Those of a source that ends are given back to it, that is, forgotten.
@@ -81,7 +81,7 @@ class DeliveryBuffer:
         due = asyncio.get_running_loop().time() + delay if delay > 0 else 0.0
         returned = [each for each in self.finish(deliveries) if each.source not in self._ending]
         for delivery in returned:
-            delivery.attempts += 1
+            delivery.attempts += failed
             delivery.due = due
         self._backlog.park(returned)
 

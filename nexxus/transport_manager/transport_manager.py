@@ -8,22 +8,16 @@ from collections.abc import Sequence
 import msgspec
 
 from nexxus.applications.applications import Applications
-from nexxus.cluster.messages import NodeMessage
+from nexxus.cluster.consuming import Failure, consume
+from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.cluster.messages import Delivery, gateway_mailbox
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event
 from nexxus.domain.schema import ModelType
 from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
-from nexxus.interfaces.broker import (
-    TRANSPORT_MANAGER,
-    Broker,
-    Consumer,
-    Message,
-    Received,
-    node_queue,
-)
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Received
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
-from nexxus.toolkit.consuming import consume
 from nexxus.transport_manager.routing_table import RoutingTable, Target
 
 
@@ -50,6 +44,7 @@ class TransportManager:
         applications: Applications,
         broker: Broker,
         registry: Registry,
+        dead_letters: DeadLetters,
         logger: Logger,
         batch: int,
     ) -> None:
@@ -57,6 +52,7 @@ class TransportManager:
         self._applications = applications
         self._broker = broker
         self._registry = registry
+        self._dead_letters = dead_letters
         self._logger = logger
         self._batch = batch
         self._tables: dict[tuple[str, str], RoutingTable] = {}
@@ -65,17 +61,25 @@ class TransportManager:
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
         await consume(
-            self._broker, TRANSPORT_MANAGER, self._process, batch=self._batch, logger=self._logger
+            self._broker,
+            TRANSPORT_MANAGER,
+            self._process,
+            batch=self._batch,
+            dead_letters=self._dead_letters,
+            logger=self._logger,
         )
 
-    async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
+    async def _process(
+        self, consumer: Consumer[Event], batch: Sequence[Received[Event]]
+    ) -> Sequence[Failure[Event]]:
         try:
             await self._route([message.payload for message in batch])
         except ServiceUnavailable as error:
             self._logger.warning("a batch of events was not routed", reason=error.message)
-            await consumer.retry(batch, 1.0)
+            await consumer.retry(batch, 1.0, failed=False)
         else:
             await consumer.settle(batch)
+        return ()
 
     async def _route(self, events: Sequence[Event]) -> None:
         self.figures.events += len(events)
@@ -96,23 +100,23 @@ class TransportManager:
         told: list[set[tuple[Target, str]]],
     ) -> bool:
         """Tell the nodes what they have not been told yet; whether there was anything."""
-        outgoing: dict[Target, list[Message[NodeMessage]]] = {}
+        outgoing: dict[Target, list[Delivery]] = {}
         for event, its_told in zip(events, told, strict=True):
             table = tables.get((event.app_id, event.type))
             if table is None:
                 continue
             for target, delivery in table.deliveries(event, its_told):
-                outgoing.setdefault(target, []).append(Message(event.id, delivery))
+                outgoing.setdefault(target, []).append(delivery)
         self.figures.deliveries += sum(map(len, outgoing.values()))
-        publishes = [
-            self._broker.publish(node_queue(transport, node), messages)
-            for (transport, node), messages in outgoing.items()
+        sends = [
+            self._broker.send(gateway_mailbox(transport, node), deliveries)
+            for (transport, node), deliveries in outgoing.items()
         ]
-        if len(publishes) == 1:
-            await publishes[0]  # in one process it always is one: no task for it
+        if len(sends) == 1:
+            await sends[0]  # in one process it always is one: no task for it
             return True
         # Side by side: a broker confirms each one, and one node is not to wait for another.
-        results = await asyncio.gather(*publishes, return_exceptions=True)
+        results = await asyncio.gather(*sends, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result

@@ -1,131 +1,181 @@
-"""The workers role: hands the writer's events to a plugin's worker, again until it succeeds."""
+"""The role that runs a custom worker: events of its group in, whatever the plugin does out."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import msgspec
+
+from nexxus.cluster.consuming import Failure, Retries, consume
+from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import Broker, Consumer, Received, worker_queue
-from nexxus.interfaces.logger import Logger
-from nexxus.interfaces.worker import Worker, WorkerContext
-from nexxus.toolkit.consuming import consume
+from nexxus.interfaces.broker import Broker, Consumer, Received, worker_group
+from nexxus.interfaces.worker import Failed, Worker, WorkerContext
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 60.0
+OnSettled = Callable[[str, Iterable[Event]], None]
+"""Called with the group's name and the events that it needs no more."""
 
-_OPEN_AGAIN_AFTER = 0.2
-_OPEN_AGAIN_AT_LATEST = 5.0
+
+class OpenRetries(msgspec.Struct, frozen=True):
+    """How soon a worker is opened again whose service is away, in seconds; the delay doubles."""
+
+    first_delay: float = 0.2
+    longest_delay: float = 5.0
 
 
 class WorkerRunner:
-    """Runs one custom worker on its own queue."""
+    """Runs one custom worker as a member of its group."""
 
-    def __init__(self, worker: Worker, *, broker: Broker, logger: Logger, node: str) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        context: WorkerContext,
+        *,
+        broker: Broker,
+        dead_letters: DeadLetters,
+        on_settled: OnSettled | None = None,
+        open_retries: OpenRetries = OpenRetries(),  # noqa: B008 - it is frozen
+        first_delay: float = 0.5,
+    ) -> None:
+        self.group = worker_group(context.name)
         self._worker = worker
+        self._context = context
         self._broker = broker
-        self._logger = logger.bind(worker=worker.name)
-        self._node = node
+        self._dead_letters = dead_letters
+        self._on_settled = on_settled
+        self._logger = context.logger
+        self._open_retries = open_retries
+        self._retries = Retries(
+            attempts=worker.attempts, first_delay=first_delay, longest_delay=60.0
+        )
         self._is_busy = False
-        self.queue = worker_queue(worker.name)
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first.
 
-        Cancelled again meanwhile, it is cut off, and comes again to whoever consumes next.
+        When cancelled again meanwhile, it is cut off, and comes again to the next consumer.
         """
         await self._open()
         try:
             await consume(
                 self._broker,
-                self.queue,
+                self.group,
                 self._process,
                 batch=self._worker.batch,
+                dead_letters=self._dead_letters,
                 logger=self._logger,
+                retries=self._retries,
+                give_up=self._give_up,
             )
         finally:
             await self._worker.close()
 
     async def is_done(self) -> bool:
-        """Whether no event waits and none is in hand; for a queue that nobody else consumes."""
-        if await self._broker.depth(self.queue):
+        """Whether no event waits and none is in hand; for a group without other members."""
+        if await self._broker.depth(self.group):
             return False
         # What was taken before is in hand after this turn of the loop, and may be given back.
         await asyncio.sleep(0)
-        return not self._is_busy and not await self._broker.depth(self.queue)
+        return not self._is_busy and not await self._broker.depth(self.group)
 
     async def _open(self) -> None:
-        """Open the worker; while what it needs is away, again: its events wait in the queue."""
-        context, delay = WorkerContext(self._node, self._logger), _OPEN_AGAIN_AFTER
+        """Open the worker, again and again while what it needs is away."""
+        delay = self._open_retries.first_delay
         while True:
             try:
-                return await self._worker.open(context)
+                return await self._worker.open(self._context)
             except ServiceUnavailable as error:
                 self._logger.warning("a worker cannot begin yet", reason=error.message)
             await asyncio.sleep(delay)
-            delay = min(2 * delay, _OPEN_AGAIN_AT_LATEST)
+            delay = min(2 * delay, self._open_retries.longest_delay)
 
-    async def _process(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
+    async def _process(
+        self, consumer: Consumer[Event], batch: Sequence[Received[Event]]
+    ) -> Sequence[Failure[Event]]:
         self._is_busy = True
         try:
-            await self._hand_over(consumer, batch)
+            return await self._hand_over(consumer, batch)
         finally:
             self._is_busy = False
 
-    async def _hand_over(self, consumer: Consumer[Event], batch: Sequence[Received[Event]]) -> None:
+    async def _hand_over(
+        self, consumer: Consumer[Event], batch: Sequence[Received[Event]]
+    ) -> Sequence[Failure[Event]]:
+        failures: list[Failure[Event]] = []
         held_up: set[str] = set()
-        delay = 0.0
-        for part in self._parts(batch):
-            behind = [message for message in part if message.key in held_up]
-            if behind:
-                await consumer.retry(behind, delay)
+        wanted = [message for message in batch if self._wants(message.payload)]
+        if len(wanted) < len(batch):
+            await self._settle(consumer, [each for each in batch if each not in wanted])
+        for part in _parts(wanted, self._worker.batch):
             ready = [message for message in part if message.key not in held_up]
             if not ready:
                 continue
-            try:
-                await self._worker.handle([message.payload for message in ready])
-            except Exception as error:  # a plugin may raise anything, and must not end the process
-                delay = min(_FIRST_DELAY * 2 ** max(m.attempts for m in ready), _LONGEST_DELAY)
-                await self._try_again(consumer, ready, error, delay)
-                held_up.update(m.key for m in ready if not self._is_last(m))
-            else:
-                await consumer.settle(ready)
+            failed = await self._handle(ready)
+            failures += failed
+            held_up.update(failure.message.key for failure in failed)
+            await self._settle(consumer, _before(ready, failed))
+        return failures
 
-    def _parts(self, batch: Sequence[Received[Event]]) -> Iterator[Sequence[Received[Event]]]:
-        """The batch in pieces: an event is alone at its last attempt, so that it fails for itself.
+    async def _handle(self, part: Sequence[Received[Event]]) -> Sequence[Failure[Event]]:
+        """Call the worker; what failed, and how."""
+        try:
+            failed = await self._worker.handle([message.payload for message in part])
+        except Exception as error:  # a plugin may raise anything, and must not end the process
+            return [Failure(message, error) for message in part]
+        return [_failure(each, part) for each in failed or ()]
 
-        Otherwise one that cannot be handled would have all that came with it set aside, too.
-        """
-        part: list[Received[Event]] = []
-        for message in batch:
-            if not self._is_last(message):
-                part.append(message)
-                continue
-            if part:
-                yield part
-            yield [message]
-            part = []
-        if part:
+    def _wants(self, event: Event) -> bool:
+        return self._worker.models is None or event.type in self._worker.models
+
+    async def _settle(self, consumer: Consumer[Event], done: Sequence[Received[Event]]) -> None:
+        await consumer.settle(done)
+        if self._on_settled is not None:
+            self._on_settled(self.group.name, [message.payload for message in done])
+
+    async def _give_up(self, message: Received[Event], _: Exception) -> None:
+        if self._on_settled is not None:
+            self._on_settled(self.group.name, (message.payload,))
+
+
+def _parts(batch: Sequence[Received[Event]], largest: int) -> Iterator[Sequence[Received[Event]]]:
+    """Yield the batch in pieces, smaller ones of events that have failed before.
+
+    With each attempt the largest piece is half of what it was, so that one that always fails is
+    soon alone.
+    """
+    part: list[Received[Event]] = []
+    limit = largest
+    for message in batch:
+        its_limit = max(1, largest >> message.attempts)
+        if part and (its_limit != limit or len(part) >= limit):
             yield part
+            part = []
+        limit = its_limit
+        part.append(message)
+    if part:
+        yield part
 
-    def _is_last(self, message: Received[Event]) -> bool:
-        """Whether this is the last time that the event is tried."""
-        return message.attempts + 1 >= self._worker.attempts
 
-    async def _try_again(
-        self,
-        consumer: Consumer[Event],
-        part: Sequence[Received[Event]],
-        error: Exception,
-        delay: float,
-    ) -> None:
-        spent = [message for message in part if self._is_last(message)]
-        others = [message for message in part if not self._is_last(message)]
-        self._logger.error(
-            "a worker failed", error=error, retried=len(others), dead_letters=len(spent)
-        )
-        if spent:
-            await consumer.bury(spent, f"{type(error).__name__}: {error}")
-        if others:
-            await consumer.retry(others, delay)
+def _failure(failed: Failed, part: Sequence[Received[Event]]) -> Failure[Event]:
+    """Return the failure of a message; raises `ValueError` for an event that is not of `part`."""
+    for message in part:
+        if message.payload is failed.event or message.payload == failed.event:
+            return Failure(message, failed.error, failed.retry_after)
+    raise ValueError(f"handle returned an event that it was not given: {failed.event.key}")
+
+
+def _before(
+    part: Sequence[Received[Event]], failures: Sequence[Failure[Event]]
+) -> list[Received[Event]]:
+    """Return the messages that are done: none failed, and none before them of their object did."""
+    failed = {id(failure.message) for failure in failures}
+    held_up: set[str] = set()
+    done = []
+    for message in part:
+        if id(message) in failed:
+            held_up.add(message.key)
+        elif message.key not in held_up:
+            done.append(message)
+    return done

@@ -9,27 +9,20 @@ from contextlib import suppress
 import msgspec
 
 from nexxus.applications.applications import Applications
-from nexxus.cluster.messages import Outcome, Rejection
-from nexxus.cluster.peers import Nodes
-from nexxus.domain.events import Event
+from nexxus.cluster.consuming import Failure, consume
+from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.cluster.messages import Outcome
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import AnyOperation, Create, Fate, owner_of
 from nexxus.errors import ModelNotFound, ServerError, ServiceUnavailable, WireError
-from nexxus.interfaces.broker import (
-    TRANSPORT_MANAGER,
-    WRITER,
-    Broker,
-    Consumer,
-    Message,
-    Queue,
-    Received,
-)
+from nexxus.interfaces.broker import WRITER, Broker, Consumer, Received
 from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
-from nexxus.toolkit.consuming import consume
+from nexxus.writer.announcer import Announcer
 from nexxus.writer.apply import Repeated, apply_operation
 from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
+from nexxus.writer.outbox import Outbox
 from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 
 
@@ -54,8 +47,10 @@ class Writer:
     """Applies operations in the order of their object's partition.
 
     One round: load the records, apply every operation of an object to it in turn, commit one
-    mutation per object, announce the events, keep the fates, settle the messages. What loses
+    mutation per object, announce the events, store the fates, settle the messages. What loses
     its compare-and-set (a fenced-off predecessor still wrote) is loaded and applied again.
+
+    With an `outbox` the events are committed with the objects: the broker would lose them.
     """
 
     def __init__(
@@ -65,9 +60,10 @@ class Writer:
         database: Database,
         broker: Broker,
         registry: Registry,
+        announcer: Announcer,
+        dead_letters: DeadLetters,
+        outbox: Outbox | None,
         logger: Logger,
-        nodes: Nodes,
-        event_queues: Sequence[Queue[Event]] = (),
         batch: int,
     ) -> None:
         self.figures = WriterFigures()
@@ -76,35 +72,39 @@ class Writer:
         self._broker = broker
         self._registry = registry
         self._logger = logger
-        self._nodes = nodes
-        self._event_queues = (TRANSPORT_MANAGER, *event_queues)
+        self._announcer = announcer
+        self._dead_letters = dead_letters
+        self._outbox = outbox
         self._batch = batch
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
+        if self._outbox is not None:
+            await self._outbox.recover()
         await consume(
             self._broker,
             WRITER,
             self._process,
             batch=self._batch,
+            dead_letters=self._dead_letters,
             logger=self._logger,
             give_up=self._give_up,
         )
 
     async def _give_up(self, message: Received[AnyOperation], _: Exception) -> None:
-        """Say of an operation that cannot even be judged that it is rejected."""
+        """Reject an operation that could not even be judged."""
         self.figures.rejected += 1
         verdicts = Verdicts()
         verdicts.reject(
             message.payload,
             ServerError("this write cannot be processed; it is kept among the dead letters"),
         )
-        await self._announce([verdicts])
-        await self._report([verdicts])
+        await self._announcer.announce([verdicts])
+        await self._announcer.report([verdicts])
 
     async def _process(
         self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
-    ) -> None:
+    ) -> Sequence[Failure[AnyOperation]]:
         self.figures.batches += 1
         remaining = list(batch)
         is_first = True
@@ -121,9 +121,10 @@ class Writer:
             await consumer.refuse(remaining, error)
         except ModelNotFound as error:
             # An application was dropped between judging and storing. Each operation is judged
-            # anew once the news of it is here: those of other applications are in this batch too.
+            # again once that is known here: those of other applications are in this batch too.
             self._logger.warning("a batch of writes was not stored", reason=error.message)
             await consumer.retry(remaining, 0.1)
+        return ()
 
     async def _finish_later(
         self,
@@ -131,15 +132,15 @@ class Writer:
         messages: list[Received[AnyOperation]],
         error: ServiceUnavailable,
     ) -> None:
-        """Refuse what is known not to be stored; what is, or may be, must still be told of."""
+        """Refuse what is known not to be stored; what is, or may be, must still be announced."""
         unfinished = messages
-        if self._broker.confirms_settled:
+        if any(message.is_waiting for message in messages):
             keys = list({message.payload.key for message in messages})
             with suppress(ServiceUnavailable):
                 records = dict(zip(keys, await self._database.load(keys), strict=True))
                 unfinished = [m for m in messages if _is_applied(m.payload, records)]
         ids = {message.payload.operation_id for message in unfinished}
-        await consumer.retry(unfinished, 1.0)
+        await consumer.retry(unfinished, 1.0, failed=False)
         await consumer.refuse([m for m in messages if m.payload.operation_id not in ids], error)
 
     async def _catch_up_with(self, batch: Sequence[Received[AnyOperation]]) -> None:
@@ -174,24 +175,39 @@ class Writer:
             if record is not None and record is not records[key]
         ]
         try:
-            won = await self._database.commit(mutations) if mutations else []
+            won = await self._commit(mutations, verdicts)
             lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
             done = [key for key in keys if key not in lost]
-            told = [verdicts[key][1] for key in done]
-            await self._announce(told)
+            announced = [verdicts[key][1] for key in done]
+            await self._announcer.announce(announced)
+            # A publisher that waits answers its client first: the answer names the operation, and
+            # then the client knows what it is told of. Others were answered: a crash after settling
+            # would leave them without the outcome.
             settled = [message for key in done for message in by_key[key]]
-            if self._broker.confirms_settled:
-                # Whoever waits for the confirmation answers its client first: the answer names the
-                # operation, and then the client knows what it is told of.
-                await consumer.settle(settled)
-                await self._report(told)
-            else:
-                await self._report(told)
-                await consumer.settle(settled)
+            await consumer.settle([message for message in settled if message.is_waiting])
+            await self._announcer.report(announced)
+            await consumer.settle([message for message in settled if not message.is_waiting])
         except ServiceUnavailable as error:
             raise _MayBeStored(error) from error
         again = [message for key in keys if key in lost for message in by_key[key]]
         return again + later
+
+    async def _commit(
+        self,
+        mutations: Sequence[Mutation],
+        verdicts: Mapping[ObjectKey, tuple[Record | None, Verdicts]],
+    ) -> list[bool]:
+        if not mutations:
+            return []
+        if self._outbox is None:
+            return await self._database.commit(mutations)
+        events = [
+            event
+            for mutation in mutations
+            for event in verdicts[mutation.key][1].events
+            if not event.repeated
+        ]
+        return await self._outbox.commit(mutations, events)
 
     async def _load(
         self, by_key: dict[ObjectKey, list[Received[AnyOperation]]], *, trusting: bool
@@ -292,51 +308,6 @@ class Writer:
             stored = as_stored(key, following)
             verdicts.outcomes.append((operation, Outcome(operation.operation_id, stored)))
         return following
-
-    async def _announce(self, done: list[Verdicts]) -> None:
-        """Tell the transport managers and workers, and the registry.
-
-        Rejections are kept before anything else can fail: judged again, behind what was applied
-        since, the operation might be applied. An applied one's fate says that it was announced.
-        """
-        fates = [fate for verdicts in done for fate in verdicts.fates]
-        if rejected := [fate for fate in fates if fate.state == "rejected"]:
-            await self._registry.fates.put(rejected)
-        messages = [
-            Message(event.key.partition, event) for verdicts in done for event in verdicts.events
-        ]
-        if messages:
-            for queue in self._event_queues:
-                await self._broker.publish(queue, messages)
-        await self._registry.fates.put([fate for fate in fates if fate.state == "applied"])
-
-    async def _report(self, done: list[Verdicts]) -> None:
-        """Tell whoever waits, and the writing devices what was rejected."""
-        outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
-        if not outcomes:
-            return
-        # Side by side: a broker confirms each one, and a round may have hundreds.
-        await asyncio.gather(*(self._report_one(*outcome) for outcome in outcomes))
-
-    async def _report_one(self, operation: AnyOperation, outcome: Outcome) -> None:
-        if operation.reply_to:
-            await self._answer(operation, outcome)
-        if outcome.error is None or operation.device_id is None:
-            return
-        app_id = operation.key.app_id
-        presence = await self._registry.presence.get(app_id, operation.device_id)
-        if presence is not None:
-            rejection = Rejection(
-                app_id, operation.device_id, operation.operation_id, outcome.error
-            )
-            await self._nodes.tell(
-                presence.transport, presence.node, operation.device_id, rejection
-            )
-
-    async def _answer(self, operation: AnyOperation, outcome: Outcome) -> None:
-        await self._nodes.tell(
-            self._nodes.home, operation.reply_to, operation.operation_id, outcome
-        )
 
 
 def _group(

@@ -10,6 +10,7 @@ from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.interfaces.broker import Broker
 from nexxus.testing.broker_kit import DurableBrokerConformance
+from nexxus.testing.journal import Journal
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +23,13 @@ class TestRabbitMQBroker(DurableBrokerConformance):
     @pytest.fixture
     async def broker(self, settings: RabbitMQSettings) -> AsyncIterator[RabbitMQBroker]:
         self.settings = settings
-        broker = RabbitMQBroker(settings)
+        broker = RabbitMQBroker(settings, logger=Journal())
         await broker.open()
         yield broker
         await broker.close()
 
     async def reopen(self, broker: Broker) -> RabbitMQBroker:
         await broker.close()
-        reopened = RabbitMQBroker(self.settings)
+        reopened = RabbitMQBroker(self.settings, logger=Journal())
         await reopened.open()
         return reopened

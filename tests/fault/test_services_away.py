@@ -23,7 +23,7 @@ from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProce
 from nexxus.config import Config
 from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.interfaces.broker import WRITER, Broker, Consumer, Message, Queue
+from nexxus.interfaces.broker import WRITER, WRITES, Broker, Consumer, Group, Message, Topic
 from nexxus.interfaces.registry import Registry
 from nexxus.server import Nexxus
 from nexxus.testing.journal import Journal
@@ -124,24 +124,24 @@ class EarlyBroker(InProcessBroker):
     """Confirms a write when it is queued, as a broker on a network does; `may_go_on` holds the
     writer."""
 
-    confirms_settled = False
+    is_durable = True
 
     def __init__(self, settings: Any, may_go_on: asyncio.Event) -> None:
         super().__init__(settings)
         self._may_go_on = may_go_on
         self._publishing: set[asyncio.Task[None]] = set()
 
-    async def publish(self, queue: Queue[T], messages: Sequence[Message[T]]) -> None:
-        if queue.name != WRITER.name:
-            await super().publish(queue, messages)
+    async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
+        if topic.name != WRITES.name:
+            await super().publish(topic, messages)
             return
-        task = asyncio.create_task(super().publish(queue, messages))
+        task = asyncio.create_task(super().publish(topic, messages))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
 
-    async def consume(self, queue: Queue[T], *, prefetch: int = 1000) -> Consumer[T]:
-        consumer = await super().consume(queue, prefetch=prefetch)
-        if queue.name == WRITER.name:
+    async def consume(self, group: Group[T], **options: Any) -> Consumer[T]:
+        consumer = await super().consume(group, **options)
+        if group.name == WRITER.name:
             take = consumer.take
 
             async def take_when_let(limit: int) -> Any:

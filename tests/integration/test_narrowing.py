@@ -16,11 +16,11 @@ from waiting import eventually
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
-from nexxus.cluster.messages import SubscriptionChanged
+from nexxus.cluster.messages import SubscriptionChanged, gateway_mailbox
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Queue, node_queue
+from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Group
 from nexxus.interfaces.registry import Presence
 from nexxus.interfaces.transport import Framing, ServerFrame, Wire
 
@@ -35,9 +35,9 @@ class SlowRouting(InProcessBroker):
         super().__init__(InProcessBrokerSettings())
         self._may_go_on = may_go_on
 
-    async def consume(self, queue: Queue[Any], *, prefetch: int = 1000) -> Consumer[Any]:
-        consumer = await super().consume(queue, prefetch=prefetch)
-        if queue.name == TRANSPORT_MANAGER.name:
+    async def consume(self, group: Group[Any], **options: Any) -> Consumer[Any]:
+        consumer = await super().consume(group, **options)
+        if group == TRANSPORT_MANAGER:
             take = consumer.take
 
             async def take_when_let(limit: int) -> Any:
@@ -441,11 +441,11 @@ async def test_a_device_that_goes_to_another_node_unnarrowed_is_narrowed_there(
     registry, device_id = world.nexxus.registry, before.device_id
     await registry.presence.connect(Presence("roles", device_id, "n2", "websockets", "there"))
     await registry.subscriptions.put(before, "websockets", "n2")
-    told = await world.nexxus.broker.consume(node_queue("websockets", "n2"))
+    told = await world.nexxus.broker.receive(gateway_mailbox("websockets", "n2"))
     outage.is_over = True
 
     (message, *_) = await asyncio.wait_for(told.take(1), 20)
-    assert message.payload == SubscriptionChanged("roles", device_id)
+    assert message == SubscriptionChanged("roles", device_id)
     (after,) = await world.placed("reader")
     assert after.narrowing_from == before.route
     assert after.route.access == {"status": {"eq": "todo"}}

@@ -17,9 +17,9 @@ from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.cluster import membership
 from nexxus.domain.events import Event
-from nexxus.errors import ConfigurationError, ServiceUnavailable
+from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.interfaces.broker import Message, Queue
+from nexxus.interfaces.broker import EVENTS, Message, Topic
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.worker import Worker
 
@@ -30,7 +30,6 @@ APPLICATION = {"id": "open", "schema": {"note": {"text": {"type": "string"}}}}
 class Recorder(Worker):
     """Remembers what it has handled, and does on the way what a test wants."""
 
-    name = "recorder"
     batch = 10
 
     def __init__(self, before: Callable[[Sequence[Event]], Any], on_close: Callable[[], Any]):
@@ -181,11 +180,11 @@ async def test_what_is_stored_and_could_not_be_told_yet_is_told_before_the_write
     await nexxus.start()
     publish, has_failed = nexxus.broker.publish, asyncio.Event()
 
-    async def fail_once(queue: Queue[Any], messages: Sequence[Message[Any]]) -> None:
-        if queue.name == "worker.recorder" and not has_failed.is_set():
+    async def fail_once(topic: Topic[Any], messages: Sequence[Message[Any]]) -> None:
+        if topic == EVENTS and not has_failed.is_set():
             has_failed.set()
             raise ServiceUnavailable("the queue is full")
-        await publish(queue, messages)
+        await publish(topic, messages)
 
     monkeypatch.setattr(nexxus.broker, "publish", fail_once)
     writing = asyncio.create_task(write(nexxus, 1))
@@ -298,14 +297,6 @@ async def test_draining_twice_is_draining_once(
     await nexxus.stop()
 
     assert drained == 1
-
-
-async def test_a_worker_by_another_name_than_the_selected_one_is_refused(tmp_path: Path) -> None:
-    plugin = Plugin()
-    plugin.worker.name = "tape"  # type: ignore[misc]
-
-    with pytest.raises(ConfigurationError, match="'recorder' calls itself 'tape'"):
-        await serving(tmp_path, plugin).start()
 
 
 async def test_a_server_that_never_started_can_be_stopped(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from nexxus import Config, Nexxus
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import TRANSPORT_MANAGER, Message, Queue
+from nexxus.interfaces.broker import EVENTS, Message, Topic
 
 APPLICATION = {
     "id": "app",
@@ -33,12 +33,12 @@ async def test_one_that_was_refused_is_told_when_its_client_tries_again(
     told: list[Any] = []
     publish = nexxus.broker.publish
 
-    async def refuse_once(queue: Queue[Any], messages: Sequence[Message[Any]]) -> None:
-        if queue.name == TRANSPORT_MANAGER.name:
+    async def refuse_once(topic: Topic[Any], messages: Sequence[Message[Any]]) -> None:
+        if topic == EVENTS:
             told.extend(message.payload.after["x"] for message in messages)
             if len(told) == 1:
                 raise ServiceUnavailable("the broker is away")
-        await publish(queue, messages)
+        await publish(topic, messages)
 
     monkeypatch.setattr(nexxus.broker, "publish", refuse_once)
     headers = {"nxx-app-id": "app", "idempotency-key": "one and the same"}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nexxus import Config, Nexxus
-from nexxus.adapters.in_process.queues import LocalConsumer
+from nexxus.adapters.in_process.broker.queues import LocalConsumer
+from nexxus.cluster.consuming import STANDARD_RETRIES, Retries, consume
 from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.operations import (
@@ -27,15 +28,7 @@ from nexxus.domain.operations import (
 )
 from nexxus.domain.patches import PatchOp
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import (
-    TRANSPORT_MANAGER,
-    WRITER,
-    Broker,
-    Consumer,
-    Message,
-    Queue,
-)
-from nexxus.toolkit.consuming import ATTEMPTS, consume
+from nexxus.interfaces.broker import EVENTS, WRITES, Broker, Consumer, Group, Message, Topic
 from nexxus.writer.apply import apply_operation
 from nexxus.writer.memory import OPERATIONS_REMEMBERED
 
@@ -62,7 +55,7 @@ async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
 async def submit(nexxus: Nexxus, operation: AnyOperation) -> None:
     """Returns when the writer has settled it."""
     message = Message[AnyOperation](operation.key.partition, operation)
-    await nexxus.broker.publish(WRITER, [message])
+    await nexxus.broker.publish(WRITES, [message])
 
 
 def increment(operation_id: str, *, is_retry: bool) -> Update:
@@ -128,13 +121,13 @@ class Announced:
         self._publish = nexxus.broker.publish
         monkeypatch.setattr(nexxus.broker, "publish", self.publish)
 
-    async def publish(self, queue: Queue[Any], messages: list[Message[Any]]) -> None:
-        if queue.name == TRANSPORT_MANAGER.name:
+    async def publish(self, topic: Topic[Any], messages: list[Message[Any]]) -> None:
+        if topic == EVENTS:
             if self.failures:
                 self.failures -= 1
                 raise ServiceUnavailable("the queue is full")
             self.events += [message.payload for message in messages]
-        await self._publish(queue, messages)
+        await self._publish(topic, messages)
 
 
 async def test_a_write_that_is_stored_is_accepted_and_told_of_even_if_that_fails_at_first(
@@ -176,13 +169,13 @@ def vain(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     What was lost comes again to another consumer.
     """
-    monkeypatch.setattr("nexxus.toolkit.consuming._BEFORE_ANOTHER", 0.001)
     settle, take = LocalConsumer.settle, LocalConsumer.take
     lost: set[LocalConsumer[Any]] = set()
     vain: list[str] = []
 
     async def settle_in_vain(consumer: LocalConsumer[Any], messages: Any) -> None:
-        if isinstance(messages[0].payload, Operation) and (not lost or consumer in lost):
+        is_writers = bool(messages) and isinstance(messages[0].payload, Operation)
+        if is_writers and (not lost or consumer in lost):
             lost.add(consumer)
             vain.extend(message.payload.operation_id for message in messages)
         else:
@@ -267,7 +260,7 @@ async def test_a_write_that_is_known_not_to_be_stored_is_refused_at_once(
 async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_other(
     nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nexxus.toolkit.consuming._FIRST_DELAY", 0.001)
+    monkeypatch.setattr(Retries, "delay_after", lambda *_: 0.001)
     tries = []
 
     def apply(operation: AnyOperation, *args: Any, **options: Any) -> Any:
@@ -295,29 +288,38 @@ async def test_an_operation_that_cannot_be_processed_is_set_aside_and_keeps_no_o
     assert fate.state == "rejected"
     assert fate.error is not None
     assert fate.error.error == "ServerErrorException"
-    (letter,) = await nexxus.broker.dead_letters()
+    (letter,) = await nexxus.parts.dead_letters.list()
     assert letter.payload["operationId"] == "poison"
     assert "nobody expected this" in letter.reason
-    assert len(tries) > ATTEMPTS, "first with the others, then alone"
+    assert len(tries) > STANDARD_RETRIES.attempts, "first with the others, then alone"
 
 
 async def test_a_broker_that_is_away_for_a_while_does_not_end_the_consuming(
-    nexxus: Nexxus, monkeypatch: pytest.MonkeyPatch
+    nexxus: Nexxus,
 ) -> None:
-    monkeypatch.setattr("nexxus.toolkit.consuming._BEFORE_ANOTHER", 0.01)
-    queue: Queue[AnyOperation] = Queue("spare", WRITER.kind, AnyOperation)
+    group: Group[AnyOperation] = Group(Topic("spare", AnyOperation, must_survive=True), "spare")
+    await nexxus.broker.declare(group)
     broker = _AwayAtFirst(nexxus.broker)
     handled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def process(consumer: Consumer[AnyOperation], batch: Any) -> None:
+    async def process(consumer: Consumer[AnyOperation], batch: Any) -> Any:
         await consumer.settle(batch)
         handled.set_result(batch[0].payload.operation_id)
+        return ()
 
     consuming = asyncio.create_task(
-        consume(broker, queue, process, batch=10, logger=nexxus.logger)  # type: ignore[arg-type]
+        consume(
+            broker,  # type: ignore[arg-type]
+            group,
+            process,
+            batch=10,
+            dead_letters=nexxus.parts.dead_letters,
+            logger=nexxus.logger,
+            retries=Retries(reconnect_delay=0.01),
+        )
     )
     message = Message[AnyOperation]("k", increment("held", is_retry=False))
-    await nexxus.broker.publish(queue, [message])
+    await nexxus.broker.publish(group.topic, [message])
     assert await asyncio.wait_for(handled, 10) == "held"
     consuming.cancel()
 
@@ -329,8 +331,8 @@ class _AwayAtFirst:
         self._broker = broker
         self._refusals = 2
 
-    async def consume(self, queue: Queue[Any], *, prefetch: int) -> Consumer[Any]:
+    async def consume(self, group: Group[Any], **options: Any) -> Consumer[Any]:
         if self._refusals:
             self._refusals -= 1
             raise ServiceUnavailable("the broker is away")
-        return await self._broker.consume(queue, prefetch=prefetch)
+        return await self._broker.consume(group, **options)

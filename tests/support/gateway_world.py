@@ -16,13 +16,18 @@ from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
 from nexxus.adapters.websockets.raw import websocket_protocol
-from nexxus.cluster.inbox import NodeInbox
-from nexxus.cluster.messages import Acknowledged, Delivery, NodeMessage
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.inbox import Inbox
+from nexxus.cluster.messages import (
+    Acknowledged,
+    Delivery,
+    GatewayMessage,
+    gateway_mailbox,
+    node_mailbox,
+)
+from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.errors import UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
-from nexxus.interfaces.broker import Message, node_queue
 from nexxus.interfaces.registry import Node
 from nexxus.testing.journal import Journal
 
@@ -138,18 +143,20 @@ class World:
         self.broker = broker
         self.registry = registry
         self.actions = FakeActions()
-        nodes = Nodes(broker, here=node, home=TRANSPORT)
+        peers = Peers(broker, here=node)
         self.gateway = Gateway(
             settings,
             transport=TRANSPORT,
-            nodes=nodes,
+            peers=peers,
             registry=registry,
             actions=self.actions,
             logger=self.journal,
         )
-        self.inbox = NodeInbox(broker, transport=TRANSPORT, node=node, logger=self.journal)
+        self.mailbox = gateway_mailbox(TRANSPORT, node)
+        self.inbox = Inbox(broker, self.mailbox, logger=self.journal)
         self.gateway.listen(self.inbox)
-        self.inbox.on(Acknowledged, nodes.settle)
+        self.node_inbox = Inbox(broker, node_mailbox(node), logger=self.journal)
+        self.node_inbox.on(Acknowledged, peers.settle)
         self.url = ""
         self.address: tuple[str, int] = ("", 0)
         self._stack = AsyncExitStack()
@@ -176,9 +183,8 @@ class World:
         await self.registry.subscriptions.put(subscription, TRANSPORT, self.node)
         await self.gateway.adopt(APP, device, channel)
 
-    async def tell(self, message: NodeMessage) -> None:
-        queue = node_queue(TRANSPORT, self.node)
-        await self.broker.publish(queue, [Message[NodeMessage]("key", message)])
+    async def tell(self, message: GatewayMessage) -> None:
+        await self.broker.send(self.mailbox, [message])
 
     async def announce(self) -> None:
         """Let the other nodes know that this one is alive."""
@@ -203,9 +209,11 @@ class World:
             log_config=None,
         )
         server = _Server(config)
-        await self.inbox.open()
+        inboxes = (self.inbox, self.node_inbox)
+        for inbox in inboxes:
+            await inbox.open()
         async with asyncio.TaskGroup() as group:
-            inbox = group.create_task(self.inbox.run())
+            reading = [group.create_task(inbox.run()) for inbox in inboxes]
             serving = group.create_task(server.serve())
             await eventually(lambda: server.started)
             self.address = server.servers[0].sockets[0].getsockname()[:2]
@@ -217,7 +225,8 @@ class World:
                 await self._stack.aclose()
                 server.should_exit = True
                 await serving
-                inbox.cancel()
+                for task in reading:
+                    task.cancel()
 
 
 async def drop(world: World, client: Client) -> None:

@@ -21,8 +21,6 @@ class AuditLog(Worker):
     ``operationId``.
     """
 
-    name = "audit-log"
-
     def __init__(self, settings: AuditLogSettings, *, data_dir: Path) -> None:
         self._path = data_dir / settings.path
         self._models = frozenset(settings.models)

@@ -13,7 +13,7 @@ class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
 
     queue_limit: Annotated[
         int,
-        Meta(ge=1, description="Unsettled messages that a queue takes before publishers wait."),
+        Meta(ge=1, description="Unsettled messages that a queue holds before publishers wait."),
     ] = 100_000
     publish_timeout: Annotated[
         float, Meta(gt=0, description="How long a publisher waits for room in a queue.")
@@ -21,10 +21,6 @@ class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
     confirm_timeout: Annotated[
         float, Meta(gt=0, description="How long a write waits for the writer.")
     ] = 30.0
-    dead_letters: Annotated[
-        int,
-        Meta(ge=0, description="The newest messages set aside as dead that are kept."),
-    ] = 1_000
 
 
 class InProcessRegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

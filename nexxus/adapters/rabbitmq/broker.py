@@ -1,29 +1,32 @@
-"""The RabbitMQ broker: quorum queues by partition, publisher confirms, dead letters."""
+"""The RabbitMQ broker: quorum queues by partition, publisher confirms."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from aio_pika.abc import AbstractConnection
 
 from nexxus.adapters.rabbitmq.consumer import RabbitMQConsumer
-from nexxus.adapters.rabbitmq.dead_letters import DeadLetters
 from nexxus.adapters.rabbitmq.link import Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import Publisher
+from nexxus.adapters.rabbitmq.reading import Reading
+from nexxus.adapters.rabbitmq.receiver import RabbitMQReceiver
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.adapters.rabbitmq.topology import Topology, waiting
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import (
-    TRANSPORT_MANAGER,
-    WRITER,
     Broker,
     Consumer,
-    DeadLetter,
+    Group,
+    Mailbox,
     Message,
-    Queue,
+    Receiver,
+    SetAside,
+    Topic,
 )
+from nexxus.interfaces.logger import Logger
 
 T = TypeVar("T")
 
@@ -32,32 +35,30 @@ class RabbitMQBroker(Broker):
     """Confirmed means that a majority of a queue's replicas has the message on disk.
 
     Two connections, one to publish and one to consume: RabbitMQ stops reading from those who
-    publish when it runs out of memory or disk, and settling must go on then. Both come back by
+    publish when it runs out of memory or disk, and settling must go on then. Both reconnect by
     themselves. `node` is shown in RabbitMQ's list of connections.
     """
 
-    def __init__(self, settings: RabbitMQSettings, *, node: str = "") -> None:
+    def __init__(self, settings: RabbitMQSettings, *, logger: Logger, node: str = "") -> None:
         name = f"nexxus {node}".strip()
         self._settings = settings
+        self._logger = logger
         self._topology = Topology(settings)
-        self._publisher = Publisher(settings, self._topology, name)
-        self._consuming = Link(settings, f"{name} consumes", _as_it_is)
-        self._dead_letters = DeadLetters(self._topology, self._publisher)
-        self._consumers: list[RabbitMQConsumer[Any]] = []
+        self._publisher = Publisher(settings, self._topology, name, logger)
+        self._consuming = Link(settings, f"{name} consumes", _unchanged, logger)
+        self._readings: list[Reading] = []
 
     async def open(self) -> None:
         try:
             await self._publisher.open()
             await self._consuming.open()
-            for queue in (WRITER, TRANSPORT_MANAGER):
-                await self._publisher.declare(queue)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        consumers, self._consumers = self._consumers, []
-        await asyncio.gather(*(consumer.close() for consumer in consumers))
+        readings, self._readings = self._readings, []
+        await asyncio.gather(*(reading.stop() for reading in readings))
         await self._publisher.close()
         await self._consuming.close()
 
@@ -65,41 +66,59 @@ class RabbitMQBroker(Broker):
         await self._publisher.ping()
         await self._consuming.get(self._settings.patience)
 
-    async def publish(self, queue: Queue[T], messages: Sequence[Message[T]]) -> None:
-        if messages:
-            await self._publisher.publish(queue, messages)
+    async def declare(self, group: Group[Any]) -> None:
+        await self._publisher.declare(group)
 
-    async def consume(self, queue: Queue[T], *, prefetch: int = 1000) -> Consumer[T]:
-        if not self._consuming.is_open:
-            raise ServiceUnavailable("the RabbitMQ broker is closed")
-        self._consumers = [each for each in self._consumers if not each.is_closed]
+    async def remove(self, group: Group[Any]) -> None:
+        await self._publisher.remove(group)
+
+    async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
+        if messages:
+            await self._publisher.publish(topic, messages)
+
+    async def redeliver(self, group: Group[T], messages: Sequence[Message[T]]) -> None:
+        if messages:
+            await self._publisher.redeliver(group, messages)
+
+    async def send(self, mailbox: Mailbox[T], messages: Sequence[T]) -> None:
+        if messages:
+            await self._publisher.send(mailbox, messages)
+
+    async def consume(self, group: Group[T], *, prefetch: int, set_aside: SetAside) -> Consumer[T]:
         consumer: RabbitMQConsumer[T] = RabbitMQConsumer(
-            queue,
+            group,
             prefetch=prefetch,
-            patience=self._settings.connect_timeout,
             link=self._consuming,
             topology=self._topology,
-            publisher=self._publisher,
+            set_aside=set_aside,
+            logger=self._logger,
         )
-        self._consumers.append(consumer)
-        await consumer.open()
+        self._keep(consumer)
+        # While RabbitMQ is away the group's messages are safe, and the consumer goes on trying.
+        await consumer.start(self._settings.connect_timeout)
         return consumer
 
-    async def depth(self, queue: Queue[Any]) -> int:
+    async def receive(self, mailbox: Mailbox[T]) -> Receiver[T]:
+        receiver: RabbitMQReceiver[T] = RabbitMQReceiver(
+            mailbox, link=self._consuming, topology=self._topology, logger=self._logger
+        )
+        self._keep(receiver)
+        await receiver.open(self._settings.connect_timeout)
+        return receiver
+
+    async def depth(self, group: Group[Any]) -> int:
         connection = await self._publisher.connection()
-        names = self._topology.queues_of(queue)
+        names = self._topology.queues_of(group)
         with unavailable_when_away():
             return sum([await waiting(connection, name) or 0 for name in names])
 
-    async def dead_letters(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
-        return await self._dead_letters.list(queue, limit)
-
-    async def replay(self, ids: Collection[str]) -> int:
-        return await self._dead_letters.replay(ids)
-
-    async def discard(self, ids: Collection[str]) -> int:
-        return await self._dead_letters.discard(ids)
+    def _keep(self, reading: Reading) -> None:
+        """Remember whom to stop at the end."""
+        if not self._consuming.is_open:
+            raise ServiceUnavailable("the RabbitMQ broker is closed")
+        self._readings = [each for each in self._readings if not each.is_closed]
+        self._readings.append(reading)
 
 
-async def _as_it_is(connection: AbstractConnection) -> AbstractConnection:
+async def _unchanged(connection: AbstractConnection) -> AbstractConnection:
     return connection

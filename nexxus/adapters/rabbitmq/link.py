@@ -21,14 +21,15 @@ from aiormq.exceptions import ConnectionNotAllowed
 
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import ServiceUnavailable, StartupError
+from nexxus.interfaces.logger import Logger
 from nexxus.observability.redaction import redact_text
 
-_LOGGER: Final = logging.getLogger(__name__)
 _FIRST_DELAY: Final = 0.1
 _LONGEST_DELAY: Final = 2.0
 _CLOSING: Final = 2.0
 
-# It says every failed attempt as an error; we say once that RabbitMQ is away, and when it is back.
+# It logs every failed attempt as an error; `Link` says once that RabbitMQ is away, and when it is
+# back.
 logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
 
 AWAY: Final = (AMQPException, OSError, TimeoutError, EOFError, RuntimeError)
@@ -74,7 +75,7 @@ class Link(Generic[L]):
     """Keeps one connection, and what `equip` makes on it, for as long as it is open.
 
     `name` is shown in RabbitMQ's list of connections. What `equip` returns is handed out by
-    `get`, until the connection, or what `fail` is told of, is lost; then all is made anew.
+    `get`, until the connection, or what `fail` is told of, is lost; then all is made again.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Link(Generic[L]):
         settings: RabbitMQSettings,
         name: str,
         equip: Callable[[AbstractConnection], Awaitable[L]],
+        logger: Logger,
     ) -> None:
         self._settings = settings
         self._name = name
         self._equip = equip
+        self._logger = logger
         self._urls = [url.strip() for url in settings.url.split(",")]
         self._equipped: asyncio.Future[L] | None = None
         self._lost = asyncio.Event()
@@ -137,10 +140,10 @@ class Link(Generic[L]):
             while True:
                 await self._lost.wait()
                 self._equipped = asyncio.get_running_loop().create_future()
-                _LOGGER.warning("the connection %r to RabbitMQ was lost", self._name)
+                self._logger.warning("the connection to RabbitMQ was lost", connection=self._name)
                 await _let_go(connection)
                 connection = await self._connect()
-                _LOGGER.warning("the connection %r to RabbitMQ is back", self._name)
+                self._logger.warning("the connection to RabbitMQ is back", connection=self._name)
         finally:
             await _let_go(connection)
 
@@ -150,7 +153,7 @@ class Link(Generic[L]):
             try:
                 return await self._connect_once()
             except (ServiceUnavailable, StartupError) as error:
-                _LOGGER.info("RabbitMQ cannot be reached: %s", error)
+                self._logger.info("RabbitMQ cannot be reached", reason=str(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 

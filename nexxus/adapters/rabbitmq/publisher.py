@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -17,12 +17,16 @@ from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import Message, Queue, QueueKind
+from nexxus.interfaces.broker import Group, Mailbox, Message, Topic
+from nexxus.interfaces.logger import Logger
 
 T = TypeVar("T")
 
 KEY: Final = "nexxus-key"
 """The header with a message's key."""
+
+_DIRECTLY: Final = ""
+"""The default exchange, which routes to the queue that the routing key names."""
 
 _PERSISTENT: Final = 2
 _JSON: Final = "application/json"
@@ -31,109 +35,147 @@ _ANSWER_WITHIN: Final = 2.0
 
 
 class Outgoing(NamedTuple):
-    """A message as RabbitMQ gets it; `queue` is the name there, `ours` that of our queue."""
+    """A message as RabbitMQ gets it."""
 
-    queue: str
+    exchange: str
+    routing_key: str
     body: bytes
-    headers: Mapping[str, Any]
-    ours: str
+    key: str
 
 
 class _Equipment(NamedTuple):
     connection: AbstractConnection
     channel: Channel
     declared: set[str]
+    """The topics and groups that were declared since the connection was made."""
 
 
 class Publisher:
     """Publishes on a connection of its own: RabbitMQ may stop reading from a publisher's."""
 
-    def __init__(self, settings: RabbitMQSettings, topology: Topology, name: str) -> None:
+    def __init__(
+        self, settings: RabbitMQSettings, topology: Topology, name: str, logger: Logger
+    ) -> None:
         self._settings = settings
         self._topology = topology
-        self._link = Link(settings, f"{name} publishes", self._equip)
+        self._link = Link(settings, f"{name} publishes", self._equip, logger)
         self._turn = asyncio.Lock()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._encoder = msgspec.json.Encoder()
+        self._groups: dict[str, Group[Any]] = {}
 
     async def open(self) -> None:
         """Connect; see `Link.open`."""
         await self._link.open()
 
     async def close(self) -> None:
-        """Finish what is being published, as long as it may take at most, and let go."""
+        """Finish what is being published, as long as it may take at most, and disconnect."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=self._settings.publish_timeout)
         await self._link.close()
 
     async def ping(self) -> None:
-        """Return if RabbitMQ takes and confirms a message now; else `ServiceUnavailable`."""
+        """Return if RabbitMQ confirms a message now, else raise `ServiceUnavailable`."""
         equipment = await self._link.get(self._settings.patience)
         with unavailable_when_away():
             await _probe(equipment.channel, _ANSWER_WITHIN)
 
     async def connection(self) -> AbstractConnection:
-        """The connection, for what is neither published nor consumed."""
+        """Return the connection, for what is neither published nor consumed."""
         return (await self._link.get(self._settings.patience)).connection
 
-    async def declare(self, queue: Queue[Any]) -> None:
-        """Make a queue where it is not; `StartupError` when it is there and is another."""
+    async def declare(self, group: Group[Any]) -> None:
+        """As `Broker.declare`. The group is declared again after a lost connection."""
         equipment = await self._link.get(self._settings.patience)
-        await self._declare(equipment, queue)
+        await self._declare(equipment, group)
+        self._groups[group.name] = group
 
-    async def publish(self, queue: Queue[T], messages: Sequence[Message[T]]) -> None:
+    async def remove(self, group: Group[Any]) -> None:
+        """As `Broker.remove`."""
+        self._groups.pop(group.name, None)
+        equipment = await self._link.get(self._settings.patience)
+        equipment.declared.discard(group.name)
+        await self._within_timeout(equipment, self._topology.remove(equipment.connection, group))
+
+    async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
         """As `Broker.publish`."""
+        exchange = self._topology.exchange_of(topic)
         outgoing = [
             Outgoing(
-                self._topology.queue_for(queue, message.key),
+                exchange,
+                str(self._topology.partition_of(message.key)),
                 self._encoder.encode(message.payload),
-                {KEY: message.key},
-                queue.name,
+                message.key,
             )
             for message in messages
         ]
-        returned = await self._send(queue, outgoing)
-        if not returned or queue.kind is QueueKind.NODE:
-            return
-        # Somebody has deleted the queue, or RabbitMQ has lost it: once more, into a new one.
-        if await self._send(queue, returned):
-            raise ServiceUnavailable(f"RabbitMQ has no queue for {queue.name}")
 
-    async def publish_dead_letter(self, message: Outgoing) -> None:
-        """Put a message into the queue for dead letters; returns when that is confirmed."""
-        letter = message._replace(queue=self._topology.dead_letter_queue)
-        if await self._send(None, [letter]):
-            equipment = await self._link.get(self._settings.patience)
-            declaring = self._topology.declare_dead_letters(equipment.connection)
-            await self._within_timeout(equipment, declaring)
-            await self.publish_again(letter, may_vanish=False)
+        async def prepare(equipment: _Equipment) -> None:
+            for group in list(self._groups.values()):
+                if group.topic == topic:
+                    await self._declare(equipment, group)
+            await self._declare_topic(equipment, topic)
 
-    async def publish_again(self, message: Outgoing, *, may_vanish: bool) -> None:
-        """Put a message where it says; that this is no longer there may be no error."""
-        if await self._send(None, [message]) and not may_vanish:
-            raise ServiceUnavailable(f"RabbitMQ has no queue {message.queue}")
+        returned = await self._send(outgoing, prepare)
+        # Somebody has deleted the queues, or RabbitMQ has lost them: once more, into new ones.
+        if returned and await self._send(returned, prepare):
+            raise ServiceUnavailable(
+                f"RabbitMQ has no queue for {topic.name}: no group consumes it"
+            )
+
+    async def redeliver(self, group: Group[T], messages: Sequence[Message[T]]) -> None:
+        """As `Broker.redeliver`."""
+        outgoing = [
+            Outgoing(
+                _DIRECTLY,
+                self._topology.queue_of(group, self._topology.partition_of(message.key)),
+                self._encoder.encode(message.payload),
+                message.key,
+            )
+            for message in messages
+        ]
+
+        async def prepare(equipment: _Equipment) -> None:
+            await self._declare(equipment, group)
+
+        if await self._send(outgoing, prepare):
+            raise ServiceUnavailable(f"RabbitMQ has no queue for {group.name}")
+
+    async def send(self, mailbox: Mailbox[T], messages: Sequence[T]) -> None:
+        """As `Broker.send`: what finds no queue vanishes."""
+        queue = self._topology.mailbox_queue(mailbox)
+        await self._send(
+            [Outgoing(_DIRECTLY, queue, self._encoder.encode(message), "") for message in messages],
+            _nothing,
+        )
 
     async def _equip(self, connection: AbstractConnection) -> _Equipment:
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         underlay = await channel.get_underlay_channel()
         assert isinstance(underlay, Channel), "the one implementation"
-        # With an alarm of memory or disk RabbitMQ accepts connections, but takes nothing.
+        # With an alarm of memory or disk RabbitMQ accepts connections, but no messages.
         await _probe(underlay, self._settings.publish_timeout)
         equipment = _Equipment(connection, underlay, set())
         underlay.closing.add_done_callback(lambda _: self._link.fail(equipment))
         return equipment
 
-    async def _send(self, queue: Queue[Any] | None, messages: list[Outgoing]) -> list[Outgoing]:
-        """Publish to the queues that the messages name; those that found no queue."""
+    async def _send(
+        self,
+        messages: list[Outgoing],
+        prepare: Callable[[_Equipment], Awaitable[None]],
+    ) -> list[Outgoing]:
+        """Publish messages; return those that found no queue.
+
+        `prepare` declares what they are for, in case it is not known to be there.
+        """
         loop = asyncio.get_running_loop()
         patience_ends = loop.time() + self._settings.patience
-        # Whoever comes first publishes first, also where he must wait to be connected. What he
-        # waited for his turn counts: else each would wait as long as all before him together.
+        # The first caller publishes first, also when it has to wait for a connection. The time
+        # spent waiting for the turn counts: else each would wait as long as all before it together.
         async with self._turn:
             equipment = await self._link.get(max(0.0, patience_ends - loop.time()))
-            if queue is not None and queue.kind is not QueueKind.NODE:
-                await self._declare(equipment, queue)
+            await prepare(equipment)
             tasks = [
                 asyncio.create_task(_publish(equipment.channel, message)) for message in messages
             ]
@@ -152,22 +194,31 @@ class Publisher:
         returned = []
         failure: ServiceUnavailable | None = None
         for task, message in zip(tasks, messages, strict=True):
-            outcome = _outcome_of(task, message)
+            outcome = _outcome_of(task)
             if outcome is _Unroutable:
                 returned.append(message)
             elif isinstance(outcome, ServiceUnavailable):
                 failure = failure or outcome
         if failure is not None:
             raise failure
-        if returned and queue is not None:
-            equipment.declared.discard(queue.name)
+        if returned:
+            equipment.declared.clear()
         return returned
 
-    async def _declare(self, equipment: _Equipment, queue: Queue[Any]) -> None:
-        if queue.name in equipment.declared:
-            return
-        await self._within_timeout(equipment, self._topology.declare(equipment.connection, queue))
-        equipment.declared.add(queue.name)
+    async def _declare(self, equipment: _Equipment, group: Group[Any]) -> None:
+        if group.name not in equipment.declared:
+            await self._within_timeout(
+                equipment, self._topology.declare(equipment.connection, group)
+            )
+            equipment.declared.update((group.name, _mark(group.topic)))
+
+    async def _declare_topic(self, equipment: _Equipment, topic: Topic[Any]) -> None:
+        """Make sure of the exchange: RabbitMQ closes the channel of who publishes to none."""
+        if _mark(topic) not in equipment.declared:
+            await self._within_timeout(
+                equipment, self._topology.declare_topic(equipment.connection, topic)
+            )
+            equipment.declared.add(_mark(topic))
 
     async def _within_timeout(self, equipment: _Equipment, declaring: Awaitable[None]) -> None:
         """Wait for an answer; a connection that gives none in time is given up."""
@@ -183,19 +234,28 @@ class Publisher:
 
 
 class _Unroutable:
-    """The verdict on a message whose queue does not exist."""
+    """The outcome of a message that no queue takes."""
+
+
+def _mark(topic: Topic[Any]) -> str:
+    """Return what stands for a topic among what was declared."""
+    return f"topic {topic.name}"
+
+
+async def _nothing(_: _Equipment) -> None:
+    return
 
 
 async def _publish(channel: Channel, message: Outgoing) -> None:
     await channel.basic_publish(
         message.body,
-        routing_key=message.queue,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
         properties=Basic.Properties(
             content_type=_JSON,
             delivery_mode=_PERSISTENT,
-            headers=dict(message.headers),
+            headers={KEY: message.key},
             message_id=new_id(),
-            message_type=message.ours,
         ),
         mandatory=True,
         wait=False,
@@ -208,10 +268,8 @@ async def _probe(channel: Channel, within: float) -> None:
         await channel.basic_publish(b"", routing_key=_NOWHERE, wait=False)
 
 
-def _outcome_of(
-    task: asyncio.Task[None], message: Outgoing
-) -> type[_Unroutable] | ServiceUnavailable | None:
-    """What became of a message; None when it is confirmed."""
+def _outcome_of(task: asyncio.Task[None]) -> type[_Unroutable] | ServiceUnavailable | None:
+    """Return what became of a message; None when it is confirmed."""
     if task.cancelled():
         return ServiceUnavailable("the connection to RabbitMQ was lost")
     error = task.exception()
@@ -220,7 +278,7 @@ def _outcome_of(
     if isinstance(error, PublishError):
         return _Unroutable
     if isinstance(error, DeliveryError):
-        return ServiceUnavailable(f"the queue {message.queue} is full; try again later")
+        return ServiceUnavailable("a queue in RabbitMQ is full; try again later")
     if isinstance(error, (*AWAY, AMQPException)):
         return ServiceUnavailable(f"RabbitMQ is away: {describe(error)}")
     raise error

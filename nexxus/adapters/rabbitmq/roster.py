@@ -1,9 +1,8 @@
-"""Who consumes a queue besides us: consumers greet each other through RabbitMQ."""
+"""Who else is a member of a group: consumers greet each other through RabbitMQ."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -14,8 +13,7 @@ from pamqp.commands import Basic
 
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
-
-_LOGGER: Final = logging.getLogger(__name__)
+from nexxus.interfaces.logger import Logger
 
 GREET_EVERY: Final = 1.0
 GONE_AFTER: Final = 4.0
@@ -26,17 +24,23 @@ _BYE: Final = "bye"
 
 
 class Roster:
-    """The live consumers of one queue, this one among them.
+    """The live members of one group, this one among them.
 
     What it says may be wrong for some seconds: it decides who should have which partition, and
     RabbitMQ's single active consumer sees to it that no two have one.
     """
 
     def __init__(
-        self, topology: Topology, queue: str, member: str, on_change: Callable[[], None]
+        self,
+        topology: Topology,
+        group: str,
+        member: str,
+        on_change: Callable[[], None],
+        logger: Logger,
     ) -> None:
         self._exchange = topology.roster_exchange
-        self._queue = queue
+        self._group = group
+        self._logger = logger
         self._member = member
         self._on_change = on_change
         self._heard: dict[str, float] = {}
@@ -58,7 +62,7 @@ class Roster:
         own = await channel.declare_queue(
             f"{self._exchange}.{new_id()}", exclusive=True, auto_delete=True
         )
-        await own.bind(exchange, routing_key=self._queue)
+        await own.bind(exchange, routing_key=self._group)
         underlay = self._channel = await channel.get_underlay_channel()
         await underlay.basic_consume(own.name, self._hear, no_ack=True)
         await self._say(_HELLO)
@@ -84,7 +88,7 @@ class Roster:
         await self._channel.basic_publish(
             self._member.encode(),
             exchange=self._exchange,
-            routing_key=self._queue,
+            routing_key=self._group,
             properties=Basic.Properties(message_type=what),
         )
 
@@ -99,7 +103,7 @@ class Roster:
         is_new = member not in self._heard
         self._heard[member] = asyncio.get_running_loop().time()
         if is_new:
-            _LOGGER.info("another consumer of %s: %s", self._queue, member)
+            self._logger.debug("another consumer", group=self._group, member=member)
             self._stranger.set()
             self._on_change()
 
@@ -109,5 +113,5 @@ class Roster:
         for member in silent:
             del self._heard[member]
         if silent:
-            _LOGGER.info("consumers of %s that are gone: %s", self._queue, ", ".join(silent))
+            self._logger.info("consumers are gone", group=self._group, members=silent)
             self._on_change()

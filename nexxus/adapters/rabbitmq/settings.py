@@ -47,17 +47,9 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, description="Messages that a queue holds before publishers are refused."),
     ] = 200_000
-    delivery_limit: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description="How often a message comes again after its consumer died or was cut off, "
-            "before it is set aside as a dead letter.",
-        ),
-    ] = 50
     node_expires: Annotated[
         float,
-        Meta(ge=1, description="How long the queue of a node that is gone is kept."),
+        Meta(ge=1, description="How long the mailbox of a node that is gone is kept."),
     ] = 60.0
     heartbeat: Annotated[
         int,

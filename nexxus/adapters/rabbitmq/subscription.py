@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -50,7 +51,7 @@ class Subscription:
         self.queue = queue
         self.has_delivered = False
         self.lost = asyncio.Event()
-        """Set when RabbitMQ has ended it; what it delivered will be delivered anew."""
+        """Set when RabbitMQ has ended it; what it delivered will be delivered again."""
         self._buffer = buffer
         self._decode = decode
         self._on_poison = on_poison
@@ -125,3 +126,13 @@ class Subscription:
             self._on_poison(Poison(self, tag, message.body, str(key), attempts, str(error)))
             return
         self._buffer.add(Delivery(self, tag, str(key), payload, attempts))
+
+
+async def acknowledge(deliveries: Iterable[Delivery]) -> None:
+    """Settle deliveries, each where it came from."""
+    by_source: dict[Subscription, list[int]] = defaultdict(list)
+    for delivery in deliveries:
+        assert isinstance(delivery.source, Subscription)
+        by_source[delivery.source].append(delivery.tag)
+    for subscription, tags in by_source.items():
+        await subscription.settle(tags)

@@ -11,14 +11,15 @@ broker (and closes it afterwards)::
             yield broker
             await broker.close()
 
-A durable broker also overrides `reopen`. The kit uses queues with names of its own, so a shared
-server will do, and it assumes at-least-once delivery: nothing may be lost or overtake, and a
-message may come twice where its consumer went away.
+A broker that is durable subclasses `DurableBrokerConformance` instead, and overrides `reopen`. The
+kit uses topics with names of its own, so a shared server will do. It assumes at-least-once
+delivery: nothing may be lost or overtake, and a message may come twice where its consumer went
+away.
 """
 
 from nexxus.testing.broker_kit.consumers import ConsumersConformance
-from nexxus.testing.broker_kit.dead_letters import DeadLettersConformance
-from nexxus.testing.broker_kit.nodes import NodesConformance
+from nexxus.testing.broker_kit.groups import EncodingConformance, GroupsConformance
+from nexxus.testing.broker_kit.mailboxes import MailboxesConformance
 from nexxus.testing.broker_kit.opening import OpeningConformance, RestartConformance
 from nexxus.testing.broker_kit.publishing import PublishingConformance
 from nexxus.testing.broker_kit.settling import SettlingConformance
@@ -27,15 +28,15 @@ from nexxus.testing.broker_kit.settling import SettlingConformance
 class BrokerConformance(
     OpeningConformance,
     PublishingConformance,
+    GroupsConformance,
     SettlingConformance,
-    DeadLettersConformance,
     ConsumersConformance,
-    NodesConformance,
+    MailboxesConformance,
 ):
-    """What the docstrings of `Broker` and `Consumer` promise, a test each."""
+    """What the docstrings of `Broker`, `Consumer` and `Receiver` promise, a test each."""
 
 
-class DurableBrokerConformance(BrokerConformance, RestartConformance):
+class DurableBrokerConformance(BrokerConformance, EncodingConformance, RestartConformance):
     """What a broker promises besides that outlives the process."""
 
 

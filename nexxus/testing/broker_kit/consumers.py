@@ -1,4 +1,4 @@
-"""Several consumers of one queue."""
+"""Several consumers of one group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 
 from nexxus.domain.events import Event
 from nexxus.interfaces.broker import Broker, Consumer, Received
-from nexxus.testing.broker_kit.materials import PATIENCE, event, facts, new_queue, take
+from nexxus.testing.broker_kit.materials import PATIENCE, consume, declared, event, facts, take
 
 
 class Witness:
@@ -52,22 +52,22 @@ class ConsumersConformance:
     async def test_what_a_closed_consumer_left_unsettled_goes_to_another(
         self, broker: Broker
     ) -> None:
-        queue = new_queue()
-        first = await broker.consume(queue)
-        await broker.publish(queue, [event("a", number) for number in range(1, 4)])
+        group = await declared(broker)
+        first = await consume(broker, group)
+        await broker.publish(group.topic, [event("a", number) for number in range(1, 4)])
         batch = await take(first, 3, settle=False)
         await first.settle(batch[:1])
         await first.close()
-        second = await broker.consume(queue)
+        second = await consume(broker, group)
         assert facts(await take(second, 2)) == [("a", 2), ("a", 3)]
 
     async def test_closing_a_consumer_twice_is_fine(self, broker: Broker) -> None:
-        consumer = await broker.consume(new_queue())
+        consumer = await consume(broker, await declared(broker))
         await consumer.close()
         await consumer.close()
 
     async def test_a_key_is_with_one_consumer_at_a_time_and_in_order(self, broker: Broker) -> None:
-        queue = new_queue()
+        group = await declared(broker)
         keys = [f"key-{number}" for number in range(8)]
         witness = Witness(expected=40 * len(keys))
 
@@ -83,13 +83,13 @@ class ConsumersConformance:
                     witness.sees_settled(batch)
                     await consumer.settle(batch)
 
-        consumers = [await broker.consume(queue, prefetch=20) for _ in range(3)]
+        consumers = [await consume(broker, group, prefetch=20) for _ in range(3)]
         workers = [
             asyncio.create_task(work(consumer, 3 + index))
             for index, consumer in enumerate(consumers)
         ]
         for number in range(1, 41):
-            await broker.publish(queue, [event(key, number) for key in keys])
+            await broker.publish(group.topic, [event(key, number) for key in keys])
         await witness.is_done(PATIENCE)
         for task in workers:
             task.cancel()

@@ -7,9 +7,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from nexxus.cluster.messages import NodeMessage, SubscriptionChanged
+import msgspec
+
 from nexxus.domain.events import Event
-from nexxus.interfaces.broker import Consumer, Message, Queue, Received, worker_queue
+from nexxus.interfaces.broker import (
+    Broker,
+    Consumer,
+    Group,
+    Mailbox,
+    Message,
+    Received,
+    Topic,
+    Undecodable,
+)
 
 T = TypeVar("T")
 
@@ -20,9 +30,41 @@ A_MOMENT = 0.1
 """Seconds for which something must not happen."""
 
 
-def new_queue() -> Queue[Event]:
-    """A partitioned queue that nobody else uses."""
-    return worker_queue(f"kit-{uuid4().hex}")
+def new_topic(*, must_survive: bool = False) -> Topic[Event]:
+    """Return a topic that nobody else uses."""
+    return Topic(f"kit-{uuid4().hex}", Event, must_survive)
+
+
+def new_group(topic: Topic[Event] | None = None) -> Group[Event]:
+    """Return a group that nobody else uses, of a topic of its own where none is given."""
+    return Group(topic or new_topic(), f"kit-{uuid4().hex}")
+
+
+def new_mailbox() -> Mailbox[Note]:
+    """Return a mailbox that nobody else uses."""
+    return Mailbox(f"kit.{uuid4().hex}", Note)
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What is sent to mailboxes."""
+
+    text: str
+
+
+async def declared(broker: Broker, topic: Topic[Event] | None = None) -> Group[Event]:
+    """Declare a new group."""
+    group = new_group(topic)
+    await broker.declare(group)
+    return group
+
+
+async def consume(broker: Broker, group: Group[Event], *, prefetch: int = 1000) -> Consumer[Event]:
+    """Become a member of a group whose messages can all be decoded."""
+    return await broker.consume(group, prefetch=prefetch, set_aside=_unexpected)
+
+
+async def _unexpected(undecodable: Undecodable) -> None:
+    raise AssertionError(f"{undecodable.key} should be decodable: {undecodable.reason}")
 
 
 def event(key: str, number: int) -> Message[Event]:
@@ -30,11 +72,6 @@ def event(key: str, number: int) -> Message[Event]:
     document = {"id": key, "type": "task", "appId": "kit", "version": number, "title": "é ✓"}
     payload = Event("model_created", "kit", "task", key, number, before=None, after=document)
     return Message(key, payload)
-
-
-def node_message(device_id: str) -> Message[NodeMessage]:
-    """A message for a node."""
-    return Message(device_id, SubscriptionChanged("kit", device_id))
 
 
 def facts(messages: list[Received[Event]]) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ import pytest
 
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker
-from nexxus.testing.broker_kit.materials import event, facts, new_queue, take
+from nexxus.testing.broker_kit.materials import consume, declared, event, facts, new_topic, take
 
 
 class OpeningConformance:
@@ -23,7 +23,7 @@ class OpeningConformance:
         with pytest.raises(ServiceUnavailable):
             await broker.ping()
         with pytest.raises(ServiceUnavailable):
-            await broker.publish(new_queue(), [event("a", 1)])
+            await broker.publish(new_topic(), [event("a", 1)])
 
 
 class RestartConformance:
@@ -34,14 +34,14 @@ class RestartConformance:
         raise NotImplementedError("a durable broker survives a restart: override `reopen`")
 
     async def test_what_was_confirmed_survives_a_restart_in_order(self, broker: Broker) -> None:
-        queue = new_queue()
-        consumer = await broker.consume(queue)
-        await broker.publish(queue, [event("a", number) for number in range(1, 6)])
+        group = await declared(broker)
+        consumer = await consume(broker, group)
+        await broker.publish(group.topic, [event("a", number) for number in range(1, 6)])
         batch = await take(consumer, 2, limit=2, settle=False)
         await consumer.settle(batch[:1])
         reopened = await self.reopen(broker)
         try:
-            again = await reopened.consume(queue)
+            again = await consume(reopened, group)
             assert facts(await take(again, 4)) == [("a", number) for number in range(2, 6)]
         finally:
             await reopened.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -20,16 +21,20 @@ from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.domain.events import Event
 from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
-from nexxus.interfaces.broker import Consumer, Message, Queue, Received, node_queue
+from nexxus.interfaces.broker import Consumer, Group, Message, Received, Undecodable
 from nexxus.testing.broker_kit.materials import (
+    Note,
+    consume,
+    declared,
     event,
     eventually,
     facts,
     is_quiet,
-    new_queue,
-    node_message,
+    new_group,
+    new_mailbox,
     take,
 )
+from nexxus.testing.journal import Journal
 
 KEYS = [f"key-{number}" for number in range(24)]
 PATIENCE = 60.0
@@ -52,7 +57,9 @@ async def open_broker(rabbitmq_server: RabbitMQServer, prefix: str) -> AsyncIter
 
         async def opened(**settings: Any) -> RabbitMQBroker:
             broker = RabbitMQBroker(
-                RabbitMQSettings(url=rabbitmq_server.url, prefix=prefix, **settings), node=prefix
+                RabbitMQSettings(url=rabbitmq_server.url, prefix=prefix, **settings),
+                logger=Journal(),
+                node=prefix,
             )
             await broker.open()
             stack.push_async_callback(broker.close)
@@ -95,9 +102,9 @@ class Reader:
 class Writer:
     """Publishes the numbers 1, 2, 3… of every key, each until it is confirmed."""
 
-    def __init__(self, broker: RabbitMQBroker, queue: Queue[Event]) -> None:
+    def __init__(self, broker: RabbitMQBroker, group: Group[Event]) -> None:
         self._broker = broker
-        self._queue = queue
+        self._group = group
         self.confirmed = 0
         self.refused = 0
         self._stopping = False
@@ -108,7 +115,7 @@ class Writer:
             messages = [event(key, self.confirmed + 1) for key in KEYS]
             while True:
                 try:
-                    await self._broker.publish(self._queue, messages)
+                    await self._broker.publish(self._group.topic, messages)
                     break
                 except ServiceUnavailable:
                     self.refused += 1
@@ -147,12 +154,12 @@ async def put_raw(server: RabbitMQServer, queue: str, body: bytes) -> None:
 
 
 async def test_nodes_share_a_queue_and_share_anew_when_one_comes_or_goes(open_broker: OpenBroker):
-    queue, seen = new_queue(), defaultdict(list)
+    group, seen = new_group(), defaultdict(list)
     publisher = await open_broker()
-    readers = [Reader(await (await open_broker()).consume(queue), seen)]
-    writer = Writer(publisher, queue)
+    readers = [Reader(await consume(await open_broker(), group), seen)]
+    writer = Writer(publisher, group)
     await until(lambda: readers[0].keys == set(KEYS))
-    readers += [Reader(await (await open_broker()).consume(queue), seen) for _ in range(2)]
+    readers += [Reader(await consume(await open_broker(), group), seen) for _ in range(2)]
 
     async def are_split() -> bool:
         """Whether each has some keys, and nobody another's."""
@@ -173,14 +180,18 @@ async def test_nodes_share_a_queue_and_share_anew_when_one_comes_or_goes(open_br
 
 HOLDER = """
 import asyncio, sys
+from nexxus.testing.journal import Journal
 from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
-from nexxus.interfaces.broker import worker_queue
+from nexxus.domain.events import Event
+from nexxus.interfaces.broker import Group, Topic
+from nexxus.testing.broker_kit.materials import consume
 
-async def main(url, prefix, name):
-    broker = RabbitMQBroker(RabbitMQSettings(url=url, prefix=prefix, partitions=1))
+async def main(url, prefix, topic, name):
+    settings = RabbitMQSettings(url=url, prefix=prefix, partitions=1)
+    broker = RabbitMQBroker(settings, logger=Journal())
     await broker.open()
-    consumer = await broker.consume(worker_queue(name))
+    consumer = await consume(broker, Group(Topic(topic, Event, False), name))
     taken = 0
     while taken < 3:
         taken += len(await consumer.take(10))
@@ -194,15 +205,17 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_what_a_killed_node_had_goes_to_another_in_order(
     rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
 ):
-    queue = new_queue()
     broker = await open_broker(partitions=1)
-    await broker.publish(queue, [event("a", 1), event("b", 1), event("a", 2)])
-    name = queue.name.removeprefix("worker.")
-    arguments = [sys.executable, "-c", HOLDER, rabbitmq_server.url, prefix, name]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
+    group = await declared(broker)
+    await broker.publish(group.topic, [event("a", 1), event("b", 1), event("a", 2)])
+    arguments = [
+        sys.executable, "-c", HOLDER, rabbitmq_server.url, prefix, group.topic.name, group.name
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as holder:  # noqa: ASYNC220
         assert holder.stdout is not None
         assert await asyncio.to_thread(holder.stdout.readline) == b"has them\n"
-        consumer = await broker.consume(queue)
+        consumer = await consume(broker, group)
         assert await is_quiet(consumer)
         holder.send_signal(signal.SIGKILL)
     received = await take(consumer, 3)
@@ -216,37 +229,40 @@ async def test_what_a_killed_node_had_goes_to_another_in_order(
 async def test_nothing_confirmed_is_lost_and_order_is_kept_when_rabbitmq_is_killed(
     rabbitmq_server: RabbitMQServer, open_broker: OpenBroker
 ):
-    queue, seen = new_queue(), defaultdict(list)
-    node = node_queue("websockets", queue.name)
+    group, seen, mailbox = new_group(), defaultdict(list), new_mailbox()
     publisher = await open_broker()
-    readers = [Reader(await (await open_broker()).consume(queue), seen) for _ in range(2)]
-    inbox = await (await open_broker()).consume(node)
-    [held] = [await publisher.consume(new_queue())]
-    writer = Writer(publisher, queue)
+    await publisher.declare(group)
+    readers = [Reader(await consume(await open_broker(), group), seen) for _ in range(2)]
+    receiver = await (await open_broker()).receive(mailbox)
+    [held] = [await consume(publisher, new_group())]
+    writer = Writer(publisher, group)
     await until(lambda: writer.confirmed >= 10)
-    await publisher.publish(node, [node_message("first"), node_message("second")])
-    late = await take(inbox, 1, settle=False)
+    await publisher.send(mailbox, [Note("first"), Note("second")])
+    taken = await receiver.take(1)
 
     rabbitmq_server.kill()
     await until(lambda: writer.refused > 0)
     with pytest.raises(ServiceUnavailable):
         await publisher.ping()
-    await inbox.settle(late)
     await asyncio.to_thread(rabbitmq_server.start)
 
     before = writer.confirmed
     await until(lambda: writer.confirmed > before + 5)
     await publisher.ping()
     await everything_is_seen(seen, await writer.stop())
-    again = await take(inbox, 2)
-    assert [message.key for message in again] == ["first", "second"]
+    async with asyncio.timeout(PATIENCE):
+        while taken[-1] != Note("second"):
+            taken += await receiver.take(10)
+    assert list(dict.fromkeys(note.text for note in taken)) == ["first", "second"]
     await held.close()
     for reader in readers:
         await reader.stop()
 
 
 async def test_where_there_is_no_rabbitmq_the_start_is_to_be_tried_again():
-    broker = RabbitMQBroker(RabbitMQSettings(url="amqp://guest:guest@127.0.0.1:9/"))
+    broker = RabbitMQBroker(
+        RabbitMQSettings(url="amqp://guest:guest@127.0.0.1:9/"), logger=Journal()
+    )
     with pytest.raises(ServiceUnavailable):
         await broker.open()
     await broker.close()
@@ -254,7 +270,7 @@ async def test_where_there_is_no_rabbitmq_the_start_is_to_be_tried_again():
 
 async def test_a_wrong_password_stops_the_start(rabbitmq_server: RabbitMQServer):
     url = rabbitmq_server.url.replace("guest@", "wrong@")
-    broker = RabbitMQBroker(RabbitMQSettings(url=url))
+    broker = RabbitMQBroker(RabbitMQSettings(url=url), logger=Journal())
     with pytest.raises(StartupError, match="refuses") as caught:
         await broker.open()
     assert "wrong" not in str(caught.value)
@@ -264,61 +280,63 @@ async def test_of_several_addresses_one_that_answers_is_taken(
     rabbitmq_server: RabbitMQServer, prefix: str
 ):
     url = f"amqp://guest:guest@127.0.0.1:9/, {rabbitmq_server.url}"
-    broker = RabbitMQBroker(RabbitMQSettings(url=url, prefix=prefix))
+    broker = RabbitMQBroker(RabbitMQSettings(url=url, prefix=prefix), logger=Journal())
     await broker.open()
     await broker.ping()
     await broker.close()
 
 
 async def test_queues_declared_with_other_settings_are_no_surprise_later(open_broker: OpenBroker):
-    await open_broker()
+    group = await declared(await open_broker())
     with pytest.raises(StartupError, match="exists in RabbitMQ with other arguments"):
-        await open_broker(max_length=5)
+        await (await open_broker(max_length=5)).declare(group)
 
 
 async def test_a_queue_that_somebody_deleted_is_made_anew(
     rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
 ):
-    broker, queue = await open_broker(), new_queue()
-    consumer = await broker.consume(queue)
-    rabbitmq_server.delete_queues(f"{prefix}.{queue.name}")
-    await broker.publish(queue, [event("a", 1)])
+    broker = await open_broker()
+    group = await declared(broker)
+    consumer = await consume(broker, group)
+    rabbitmq_server.delete_queues(f"{prefix}.{group.name}")
+    await broker.publish(group.topic, [event("a", 1)])
     assert facts(await take(consumer, 1)) == [("a", 1)]
 
 
-async def test_a_node_is_told_when_its_queue_was_lost_and_goes_on(
+async def test_a_node_is_told_when_its_mailbox_was_lost_and_goes_on(
     rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
 ):
-    broker, queue = await open_broker(), node_queue("websockets", "n1")
-    consumer = await broker.consume(queue)
-    rabbitmq_server.delete_queues(f"{prefix}.{queue.name}")
+    broker, mailbox = await open_broker(), new_mailbox()
+    receiver = await broker.receive(mailbox)
+    rabbitmq_server.delete_queues(f"{prefix}.{mailbox.name}")
     with pytest.raises(MessagesLost):
-        await asyncio.wait_for(consumer.take(1), PATIENCE)
+        await asyncio.wait_for(receiver.take(1), PATIENCE)
 
     async def is_there_again() -> bool:
-        return f"{prefix}.{queue.name}" in rabbitmq_server.queues(prefix)
+        return f"{prefix}.{mailbox.name}" in rabbitmq_server.queues(prefix)
 
     await eventually(is_there_again)
-    await broker.publish(queue, [node_message("d1")])
-    assert [message.key for message in await take(consumer, 1)] == ["d1"]
+    await broker.send(mailbox, [Note("d1")])
+    assert await asyncio.wait_for(receiver.take(1), PATIENCE) == [Note("d1")]
 
 
 # Limits
 
 
 async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(open_broker: OpenBroker):
-    broker, queue = await open_broker(partitions=1, max_length=10), new_queue()
+    broker = await open_broker(partitions=1, max_length=10)
+    group = await declared(broker)
     accepted = 0
     with pytest.raises(ServiceUnavailable, match="is full"):  # noqa: PT012
         while True:
-            await broker.publish(queue, [event("a", accepted + 1)])
+            await broker.publish(group.topic, [event("a", accepted + 1)])
             accepted += 1
-    consumer = await broker.consume(queue)
+    consumer = await consume(broker, group)
     assert facts(await take(consumer, accepted)) == [("a", n) for n in range(1, accepted + 1)]
 
     async def there_is_room() -> bool:
         try:
-            await broker.publish(queue, [event("a", 1000)])
+            await broker.publish(group.topic, [event("a", 1000)])
         except ServiceUnavailable:
             return False
         return True
@@ -327,69 +345,63 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(open_brok
     assert facts(await take(consumer, 1)) == [("a", 1000)]
 
 
-async def test_what_cannot_be_decoded_is_set_aside_and_holds_up_nothing(
+async def test_what_is_no_json_is_set_aside_and_holds_up_nothing(
     rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
 ):
-    broker, queue = await open_broker(partitions=1), new_queue()
-    consumer = await broker.consume(queue)
-    await put_raw(rabbitmq_server, f"{prefix}.{queue.name}.0", b"\xff is no JSON")
-    await broker.publish(queue, [event("a", 1)])
+    broker = await open_broker(partitions=1)
+    group = await declared(broker)
+    found: list[Undecodable] = []
+
+    async def set_aside(undecodable: Undecodable) -> None:
+        found.append(undecodable)
+
+    consumer = await broker.consume(group, prefetch=10, set_aside=set_aside)
+    await put_raw(rabbitmq_server, f"{prefix}.{group.name}.0", b"\xff is no JSON")
+    await broker.publish(group.topic, [event("a", 1)])
     assert facts(await take(consumer, 1)) == [("a", 1)]
-
-    async def is_set_aside() -> bool:
-        return bool(await broker.dead_letters(queue=queue.name))
-
-    await eventually(is_set_aside)
-    [letter] = await broker.dead_letters(queue=queue.name)
-    assert letter.reason.startswith("cannot be decoded: ")
-    assert letter.payload == "\ufffd is no JSON"
+    await until(lambda: bool(found))
+    assert found[0].body == b"\xff is no JSON"
     await consumer.close()
-    assert await broker.depth(queue) == 0
+    assert await broker.depth(group) == 0
 
 
-async def test_what_is_delivered_too_often_becomes_a_dead_letter(open_broker: OpenBroker):
-    broker, queue = await open_broker(partitions=1, delivery_limit=2), new_queue()
-    await broker.publish(queue, [event("deadly", 1)])
-    for attempts in range(3):
-        consumer = await broker.consume(queue)
+async def test_attempts_count_the_consumers_that_ended_with_a_message(open_broker: OpenBroker):
+    broker = await open_broker(partitions=1)
+    group = await declared(broker)
+    await broker.publish(group.topic, [event("deadly", 1)])
+    for attempts in range(5):
+        consumer = await consume(broker, group)
         [received] = await take(consumer, 1, settle=False)
         assert received.attempts == attempts
         await consumer.close()
 
-    async def is_set_aside() -> bool:
-        return bool(await broker.dead_letters())
-
-    await eventually(is_set_aside)
-    [letter] = await broker.dead_letters()
-    assert (letter.queue, letter.key) == (queue.name, "deadly")
-    assert "broker.delivery_limit" in letter.reason
-    assert await broker.replay([letter.id]) == 1
-    assert facts(await take(await broker.consume(queue), 1)) == [("deadly", 1)]
-
 
 async def test_publishers_of_one_process_keep_their_order(open_broker: OpenBroker):
-    broker, queue = await open_broker(), new_queue()
+    broker = await open_broker()
+    group = await declared(broker)
     numbers = range(1, 101)
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as publishers:
         for number in numbers:
-            group.create_task(broker.publish(queue, [event("a", number)]))
-    assert facts(await take(await broker.consume(queue), 100)) == [("a", n) for n in numbers]
+            publishers.create_task(broker.publish(group.topic, [event("a", number)]))
+    assert facts(await take(await consume(broker, group), 100)) == [("a", n) for n in numbers]
 
 
 async def test_a_retried_message_of_a_lost_connection_still_comes_before_the_later_ones(
     rabbitmq_server: RabbitMQServer, open_broker: OpenBroker, prefix: str
 ):
-    broker, queue = await open_broker(partitions=1), new_queue()
-    consumer = await broker.consume(queue)
-    await broker.publish(queue, [event("a", number) for number in (1, 2, 3)])
+    broker = await open_broker(partitions=1)
+    group = await declared(broker)
+    consumer = await consume(broker, group)
+    await broker.publish(group.topic, [event("a", number) for number in (1, 2, 3)])
     await consumer.retry(await take(consumer, 1, limit=1, settle=False), 3600)
     await asyncio.to_thread(rabbitmq_server.close_connections, f"{prefix} consumes")
     assert facts(await take(consumer, 3)) == [("a", 1), ("a", 2), ("a", 3)]
 
 
 async def test_a_message_without_a_key_is_like_any_other(open_broker: OpenBroker):
-    broker, queue = await open_broker(), new_queue()
+    broker = await open_broker()
+    group = await declared(broker)
     payload = event("x", 1).payload
-    await broker.publish(queue, [Message("", payload)])
-    [received] = await take(await broker.consume(queue), 1)
+    await broker.publish(group.topic, [Message("", payload)])
+    [received] = await take(await consume(broker, group), 1)
     assert (received.key, received.payload) == ("", payload)

@@ -18,7 +18,8 @@ from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.link import Link
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import ServiceUnavailable
-from nexxus.testing.broker_kit.materials import event, facts, new_queue, take
+from nexxus.testing.broker_kit.materials import consume, declared, event, facts, new_group, take
+from nexxus.testing.journal import Journal
 
 SOON = 10.0
 """Seconds that are many times what is promised here, and far less than what was once taken."""
@@ -48,11 +49,13 @@ def settings_with(rabbitmq_server: RabbitMQServer, proxy: TcpProxy) -> Iterator[
 
 
 @pytest.fixture
-async def open_broker(proxy: TcpProxy, settings_with: Settings) -> AsyncIterator[OpenBroker]:
+async def open_broker(
+    proxy: TcpProxy, settings_with: Settings, journal: Journal
+) -> AsyncIterator[OpenBroker]:
     async with AsyncExitStack() as stack:
 
         async def opened(**settings: Any) -> RabbitMQBroker:
-            broker = RabbitMQBroker(settings_with(**settings))
+            broker = RabbitMQBroker(settings_with(**settings), logger=journal)
             await broker.open()
             stack.push_async_callback(broker.close)
             return broker
@@ -62,13 +65,23 @@ async def open_broker(proxy: TcpProxy, settings_with: Settings) -> AsyncIterator
 
 
 @pytest.fixture
-def cut_off(proxy: TcpProxy, caplog: pytest.LogCaptureFixture) -> CutOff:
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def cut_off(proxy: TcpProxy, journal: Journal) -> CutOff:
     """Takes RabbitMQ away; returns when its publishers know."""
 
     async def cut() -> None:
         proxy.refuses = True
         proxy.reset()
-        await eventually(lambda: "publishes' to RabbitMQ was lost" in caplog.text)
+        await eventually(
+            lambda: any(
+                "was lost" in record.message and "publishes" in record.fields["connection"]
+                for record in journal.records
+            )
+        )
 
     return cut
 
@@ -76,12 +89,13 @@ def cut_off(proxy: TcpProxy, caplog: pytest.LogCaptureFixture) -> CutOff:
 async def test_of_many_publishers_each_is_refused_when_its_own_patience_ends(
     open_broker: OpenBroker, cut_off: CutOff
 ):
-    broker, queue = await open_broker(patience=0.5), new_queue()
+    broker = await open_broker(patience=0.5)
+    group = await declared(broker)
     await cut_off()
 
     async with asyncio.timeout(SOON):
         outcomes = await asyncio.gather(
-            *(broker.publish(queue, [event("a", number)]) for number in range(100)),
+            *(broker.publish(group.topic, [event("a", number)]) for number in range(100)),
             return_exceptions=True,
         )
 
@@ -91,14 +105,15 @@ async def test_of_many_publishers_each_is_refused_when_its_own_patience_ends(
 async def test_publishers_that_waited_for_rabbitmq_keep_their_order(
     proxy: TcpProxy, open_broker: OpenBroker, cut_off: CutOff
 ):
-    broker, queue = await open_broker(patience=PATIENCE), new_queue()
-    consumer = await broker.consume(queue)
+    broker = await open_broker(patience=PATIENCE)
+    group = await declared(broker)
+    consumer = await consume(broker, group)
     await cut_off()
     numbers = range(1, 101)
 
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as publishers:
         for number in numbers:
-            group.create_task(broker.publish(queue, [event("a", number)]))
+            publishers.create_task(broker.publish(group.topic, [event("a", number)]))
         await asyncio.sleep(0)  # all of them wait now
         proxy.refuses = False
 
@@ -108,12 +123,12 @@ async def test_publishers_that_waited_for_rabbitmq_keep_their_order(
 async def test_publishers_to_a_queue_that_is_not_made_in_time_are_refused(
     proxy: TcpProxy, open_broker: OpenBroker
 ):
-    broker, queue = await open_broker(publish_timeout=0.5, patience=0.5), new_queue()
+    broker, group = await open_broker(publish_timeout=0.5, patience=0.5), new_group()
     proxy.stalled = True
 
     async with asyncio.timeout(SOON):
         outcomes = await asyncio.gather(
-            *(broker.publish(queue, [event("a", number)]) for number in range(20)),
+            *(broker.redeliver(group, [event("a", number)]) for number in range(20)),
             return_exceptions=True,
         )
 
@@ -121,13 +136,13 @@ async def test_publishers_to_a_queue_that_is_not_made_in_time_are_refused(
 
 
 async def test_a_link_can_be_closed_while_it_lets_a_lost_connection_go(
-    proxy: TcpProxy, settings_with: Settings, caplog: pytest.LogCaptureFixture
+    proxy: TcpProxy, settings_with: Settings, journal: Journal
 ):
-    link = Link(settings_with(), "is closed", as_it_is)
+    link = Link(settings_with(), "is closed", as_it_is, journal)
     await link.open()
     proxy.stalled = True  # so that letting go takes its time
     link.fail(await link.get())
-    await eventually(lambda: "was lost" in caplog.text)
+    await eventually(lambda: any("was lost" in each.message for each in journal.records))
 
     async with asyncio.timeout(SOON):
         await link.close()

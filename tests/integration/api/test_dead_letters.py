@@ -4,27 +4,48 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from nexxus.config import Config
 from nexxus.domain.events import Event
-from nexxus.interfaces.broker import Broker, Consumer, Message, worker_queue
+from nexxus.errors import ServiceUnavailable
+from nexxus.hookspecs import Adapter, hookimpl
+from nexxus.interfaces.broker import Consumer, Received, worker_group
+from nexxus.interfaces.worker import Worker
 from nexxus.server import Nexxus
+from nexxus.testing.broker_kit.materials import consume
 
 KEY = "an-admin-key-for-tests-only"
-MAIL = worker_queue("mail")
+MAIL = worker_group("mail")
+
+
+class Mail(Worker):
+    """Never opened: what is sent to it stays where the test finds it."""
+
+    async def open(self, context: Any) -> None:
+        raise ServiceUnavailable("the mail server is away")
+
+    async def handle(self, events: Any) -> None:
+        raise AssertionError("it was not opened")
+
+
+class Plugin:
+    @hookimpl
+    def nexxus_workers(self) -> list[Adapter]:
+        return [Adapter("mail", None, lambda *_: Mail(), interface=1)]
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Nexxus]:
     settings = {
-        "server": {"data_dir": str(tmp_path)},
+        "server": {"data_dir": str(tmp_path), "workers": ["mail"], "drain_timeout": 0.1},
         "admin": {"key": KEY},
         "logger": {"level": "critical"},
     }
-    async with Nexxus(Config.from_mapping(settings)) as nexxus:
+    async with Nexxus(Config.from_mapping(settings, plugins=[Plugin()])) as nexxus:
         yield nexxus
 
 
@@ -40,19 +61,12 @@ async def http(server: Nexxus) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def consumer(server: Nexxus) -> Consumer[Event]:
-    """Of a queue in which three messages were given up."""
-    consumer = await server.broker.consume(MAIL)
-    await publish(server.broker, 1, 2, 3)
-    await consumer.bury(await consumer.take(10), "ValueError: no such address")
-    return consumer
-
-
-async def publish(broker: Broker, *versions: int) -> None:
-    events = [
-        Event("model_created", "shop", "item", "a", version, None, {"id": "a"})
-        for version in versions
-    ]
-    await broker.publish(MAIL, [Message("a", event) for event in events])
+    """A member of a group of which three messages were set aside."""
+    for version in (1, 2, 3):
+        event = Event("model_created", "shop", "item", "a", version, None, {"id": "a"})
+        message = Received("a", event)
+        await server.parts.dead_letters.bury(MAIL, message, "ValueError: no such address")
+    return await consume(server.broker, MAIL)
 
 
 async def ids(http: httpx.AsyncClient) -> list[str]:
@@ -93,6 +107,27 @@ async def test_a_discarded_one_is_gone(http: httpx.AsyncClient, consumer: Consum
     first, *others = await ids(http)
     assert (await http.post("/discard", json={"ids": [first]})).json() == {"data": {"count": 1}}
     assert await ids(http) == others
+
+
+async def test_burying_a_message_again_makes_no_second_letter(
+    http: httpx.AsyncClient, consumer: Consumer[Event], server: Nexxus
+):
+    before = await ids(http)
+    event = Event("model_created", "shop", "item", "a", 1, None, {"id": "a"})
+    await server.parts.dead_letters.bury(MAIL, Received("a", event), "again")
+    assert sorted(await ids(http)) == sorted(before)
+
+
+async def test_one_of_a_worker_that_is_not_configured_stays(
+    http: httpx.AsyncClient, server: Nexxus
+):
+    event = Event("model_created", "shop", "item", "a", 1, None, {"id": "a"})
+    gone = worker_group("gone")
+    await server.parts.dead_letters.bury(gone, Received("a", event), "x")
+    response = await http.post("/replay", json={"ids": await ids(http)})
+    assert response.status_code == 400
+    assert "server.workers" in response.json()["message"]
+    assert len(await ids(http)) == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": [1]}, {"ids": ["a"], "all": True}])

@@ -11,7 +11,6 @@ from gateway_world import APP, TRANSPORT, Client, World, event, subscription_to
 from waiting import eventually
 
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import node_queue
 
 NewWorld = Callable[..., Any]
 
@@ -20,18 +19,18 @@ class Deafness:
     """While it lasts, the broker takes nothing for a node."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._queue = node_queue(TRANSPORT, world.node)
-        self._publish = world.broker.publish
+        self._mailbox = world.mailbox
+        self._send = world.broker.send
         self._is_over = False
-        monkeypatch.setattr(world.broker, "publish", self._publish_or_fail)
+        monkeypatch.setattr(world.broker, "send", self._send_or_fail)
 
     def end(self) -> None:
         self._is_over = True
 
-    async def _publish_or_fail(self, queue: str, messages: Any) -> None:
-        if queue == self._queue and not self._is_over:
+    async def _send_or_fail(self, mailbox: Any, messages: Any) -> None:
+        if mailbox == self._mailbox and not self._is_over:
             raise ServiceUnavailable("the broker is away")
-        await self._publish(queue, messages)
+        await self._send(mailbox, messages)
 
 
 async def subscribed(world: World) -> Client:

@@ -19,7 +19,6 @@ def _create(settings: Any, context: AdapterContext) -> Any:
     from nexxus_sample.audit_log import AuditLog
 
     class ImpatientLog(AuditLog):
-        name = "impatient-log"
         attempts = 3
 
         def __init__(self, settings: Any, *, data_dir: Path) -> None:

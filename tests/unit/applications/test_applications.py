@@ -16,7 +16,7 @@ from nexxus.adapters.sqlite.database import SqliteDatabase
 from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.applications.applications import Applications
 from nexxus.applications.system import APPLICATION, SYSTEM
-from nexxus.cluster.peers import Nodes
+from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application, parse_application
 from nexxus.domain.filters import Compare, Op
 from nexxus.domain.objects import ObjectKey
@@ -52,7 +52,7 @@ class World:
         """The applications as a node that has just started knows them."""
         applications = Applications(
             database=self.database,
-            nodes=Nodes(self._broker, here=name, home="websockets"),
+            peers=Peers(self._broker, here=name),
             registry=self.registry,
             strategies={"local"},
         )

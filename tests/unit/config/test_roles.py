@@ -19,7 +19,10 @@ class Plugin:
 
     @hookimpl
     def nexxus_databases(self) -> list[Adapter]:
-        return [Adapter("near", None, lambda *_: None, interface=1, scope="process")]
+        return [
+            Adapter("near", None, lambda *_: None, interface=1, scope="process"),
+            Adapter("far", None, lambda *_: None, interface=1, scope="shared"),
+        ]
 
     @hookimpl
     def nexxus_brokers(self) -> list[Adapter]:
@@ -48,16 +51,18 @@ def test_a_worker_that_no_process_runs_is_refused_with_its_name() -> None:
 
 
 def test_workers_may_run_elsewhere_with_a_broker_that_connects_processes() -> None:
-    nexxus(WITHOUT_WORKERS, server={"workers": ["mail"]}, **FAR)
-    nexxus(["workers"], server={"workers": ["mail"]}, **FAR)
+    far = {"database": {"adapter": "far"}, **FAR}
+    nexxus(WITHOUT_WORKERS, server={"workers": ["mail"]}, **far)
+    nexxus(["workers"], server={"workers": ["mail"]}, **far)
 
 
 def test_without_workers_their_role_may_be_left_out() -> None:
     nexxus(WITHOUT_WORKERS)
 
 
-def test_a_node_of_workers_does_not_need_a_database_that_others_share() -> None:
-    nexxus(["workers"], database={"adapter": "near"}, **FAR)
+def test_a_node_of_workers_needs_a_database_that_the_others_share() -> None:
+    with pytest.raises(ConfigurationError, match=r"database\.adapter = 'near'"):
+        nexxus(["workers"], database={"adapter": "near"}, **FAR)
 
 
 @pytest.mark.parametrize("missing", WITHOUT_WORKERS)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
+from dead_letter_store import DeadLetterStore
 from waiting import eventually
 
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import Message, worker_queue
-from nexxus.interfaces.worker import Worker, WorkerContext
+from nexxus.interfaces.broker import EVENTS, Message, worker_group
+from nexxus.interfaces.worker import Failed, Worker, WorkerContext
+from nexxus.testing.broker_kit.materials import consume
 from nexxus.testing.journal import Journal
-from nexxus.workers import runner as workers
-from nexxus.workers.runner import WorkerRunner
+from nexxus.workers.runner import OpenRetries, WorkerRunner
 
-QUEUE = worker_queue("recorder")
+GROUP = worker_group("recorder")
 
 
 class Recorder(Worker):
     """Away for the first `failures` times that it is opened; handles while `may_go_on`."""
-
-    name = "recorder"
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
@@ -53,6 +53,7 @@ class Recorder(Worker):
 async def broker() -> AsyncIterator[InProcessBroker]:
     broker = InProcessBroker(InProcessBrokerSettings())
     await broker.open()
+    await broker.declare(GROUP)
     yield broker
     await broker.close()
 
@@ -62,13 +63,29 @@ def journal() -> Journal:
     return Journal()
 
 
-def runner_of(worker: Worker, broker: InProcessBroker, journal: Journal) -> WorkerRunner:
-    return WorkerRunner(worker, broker=broker, logger=journal, node="n1")
+def runner_of(
+    worker: Worker,
+    broker: InProcessBroker,
+    journal: Journal,
+    letters: DeadLetterStore | None = None,
+    on_settled: Any = None,
+) -> WorkerRunner:
+    unused: Any = None
+    context = WorkerContext("recorder", "n1", journal, objects=unused, state=unused)
+    return WorkerRunner(
+        worker,
+        context,
+        broker=broker,
+        dead_letters=letters or DeadLetterStore(),
+        on_settled=on_settled,
+        open_retries=OpenRetries(first_delay=0.01),
+        first_delay=0.001,
+    )
 
 
 async def tell(broker: InProcessBroker, *ids: str) -> None:
     events = [Event("model_created", "app", "task", each, 1, None, {"id": each}) for each in ids]
-    await broker.publish(QUEUE, [Message(event.id, event) for event in events])
+    await broker.publish(EVENTS, [Message(event.id, event) for event in events])
 
 
 async def at_work(broker: InProcessBroker, journal: Journal) -> tuple[Recorder, asyncio.Task[None]]:
@@ -87,9 +104,8 @@ async def end(running: asyncio.Task[None]) -> None:
 
 
 async def test_a_worker_whose_service_is_away_is_opened_again_until_it_is_there(
-    broker: InProcessBroker, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    broker: InProcessBroker, journal: Journal
 ) -> None:
-    monkeypatch.setattr(workers, "_OPEN_AGAIN_AFTER", 0.01)
     worker = Recorder(failures=3)
     await tell(broker, "a")
     running = asyncio.create_task(runner_of(worker, broker, journal).run())
@@ -126,7 +142,7 @@ async def test_what_was_begun_is_finished_when_the_role_ends(
     await asyncio.wait([running])
 
     assert worker.handled == ["a"]
-    assert await broker.depth(QUEUE) == 0
+    assert await broker.depth(GROUP) == 0
 
 
 async def test_what_was_begun_comes_again_when_the_role_is_cut_off(
@@ -140,7 +156,7 @@ async def test_what_was_begun_comes_again_when_the_role_is_cut_off(
     await asyncio.wait([running])
 
     assert worker.said == ["opened on n1", "closed"]
-    (received,) = await (await broker.consume(QUEUE)).take(10)
+    (received,) = await (await consume(broker, GROUP)).take(10)
     assert (received.payload.id, received.attempts) == ("a", 1)
 
 
@@ -161,3 +177,71 @@ async def test_a_worker_is_done_when_nothing_waits_and_nothing_is_in_hand(
     await eventually(runner.is_done)
     assert worker.handled == ["a"]
     await end(running)
+
+
+class Picky(Worker):
+    """Fails what it is told to: by an exception for all, or by naming the failures."""
+
+    models = ("task",)
+    batch = 8
+    attempts = 5
+
+    def __init__(self, poison: set[str], *, raises: bool) -> None:
+        self.poison = poison
+        self.raises = raises
+        self.batches: list[list[str]] = []
+        self.handled: list[str] = []
+
+    async def handle(self, events: Sequence[Event]) -> Sequence[Failed]:
+        ids = [event.id for event in events]
+        self.batches.append(ids)
+        if self.raises and self.poison & set(ids):
+            raise ValueError("one of these is bad")
+        failed = [Failed(each, ValueError("bad"), 0.0) for each in events if each.id in self.poison]
+        self.handled += [each for each in ids if each not in self.poison]
+        return failed
+
+
+async def test_a_batch_that_fails_comes_again_in_halves_until_the_bad_event_is_alone(
+    broker: InProcessBroker, journal: Journal
+) -> None:
+    worker, letters = Picky({"e3"}, raises=True), DeadLetterStore()
+    ids = [f"e{number}" for number in range(8)]
+    await tell(broker, *ids)
+    running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
+    await eventually(lambda: letters.buried)
+    await end(running)
+    assert sorted(worker.handled) == [each for each in ids if each != "e3"]
+    assert [key for _, key, _ in letters.buried] == ["e3"]
+    assert [len(batch) for batch in worker.batches if "e3" in batch] == [8, 4, 2, 1, 1]
+
+
+async def test_an_event_that_is_named_as_failed_comes_again_alone(
+    broker: InProcessBroker, journal: Journal
+) -> None:
+    worker, letters = Picky({"b"}, raises=False), DeadLetterStore()
+    await tell(broker, "a", "b", "c")
+    running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
+    await eventually(lambda: letters.buried)
+    await end(running)
+    assert worker.handled == ["a", "c"]
+    assert worker.batches == [["a", "b", "c"], *([["b"]] * 4)]
+
+
+async def test_events_of_other_models_are_settled_unseen(
+    broker: InProcessBroker, journal: Journal
+) -> None:
+    settled: list[str] = []
+
+    def note(group: str, events: Any) -> None:
+        settled.extend(f"{group} {event.id}" for event in events)
+
+    worker = Picky(set(), raises=False)
+    other = Event("model_created", "app", "other", "o", 1, None, {"id": "o"})
+    await broker.publish(EVENTS, [Message("o", other)])
+    await tell(broker, "a")
+    running = asyncio.create_task(runner_of(worker, broker, journal, on_settled=note).run())
+    await eventually(lambda: len(settled) == 2)
+    await end(running)
+    assert worker.batches == [["a"]]
+    assert settled == ["worker.recorder o", "worker.recorder a"]

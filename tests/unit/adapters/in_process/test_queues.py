@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexxus.adapters.in_process.queues import Confirmation, LocalConsumer, LocalQueue
+from nexxus.adapters.in_process.broker.queues import Confirmation, GroupQueue, LocalConsumer
+from nexxus.adapters.in_process.broker.room import wait_to_enter
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Message, Received
 
@@ -29,16 +30,14 @@ class Stage:
     """A queue with three consumers, and what each of them has in hand."""
 
     def __init__(self, limit: int = 1_000_000) -> None:
-        self.queue = LocalQueue(limit)
+        self.queue = GroupQueue(limit)
         self.consumers = [self.new_consumer() for _ in range(CONSUMERS)]
         self.in_hand: list[list[Received[int]]] = [[] for _ in range(CONSUMERS)]
         self.published: dict[str, int] = defaultdict(int)
         self.settled: dict[str, set[int]] = defaultdict(set)
 
     def new_consumer(self) -> LocalConsumer[int]:
-        consumer: LocalConsumer[int] = LocalConsumer(
-            self.queue, 1_000, on_bury=lambda *_: None, on_close=lambda: None
-        )
+        consumer: LocalConsumer[int] = LocalConsumer(self.queue, 1_000)
         self.queue.consumers.append(consumer)
         return consumer
 
@@ -48,7 +47,7 @@ class Stage:
     async def publish(self, key: str) -> None:
         self.published[key] += 1
         message = Message(key, self.published[key])
-        self.queue.put(self.queue.entries_of([message], None))
+        self.queue.put([message], None)
 
     async def take(self, who: int, limit: int) -> None:
         for message in self.queue.deliver(self.consumers[who], limit):
@@ -95,11 +94,11 @@ def test_a_key_is_with_one_consumer_and_nothing_overtakes_or_is_lost(
             await stage.perform(*step)
         for who in range(CONSUMERS):
             await stage.close(who)
-        while stage.queue.size:
-            before = stage.queue.size
+        while stage.queue.room.size:
+            before = stage.queue.room.size
             await stage.take(0, 10)
             await stage.settle(0, 10)
-            assert stage.queue.size < before
+            assert stage.queue.room.size < before
         assert {key: len(stage.settled[key]) for key in stage.published} == stage.published
         assert stage.queue.depth == 0
         assert all(not consumer.held for consumer in stage.queue.consumers)
@@ -126,18 +125,19 @@ async def test_delays_of_one_key_run_out_in_its_order() -> None:
 async def test_who_waits_for_room_gets_that_of_what_is_withdrawn() -> None:
     stage = Stage(limit=1)
     withdrawn = Confirmation(1)
-    stage.queue.put(stage.queue.entries_of([Message("a", "withdrawn")], withdrawn))
-    entries = stage.queue.entries_of([Message("a", "waits")], None)
-    publishing = asyncio.create_task(stage.queue.put_when_there_is_room(entries, 10))
+    stage.queue.put([Message("a", "withdrawn")], withdrawn)
+    admitted = stage.queue.put([Message("a", "waits")], None)
+    assert admitted is not None
+    publishing = asyncio.create_task(wait_to_enter([(stage.queue.room, admitted)], 10))
     await asyncio.sleep(0)
-    assert stage.queue.is_full
+    assert stage.queue.room.is_full
     withdrawn.abandoned = True
 
     async with asyncio.timeout(10):
         received = await stage.consumers[0].take(10)
 
     assert [message.payload for message in received] == ["waits"]
-    assert stage.queue.is_full, "whoever comes later waits, too"
+    assert stage.queue.room.is_full, "whoever comes later waits, too"
     await publishing
 
 
@@ -146,13 +146,14 @@ async def test_what_found_no_room_in_time_is_forgotten() -> None:
         pass
 
     stage = Stage(limit=1)
-    stage.queue.put(stage.queue.entries_of([Message("a", 1)], None))
+    stage.queue.put([Message("a", 1)], None)
     payload = Payload()
     alive = weakref.ref(payload)
-    entries = stage.queue.entries_of([Message("a", payload)], None)
+    admitted = stage.queue.put([Message("a", payload)], None)
+    assert admitted is not None
     with pytest.raises(ServiceUnavailable, match="full"):
-        await stage.queue.put_when_there_is_room(entries, 0.01)
+        await wait_to_enter([(stage.queue.room, admitted)], 0.01)
 
-    del payload, entries
+    del payload, admitted
     gc.collect()
     assert alive() is None

@@ -1,8 +1,8 @@
-"""One queue of the in-process broker, and its consumers.
+"""The queue of one group of the in-process broker, and the group's consumers.
 
-Nothing is encoded and nothing is copied: an entry goes from the publisher to the consumer as it
-is. One rule is kept: **the entries of a key are delivered in the order of their sequence numbers,
-and while one consumer has some of them unsettled, to no other.** Where an entry can be:
+Nothing is encoded and nothing is copied: a payload goes from the publisher to the consumer as it
+is. One rule holds: **the entries of a key are delivered in the order of their sequence numbers, and
+while one consumer has some of them unsettled, to no other.** Where an entry can be:
 
 - the queue's backlog: not delivered, or given back;
 - a consumer's `reserved`: found by another consumer while this one holds its key;
@@ -12,10 +12,11 @@ and while one consumer has some of them unsettled, to no other.** Where an entry
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from nexxus.adapters.in_process.broker.room import Room
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Consumer, Message, Received
 from nexxus.toolkit.backlog import Backlog
@@ -46,8 +47,8 @@ class Confirmation:
             self.future.set_exception(error)
 
 
-class Entry:
-    """A message in the queue. `due` is in the loop's time; 0 means at once."""
+class QueueEntry:
+    """A message in one group's queue. `due` is in the loop's time; 0 means at once."""
 
     __slots__ = ("attempts", "confirmation", "due", "key", "payload", "sequence")
 
@@ -61,68 +62,38 @@ class Entry:
 
     @property
     def is_abandoned(self) -> bool:
-        """Its publisher gave up before it was ever delivered."""
+        """Whether its publisher gave up before it was ever delivered."""
         return self.confirmation is not None and self.confirmation.abandoned and not self.attempts
 
 
-class LocalQueue:
-    """A bounded queue that keeps order per key. All methods are for the one event loop."""
+class GroupQueue:
+    """A bounded queue that keeps order per key. All methods are for the one event loop.
+
+    Its room counts the entries that are not settled, delivered ones included.
+    """
 
     def __init__(self, limit: int) -> None:
-        self.size = 0
-        """How many entries are not settled, delivered ones included."""
+        self.room = Room(limit)
         self.consumers: list[LocalConsumer[Any]] = []
-        self._limit = limit
-        self._backlog: Backlog[Entry] = Backlog(on_return=self.wake)
-        self._blocked: OrderedDict[asyncio.Future[None], list[Entry]] = OrderedDict()
-        """What waits to be let in, oldest first, and how its publishers learn of that."""
+        self._backlog: Backlog[QueueEntry] = Backlog(on_return=self.wake)
 
     # Publishing
 
     @property
-    def is_full(self) -> bool:
-        """Whether a publisher has to wait; never true while only an oversized batch is new."""
-        return self.size >= self._limit
-
-    @property
     def depth(self) -> int:
         """How many entries wait to be delivered."""
-        return self.size - sum(len(consumer.unsettled) for consumer in self.consumers)
+        return self.room.size - sum(len(consumer.unsettled) for consumer in self.consumers)
 
-    @staticmethod
-    def entries_of(
-        messages: Sequence[Message[Any]], confirmation: Confirmation | None
-    ) -> list[Entry]:
-        """Entries for messages."""
-        return [Entry(message.key, message.payload, confirmation) for message in messages]
+    def put(
+        self, messages: Sequence[Message[Any]], confirmation: Confirmation | None
+    ) -> asyncio.Future[None] | None:
+        """Append messages; while there is no room, return a future that is done when there was."""
+        entries = [QueueEntry(message.key, message.payload, confirmation) for message in messages]
+        return self.room.enter(len(entries), lambda: self._append(entries))
 
-    def put(self, entries: list[Entry]) -> None:
-        """Append entries and wake the consumers."""
+    def _append(self, entries: list[QueueEntry]) -> None:
         self._backlog.add(entries)
-        self.size += len(entries)
         self.wake()
-
-    async def put_when_there_is_room(self, entries: list[Entry], patience: float) -> None:
-        """Append entries in the order of the calls; `ServiceUnavailable` if it takes too long."""
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._blocked[admitted] = entries
-        try:
-            # Not `asyncio.timeout`: it may report a time-out of what has just been admitted.
-            await asyncio.wait((admitted,), timeout=patience)
-            if not admitted.done():
-                raise ServiceUnavailable(
-                    f"the queue is full: {self.size} messages wait; try again later"
-                )
-            admitted.result()
-        finally:
-            self._blocked.pop(admitted, None)
-
-    def admit(self) -> None:
-        """Let in the publishers that there is room for by now."""
-        while self._blocked and self.size < self._limit:
-            admitted, entries = self._blocked.popitem(last=False)
-            self.put(entries)
-            admitted.set_result(None)
 
     # Delivering
 
@@ -138,13 +109,14 @@ class LocalQueue:
             if entry.is_abandoned:
                 consumer.let_go(entry.key)
                 self.finish(entry)
-                self.admit()  # at once: what is let in may be all that this consumer gets
+                self.room.admit()  # what is let in may be all that this consumer gets
                 continue
             consumer.unsettled[entry.sequence] = entry
-            batch.append(Received(entry.key, entry.payload, entry.attempts, entry))
+            is_waiting = entry.confirmation is not None
+            batch.append(Received(entry.key, entry.payload, entry.attempts, is_waiting, entry))
         return batch
 
-    def _next_for(self, consumer: LocalConsumer[Any]) -> Entry | None:
+    def _next_for(self, consumer: LocalConsumer[Any]) -> QueueEntry | None:
         """The oldest entry that the consumer may have, its key held; puts others where they
         belong."""
         if consumer.reserved:
@@ -166,55 +138,40 @@ class LocalQueue:
 
     # Giving back
 
-    def finish(self, entry: Entry) -> None:
-        """An entry is done with. Call `admit` after the last of a batch."""
-        self.size -= 1
+    def finish(self, entry: QueueEntry) -> None:
+        """Take out a settled entry. Let the room admit others after the last of a batch."""
+        self.room.leave()
         if entry.confirmation is not None:
             entry.confirmation.settle_one()
 
-    def park(self, entries: Sequence[Entry]) -> None:
+    def park(self, entries: Sequence[QueueEntry]) -> None:
         """Keep entries until they are due, and the later ones of their keys behind them."""
         self._backlog.park(entries)
 
-    def give_back(self, entries: Sequence[Entry]) -> None:
+    def give_back(self, entries: Sequence[QueueEntry]) -> None:
         """Put entries back to be delivered again, in their old places."""
         self._backlog.give_back(entries)
 
-    def close(self, error: str | None) -> None:
-        """Forget everything. Waiting publishers get the error, or with None vanish in peace."""
+    def close(self, error: Exception) -> None:
+        """Forget everything; publishers that wait get the error."""
         self._backlog.clear()
-        self.size = 0
-        for admitted in self._blocked:
-            if error is None:
-                admitted.set_result(None)
-            else:
-                admitted.set_exception(ServiceUnavailable(error))
-        self._blocked.clear()
+        self.room.close(error)
         for consumer in self.consumers:
             consumer.shut()
         self.consumers.clear()
 
 
 class LocalConsumer(Consumer[T]):
-    """A consumer of a `LocalQueue`. What it settles after its end is ignored: it comes again."""
+    """A consumer of a `GroupQueue`. What it settles after its end is ignored: it comes again."""
 
-    def __init__(
-        self,
-        queue: LocalQueue,
-        prefetch: int,
-        *,
-        on_bury: Callable[[Entry, str], None],
-        on_close: Callable[[], None],
-    ) -> None:
+    def __init__(self, queue: GroupQueue, prefetch: int) -> None:
         self.awake = asyncio.Event()
-        self.unsettled: dict[int, Entry] = {}
-        self.reserved: deque[Entry] = deque()
+        self.unsettled: dict[int, QueueEntry] = {}
+        self.reserved: deque[QueueEntry] = deque()
         self.held: dict[str, int] = {}
         """Key → how many of its entries are unsettled or reserved here."""
         self._queue = queue
         self._prefetch = prefetch
-        self._on_bury = on_bury
-        self._on_close = on_close
         self._is_closed = False
 
     async def take(self, limit: int) -> list[Received[T]]:
@@ -232,13 +189,15 @@ class LocalConsumer(Consumer[T]):
     async def settle(self, messages: Sequence[Received[T]]) -> None:
         for entry in self._take_back(messages):
             self._queue.finish(entry)
-        self._queue.admit()
+        self._queue.room.admit()
 
-    async def retry(self, messages: Sequence[Received[T]], delay: float) -> None:
+    async def retry(
+        self, messages: Sequence[Received[T]], delay: float, *, failed: bool = True
+    ) -> None:
         due = asyncio.get_running_loop().time() + delay if delay > 0 else 0.0
         entries = self._take_back(messages)
         for entry in entries:
-            entry.attempts += 1
+            entry.attempts += failed
             entry.due = due
         # What is reserved may be of the same keys, and must not overtake.
         reserved = self._empty_reserved()
@@ -255,19 +214,9 @@ class LocalConsumer(Consumer[T]):
             for entry in self._take_back((message,)):
                 confirmation.fail(error)
                 self._queue.finish(entry)
-        self._queue.admit()
+        self._queue.room.admit()
         if accepted:
-            await self.retry(accepted, 1.0)
-
-    async def bury(self, messages: Sequence[Received[T]], reason: str) -> None:
-        for entry in self._take_back(messages):
-            if entry.confirmation is not None:
-                entry.confirmation.fail(
-                    ServiceUnavailable(f"the write could not be processed: {reason}")
-                )
-            self._on_bury(entry, reason)
-            self._queue.finish(entry)
-        self._queue.admit()
+            await self.retry(accepted, 1.0, failed=False)
 
     async def close(self) -> None:
         if self._is_closed:
@@ -279,7 +228,6 @@ class LocalConsumer(Consumer[T]):
             entry.due = 0.0
         self._queue.give_back([*self.unsettled.values(), *self._empty_reserved()])
         self.unsettled.clear()
-        self._on_close()
 
     def shut(self) -> None:
         """No more is taken here; a pending `take` raises `ServiceUnavailable`."""
@@ -296,14 +244,14 @@ class LocalConsumer(Consumer[T]):
         if count > 1:
             self.held[key] = count - 1
 
-    def _empty_reserved(self) -> list[Entry]:
+    def _empty_reserved(self) -> list[QueueEntry]:
         entries = list(self.reserved)
         self.reserved.clear()
         for entry in entries:
             self.let_go(entry.key)
         return entries
 
-    def _take_back(self, messages: Sequence[Received[T]]) -> list[Entry]:
+    def _take_back(self, messages: Sequence[Received[T]]) -> list[QueueEntry]:
         """The entries of those messages that are still this consumer's to decide about."""
         entries = []
         if not self._is_closed:

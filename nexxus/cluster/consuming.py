@@ -1,0 +1,240 @@
+"""Consuming a group's messages for as long as the role runs, and never leaving a batch half done.
+
+A message that cannot be processed must not hold up others. One that fails is tried again after a
+growing delay, the later ones of its key behind it, and is stored as a dead letter in the end.
+Where a whole batch fails and nobody knows why, its messages are processed one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.broker import Broker, Consumer, Group, Received, Undecodable
+from nexxus.interfaces.logger import Logger
+
+T = TypeVar("T")
+
+_DELIVERIES: Final = 20
+"""How often, beyond its attempts, a message may have been delivered to consumers that then died."""
+
+
+class Failure(NamedTuple, Generic[T]):
+    """A message that could not be processed. It is tried again after `delay` seconds; None leaves
+    that to `Retries`."""
+
+    message: Received[T]
+    error: Exception
+    delay: float | None = None
+
+
+Process: TypeAlias = Callable[
+    [Consumer[T], Sequence[Received[T]]], Coroutine[Any, Any, Sequence[Failure[T]]]
+]
+"""Processes a batch and settles it, but for the failures that it returns and the later messages of
+their keys. May raise: then whatever it has not settled is processed again, one by one."""
+
+GiveUp: TypeAlias = Callable[[Received[T], Exception], Awaitable[None]]
+"""Called when a message has become a dead letter, and why; the message is settled afterwards."""
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a failing message is tried, and after which delays. Times are in seconds.
+
+    The delay doubles from `first_delay` to `longest_delay`. A consumer that was lost is replaced
+    after `reconnect_delay`.
+    """
+
+    attempts: int = 8
+    first_delay: float = 0.5
+    longest_delay: float = 15.0
+    reconnect_delay: float = 1.0
+
+    def delay_after(self, attempts: int) -> float:
+        """Return how long to wait once a message has failed, `attempts` times before that."""
+        return min(self.first_delay * 2.0 ** min(attempts, 32), self.longest_delay)
+
+
+STANDARD_RETRIES: Final = Retries()
+"""A message that fails alone is tried for a minute or so."""
+
+
+async def consume(
+    broker: Broker,
+    group: Group[T],
+    process: Process[T],
+    *,
+    batch: int,
+    dead_letters: DeadLetters,
+    logger: Logger,
+    retries: Retries = STANDARD_RETRIES,
+    give_up: GiveUp[T] | None = None,
+) -> None:
+    """Hand the group's messages to `process`, at most `batch` at a time, until cancelled.
+
+    A batch that was begun is finished first. Where the broker goes away under a consumer, another
+    one takes its place as soon as the broker is back; what was not settled is delivered to it
+    again.
+    """
+    consumption = _Consumption(group, process, batch, dead_letters, logger, retries, give_up)
+    while True:
+        try:
+            await consumption.run(broker)
+        except ServiceUnavailable as error:
+            logger.warning("a group cannot be consumed", group=group.name, reason=error.message)
+            await asyncio.sleep(retries.reconnect_delay)
+
+
+class _Consumption(Generic[T]):
+    """How one group's messages are processed."""
+
+    def __init__(
+        self,
+        group: Group[T],
+        process: Process[T],
+        batch: int,
+        dead_letters: DeadLetters,
+        logger: Logger,
+        retries: Retries,
+        give_up: GiveUp[T] | None,
+    ) -> None:
+        self._group = group
+        self._process = process
+        self._batch = batch
+        self._dead_letters = dead_letters
+        self._logger = logger.bind(group=group.name)
+        self._retries = retries
+        self._give_up = give_up
+
+    async def run(self, broker: Broker) -> None:
+        """Consume until cancelled, or until the broker goes away."""
+        consumer = await broker.consume(
+            self._group, prefetch=2 * self._batch, set_aside=self._bury_undecodable
+        )
+        try:
+            while True:
+                await _finish(self._handle(consumer, await consumer.take(self._batch)))
+        finally:
+            await consumer.close()
+
+    async def _handle(self, consumer: Consumer[T], messages: Sequence[Received[T]]) -> None:
+        limit = self._retries.attempts + _DELIVERIES
+        deadly = [message for message in messages if message.attempts >= limit]
+        for message in deadly:
+            error = RuntimeError(f"its consumers died or were cut off {message.attempts} times")
+            await self._bury(consumer, message, error)
+        rest = [message for message in messages if message not in deadly] if deadly else messages
+        if not rest:
+            return
+        failures = await self._try(consumer, rest)
+        if failures:
+            await self._retry_or_bury(consumer, rest, failures)
+
+    async def _try(
+        self, consumer: Consumer[T], messages: Sequence[Received[T]]
+    ) -> Sequence[Failure[T]]:
+        """Process messages; whatever is raised becomes failures of those that fail alone, too."""
+        try:
+            return await self._process(consumer, messages)
+        except ServiceUnavailable:
+            raise
+        except Exception as error:  # whatever it is, it must not end the role
+            if len(messages) == 1:
+                return (Failure(messages[0], error),)
+            self._logger.error("a batch cannot be processed as a whole", error=error)
+        failures: list[Failure[T]] = []
+        held_up: set[str] = set()
+        for message in messages:
+            if message.key not in held_up:
+                its_own = await self._try(consumer, (message,))
+                failures.extend(its_own)
+                held_up.update(failure.message.key for failure in its_own)
+        return failures
+
+    async def _retry_or_bury(
+        self,
+        consumer: Consumer[T],
+        messages: Sequence[Received[T]],
+        failures: Sequence[Failure[T]],
+    ) -> None:
+        """Decide on the failures of each key, in their order, and on what came behind them."""
+        retried = [each for each in failures if not self._is_last_attempt(each.message)]
+        if retried:
+            self._logger.warning(
+                "messages failed and are tried again",
+                messages=len(retried),
+                subject=_subject(retried[0].message),
+                error=retried[0].error,
+            )
+        by_key: dict[str, list[Failure[T]]] = {}
+        for failure in failures:
+            by_key.setdefault(failure.message.key, []).append(failure)
+        for key, its_failures in by_key.items():
+            for failure in its_failures:
+                if self._is_last_attempt(failure.message):
+                    await self._bury(consumer, failure.message, failure.error)
+                else:
+                    await self._retry(consumer, failure)
+            failed = [failure.message for failure in its_failures]
+            first = messages.index(failed[0])
+            behind = [each for each in messages[first:] if each.key == key and each not in failed]
+            if behind:
+                await consumer.retry(behind, 0.0, failed=False)
+
+    async def _retry(self, consumer: Consumer[T], failure: Failure[T]) -> None:
+        delay = failure.delay
+        if delay is None:
+            delay = self._retries.delay_after(failure.message.attempts)
+        await consumer.retry((failure.message,), delay)
+
+    def _is_last_attempt(self, message: Received[T]) -> bool:
+        return message.attempts + 1 >= self._retries.attempts
+
+    async def _bury(self, consumer: Consumer[T], message: Received[T], error: Exception) -> None:
+        """Store a message as a dead letter, so that those behind it can go on."""
+        subject = _subject(message)
+        self._logger.error("a message becomes a dead letter", subject=subject, error=error)
+        reason = f"{type(error).__name__}: {error}"
+        try:
+            await self._dead_letters.bury(self._group, message, reason)
+            if self._give_up is not None:
+                await self._give_up(message, error)
+        except ServiceUnavailable as away:
+            self._logger.warning("a dead letter cannot be stored yet", reason=away.message)
+            await consumer.retry((message,), self._retries.longest_delay, failed=False)
+            return
+        if message.is_waiting:
+            refusal = ServiceUnavailable(f"the message could not be processed: {reason}")
+            await consumer.refuse((message,), refusal)
+        else:
+            await consumer.settle((message,))
+
+    async def _bury_undecodable(self, undecodable: Undecodable) -> None:
+        self._logger.error("a message cannot be decoded", reason=undecodable.reason)
+        await self._dead_letters.bury_undecodable(self._group, undecodable)
+
+
+def _subject(message: Received[Any]) -> list[str]:
+    """Return what a message is about, in words."""
+    return message.key.split("\0")
+
+
+async def _finish(work: Awaitable[None]) -> None:
+    """Await `work`; when cancelled meanwhile, only after `work` has come to its end.
+
+    When cancelled again, `work` is cut off.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # Else a broker that is away by then would let the consumer forget that it is to end.
+        with suppress(ServiceUnavailable):
+            await task
+        raise

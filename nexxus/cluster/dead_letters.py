@@ -1,0 +1,171 @@
+"""Dead letters: messages that were set aside, kept in the database for an operator.
+
+A broker has nothing to do with them: one that is a log could neither list nor delete single
+messages. See docs/decisions/dead-letters-in-the-database.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from nexxus.cluster.own_records import OwnRecords
+from nexxus.domain.filters import EVERYTHING, equals_one_of
+from nexxus.domain.objects import Document
+from nexxus.domain.schema import Field, Kind, build_model
+from nexxus.errors import InvalidParameters
+from nexxus.interfaces.broker import Broker, Group, Message, Received, Undecodable
+from nexxus.interfaces.database import Database
+
+_REASON_CHARACTERS: Final = 1000
+
+DEAD_LETTER: Final = build_model(
+    "dead-letter",
+    {
+        "queue": Field(Kind.STRING, required=True, filterable=True),
+        "buriedAt": Field(Kind.FLOAT, required=True, filterable=True),
+    },
+)
+"""Besides: ``key``, ``body`` (base64), ``attempts``, ``reason``.
+
+The id is a digest of the message: to bury it twice, after a failure in between, changes nothing.
+"""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
+    """A message that was set aside.
+
+    `queue` is the name of the `Group` that could not process it. `payload` is JSON values, or text
+    where the message is no JSON. `attempts` counts the deliveries before the last one; `buried_at`
+    is in UNIX seconds.
+    """
+
+    id: str
+    queue: str
+    key: str
+    payload: Any
+    attempts: int
+    reason: str
+    buried_at: float
+
+
+class DeadLetters:
+    """Stores dead letters of the groups that it is told of, and delivers them again.
+
+    `groups` are those to which a letter can be replayed.
+    """
+
+    def __init__(self, database: Database, broker: Broker, groups: Iterable[Group[Any]]) -> None:
+        self._records = OwnRecords(database, DEAD_LETTER)
+        self._broker = broker
+        self._groups = {group.name: group for group in groups}
+
+    async def open(self) -> None:
+        """Prepare the database."""
+        await self._records.open()
+
+    async def bury(self, group: Group[Any], message: Received[Any], reason: str) -> None:
+        """Store a message that cannot be processed. Raises `ServiceUnavailable`."""
+        body = msgspec.json.encode(message.payload)
+        await self._store(group, message.key, body, message.attempts, reason)
+
+    async def bury_undecodable(self, group: Group[Any], undecodable: Undecodable) -> None:
+        """Store a message that cannot be decoded. Raises `ServiceUnavailable`."""
+        reason = f"cannot be decoded: {undecodable.reason}"
+        await self._store(group, undecodable.key, undecodable.body, undecodable.attempts, reason)
+
+    async def get(self, id: str) -> DeadLetter | None:
+        """Return one dead letter."""
+        document = await self._records.get(id)
+        return None if document is None else _to_letter(document)
+
+    async def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        """Return the oldest dead letters, of the group of that name or of all."""
+        wanted = EVERYTHING if queue is None else equals_one_of("queue", [queue])
+        letters: list[DeadLetter] = []
+        async for document in self._records.find(wanted, order="buriedAt"):
+            letters.append(_to_letter(document))
+            if len(letters) == limit:
+                break
+        return letters
+
+    async def replay(self, ids: Collection[str]) -> int:
+        """Deliver dead letters to their groups again, behind what waits there, in their order.
+
+        They are no dead letters then. Returns how many there were; ids that name none are ignored,
+        so that it may be called again: a letter may be delivered twice. Raises `InvalidParameters`
+        for one that no group takes, or that still cannot be decoded; those before it are replayed.
+        """
+        count = 0
+        for document in sorted(await self._records.find_all(ids), key=_place):
+            group = self._group_of(document)
+            await self._broker.redeliver(group, [_to_message(document, group)])
+            count += await self._records.delete(document["id"])
+        return count
+
+    async def discard(self, ids: Collection[str]) -> int:
+        """Delete dead letters; return how many there were."""
+        return sum([await self._records.delete(each) for each in ids])
+
+    async def _store(
+        self, group: Group[Any], key: str, body: bytes, attempts: int, reason: str
+    ) -> None:
+        digest = hashlib.sha256(b"\0".join((group.name.encode(), key.encode(), body))).hexdigest()
+        await self._records.put(
+            digest[:32],
+            {
+                "queue": group.name,
+                "key": key,
+                "body": base64.b64encode(body).decode(),
+                "attempts": attempts,
+                "reason": reason[:_REASON_CHARACTERS],
+                "buriedAt": time.time(),
+            },
+        )
+
+    def _group_of(self, document: Document) -> Group[Any]:
+        group = self._groups.get(document["queue"])
+        if group is None:
+            raise InvalidParameters(
+                f"{document['id']} was for {document['queue']}, which is not configured here; add "
+                "the worker to server.workers, or discard the letter"
+            )
+        return group
+
+
+def _place(document: Document) -> tuple[float, str]:
+    """Return where a letter comes among the others."""
+    return (document["buriedAt"], document["id"])
+
+
+def _to_letter(document: Document) -> DeadLetter:
+    body = base64.b64decode(document["body"])
+    try:
+        payload: Any = msgspec.json.decode(body)
+    except ValueError:
+        payload = body.decode(errors="replace")
+    return DeadLetter(
+        id=document["id"],
+        queue=document["queue"],
+        key=document["key"],
+        payload=payload,
+        attempts=document["attempts"],
+        reason=document["reason"],
+        buried_at=document["buriedAt"],
+    )
+
+
+def _to_message(document: Document, group: Group[Any]) -> Message[Any]:
+    body = base64.b64decode(document["body"])
+    try:
+        payload = msgspec.json.decode(body, type=group.topic.payload)
+    except ValueError as error:
+        raise InvalidParameters(
+            f"{document['id']} cannot be decoded, so it cannot be replayed: {error}; discard it"
+        ) from error
+    return Message(document["key"], payload)

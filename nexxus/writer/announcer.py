@@ -1,0 +1,59 @@
+"""Announcing what became of operations: to the transport managers and workers, to the registry, and
+to those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from nexxus.cluster.messages import Outcome, Rejection, gateway_mailbox, node_mailbox
+from nexxus.cluster.peers import Peers
+from nexxus.domain.operations import AnyOperation
+from nexxus.interfaces.broker import EVENTS, Broker, Message
+from nexxus.interfaces.registry import Registry
+from nexxus.writer.verdicts import Verdicts
+
+
+class Announcer:
+    """Tells others of verdicts, once what they say is stored."""
+
+    def __init__(self, *, broker: Broker, registry: Registry, peers: Peers) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._peers = peers
+
+    async def announce(self, done: Sequence[Verdicts]) -> None:
+        """Publish the events, and store the fates.
+
+        Rejections are stored before anything else can fail: judged again, behind what was applied
+        since, the operation might be applied. A fate of an applied one says that it was announced.
+        """
+        fates = [fate for verdicts in done for fate in verdicts.fates]
+        if rejected := [fate for fate in fates if fate.state == "rejected"]:
+            await self._registry.fates.put(rejected)
+        messages = [
+            Message(event.key.partition, event) for verdicts in done for event in verdicts.events
+        ]
+        if messages:
+            await self._broker.publish(EVENTS, messages)
+        await self._registry.fates.put([fate for fate in fates if fate.state == "applied"])
+
+    async def report(self, done: Sequence[Verdicts]) -> None:
+        """Notify the nodes that wait, and the writing devices of what was rejected."""
+        outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
+        if outcomes:
+            # Side by side: a broker confirms each one, and a round may have hundreds.
+            await asyncio.gather(*(self._report_one(*outcome) for outcome in outcomes))
+
+    async def _report_one(self, operation: AnyOperation, outcome: Outcome) -> None:
+        if operation.reply_to:
+            await self._peers.send(node_mailbox(operation.reply_to), outcome)
+        if outcome.error is None or operation.device_id is None:
+            return
+        app_id = operation.key.app_id
+        presence = await self._registry.presence.get(app_id, operation.device_id)
+        if presence is not None:
+            await self._peers.send(
+                gateway_mailbox(presence.transport, presence.node),
+                Rejection(app_id, operation.device_id, operation.operation_id, outcome.error),
+            )

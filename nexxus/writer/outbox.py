@@ -1,0 +1,207 @@
+"""The outbox: events that custom workers have yet to handle, stored with the objects.
+
+A broker that is not durable would lose them with the process. So a commit also stores its events,
+in a record of Nexxus's own; it is cleared when every worker has settled them, and what is found
+there at the next start is delivered again.
+
+The records are slots that are used again and again. A batch needs one, and a slot that its workers
+are done with is overwritten by the next batch: what a commit costs more is one row.
+
+Where the database is not atomic, the events are stored first. At the next start, an event whose
+object never reached the event's version is dropped. (There is one writer: the broker, not being
+durable, serves one process only.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from nexxus.cluster.own_records import OwnRecords
+from nexxus.domain.events import Event
+from nexxus.domain.schema import build_model
+from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.broker import Broker, Group, Message
+from nexxus.interfaces.database import Database, Mutation
+from nexxus.interfaces.logger import Logger
+
+OUTBOX: Final = build_model("outbox", {})
+"""A slot: its ``body`` is a JSON list of events, empty when there are none."""
+
+_CLEAR_AFTER: Final = 1.0
+"""Seconds after which a slot that nobody needs is cleared, unless a batch has overwritten it."""
+
+_CHUNK: Final = 200
+_RETRY_DELAY: Final = 1.0
+
+_decode = msgspec.json.Decoder(list[Event]).decode
+
+
+class Outbox:
+    """Commits objects together with their events, and remembers what workers have yet to settle.
+
+    `groups` are those of the workers.
+    """
+
+    def __init__(
+        self, database: Database, broker: Broker, groups: Sequence[Group[Event]], logger: Logger
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._groups = groups
+        self._logger = logger
+        self._records = OwnRecords(database, OUTBOX)
+        self._is_recovered = False
+        self._slots = 0
+        self._free: list[str] = []
+        self._used: set[str] = set()
+        """Free slots whose events are still stored."""
+        self._unsettled: dict[str, dict[str, set[str]]] = {}
+        """Slot → operation id of an event → names of the groups that have yet to settle it."""
+        self._slot_of: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Prepare the database."""
+        await self._records.open()
+
+    async def recover(self) -> None:
+        """Deliver again what a former process left unsettled; wait for a service that is away.
+
+        To be called before the first commit. Later calls do nothing.
+        """
+        while not self._is_recovered:
+            try:
+                pending = await self._load()
+            except ServiceUnavailable as error:
+                self._logger.warning("the outbox cannot be read yet", reason=error.message)
+                await asyncio.sleep(_RETRY_DELAY)
+                continue
+            self._is_recovered = True
+            if pending:
+                self._logger.info("delivering unsettled events again", events=len(pending))
+                await self._deliver(pending)
+
+    async def _load(self) -> list[Event]:
+        """Read the slots, and return the events in them in the order of their objects' versions."""
+        slots = {
+            document["id"]: await self._committed(_decode(document["body"]))
+            async for document in self._records.find()
+        }
+        self._slots = max((int(slot) + 1 for slot in slots), default=0)
+        self._used = set(slots)
+        for slot, events in slots.items():
+            self._track(slot, events)
+        pending = [event for events in slots.values() for event in events]
+        return sorted(pending, key=lambda event: event.version or 0)
+
+    async def commit(self, mutations: Sequence[Mutation], events: Sequence[Event]) -> list[bool]:
+        """Commit mutations, as `Database.commit` does, with the events that follow from them."""
+        if not events:
+            return await self._database.commit(mutations)
+        slot = self._take_slot()
+        try:
+            stored = await self._records.load(slot)
+            entry = self._records.replacement(slot, stored, {"body": _encode(events)})
+            won = await self._commit(mutations, entry)
+        except BaseException:
+            # Perhaps some of it is stored: the slot is read at the next start, and not used again.
+            self._used.discard(slot)
+            raise
+        lost = {m.key for m, is_won in zip(mutations, won, strict=True) if not is_won}
+        self._used.add(slot)
+        self._track(slot, [event for event in events if event.key not in lost])
+        return won
+
+    def settle(self, group: str, events: Iterable[Event]) -> None:
+        """Note that a worker's group has settled events; those that are not here are ignored."""
+        for event in events:
+            slot = self._slot_of.get(event.operation_id)
+            if slot is None:
+                continue
+            unsettled = self._unsettled[slot]
+            groups = unsettled[event.operation_id]
+            groups.discard(group)
+            if not groups:
+                del unsettled[event.operation_id], self._slot_of[event.operation_id]
+                if not unsettled:
+                    del self._unsettled[slot]
+                    self._free.append(slot)
+
+    async def run(self) -> None:
+        """Clear the slots that are not needed, until cancelled."""
+        while True:
+            await asyncio.sleep(_CLEAR_AFTER)
+            await self.clear()
+
+    async def clear(self) -> None:
+        """Clear what every worker has settled. What cannot be cleared is delivered once more."""
+        for slot in [slot for slot in self._free if slot in self._used]:
+            self._free.remove(slot)
+            try:
+                await self._records.put(slot, {"body": _EMPTY})
+                self._used.discard(slot)
+            except ServiceUnavailable as error:
+                self._logger.warning("settled events are still stored", reason=error.message)
+            finally:
+                self._free.append(slot)
+
+    async def _commit(self, mutations: Sequence[Mutation], entry: Mutation) -> list[bool]:
+        if self._database.is_atomic:
+            *won, is_stored = await self._database.commit([*mutations, entry])
+        else:
+            (is_stored,) = await self._database.commit([entry])
+            won = await self._database.commit(mutations) if is_stored else []
+        if not is_stored:
+            raise ServiceUnavailable("another process uses this one's outbox; stop one of them")
+        return won
+
+    async def _committed(self, events: list[Event]) -> list[Event]:
+        """Return those events whose writes are stored."""
+        if self._database.is_atomic or not events:
+            return events
+        records = await self._database.load([event.key for event in events])
+        return [
+            event
+            for event, record in zip(events, records, strict=True)
+            if record is not None and record.version >= (event.version or 0)
+        ]
+
+    async def _deliver(self, events: Sequence[Event]) -> None:
+        messages = [Message(event.key.partition, event) for event in events]
+        for group in self._groups:
+            for first in range(0, len(messages), _CHUNK):
+                await self._redeliver(group, messages[first : first + _CHUNK])
+
+    async def _redeliver(self, group: Group[Event], messages: Sequence[Message[Event]]) -> None:
+        while True:
+            try:
+                return await self._broker.redeliver(group, messages)
+            except ServiceUnavailable as error:
+                self._logger.warning("events wait to be delivered again", reason=error.message)
+            await asyncio.sleep(_RETRY_DELAY)
+
+    def _take_slot(self) -> str:
+        if self._free:
+            return self._free.pop()
+        self._slots += 1
+        return str(self._slots - 1)
+
+    def _track(self, slot: str, events: Sequence[Event]) -> None:
+        """Expect every group to settle these events; without any, the slot is free."""
+        if not events:
+            self._free.append(slot)
+            return
+        names = [group.name for group in self._groups]
+        self._unsettled[slot] = {event.operation_id: set(names) for event in events}
+        for event in events:
+            self._slot_of[event.operation_id] = slot
+
+
+def _encode(events: Sequence[Event]) -> str:
+    return msgspec.json.encode(events).decode()
+
+
+_EMPTY: Final = _encode(())

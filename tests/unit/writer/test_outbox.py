@@ -1,0 +1,156 @@
+"""The outbox: events of stored objects reach the workers, also those of a later process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.settings import InProcessBrokerSettings
+from nexxus.adapters.sqlite.database import SqliteDatabase
+from nexxus.adapters.sqlite.settings import SqliteSettings
+from nexxus.domain.events import Event
+from nexxus.domain.objects import ObjectKey
+from nexxus.domain.schema import build_model
+from nexxus.errors import ServiceUnavailable
+from nexxus.interfaces.broker import worker_group
+from nexxus.interfaces.database import Database, Mutation, Record
+from nexxus.testing.broker_kit.materials import consume, is_quiet
+from nexxus.testing.journal import Journal
+from nexxus.writer.outbox import Outbox
+
+MAIL, HOOKS = worker_group("mail"), worker_group("hooks")
+ITEM = build_model("item", {})
+
+
+def write(object_id: str, version: int = 1, expected: Record | None = None) -> Mutation:
+    key = ObjectKey("shop", "item", object_id)
+    return Mutation(key, expected, Record(document(object_id, version), version))
+
+
+def document(object_id: str, version: int) -> dict[str, object]:
+    times = {"createdAt": 1, "updatedAt": 1}
+    return {"id": object_id, "type": "item", "appId": "shop", "version": version, **times}
+
+
+def event(object_id: str, version: int = 1) -> Event:
+    after = document(object_id, version)
+    operation = f"{object_id}@{version}"
+    return Event(
+        "model_created", "shop", "item", object_id, version, None, after, operation_id=operation
+    )
+
+
+class Process:
+    """A process on a database: its broker, its outbox, and what its workers' groups get."""
+
+    def __init__(self, database: Database) -> None:
+        self.broker = InProcessBroker(InProcessBrokerSettings())
+        self.outbox = Outbox(database, self.broker, [MAIL, HOOKS], Journal())
+
+    async def start(self) -> Process:
+        await self.broker.open()
+        await self.outbox.open()
+        for group in (MAIL, HOOKS):
+            await self.broker.declare(group)
+        await self.outbox.recover()
+        return self
+
+    async def delivered(self) -> dict[str, list[str]]:
+        """The operations whose events wait for each group, taken."""
+        found = {}
+        for group in (MAIL, HOOKS):
+            consumer = await consume(self.broker, group)
+            waiting = await self.broker.depth(group)
+            taken = await consumer.take(waiting) if waiting else []
+            found[group.name] = [message.payload.operation_id for message in taken]
+            assert await is_quiet(consumer)
+        return found
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(SqliteSettings(), data_dir=tmp_path)
+    await database.open()
+    await database.prepare("shop", [ITEM])
+    yield database
+    await database.close()
+
+
+async def test_the_next_process_delivers_what_was_not_settled_in_order_of_versions(
+    database: Database,
+) -> None:
+    outbox = (await Process(database).start()).outbox
+    assert await outbox.commit([write("a"), write("b")], [event("a"), event("b")]) == [True, True]
+    (stored,) = await database.load([ObjectKey("shop", "item", "a")])
+    await outbox.commit([write("a", 2, stored)], [event("a", 2)])
+    outbox.settle(MAIL.name, [event("b")])
+
+    later = await Process(database).start()
+
+    delivered = await later.delivered()
+    assert sorted(delivered[MAIL.name]) == ["a@1", "a@2", "b@1"]
+    assert sorted(delivered[HOOKS.name]) == ["a@1", "a@2", "b@1"]
+    assert delivered[MAIL.name].index("a@1") < delivered[MAIL.name].index("a@2")
+
+
+async def test_what_every_worker_has_settled_is_cleared(database: Database) -> None:
+    outbox = (await Process(database).start()).outbox
+    await outbox.commit([write("a")], [event("a")])
+    outbox.settle(MAIL.name, [event("a")])
+    await outbox.clear()
+    assert (await (await Process(database).start()).delivered())[HOOKS.name] == ["a@1"]
+
+    outbox.settle(HOOKS.name, [event("a")])
+    await outbox.clear()
+
+    assert await (await Process(database).start()).delivered() == {MAIL.name: [], HOOKS.name: []}
+
+
+async def test_a_batch_overwrites_what_is_settled(database: Database) -> None:
+    outbox = (await Process(database).start()).outbox
+    for number in range(5):
+        its_event = event(f"i{number}")
+        await outbox.commit([write(f"i{number}")], [its_event])
+        outbox.settle(MAIL.name, [its_event])
+        outbox.settle(HOOKS.name, [its_event])
+    await outbox.commit([write("last")], [event("last")])
+
+    delivered = await (await Process(database).start()).delivered()
+
+    assert delivered[MAIL.name] == ["last@1"]
+
+
+async def test_an_object_that_was_changed_meanwhile_has_no_event(database: Database) -> None:
+    outbox = (await Process(database).start()).outbox
+    await outbox.commit([write("a")], [event("a")])
+    assert await outbox.commit([write("a"), write("b")], [event("a"), event("b")]) == [False, True]
+    for settled in (event("a"), event("b")):
+        for group in (MAIL, HOOKS):
+            outbox.settle(group.name, [settled])
+    await outbox.clear()
+
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == []
+
+
+async def test_without_a_transaction_an_event_whose_object_was_never_stored_is_dropped(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteDatabase, "is_atomic", False)
+    outbox = (await Process(database).start()).outbox
+    await outbox.commit([write("a")], [event("a")])
+    commit = database.commit
+
+    async def crash(mutations: Sequence[Mutation]) -> list[bool]:
+        if mutations[0].key.app_id == "shop":
+            raise ServiceUnavailable("the process is killed here")
+        return await commit(mutations)
+
+    monkeypatch.setattr(database, "commit", crash)
+    with pytest.raises(ServiceUnavailable):
+        await outbox.commit([write("b")], [event("b")])
+    monkeypatch.setattr(database, "commit", commit)
+
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == ["a@1"]
