@@ -1,4 +1,4 @@
-"""The database: where objects, users and applications are stored."""
+"""The interface of databases, which store objects, users and applications."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Mutation(msgspec.Struct, frozen=True):
-    """Replace what is stored at `key`, if it is still `expected`.
+    """Replace what is stored at `key` with `record`, if it is still `expected`.
 
-    `expected` is the record as loaded, None when nothing was stored, not even a tombstone.
+    `expected` is the record as it was loaded, or None if nothing was stored, not even a
+    tombstone.
     """
 
     key: ObjectKey
@@ -41,7 +42,7 @@ class Mutation(msgspec.Struct, frozen=True):
 
 
 class SortKey(msgspec.Struct, frozen=True):
-    """One level of an order; missing values come last in both directions."""
+    """One level of an order. Missing values come last in both directions."""
 
     path: str
     descending: bool = False
@@ -50,8 +51,8 @@ class SortKey(msgspec.Struct, frozen=True):
 class Query(msgspec.Struct, frozen=True):
     """Which objects of a model, in which order, and which part of them.
 
-    The order is total: the last sort key is always ``id``. `after` continues behind an object:
-    one value per sort key, None for a missing one.
+    The order is total: the last sort key is always ``id``. `after` continues behind an object; it
+    has one value per sort key, None for a missing one. `offset` then counts from there.
     """
 
     app_id: str
@@ -66,9 +67,9 @@ class Query(msgspec.Struct, frozen=True):
 class Database(ABC):
     """Stores records by `ObjectKey`, compares and sets them, and answers queries.
 
-    Every method but `open` may be called concurrently from one event loop. Each raises
-    `nexxus.errors.ServiceUnavailable` when the storage cannot answer; nothing is half done
-    then: a batch's items are each applied or not, and loading tells which.
+    Every method but `open` may be called concurrently from one event loop. Every method raises
+    `nexxus.errors.ServiceUnavailable` if the storage cannot answer. Each mutation of a batch is
+    then either applied or not, never in part, and `load` shows which. The caller may try again.
     """
 
     is_atomic: ClassVar[bool] = False
@@ -77,57 +78,68 @@ class Database(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and make ready; raises `StartupError` naming what is wrong and its mend.
+        """Connect and prepare for use.
 
-        A server that is only away (not wrong) raises `ServiceUnavailable` and may be tried again.
+        Raises `StartupError` for what waiting does not fix; its message names what is wrong and
+        the fix. Raises `ServiceUnavailable` if a server does not answer yet; `open` may then be
+        called again.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what was accepted and let go of everything; may be called twice."""
+        """Finish the calls under way and release all resources. May be called twice."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the storage answers, else raise `ServiceUnavailable`."""
+        """Return if the storage answers; raise `ServiceUnavailable` otherwise."""
 
     @abstractmethod
     async def prepare(self, app_id: str, models: Sequence[ModelType]) -> None:
-        """Make room for these models, or adapt what is there to their present form.
+        """Create the storage of these models, or adapt it to their present form.
 
-        Reads and writes of the application go on meanwhile. On return every filterable path of
-        every model can be filtered and sorted by. May be called again and again; a crash in
-        the middle is mended by calling it again. Models not named are left alone.
+        Reads and writes of the application continue meanwhile. When this returns, every filterable
+        path of every model can be filtered and sorted by. Transient models are ignored, and models
+        that are not named stay as they are. May be called any number of times; after a crash or a
+        failure in the middle, calling it again completes the work.
         """
 
     @abstractmethod
     async def drop(self, app_id: str) -> None:
-        """Remove everything of an application; nothing there is fine."""
+        """Remove everything of an application. Does nothing if there is nothing."""
 
     @abstractmethod
     async def load(self, keys: Sequence[ObjectKey]) -> list[Record | None]:
-        """The latest committed records, tombstones included, in the order of `keys`.
+        """Return the latest committed records, tombstones included, in the order of `keys`.
 
-        None for what is not stored, be it that its model has no room here.
+        The result has None for a key that is not stored or whose model was never prepared.
         """
 
     @abstractmethod
     async def commit(self, mutations: Sequence[Mutation]) -> list[bool]:
-        """Apply each mutation whose `expected` still holds; durable on return.
+        """Apply each mutation whose `expected` is still what is stored. Durable on return.
 
-        One boolean per mutation: False when the stored record is another than expected. A
-        batch is not a transaction; its keys are distinct. Compare-and-set is by version:
-        versions, tombstones' included, only grow while a record or tombstone lives. Raises
-        `ModelNotFound` where a model has no room here: not prepared yet, or dropped meanwhile.
+        Returns one boolean per mutation, in their order: False if another record is stored than
+        expected. Records are compared by version: while an object or its tombstone is stored, its
+        versions only grow. The mutations are independent of each other and their keys distinct.
+        Raises `ModelNotFound` if a model was never prepared, or was dropped meanwhile.
         """
 
     @abstractmethod
     async def search(self, query: Query) -> list[Document]:
-        """The matching objects, tombstones never. Sees every commit that returned before."""
+        """Return the matching objects, never tombstones, in the query's order.
+
+        The result reflects every commit that returned before the call. Raises
+        `ServiceUnavailable` if a path of the query was not prepared yet.
+        """
 
     @abstractmethod
     async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
-        """How many objects match. Sees every commit that returned before."""
+        """Return how many objects match.
+
+        The result reflects every commit that returned before the call. Raises
+        `ServiceUnavailable` if a path of the filter was not prepared yet.
+        """
 
     @abstractmethod
     async def purge(self, deleted_before: int) -> int:
-        """Forget the tombstones of deletes before that UNIX second; returns how many."""
+        """Remove the tombstones of deletes before that UNIX second; return how many there were."""
