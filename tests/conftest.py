@@ -13,6 +13,7 @@ from client import Admin, NexxusClient, new_http
 from distribution import pytest_collection_modifyitems, pytest_xdist_auto_num_workers
 from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
+from postgres_server import postgres_server
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
 from sample_plugin import installed
@@ -23,6 +24,7 @@ from view import Ledger
 __all__ = [
     "elasticsearch_server",
     "installed",
+    "postgres_server",
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
     "pytest_sessionfinish",

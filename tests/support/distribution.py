@@ -12,6 +12,7 @@ import pytest
 
 GROUPS = {
     "elasticsearch_server": "elasticsearch",
+    "postgres_server": "postgres",
     "rabbitmq_server": "rabbitmq",
     "redis_server": "redis",
     "redis_cluster": "redis",

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from nexxus.adapters.sqlite.statements import chunks, values_of
-from nexxus.adapters.sqlite.tables import Column, Table
+from nexxus.adapters.sqlite.tables import Table
 from nexxus.adapters.sqlite.values import ColumnValue, column_value
 from nexxus.domain.objects import Document
 from nexxus.interfaces.database import Mutation
+from nexxus.toolkit.sql import Column
 
 Rows: TypeAlias = Sequence[tuple[Any, ...]]
 Key: TypeAlias = tuple[int, str]
@@ -56,7 +57,7 @@ def encode(table: Table, mutation: Mutation) -> Write:
             document,
         )
         return Write(table, object_id, expected, record.version, True, row, [])
-    columns = column_values(table.columns, record.document)
+    columns = column_values(table.columns.written, record.document)
     row = (object_id, record.version, record.memory, document, *columns)
     elements = elements_of(table.lists, record.document)
     return Write(table, object_id, expected, record.version, False, row, elements)
@@ -149,13 +150,13 @@ def _store(
 
 
 def _put(connection: sqlite3.Connection, table: Table, rows: Rows) -> None:
-    for chunk in chunks(rows, 4 + len(table.columns)):
+    for chunk in chunks(rows, 4 + len(table.columns.written)):
         connection.execute(_upsert(table, chunk.count), chunk.values)
 
 
 @lru_cache(maxsize=1024)
 def _upsert(table: Table, count: int) -> str:
-    names = ["version", "memory", "document", *(c.name for c in table.columns)]
+    names = ["version", "memory", "document", *(c.name for c in table.columns.written)]
     return f"""
         INSERT INTO {table.objects} (id, {", ".join(names)})
         SELECT * FROM ({values_of(count, 1 + len(names))}) WHERE column1 IS NOT NULL

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from nexxus.adapters.sqlite import commits
+from nexxus.adapters.sqlite.dialect import SqliteDialect
 from nexxus.adapters.sqlite.filling import fill_some, forget_some
-from nexxus.adapters.sqlite.queries import count_objects, select_documents
 from nexxus.adapters.sqlite.records import load_records
 from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.adapters.sqlite.tables import (
@@ -31,6 +31,7 @@ from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import ModelNotFound, ServiceUnavailable, StartupError
 from nexxus.interfaces.database import Database, Mutation, Query, Record
+from nexxus.toolkit.sql import Sql, select_count, select_page
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 T = TypeVar("T")
@@ -86,14 +87,14 @@ class SqliteDatabase(Database):
             finished = await self._engine.write(partial(_finish, tables=tables))
             self._tables.update(finished)
             for key, table in tables.items():
-                if table.filling:
+                if table.columns.filling:
                     await self._engine.write(partial(analyze_table, table=finished[key]))
 
     async def _fill(self, table: Table) -> None:
-        number: int | None = 0 if table.filling else None
+        number: int | None = 0 if table.columns.filling else None
         while number is not None:
             number = await self._engine.write(partial(fill_some, table=table, after=number))
-        for column in table.retiring:
+        for column in table.columns.retiring:
             forget = partial(forget_some, table=table, column=column)
             while await self._engine.write(forget):
                 pass
@@ -134,17 +135,17 @@ class SqliteDatabase(Database):
         table = self._tables.get((query.app_id, query.model.name))
         if table is None or query.limit <= 0:
             return []
-        statement, values = select_documents(table, query)
-        found = await self._read(table, partial(_value, statement=statement, values=values))
+        page = select_page(query, SqliteDialect(table), "document")
+        # All documents in one row: what costs is not a row's size but that it is one more.
+        joined = "CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB)"
+        found = await self._ask(table, Sql(f"SELECT {joined} FROM ({page.text})", page.values))
         return _decode_documents(found or b"[]")
 
     async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
         table = self._tables.get((app_id, model.name))
         if table is None:
             return 0
-        statement, values = count_objects(table, filter)
-        found = await self._read(table, partial(_value, statement=statement, values=values))
-        return found or 0
+        return await self._ask(table, select_count(filter, SqliteDialect(table))) or 0
 
     async def purge(self, deleted_before: int) -> int:
         purged = await self._engine.write(partial(_purge, deleted_before=deleted_before))
@@ -159,6 +160,11 @@ class SqliteDatabase(Database):
         if table is None:
             raise ModelNotFound(f"the application {key.app_id!r} stores no {key.type!r}")
         return table
+
+    async def _ask(self, table: Table, query: Sql) -> Any:
+        """The one value that a query of the table answers; None where it has been dropped."""
+        statement, values = SqliteDialect(table).statement(query)
+        return await self._read(table, partial(_value, statement=statement, values=values))
 
     async def _read(self, table: Table, job: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `job` reads; None where the table has been dropped meanwhile."""

@@ -9,7 +9,8 @@ import msgspec
 
 from nexxus.adapters.sqlite.commits import column_values, elements_of
 from nexxus.adapters.sqlite.statements import chunks, values_of
-from nexxus.adapters.sqlite.tables import Column, Table
+from nexxus.adapters.sqlite.tables import Table
+from nexxus.toolkit.sql import Column
 
 OBJECTS_AT_ONCE: Final = 256
 ELEMENTS_AT_ONCE: Final = 2_000
@@ -29,8 +30,10 @@ def fill_some(connection: sqlite3.Connection, table: Table, after: int) -> int |
     if found is None:
         return None
     objects = _decode(found)
-    names = [column.name for column in table.filling]
-    rows = [(number, *column_values(table.filling, document)) for number, document in objects]
+    names = [column.name for column in table.columns.filling]
+    rows = [
+        (number, *column_values(table.columns.filling, document)) for number, document in objects
+    ]
     for chunk in chunks(rows, 1 + len(names)):
         settings = (f"{name} = new.column{i}" for i, name in enumerate(names, start=2))
         connection.execute(
@@ -39,7 +42,7 @@ def fill_some(connection: sqlite3.Connection, table: Table, after: int) -> int |
                 WHERE {table.objects}.number = new.column1""",
             chunk.values,
         )
-    lists = [column for column in table.filling if column.is_list]
+    lists = [column for column in table.lists if column in table.columns.filling]
     elements = [
         (*element, number)
         for number, document in objects

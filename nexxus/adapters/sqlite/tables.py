@@ -5,22 +5,19 @@ the numbers are given out by the tables ``models`` and ``columns``, so that no n
 a field ever becomes an SQL identifier (SQLite takes ``Title`` and ``title`` for one). A model
 with filterable arrays has their elements in ``elements_<n>``.
 
-A column's life: *filling* (every write fills it, older objects are being filled in), *ready*
-(complete and indexed: queries may use it), *retiring* (no longer written), *unused* (waits to be
-given to another path).
+A column's life is that of `nexxus.toolkit.sql.columns`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
 
-from nexxus.domain.filter_matcher import Reader, compile_reader
 from nexxus.domain.schema import Kind, ModelType
-from nexxus.errors import InvalidParameters, ServiceUnavailable
+from nexxus.errors import InvalidParameters
+from nexxus.toolkit.sql import Column, Columns, ColumnState, plan_columns
 
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS models (
@@ -33,7 +30,7 @@ SCHEMA: Final = (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         model INTEGER NOT NULL,
         path TEXT NOT NULL,
-        is_list INTEGER NOT NULL,
+        type TEXT NOT NULL,
         state TEXT NOT NULL
     )""",
     "CREATE INDEX IF NOT EXISTS columns_by_model ON columns (model)",
@@ -56,54 +53,23 @@ ROWS_ANALYZED: Final = 400
 """Per index; SQLite's documentation recommends 100 to 1,000."""
 
 
-class State(StrEnum):
-    """What may be done with a column; see above."""
+class ColumnType(StrEnum):
+    """What a column holds. It has no type for SQLite: every value stays of its storage class."""
 
-    FILLING = "filling"
-    READY = "ready"
-    RETIRING = "retiring"
-    UNUSED = "unused"
-
-
-class Column:
-    """A filterable path's column. For an array it holds the length."""
-
-    def __init__(self, number: int, path: str, *, is_list: bool, state: State) -> None:
-        self.number = number
-        self.path = path
-        self.is_list = is_list
-        self.state = state
-        self.name = f"c{number}"
-
-    @cached_property
-    def read(self) -> Reader:
-        """Reads the path's value from a document."""
-        return compile_reader(self.path)
+    VALUE = "value"
+    LENGTH = "length"
+    """That of an array, whose elements are in the table of elements."""
 
 
 class Table:
     """The table of one model as it is at a moment; never changed, only replaced."""
 
-    def __init__(self, number: int, columns: Sequence[Column]) -> None:
+    def __init__(self, number: int, columns: Columns) -> None:
         self.number = number
+        self.columns = columns
         self.objects = f"objects_{number}"
         self.elements = f"elements_{number}"
-        self.columns = tuple(c for c in columns if c.state in (State.FILLING, State.READY))
-        self.filling = tuple(c for c in self.columns if c.state is State.FILLING)
-        self.retiring = tuple(c for c in columns if c.state is State.RETIRING)
-        self.lists = tuple(c for c in self.columns if c.is_list)
-        self._ready = {c.path: c for c in self.columns if c.state is State.READY}
-
-    def column_of(self, path: str) -> Column:
-        """The column to filter and sort `path` by; not for ``id``."""
-        found = self._ready.get(path)
-        if found is None:
-            raise ServiceUnavailable(f"{path} cannot be filtered or sorted by yet; try again")
-        return found
-
-    def name_of(self, path: str) -> str:
-        """The name of the column to filter and sort `path` by."""
-        return "id" if path == "id" else self.column_of(path).name
+        self.lists = tuple(c for c in columns.written if c.type == ColumnType.LENGTH)
 
 
 def read_tables(connection: sqlite3.Connection) -> dict[tuple[str, str], Table]:
@@ -115,14 +81,10 @@ def read_tables(connection: sqlite3.Connection) -> dict[tuple[str, str], Table]:
 def read_table(connection: sqlite3.Connection, number: int) -> Table:
     """The table of that number."""
     rows = connection.execute(
-        "SELECT number, path, is_list, state FROM columns WHERE model = ? ORDER BY number",
-        (number,),
+        "SELECT number, path, type, state FROM columns WHERE model = ? ORDER BY number", (number,)
     )
-    columns = [
-        Column(column, path, is_list=bool(is_list), state=State(state))
-        for column, path, is_list, state in rows
-    ]
-    return Table(number, columns)
+    columns = [Column(column, path, kind, ColumnState(state)) for column, path, kind, state in rows]
+    return Table(number, Columns(columns))
 
 
 def adapt_table(connection: sqlite3.Connection, app_id: str, model: ModelType) -> Table:
@@ -134,7 +96,11 @@ def adapt_table(connection: sqlite3.Connection, app_id: str, model: ModelType) -
     found = connection.execute(
         "SELECT number FROM models WHERE app_id = ? AND name = ?", (app_id, model.name)
     ).fetchone()
-    wanted = {p: f.kind is Kind.ARRAY for p, f in model.filterable.items() if p != "id"}
+    wanted = {
+        path: ColumnType.LENGTH if field.kind is Kind.ARRAY else ColumnType.VALUE
+        for path, field in model.filterable.items()
+        if path != "id"
+    }
     if len(wanted) > MAX_COLUMNS:
         raise InvalidParameters(
             f"schema.{model.name}: SQLite holds at most {MAX_COLUMNS} filterable fields per model"
@@ -143,20 +109,23 @@ def adapt_table(connection: sqlite3.Connection, app_id: str, model: ModelType) -
         return _create_table(connection, app_id, model.name, wanted)
     (number,) = found
     table = read_table(connection, number)
-    kept = {c.path for c in table.columns if wanted.get(c.path) is c.is_list}
-    for column in table.columns:
-        if column.path not in kept:
-            _retire(connection, column)
-    for path, is_list in wanted.items():
-        if path not in kept:
-            _add_column(connection, table, path, is_list=is_list)
+    plan = plan_columns(table.columns, wanted)
+    for column in plan.retired:
+        connection.execute(f"DROP INDEX IF EXISTS index_{column.number}")
+        _set_state(connection, column, ColumnState.RETIRING)
+    for column, path in plan.reused:
+        connection.execute("UPDATE columns SET path = ? WHERE number = ?", (path, column.number))
+        _set_state(connection, column, ColumnState.FILLING)
+    for path, kind in plan.added.items():
+        name = _insert_column(connection, number, path, kind)
+        connection.execute(f"ALTER TABLE {table.objects} ADD COLUMN {name}")
     return read_table(connection, number)
 
 
 def finish_columns(connection: sqlite3.Connection, table: Table) -> Table:
     """Declare the filling columns ready: they are complete by now."""
-    (age,) = (column.name for column in table.columns if column.path == "createdAt")
-    for column in table.filling:
+    (age,) = (column.name for column in table.columns.written if column.path == "createdAt")
+    for column in table.columns.filling:
         # What is filtered by one value is mostly asked for in the default order.
         levels = [column.name, "id"]
         if column.path not in ("createdAt", "updatedAt"):
@@ -164,9 +133,9 @@ def finish_columns(connection: sqlite3.Connection, table: Table) -> Table:
         connection.execute(
             f"CREATE INDEX index_{column.number} ON {table.objects} ({', '.join(levels)})"
         )
-        _set_state(connection, column, State.READY)
-    for column in table.retiring:
-        _set_state(connection, column, State.UNUSED)
+        _set_state(connection, column, ColumnState.READY)
+    for column in table.columns.retiring:
+        _set_state(connection, column, ColumnState.UNUSED)
     return read_table(connection, table.number)
 
 
@@ -195,17 +164,14 @@ def drop_tables(connection: sqlite3.Connection, app_id: str) -> None:
 
 
 def _create_table(
-    connection: sqlite3.Connection, app_id: str, name: str, wanted: Mapping[str, bool]
+    connection: sqlite3.Connection, app_id: str, name: str, wanted: Mapping[str, str]
 ) -> Table:
-    """A new table with a column for each of the `wanted` paths, which tell whether it is a list."""
+    """Create a table with a column for each of the `wanted` paths, of the type given there."""
     cursor = connection.execute("INSERT INTO models (app_id, name) VALUES (?, ?)", (app_id, name))
     number = cursor.lastrowid
     assert number is not None
     # All at once: SQLite reads the schema of all tables again for each column that is added later.
-    columns = [
-        _insert_column(connection, number, path, is_list=is_list)
-        for path, is_list in wanted.items()
-    ]
+    columns = [_insert_column(connection, number, path, kind) for path, kind in wanted.items()]
     connection.execute(
         f"""CREATE TABLE objects_{number} (
             number INTEGER PRIMARY KEY,
@@ -228,36 +194,14 @@ def _create_table(
     return read_table(connection, number)
 
 
-def _insert_column(connection: sqlite3.Connection, model: int, path: str, *, is_list: bool) -> str:
-    """Note a new column; its definition, for SQL.
-
-    It has no declared type, so that every value stays of the storage class it comes in.
-    """
+def _insert_column(connection: sqlite3.Connection, model: int, path: str, type: str) -> str:
+    """Note a new column of a model; returns its name, which is its whole definition."""
     cursor = connection.execute(
-        "INSERT INTO columns (model, path, is_list, state) VALUES (?, ?, ?, ?)",
-        (model, path, is_list, State.FILLING),
+        "INSERT INTO columns (model, path, type, state) VALUES (?, ?, ?, ?)",
+        (model, path, type, ColumnState.FILLING),
     )
     return f"c{cursor.lastrowid}"
 
 
-def _add_column(connection: sqlite3.Connection, table: Table, path: str, *, is_list: bool) -> None:
-    reusable = connection.execute(
-        "SELECT number FROM columns WHERE model = ? AND state = ?", (table.number, State.UNUSED)
-    ).fetchone()
-    if reusable is not None:
-        connection.execute(
-            "UPDATE columns SET path = ?, is_list = ?, state = ? WHERE number = ?",
-            (path, is_list, State.FILLING, *reusable),
-        )
-        return
-    column = _insert_column(connection, table.number, path, is_list=is_list)
-    connection.execute(f"ALTER TABLE {table.objects} ADD COLUMN {column}")
-
-
-def _retire(connection: sqlite3.Connection, column: Column) -> None:
-    connection.execute(f"DROP INDEX IF EXISTS index_{column.number}")
-    _set_state(connection, column, State.RETIRING)
-
-
-def _set_state(connection: sqlite3.Connection, column: Column, state: State) -> None:
+def _set_state(connection: sqlite3.Connection, column: Column, state: ColumnState) -> None:
     connection.execute("UPDATE columns SET state = ? WHERE number = ?", (state, column.number))
