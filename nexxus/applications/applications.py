@@ -28,6 +28,7 @@ from nexxus.errors import (
 )
 from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
 from nexxus.interfaces.registry import Node, Registry
+from nexxus.toolkit.paging import pages
 
 __all__ = ["Applications", "Listener"]
 
@@ -108,15 +109,9 @@ class Applications:
         unreadable: list[InvalidParameters] = []
         async with self._lock:
             stored: dict[str, Document] = {}
-            after: tuple[Any, ...] | None = None
-            while True:
-                page = await self._database.search(
-                    Query(SYSTEM, APPLICATION, sort=(SortKey("id"),), limit=_PAGE, after=after)
-                )
+            by_id = Query(SYSTEM, APPLICATION, sort=(SortKey("id"),), limit=_PAGE)
+            async for page in pages(self._database, by_id):
                 stored.update({document["id"]: document for document in page})
-                if len(page) < _PAGE:
-                    break
-                after = (page[-1]["id"],)
             for app_id in self._known.keys() - stored.keys():
                 await self._forget(app_id)
             await self._take_over_documents(stored.values(), unreadable)
@@ -132,15 +127,10 @@ class Applications:
         unreadable: list[InvalidParameters] = []
         async with self._lock:
             latest = (SortKey("updatedAt", descending=True), SortKey("id"))
-            after: tuple[Any, ...] | None = None
-            while True:
-                page = await self._database.search(
-                    Query(SYSTEM, APPLICATION, sort=latest, limit=_LATEST, after=after)
-                )
-                is_new = await self._take_over_documents(page, unreadable)
-                if len(page) < _LATEST or not is_new:
+            by_age = Query(SYSTEM, APPLICATION, sort=latest, limit=_LATEST)
+            async for page in pages(self._database, by_age):
+                if not await self._take_over_documents(page, unreadable):
                     break
-                after = (page[-1]["updatedAt"], page[-1]["id"])
         if unreadable:
             raise unreadable[0]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from nexxus.domain.application import Application
 from nexxus.domain.objects import Document, check_object, value_at
 from nexxus.domain.schema import ModelType, retyped_paths
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.database import Database, Query, SortKey
+from nexxus.toolkit.paging import pages
 
 _PAGE = 500
 
@@ -42,16 +42,10 @@ async def _refuse_if_invalid(
     database: Database, app_id: str, model: ModelType, successor: ModelType
 ) -> None:
     retyped = retyped_paths(model.fields, successor.fields)
-    after: tuple[Any, ...] | None = None
-    while True:
-        page = await database.search(
-            Query(app_id, model, sort=(SortKey("id"),), limit=_PAGE, after=after)
-        )
+    by_id = Query(app_id, model, sort=(SortKey("id"),), limit=_PAGE)
+    async for page in pages(database, by_id):
         for document in page:
             _refuse_unless_valid(successor, document, retyped)
-        if len(page) < _PAGE:
-            return
-        after = (page[-1]["id"],)
         # Thousands of objects are judged between two pages of writes, not instead of them.
         await asyncio.sleep(0)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from nexxus.domain.filters import EVERYTHING, Filter
-from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.objects import Document, ObjectKey, value_at
 from nexxus.domain.schema import ModelType
 
 
@@ -62,6 +62,10 @@ class Query(msgspec.Struct, frozen=True):
     limit: int = 10
     offset: int = 0
     after: tuple[Any, ...] | None = None
+
+    def place_of(self, document: Document) -> tuple[Any, ...]:
+        """Return the value of `after` that continues this query behind `document`."""
+        return tuple(value_at(document, key.path) for key in self.sort)
 
 
 class Database(ABC):

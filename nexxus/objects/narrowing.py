@@ -44,6 +44,7 @@ from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.queries import rows_of
 from nexxus.objects.subscriptions import SubscriptionHost, permitted_rows, route_of
+from nexxus.toolkit.paging import pages
 
 _PAGE: Final = 500
 
@@ -274,11 +275,8 @@ class Narrowing:
             lost = conjoin(lost, shown)
         else:
             was_shown = compile_matcher(shown)
-        after: tuple[Any, ...] | None = None
-        while True:
-            page = await self._database.search(
-                Query(subscription.app_id, model, lost, (SortKey("id"),), _PAGE, after=after)
-            )
+        by_id = Query(subscription.app_id, model, lost, (SortKey("id"),), _PAGE)
+        async for page in pages(self._database, by_id):
             denied = [
                 _identify(document) for document in page if was_shown is None or was_shown(document)
             ]
@@ -286,9 +284,6 @@ class Narrowing:
                 self._host.send_denied(
                     subscription.app_id, subscription.device_id, subscription.channel_id, denied
                 )
-            if len(page) < _PAGE:
-                return
-            after = (page[-1]["id"],)
 
     async def _end(self, subscription: Subscription) -> None:
         app_id, device_id = subscription.app_id, subscription.device_id

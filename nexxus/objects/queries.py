@@ -12,7 +12,7 @@ from nexxus.domain.application import Application
 from nexxus.domain.channels import Descriptor
 from nexxus.domain.filter_parser import from_document, parse_filter
 from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op, conjoin, filter_id, to_document
-from nexxus.domain.objects import Document, check_id, value_at
+from nexxus.domain.objects import Document, check_id
 from nexxus.domain.schema import Kind, ModelType
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.database import Query, SortKey
@@ -108,8 +108,8 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
 
 def cursor_behind(document: Document, query: Query) -> str:
     """The cursor that continues a query behind an object."""
-    values = [value_at(document, key.path) for key in query.sort]
-    packed = msgspec.json.encode([_fingerprint(query.model, query.filter, query.sort), values])
+    fingerprint = _fingerprint(query.model, query.filter, query.sort)
+    packed = msgspec.json.encode([fingerprint, query.place_of(document)])
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.logger import Logger
+from nexxus.toolkit.backoff import Backoff
 
-_FIRST_DELAY = 0.2
-_LONGEST_DELAY = 5.0
-_PING_TIMEOUT = 3.0
+AGAIN: Final = Backoff(first=0.2, longest=5.0)
+_PING_TIMEOUT: Final = 3.0
 
 
 class BackingService(Protocol):
@@ -31,9 +31,16 @@ class BackingService(Protocol):
 class Backing:
     """The services of one process, by what they are called in logs and in ``/readyz``."""
 
-    def __init__(self, services: Mapping[str, BackingService], logger: Logger) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, BackingService],
+        logger: Logger,
+        *,
+        again: Backoff = AGAIN,
+    ) -> None:
         self._services = services
         self._logger = logger
+        self._again = again
         self._deadline = 0.0
 
     async def open(self, *, within: float) -> None:
@@ -51,18 +58,19 @@ class Backing:
         It may go away once more after it was opened. `work` is to bear being repeated. Raises
         `StartupError` when the time that `open` was given is over.
         """
-        delay = _FIRST_DELAY
+        failures = 0
         while True:
             try:
                 return await work()
             except ServiceUnavailable as error:
+                failures += 1
+                delay = self._again.delay(failures)
                 if time.monotonic() + delay > self._deadline:
                     raise StartupError(
                         f"{name} did not come within server.startup_timeout: {error.message}"
                     ) from error
                 self._logger.warning("waiting for a service", service=name, reason=error.message)
             await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
 
     async def close(self) -> None:
         """Close every service, the last opened first, whatever happens to one of them."""

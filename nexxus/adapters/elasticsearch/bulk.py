@@ -8,7 +8,6 @@ reason is told to the caller. Anything else may have been applied: `ServiceUnava
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
@@ -20,13 +19,14 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from nexxus.adapters.elasticsearch.documents import Token
 from nexxus.adapters.elasticsearch.problems import WRITE_BLOCK, cause_of, explain
 from nexxus.errors import ServiceUnavailable
+from nexxus.toolkit.backoff import Backoff
 
 _LARGEST_REQUEST: Final = 8 * 1024 * 1024
 """Bytes; a server refuses more than 100 MB, and works best with far less."""
 
 _MOST_ITEMS: Final = 1_000
-_FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 1.0
+# Not all at once again: whoever overloads a node does so together with others.
+_AGAIN: Final = Backoff(first=0.01, longest=1.0, jitter=0.5)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -76,7 +76,7 @@ async def write_all(
     deadline = time.monotonic() + patience
     fates: dict[int, Fate] = {}
     pending = list(range(len(writes)))
-    pause = _FIRST_PAUSE
+    failures = 0
     while True:
         reason = ""
         for part in _parts(writes, pending):
@@ -87,11 +87,11 @@ async def write_all(
         pending = [i for i in pending if fates[i] is Fate._POSTPONED]
         if not pending:
             return [fates[i] for i in range(len(writes))]
+        failures += 1
+        pause = _AGAIN.delay(failures)
         if time.monotonic() + pause > deadline:
             raise ServiceUnavailable(reason)
-        # Not all at once again: whoever overloads a node does so together with others.
-        await asyncio.sleep(pause * random.uniform(0.5, 1))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        await asyncio.sleep(pause)
 
 
 def _parts(writes: Sequence[Write], indices: Iterable[int]) -> Iterator[list[int]]:

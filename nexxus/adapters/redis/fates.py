@@ -8,8 +8,7 @@ from typing import Final
 import msgspec
 
 from nexxus.adapters.redis.keys import Keys
-from nexxus.adapters.redis.link import RedisLink
-from nexxus.adapters.redis.pipeline import Command
+from nexxus.adapters.redis.link import Command, RedisLink
 from nexxus.domain.operations import Fate
 from nexxus.interfaces.registry import FateStore
 

@@ -14,15 +14,20 @@ from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
-from nexxus.adapters.redis.pipeline import DEPTH, Argument, Command, CommandPipeline
 from nexxus.adapters.redis.problems import FAILURES, REFUSED, problem_of
 from nexxus.adapters.redis.scripts import Script
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.errors import ConfigurationError, ServiceUnavailable, StartupError
+from nexxus.toolkit.batching import Batcher
 
 T = TypeVar("T")
+Argument: TypeAlias = str | bytes | int | float
+Command: TypeAlias = tuple[Argument, ...]
 Facts: TypeAlias = dict[str, Any]
 """What a server says of itself: ``INFO``."""
+
+DEPTH: Final = 500
+"""Commands that are sent at once; between two such batches Redis serves other clients."""
 
 _CLUSTER_RETRIES: Final = 3
 
@@ -45,7 +50,10 @@ class RedisLink:
             )
         self._settings = settings
         self._gate = asyncio.Semaphore(settings.connections)
-        self._pipeline = CommandPipeline(self._send, width=settings.connections)
+        # A command that is sent alone costs the client library several times what it costs Redis.
+        self._batcher: Batcher[Command, Any] = Batcher(
+            self._send, width=settings.connections, largest=DEPTH
+        )
         self._client: Any = None
 
     @property
@@ -72,7 +80,7 @@ class RedisLink:
     async def close(self) -> None:
         """Let go of all connections; may be called twice."""
         client, self._client = self._client, None
-        await self._pipeline.close()
+        await self._batcher.close()
         if client is not None:
             await client.aclose()
             if not self.is_cluster:
@@ -148,10 +156,10 @@ class RedisLink:
     async def _ask(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to commands that all succeed; else the first error."""
         # Not together on a cluster: who asks a node that is up would wait for one that is down.
-        send = self._send if self.is_cluster else self._pipeline.ask
+        send = self._send if self.is_cluster else self._batcher.ask
 
         async def ask(_: Any) -> list[Any]:
-            answers = await send(commands)
+            answers = list(await send(commands))
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from nexxus.domain.filters import EVERYTHING, Filter
-from nexxus.domain.objects import Document, ObjectKey, value_at
+from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType, compile_model
 from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
+from nexxus.toolkit import paging
 
 TASK: Final = compile_model(
     "task",
@@ -112,14 +113,8 @@ async def pages(
     database: Database, app_id: str, sort: tuple[SortKey, ...], limit: int
 ) -> list[str]:
     """The ids of all tasks, page by page, each continuing behind the last one's end."""
-    found: list[str] = []
-    after: tuple[Any, ...] | None = None
-    while True:
-        page = await database.search(Query(app_id, TASK, sort=sort, limit=limit, after=after))
-        found += [document["id"] for document in page]
-        if len(page) < limit:
-            return found
-        after = tuple(value_at(page[-1], key.path) for key in sort)
+    query = Query(app_id, TASK, sort=sort, limit=limit)
+    return [document["id"] async for page in paging.pages(database, query) for document in page]
 
 
 class AnyDatabase:

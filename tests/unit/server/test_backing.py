@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nexxus.errors import ServiceUnavailable, StartupError
-from nexxus.server import backing
 from nexxus.server.backing import Backing
 from nexxus.testing.journal import Journal
+from nexxus.toolkit.backoff import Backoff
 
 
 class Service:
@@ -26,12 +26,9 @@ class Service:
     async def ping(self) -> None: ...
 
 
-async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backing, "_FIRST_DELAY", 0.01)
+async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited_for() -> None:
     broker = Service(failures=2)
-    services = Backing({"broker": broker}, Journal())
+    services = Backing({"broker": broker}, Journal(), again=Backoff(first=0.01, longest=0.01))
     await services.open(within=10)
     broker.failures = 2
     await services.wait_for("broker", broker.open)
