@@ -179,3 +179,15 @@ async def test_a_file_of_a_newer_format_is_refused(engine: SqliteEngine) -> None
     await newer.close()
     with pytest.raises(StartupError, match="newer version"):
         await engine.open()
+
+
+async def test_a_handler_that_forgets_an_item_is_refused_and_nothing_of_it_is_kept(
+    engine: SqliteEngine,
+) -> None:
+    def forgetful(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[None]:
+        add(connection, numbers)
+        return []
+
+    with pytest.raises(TypeError, match="one result per item"):
+        await engine.write_together(forgetful, 1)
+    assert await engine.read(stored) == []
