@@ -17,23 +17,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from nexxus.api import (
-    admin,
-    dead_letters,
-    description,
-    devices,
-    health,
-    models,
-    operations,
-    sessions,
-    subscriptions,
-    users,
-)
+from nexxus.api import description, health
 from nexxus.api.endpoints import Admission, Endpoint
 from nexxus.api.errors import to_answer
 from nexxus.api.mounts import Mounts, find, path_of
 from nexxus.api.requests import ClientDisconnected, Request, needed
 from nexxus.api.responses import Answer, Raw, encode
+from nexxus.api.routes import ENDPOINTS
 from nexxus.api.routing import Router
 from nexxus.api.services import Services
 from nexxus.domain.identity import Identity
@@ -44,19 +34,6 @@ from nexxus.errors import (
     WireError,
 )
 from nexxus.interfaces.logger import log_context
-
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
-    *sessions.ENDPOINTS,
-    *users.ENDPOINTS,
-    *devices.ENDPOINTS,
-    *models.ENDPOINTS,
-    *operations.ENDPOINTS,
-    *subscriptions.ENDPOINTS,
-    *admin.ENDPOINTS,
-    *dead_letters.ENDPOINTS,
-    *health.ENDPOINTS,
-)
-"""Every route of the contract."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _EXPOSED: Final = ("nxx-operation-id", "retry-after", "x-request-id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexxus.api import routes
 from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.pages import page, static_file
 from nexxus.api.requests import Request
@@ -20,10 +21,9 @@ DASHBOARD = _dashboard.endpoints
 @_described.route("GET", "/openapi.json", answers={200: None}, documented=False)
 async def openapi(request: Request[None]) -> Answer:
     """The routes, as an OpenAPI document."""
-    from nexxus.api.app import ENDPOINTS as DESCRIBED
     from nexxus.api.openapi import describe
 
-    return Answer(200, describe(DESCRIBED, version=request.services.version))
+    return Answer(200, describe(routes.ENDPOINTS, version=request.services.version))
 
 
 @_described.route("GET", "/asyncapi.json", answers={200: None}, documented=False)

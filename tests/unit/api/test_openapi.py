@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from nexxus.api.app import ENDPOINTS
 from nexxus.api.asyncapi import describe_frames
 from nexxus.api.openapi import describe
+from nexxus.api.routes import ENDPOINTS
 
 DOCUMENT = describe(ENDPOINTS, version="1.2.3")
 FRAMES = describe_frames(version="1.2.3")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nexxus.api.app import ENDPOINTS
 from nexxus.api.endpoints import Endpoint
+from nexxus.api.routes import ENDPOINTS
 from nexxus.api.routing import Router
 from nexxus.errors import MethodNotAllowed, NotFound
 
