@@ -41,8 +41,9 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
     """A device's place in a channel.
 
     `channel_id` never changes while the subscription lives; `route` does when roles change.
-    `narrowing_from` is the former route while the change is under way, None otherwise.
-    `user_id` and `user_type` are the subscriber's, by which the route is narrowed anew.
+    `narrowing_from` is the former route while the change is in progress, None otherwise.
+    `user_id` and `user_type` are the subscriber's; they decide the route when roles change. One
+    that `is_persistent` does not need a connection: it belongs to a device that can be pushed to.
     """
 
     app_id: str
@@ -53,6 +54,7 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
     narrowing_from: Route | None = None
     user_id: str | None = None
     user_type: str | None = None
+    is_persistent: bool = False
 
 
 SPLIT: Final = "#"

@@ -135,14 +135,12 @@ class Subscriptions:
         return ended
 
     async def _tell_keeper(self, placement: Placement) -> None:
-        """Tell the node that keeps a silent device's subscriptions, if it still does."""
-        subscription = placement.subscription
+        """Notify the node that keeps a silent device's subscriptions, if there is one."""
+        if placement.served_by is None:
+            return
+        subscription, (transport, node) = placement.subscription, placement.served_by
         keeper = Presence(
-            subscription.app_id,
-            subscription.device_id,
-            placement.node,
-            placement.transport,
-            connection_id="",
+            subscription.app_id, subscription.device_id, node, transport, connection_id=""
         )
         with suppress(DeviceNotConnected):
             await self._adopt(keeper, is_awaited=False)

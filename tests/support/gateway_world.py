@@ -195,7 +195,11 @@ class World:
 
     async def servers_of(self, device: str) -> dict[str, str]:
         placements = await self.registry.subscriptions.placements(APP, device)
-        return {placed.subscription.channel_id: placed.node for placed in placements}
+        return {
+            placed.subscription.channel_id: placed.served_by[1]
+            for placed in placements
+            if placed.served_by is not None
+        }
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[World]:

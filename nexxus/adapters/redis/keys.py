@@ -33,6 +33,14 @@ class Keys:
         """What is known of one device."""
         return f"{self._prefix}:{{{app_id}:device:{device_id}}}:{part}"
 
+    def persistent(self, app_id: str, device_id: str) -> str:
+        """The models of which a device may have persistent subscriptions."""
+        return self.device(app_id, device_id, "persistent")
+
+    def pushes(self, part: str) -> str:
+        """The schedule of pushes."""
+        return f"{self._prefix}:{{@pushes}}:{part}"
+
     def user(self, app_id: str, user_id: str, part: str) -> str:
         """What a user has: devices, sessions."""
         return f"{self._prefix}:{{{app_id}:user:{user_id}}}:{part}"
@@ -57,7 +65,7 @@ class Keys:
         """What the keys of a model's subscriptions and routes begin with.
 
         Scripts append to it: ``:version``, ``:floor``, ``:routes``, ``:changed``, ``:gone``,
-        ``:nodes:<route>``, ``:device:<device>``, ``:served:<node>`` and
+        ``:nodes:<route>``, ``:device:<device>``, ``:served:<node>``, ``:away:<p>:<route>`` and
         ``:<channel id>:partition:<p>``.
         """
         return f"{self._prefix}:{{{app_id}:model:{model}}}"

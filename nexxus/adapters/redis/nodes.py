@@ -17,9 +17,11 @@ from redis.crc import key_slot
 from nexxus.adapters.redis.keys import Keys
 from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.presence import RedisPresence
+from nexxus.adapters.redis.pushes import RedisPushes
 from nexxus.adapters.redis.scripts import NOW, Script
 from nexxus.adapters.redis.subscriptions import RedisSubscriptions
-from nexxus.interfaces.registry import Node, NodeStore
+from nexxus.domain.pushes import RESYNC
+from nexxus.interfaces.registry import RESYNC_WITHIN, Node, NodeStore
 
 LEASE: Final = 10.0
 """Seconds for which one sweeper owns a dead node. Each step of the cleaning renews the lease and
@@ -127,11 +129,13 @@ class RedisNodes(NodeStore):
         keys: Keys,
         presence: RedisPresence,
         subscriptions: RedisSubscriptions,
+        pushes: RedisPushes,
     ) -> None:
         self._link = link
         self._keys = keys
         self._presence = presence
         self._subscriptions = subscriptions
+        self._pushes = pushes
         self._alive = keys.nodes("alive")
         self._info = keys.nodes("info")
         self._retiring = keys.nodes("retiring")
@@ -180,7 +184,11 @@ class RedisNodes(NodeStore):
         while await self._presence.retire_some(node_id, _RETIRED_AT_ONCE):
             if not await self.hold(node_id):
                 return False
-        while await self._subscriptions.retire_some(node_id):
+        while (served := await self._subscriptions.find_served(node_id)) is not None:
+            app_id, model, device_ids, persistent = served
+            # First: a crash in between repeats the notice rather than losing it.
+            await self._pushes.add(app_id, persistent, RESYNC, within=RESYNC_WITHIN)
+            await self._subscriptions.retire_some(node_id, app_id, model, device_ids)
             if not await self.hold(node_id):
                 return False
         await self._link.batch([("UNLINK", mark) for mark in self._marks(node_id)])

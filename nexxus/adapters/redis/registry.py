@@ -12,6 +12,7 @@ from nexxus.adapters.redis.keys import Keys
 from nexxus.adapters.redis.link import Facts, RedisLink
 from nexxus.adapters.redis.nodes import RedisNodes
 from nexxus.adapters.redis.presence import RedisPresence
+from nexxus.adapters.redis.pushes import RedisPushes
 from nexxus.adapters.redis.sessions import RedisSessions
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.adapters.redis.subscriptions import RedisSubscriptions
@@ -34,6 +35,7 @@ class RedisRegistry(Registry):
     sessions: RedisSessions
     presence: RedisPresence
     subscriptions: RedisSubscriptions
+    pushes: RedisPushes
     fates: RedisFates
     claims: RedisClaims
     counters: RedisCounters
@@ -45,11 +47,12 @@ class RedisRegistry(Registry):
         self.fates = RedisFates(link, keys)
         self.claims = RedisClaims(link, keys)
         self.counters = RedisCounters(link, keys)
+        self.pushes = RedisPushes(link, keys)
         self.subscriptions = RedisSubscriptions(link, keys)
         self.sessions = RedisSessions(link, keys)
         self.devices = RedisDevices(link, keys, self.sessions, self.subscriptions)
-        self.presence = RedisPresence(link, keys, self.devices)
-        self.nodes = RedisNodes(link, keys, self.presence, self.subscriptions)
+        self.presence = RedisPresence(link, keys, self.devices, self.subscriptions, self.pushes)
+        self.nodes = RedisNodes(link, keys, self.presence, self.subscriptions, self.pushes)
 
     async def open(self) -> None:
         for facts in await self._link.open():
@@ -67,6 +70,7 @@ class RedisRegistry(Registry):
         await self.nodes.alive()
 
     async def drop(self, app_id: str) -> None:
+        await self.pushes.drop(app_id)
         models: set[str] = set()
         async for names in self._link.scan(self._keys.pattern_of(app_id)):
             models |= {model for name in names if (model := self._keys.model_of(name)) is not None}
@@ -80,6 +84,7 @@ class RedisRegistry(Registry):
         facts = await self._link.facts()
         return {
             "nodes": len(await self.nodes.alive()),
+            "push_scheduled": await self.pushes.scheduled(),
             "redis_servers": len(facts),
             "redis_used_memory_bytes": sum(each["used_memory"] for each in facts),
             "redis_max_memory_bytes": sum(each["maxmemory"] for each in facts),

@@ -9,7 +9,8 @@ change in one step. Below the model's key, see `Keys.model`:
 - ``:changed`` has every route with the version of its last change, including those that are gone;
 - ``:gone`` has only those, at most `GONE_REMEMBERED`;
 - ``:floor`` is a version: a caller that knows an earlier one gets all routes;
-- ``:routes`` has each route as JSON, ``:nodes:<route>`` its nodes with their subscriber counts.
+- ``:routes`` has each route as JSON, ``:nodes:<route>`` its nodes with their subscriber counts,
+  and under `AWAY` the number of away devices.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from nexxus.interfaces.registry import RouteChanges, RouteState
 
 GONE_REMEMBERED: Final = 10_000
 """How many of the routes that went away last a model remembers."""
+
+AWAY: Final = "away"
+"""Counts the devices that are away, as if a node served them."""
 
 _PAGE: Final = 500
 """Routes that are read in one step, during which Redis serves no other client."""
@@ -135,12 +139,14 @@ class RedisRoutes:
                 # Redis has lost its data, or has forgotten an ended route that was not read yet.
                 return await self.changes(app_id, model, 0)
             for said, places in found:
-                state = RouteState(_DECODER.decode(said), _node_set(tuple(places)))
+                state = RouteState(_DECODER.decode(said), *_nodes_of(tuple(places)))
                 states[state.route.key] = state
             if len(found) < _PAGE:
                 break
             after = int(last)
-        there = [state for state in states.values() if state.nodes or not complete]
+        there = [
+            state for state in states.values() if state.nodes or state.has_away or not complete
+        ]
         return RouteChanges(told, complete, there)
 
     async def clear(self, name: str) -> None:
@@ -157,6 +163,10 @@ def place_of(transport: str, node: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _node_set(places: tuple[bytes, ...]) -> frozenset[tuple[str, str]]:
-    """One set for all routes with the same nodes."""
-    return frozenset(msgspec.json.decode(place, type=tuple[str, str]) for place in places)
+def _nodes_of(places: tuple[bytes, ...]) -> tuple[frozenset[tuple[str, str]], bool]:
+    """Return the nodes, and whether there are away devices; one set for equal routes."""
+    away = AWAY.encode()
+    nodes = frozenset(
+        msgspec.json.decode(place, type=tuple[str, str]) for place in places if place != away
+    )
+    return nodes, away in places

@@ -111,6 +111,10 @@ class RedisSessions(SessionStore):
             await self._link.execute("ZREM", self._listed(app_id, session.user_id), session_id)
         return session
 
+    async def of_device(self, app_id: str, device_id: str) -> Session | None:
+        current = await self._link.execute("GET", self._pointer(app_id, device_id))
+        return None if current is None else await self.get(app_id, current.decode())
+
     async def of_user(self, app_id: str, user_id: str) -> list[Session]:
         listed = self._listed(app_id, user_id)
         ids = await self._link.execute("ZRANGE", listed, int(time.time()), "+inf", "BYSCORE")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 
+class PushAddress(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a device is reached while it has no connection: `address` is for the `service`."""
+
+    service: str
+    address: dict[str, Any]
+
+
 class Device(msgspec.Struct, frozen=True, rename="camel"):
-    """A device, without its connection and subscriptions. `last_seen` is in UNIX seconds."""
+    """A device, without its connection and subscriptions. `last_seen` is in UNIX seconds.
+
+    One with a `push` address is persistent: its subscriptions do not need a connection.
+    """
 
     id: str
     app_id: str
     name: str
     user_id: str | None = None
     last_seen: int | None = None
+    push: PushAddress | None = None
 
 
 class DeviceStore(ABC):

@@ -29,9 +29,11 @@ class NodeStore(ABC):
 
     @abstractmethod
     async def retire(self, node_id: str) -> None:
-        """Remove a node with its presences and the subscriptions that it serves.
+        """Remove a node with its presences, and end the service of its subscriptions.
 
-        An unknown node is ignored.
+        Persistent ones stay, served by no node; their devices get a `RESYNC` notice, because what
+        the node was sent may not have reached them. The others are removed. An unknown node is
+        ignored.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ from nexxus.interfaces.registry.devices import DeviceStore
 from nexxus.interfaces.registry.fates import FateStore
 from nexxus.interfaces.registry.nodes import NodeStore
 from nexxus.interfaces.registry.presence import PresenceStore
+from nexxus.interfaces.registry.pushes import PushStore
 from nexxus.interfaces.registry.sessions import SessionStore
 from nexxus.interfaces.registry.subscriptions import SubscriptionStore
 
@@ -19,8 +20,8 @@ class Registry(ABC):
     """What every node must agree on, one attribute per store.
 
     Every store but `nodes` keeps applications apart: the same id in two applications names two
-    things. Devices, sessions, fates and claims survive a restart of the process; nodes, presence,
-    subscriptions and counters need not.
+    things. Devices, sessions, persistent subscriptions, pushes, fates and claims survive a restart
+    of the process; nodes, presence, other subscriptions and counters need not.
 
     Every method of every store may be called concurrently, and raises `ServiceUnavailable` when
     the registry cannot answer. A call that failed in this way may or may not have taken effect;
@@ -32,6 +33,7 @@ class Registry(ABC):
     sessions: SessionStore
     presence: PresenceStore
     subscriptions: SubscriptionStore
+    pushes: PushStore
     fates: FateStore
     claims: ClaimStore
     counters: CounterStore

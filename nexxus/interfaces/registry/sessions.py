@@ -58,5 +58,9 @@ class SessionStore(ABC):
         """End a session. Returns the session if it was live."""
 
     @abstractmethod
+    async def of_device(self, app_id: str, device_id: str) -> Session | None:
+        """Return the device's live session, or None."""
+
+    @abstractmethod
     async def of_user(self, app_id: str, user_id: str) -> list[Session]:
         """Return a user's live sessions."""

@@ -11,7 +11,8 @@ registry (and closes it afterwards), and override `reopen`::
             yield registry
             await registry.close()
 
-Every test uses applications and nodes of its own, so a shared server will do.
+Every test uses applications and nodes of its own, so a shared server will do, if each test has a
+schedule of pushes to itself, such as by a prefix.
 """
 
 from nexxus.testing.registry_kit.claims import ClaimsConformance
@@ -32,7 +33,9 @@ from nexxus.testing.registry_kit.materials import (
 )
 from nexxus.testing.registry_kit.nodes import NodesConformance
 from nexxus.testing.registry_kit.opening import OpeningConformance
+from nexxus.testing.registry_kit.persistence import PersistenceConformance
 from nexxus.testing.registry_kit.presence import PresenceConformance
+from nexxus.testing.registry_kit.pushes import PushesConformance
 from nexxus.testing.registry_kit.sessions import SessionsConformance
 from nexxus.testing.registry_kit.subscriptions import RoutesConformance, SubscriptionsConformance
 from nexxus.testing.registry_kit.tenants import RestartConformance, TenantsConformance
@@ -49,6 +52,8 @@ class RegistryConformance(
     PresenceConformance,
     SubscriptionsConformance,
     RoutesConformance,
+    PersistenceConformance,
+    PushesConformance,
     TenantsConformance,
     RestartConformance,
 ):

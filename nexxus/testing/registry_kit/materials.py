@@ -12,7 +12,15 @@ import pytest
 
 from nexxus.domain.channels import Descriptor, Route, Subscription, channel_of
 from nexxus.domain.operations import Fate
-from nexxus.interfaces.registry import Device, Presence, Registry, RouteChanges, Session
+from nexxus.interfaces.registry import (
+    PARTITIONS,
+    Device,
+    DuePush,
+    Presence,
+    Registry,
+    RouteChanges,
+    Session,
+)
 
 PATIENCE = 20.0
 """Seconds that anything may take before a test gives up on it."""
@@ -53,7 +61,11 @@ def route_to(app_id: str, model: str = "task", name: str = "all", audience: str 
 
 
 def subscription_to(
-    route: Route, device_id: str, narrowing_from: Route | None = None
+    route: Route,
+    device_id: str,
+    narrowing_from: Route | None = None,
+    *,
+    is_persistent: bool = False,
 ) -> Subscription:
     """A device's subscription that is routed so."""
     return Subscription(
@@ -63,7 +75,25 @@ def subscription_to(
         route.descriptor,
         route,
         narrowing_from,
+        is_persistent=is_persistent,
     )
+
+
+def persistent(route: Route, device_id: str) -> Subscription:
+    """A persistent device's subscription that is routed so."""
+    return subscription_to(route, device_id, is_persistent=True)
+
+
+async def away_from(registry: Registry, route: Route) -> list[str]:
+    """The devices that are away and subscribe to a route, of all partitions."""
+    pages = [await registry.subscriptions.away(route, part) for part in range(PARTITIONS)]
+    return sorted(device_id for page in pages for device_id in page)
+
+
+async def has_away(registry: Registry, route: Route) -> bool | None:
+    """Whether transport managers learn that a route has away devices; None without the route."""
+    changes = await registry.subscriptions.routes(route.app_id, route.descriptor.model, 0)
+    return {state.route.key: state.has_away for state in changes.states}.get(route.key)
 
 
 def applied(app_id: str, operation_id: str, version: int = 1) -> Fate:
@@ -83,6 +113,21 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 - a registry does not tell
             await asyncio.sleep(0.02)
+
+
+async def take_all(
+    registry: Registry, app_id: str, count: int, *, lease: float = 3600
+) -> list[DuePush]:
+    """Wait until so many devices of an application were taken, and return them."""
+    taken: list[DuePush] = []
+
+    async def is_enough() -> bool:
+        due = await registry.pushes.take(100, lease=lease)
+        taken.extend(each for each in due if each.app_id == app_id)
+        return len(taken) >= count
+
+    await eventually(is_enough)
+    return taken
 
 
 async def fill(registry: Registry, app_id: str) -> None:

@@ -75,5 +75,5 @@ class PresenceConformance(AnyRegistry):
         await registry.subscriptions.put(subscription, TRANSPORT, "n1")
         await registry.presence.disconnect(presence)
         assert await registry.subscriptions.placements(app, "d1") == [
-            Placement(subscription, TRANSPORT, "n1")
+            Placement(subscription, (TRANSPORT, "n1"))
         ]

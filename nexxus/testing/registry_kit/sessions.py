@@ -41,6 +41,19 @@ class SessionsConformance(AnyRegistry):
         assert await registry.sessions.get(app, "s2") is not None
         assert [session.id for session in await registry.sessions.of_user(app, "u1")] == ["s2"]
 
+    async def test_a_devices_session_is_found_by_the_device(
+        self, registry: Registry, app: str
+    ) -> None:
+        assert await registry.sessions.of_device(app, "d1") is None
+        await registry.sessions.put(session_of(app, "d1", id="s1"))
+        latest = session_of(app, "d1", id="s2")
+        await registry.sessions.put(latest)
+        await registry.sessions.put(session_of(app, "d2", id="old", expires_at=1))
+        assert await registry.sessions.of_device(app, "d1") == latest
+        assert await registry.sessions.of_device(app, "d2") is None
+        await registry.sessions.end(app, "s2")
+        assert await registry.sessions.of_device(app, "d1") is None
+
     async def test_of_many_sessions_put_at_once_for_a_device_one_lives(
         self, registry: Registry, app: str
     ) -> None:

@@ -62,7 +62,7 @@ class SubscriptionsConformance(AnyRegistry):
         subscription = subscription_to(route_to(app), "d1")
         for node in ("n1", "n2"):
             await registry.subscriptions.put(subscription, TRANSPORT, node)
-            placed = Placement(subscription, TRANSPORT, node)
+            placed = Placement(subscription, (TRANSPORT, node))
             assert await registry.subscriptions.placements(app, "d1") == [placed]
         assert await registry.subscriptions.placements(app, "nobody") == []
 

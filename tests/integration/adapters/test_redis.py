@@ -295,7 +295,9 @@ async def test_what_a_sweeper_removed_before_it_stopped_is_announced_as_forgotte
 
     assert not await registry.nodes.announce(node, 60)
     await registry.subscriptions.put(held, TRANSPORT, node.id)
-    assert await sweeper.subscriptions.retire_some(node.id)
+    served = await sweeper.subscriptions.find_served(node.id)
+    assert served is not None
+    await sweeper.subscriptions.retire_some(node.id, *served[:3])
     assert not await sweeper.nodes.hold(node.id)
 
     assert await registry.subscriptions.of_device(app, "d1") == []

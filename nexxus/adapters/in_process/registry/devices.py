@@ -65,7 +65,7 @@ class InProcessDevices(DeviceStore):
     async def delete(self, app_id: str, device_ids: Sequence[str]) -> None:
         await self._sessions.end_of_devices(app_id, device_ids)
         await self._delete(app_id, device_ids)
-        self._subscriptions.remove_devices(app_id, device_ids)
+        await self._subscriptions.remove_devices(app_id, device_ids)
 
     async def _delete(self, app_id: str, device_ids: Sequence[str]) -> None:
         ids = msgspec.json.encode(list(device_ids)).decode()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nexxus.adapters.in_process.registry.presence import InProcessPresence
+from nexxus.adapters.in_process.registry.pushes import InProcessPushes
 from nexxus.adapters.in_process.registry.subscriptions import InProcessSubscriptions
-from nexxus.interfaces.registry import Node, NodeStore
+from nexxus.domain.pushes import RESYNC
+from nexxus.interfaces.registry import RESYNC_WITHIN, Node, NodeStore
 
 
 class InProcessNodes(NodeStore):
@@ -17,11 +19,13 @@ class InProcessNodes(NodeStore):
         clock: Callable[[], float],
         presence: InProcessPresence,
         subscriptions: InProcessSubscriptions,
+        pushes: InProcessPushes,
         check_open: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._presence = presence
         self._subscriptions = subscriptions
+        self._pushes = pushes
         self._check_open = check_open
         self._leases: dict[str, tuple[Node, float]] = {}
 
@@ -39,7 +43,8 @@ class InProcessNodes(NodeStore):
         self._check_open()
         self._leases.pop(node_id, None)
         self._presence.retire(node_id)
-        self._subscriptions.retire(node_id)
+        for app_id, device_id in self._subscriptions.retire(node_id):
+            await self._pushes.add(app_id, [device_id], RESYNC, within=RESYNC_WITHIN)
 
     async def alive(self) -> list[Node]:
         self._check_open()

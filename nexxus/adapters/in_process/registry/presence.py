@@ -6,17 +6,31 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexxus.adapters.in_process.registry.devices import InProcessDevices
+from nexxus.adapters.in_process.registry.pushes import InProcessPushes
+from nexxus.adapters.in_process.registry.subscriptions import InProcessSubscriptions
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.registry import Presence, PresenceStore
+from nexxus.interfaces.registry import LOOK_EVERY, Presence, PresenceStore
 
 
 class InProcessPresence(PresenceStore):
-    """Application → device → presence. `check_open` raises when the registry is closed."""
+    """Keeps `presences`: application → device → presence.
 
-    def __init__(self, devices: InProcessDevices, check_open: Callable[[], None]) -> None:
+    `check_open` raises when the registry is closed.
+    """
+
+    def __init__(
+        self,
+        presences: dict[str, dict[str, Presence]],
+        devices: InProcessDevices,
+        subscriptions: InProcessSubscriptions,
+        pushes: InProcessPushes,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._by_app = presences
         self._devices = devices
+        self._subscriptions = subscriptions
+        self._pushes = pushes
         self._check_open = check_open
-        self._by_app: dict[str, dict[str, Presence]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._by_app.values()))
@@ -26,18 +40,21 @@ class InProcessPresence(PresenceStore):
         devices = self._by_app.setdefault(presence.app_id, {})
         former = devices.get(presence.device_id)
         devices[presence.device_id] = presence
+        self._subscriptions.follow_presence(presence.app_id, presence.device_id)
         return former if former is not None and not _is_same(former, presence) else None
 
     async def disconnect(self, presence: Presence) -> None:
         self._check_open()
-        devices = self._by_app.get(presence.app_id, {})
-        held = devices.get(presence.device_id)
+        app_id, device_id = presence.app_id, presence.device_id
+        held = self._by_app.get(app_id, {}).get(device_id)
         if held is None or not _is_same(held, presence):
             return
-        del devices[presence.device_id]
+        del self._by_app[app_id][device_id]
+        if self._subscriptions.follow_presence(app_id, device_id):
+            await self._pushes.schedule(app_id, device_id, LOOK_EVERY)
         # The time at which a device was last seen is not worth a failure.
         with suppress(ServiceUnavailable):
-            await self._devices.note_seen(presence.app_id, presence.device_id)
+            await self._devices.note_seen(app_id, device_id)
 
     async def get(self, app_id: str, device_id: str) -> Presence | None:
         self._check_open()
@@ -45,12 +62,15 @@ class InProcessPresence(PresenceStore):
 
     def retire(self, node_id: str) -> None:
         """Remove the presences of a node."""
-        for app_id, devices in self._by_app.items():
-            self._by_app[app_id] = {
-                device_id: presence
-                for device_id, presence in devices.items()
-                if presence.node != node_id
-            }
+        gone = [
+            presence
+            for devices in self._by_app.values()
+            for presence in devices.values()
+            if presence.node == node_id
+        ]
+        for presence in gone:
+            del self._by_app[presence.app_id][presence.device_id]
+            self._subscriptions.follow_presence(presence.app_id, presence.device_id)
 
     def drop(self, app_id: str) -> None:
         """Remove the presences of an application."""

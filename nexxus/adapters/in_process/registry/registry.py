@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,19 +16,22 @@ from nexxus.adapters.in_process.registry.expiry import Expiry
 from nexxus.adapters.in_process.registry.fates import InProcessFates
 from nexxus.adapters.in_process.registry.nodes import InProcessNodes
 from nexxus.adapters.in_process.registry.presence import InProcessPresence
+from nexxus.adapters.in_process.registry.pushes import InProcessPushes
 from nexxus.adapters.in_process.registry.schema import SCHEMA
 from nexxus.adapters.in_process.registry.sessions import InProcessSessions
 from nexxus.adapters.in_process.registry.subscriptions import InProcessSubscriptions
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
+from nexxus.domain.pushes import RESYNC
+from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.logger import Logger
-from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.registry import RESYNC_WITHIN, Presence, Registry
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 FILE_NAME: Final = "registry.sqlite3"
 
 
 class InProcessRegistry(Registry):
-    """Presence, subscriptions and counters in memory; the rest in a SQLite file.
+    """Presence, volatile subscriptions and counters in memory; the rest in a SQLite file.
 
     What a method writes to the file survives the death of the process as soon as the method has
     returned. `clock` returns UNIX seconds.
@@ -37,6 +42,7 @@ class InProcessRegistry(Registry):
     sessions: InProcessSessions
     presence: InProcessPresence
     subscriptions: InProcessSubscriptions
+    pushes: InProcessPushes
     fates: InProcessFates
     claims: InProcessClaims
     counters: InProcessCounters
@@ -57,17 +63,30 @@ class InProcessRegistry(Registry):
         self.fates = InProcessFates(engine, clock, settings.cached_fates)
         self.claims = InProcessClaims(engine, clock)
         self.counters = InProcessCounters(clock, check_open)
-        self.subscriptions = InProcessSubscriptions(check_open)
+        presences: dict[str, dict[str, Presence]] = {}
+        self.pushes = InProcessPushes(engine, clock)
+        self.subscriptions = InProcessSubscriptions(engine, presences)
         self.sessions = InProcessSessions(engine, clock, settings.cached_sessions)
         self.devices = InProcessDevices(engine, self.sessions, self.subscriptions)
-        self.presence = InProcessPresence(self.devices, check_open)
-        self.nodes = InProcessNodes(clock, self.presence, self.subscriptions, check_open)
+        self.presence = InProcessPresence(
+            presences, self.devices, self.subscriptions, self.pushes, check_open
+        )
+        self.nodes = InProcessNodes(
+            clock, self.presence, self.subscriptions, self.pushes, check_open
+        )
 
     async def open(self) -> None:
         await self._engine.open()
+        persistent = await self.subscriptions.load()
+        if await self._engine.write(_begin):
+            # What a killed process was about to push, or to send to a connection, is not known.
+            for app_id, device_id in persistent:
+                await self.pushes.add(app_id, [device_id], RESYNC, within=RESYNC_WITHIN)
         self._expiry.start()
 
     async def close(self) -> None:
+        with suppress(ServiceUnavailable):
+            await self._engine.write(_end)
         await self._expiry.stop()
         await self.sessions.close()
         await self._engine.close()
@@ -99,4 +118,17 @@ class InProcessRegistry(Registry):
             "cached_sessions": self.sessions.cached,
             "counters": len(self.counters),
             "nodes": len(self.nodes),
+            "push_notices": await self.pushes.waiting(),
         }
+
+
+def _begin(connection: sqlite3.Connection) -> bool:
+    """Note that a process uses the file. Returns whether another one did not close it."""
+    was_killed = connection.execute("SELECT 1 FROM running").fetchone() is not None
+    if not was_killed:
+        connection.execute("INSERT INTO running (since) VALUES (?)", (time.time(),))
+    return was_killed
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM running")

@@ -20,6 +20,9 @@ from nexxus.interfaces.registry import RouteState
 NodeKey: TypeAlias = tuple[str, str]
 """A transport and a node."""
 
+AWAY: Final[NodeKey] = ("", "")
+"""Counts the devices that are away, as if a node served them."""
+
 GONE_REMEMBERED: Final = 10_000
 """How many of the routes that went away last a model remembers."""
 
@@ -37,7 +40,8 @@ class RouteEntry(msgspec.Struct, gc=False):
 
     def state(self) -> RouteState:
         """The entry in the terms of the interface."""
-        return RouteState(self.route, _node_set(tuple(node for node, _ in self.holders)))
+        nodes, has_away = _nodes_of(tuple(node for node, _ in self.holders))
+        return RouteState(self.route, nodes, has_away)
 
 
 class _ModelRoutes:
@@ -138,6 +142,6 @@ def _forget(model: _ModelRoutes, entry: RouteEntry) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _node_set(nodes: tuple[NodeKey, ...]) -> frozenset[NodeKey]:
-    """One set for all routes with the same nodes."""
-    return frozenset(nodes)
+def _nodes_of(holders: tuple[NodeKey, ...]) -> tuple[frozenset[NodeKey], bool]:
+    """Return the nodes, and whether there are away devices; one set for equal routes."""
+    return frozenset(holders) - {AWAY}, AWAY in holders

@@ -41,6 +41,36 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (expires_at)",
     """
+    CREATE TABLE IF NOT EXISTS subscriptions (
+        place INTEGER PRIMARY KEY,
+        app_id TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        channel_id TEXT NOT NULL,
+        subscription TEXT NOT NULL,
+        UNIQUE (app_id, device_id, channel_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS push_schedule (
+        app_id TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        due_at REAL NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (app_id, device_id)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS push_schedule_by_time ON push_schedule (due_at)",
+    """
+    CREATE TABLE IF NOT EXISTS push_notices (
+        place INTEGER PRIMARY KEY AUTOINCREMENT,
+        app_id TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        notice TEXT NOT NULL,
+        UNIQUE (app_id, device_id, notice)
+    )
+    """,
+    "CREATE TABLE IF NOT EXISTS running (since REAL NOT NULL)",
+    """
     CREATE TABLE IF NOT EXISTS claims (
         app_id TEXT NOT NULL,
         name TEXT NOT NULL,
@@ -63,5 +93,15 @@ SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS fates_by_end ON fates (expires_at)",
 )
 
-TABLES: Final = ("devices", "sessions", "claims", "fates")
+TABLES: Final = (
+    "devices",
+    "sessions",
+    "subscriptions",
+    "push_schedule",
+    "push_notices",
+    "claims",
+    "fates",
+)
+"""The tables with rows of applications."""
+
 EXPIRING: Final = ("sessions", "claims", "fates")

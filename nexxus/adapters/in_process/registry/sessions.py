@@ -128,6 +128,17 @@ class InProcessSessions(SessionStore):
 
         return await self._uninterrupted(change())
 
+    async def of_device(self, app_id: str, device_id: str) -> Session | None:
+        now = self._clock()
+        row = await self._engine.read(
+            lambda connection: connection.execute(
+                "SELECT session FROM sessions "
+                "WHERE app_id = ? AND device_id = ? AND expires_at > ?",
+                (app_id, device_id, now),
+            ).fetchone()
+        )
+        return None if row is None else _DECODER.decode(row[0])
+
     async def of_user(self, app_id: str, user_id: str) -> list[Session]:
         now = self._clock()
         rows = await self._engine.read(
