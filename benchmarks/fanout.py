@@ -39,7 +39,7 @@ from nexxus.cluster.messages import Delivery, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 from nexxus.testing.journal import Journal
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
@@ -61,7 +61,7 @@ class Stderr(Logger):
     def is_enabled(self, level: Level) -> bool:
         return level >= Level.WARNING
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         print(record)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from nexxus.cli.options import json_option, server_options
 from nexxus.cli.output import print_json
-from nexxus.cli.root import Failure
+from nexxus.cli.root import CommandFailed
 from nexxus.cli.server_client import ServerClient, connect
 
 _PROBE_PAUSE: Final = 0.01
@@ -164,7 +164,7 @@ class _Device:
             reply = await answer
         if "error" in reply:
             error = reply["error"]
-            raise Failure(f"{error['error']} ({reply['status']}): {error['message']}")
+            raise CommandFailed(f"{error['error']} ({reply['status']}): {error['message']}")
         result: dict[str, Any] = reply.get("data") or {}
         return result
 

@@ -9,7 +9,7 @@ import click
 
 from nexxus.cli.options import json_option, server_options
 from nexxus.cli.output import print_json
-from nexxus.cli.root import FAILED, Failure
+from nexxus.cli.root import FAILED, CommandFailed
 from nexxus.cli.server_client import ServerClient, connect
 
 _PAUSE: Final = 0.2
@@ -54,11 +54,13 @@ def _ask(server: ServerClient, deadline: float) -> tuple[bool, Any]:
             response = server.send("GET", "/readyz")
             if response.status_code == 200 or time.monotonic() >= deadline:
                 return response.status_code == 200, response.json()
-        except Failure:
+        except CommandFailed:
             if time.monotonic() >= deadline:
                 raise
         except ValueError as error:
-            raise Failure(f"{server.url} answered no JSON; is this a Nexxus server?") from error
+            raise CommandFailed(
+                f"{server.url} answered no JSON; is this a Nexxus server?"
+            ) from error
         time.sleep(_PAUSE)
 
 

@@ -16,13 +16,13 @@ FAILED: Final = 1
 MISUSED: Final = 2
 
 
-class Failure(click.ClickException):
+class CommandFailed(click.ClickException):
     """A command could not do its work; shown as one line, with exit code 1."""
 
     exit_code = FAILED
 
 
-class Misuse(Failure):
+class Misuse(CommandFailed):
     """A command or the configuration is wrong; shown as one line, with exit code 2."""
 
     exit_code = MISUSED
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
         except ConfigurationError as error:
             raise Misuse(str(error)) from error
         except NexxusError as error:
-            raise Failure(str(error)) from error
+            raise CommandFailed(str(error)) from error
 
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {

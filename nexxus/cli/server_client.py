@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from nexxus.cli.root import Failure, Misuse
+from nexxus.cli.root import CommandFailed, Misuse
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError
 
@@ -18,7 +18,7 @@ ADMIN_KEY_FILE: Final = "admin.key"
 
 
 class ServerClient:
-    """Requests to one server; what goes wrong is raised as `Failure`, in the server's words."""
+    """Requests to one server; failures are raised as `CommandFailed`, in the server's words."""
 
     def __init__(self, http: httpx.Client, url: str, admin_key: str | None) -> None:
         self.url = url
@@ -40,14 +40,14 @@ class ServerClient:
         response = self.send(method, path, **kwargs)
         if response.is_success:
             return _body(response)
-        raise Failure(_explain(response))
+        raise CommandFailed(_explain(response))
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Ask anything; the answer, whatever its status."""
         try:
             return self._http.request(method, path, **kwargs)
         except httpx.TransportError as error:
-            raise Failure(
+            raise CommandFailed(
                 f"{self.url} does not answer ({error}); is the server running, and is --url right?"
             ) from error
 
@@ -97,7 +97,7 @@ def _body(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise Failure(f"{response.url} answered no JSON; is this a Nexxus server?") from error
+        raise CommandFailed(f"{response.url} answered no JSON; is this a Nexxus server?") from error
 
 
 def _explain(response: httpx.Response) -> str:

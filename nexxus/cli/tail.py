@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from nexxus.cli.options import server_options
-from nexxus.cli.root import Failure, Misuse
+from nexxus.cli.root import CommandFailed, Misuse
 from nexxus.cli.server_client import ServerClient, connect
 
 _REFRESH_AFTER: Final = 600.0
@@ -127,7 +127,7 @@ def _follow(
             reply, early = _await(websocket, "reply")
             if "error" in reply:
                 error = reply["error"]
-                raise Failure(f"{error['error']} ({reply['status']}): {error['message']}")
+                raise CommandFailed(f"{error['error']} ({reply['status']}): {error['message']}")
             click.echo(f"following {reply['data']['channelId']}", err=True)
             for item in reply["data"]["items"] if snapshot else ():
                 _print({"event": "snapshot", "model": item})
@@ -139,9 +139,9 @@ def _follow(
                 if coming is not None:
                     left = _print_event(coming, left)
     except ConnectionClosed as closed:
-        raise Failure(f"the server closed the connection: {closed}") from closed
+        raise CommandFailed(f"the server closed the connection: {closed}") from closed
     except (OSError, TimeoutError) as error:
-        raise Failure(f"{address} cannot be reached: {error}") from error
+        raise CommandFailed(f"{address} cannot be reached: {error}") from error
 
 
 def _next(websocket: Any, session: _Session) -> dict[str, Any] | None:
@@ -162,14 +162,14 @@ def _await(websocket: Any, event: str) -> tuple[dict[str, Any], list[dict[str, A
         if frame["event"] == event:
             return (frame["data"], early)
         if frame["event"] == "error":
-            raise Failure(f"{frame['data']['code']}: {frame['data']['message']}")
+            raise CommandFailed(f"{frame['data']['code']}: {frame['data']['message']}")
         early.append(frame)
 
 
 def _print_event(frame: dict[str, Any], left: int | None) -> int | None:
     """Print a frame if it is a model's event; how many are still wanted."""
     if frame["event"] == "error":
-        raise Failure(f"{frame['data']['code']}: {frame['data']['message']}")
+        raise CommandFailed(f"{frame['data']['code']}: {frame['data']['message']}")
     if not frame["event"].startswith("model_"):
         return left
     _print(frame["data"])

@@ -38,7 +38,7 @@ _TYPE_NAMES: Final = {
 }
 
 
-class Entry(msgspec.Struct, frozen=True):
+class SettingDescription(msgspec.Struct, frozen=True):
     """One setting: its key in its section, what it takes, its default as TOML, its meaning.
 
     A setting without a default has an empty one and must be given.
@@ -58,7 +58,7 @@ class Section(msgspec.Struct, frozen=True):
 
     name: str
     meaning: str
-    entries: list[Entry]
+    entries: list[SettingDescription]
     adapter: str = ""
     default: str = ""
 
@@ -74,7 +74,7 @@ def sections() -> Iterator[Section]:
         kind, default = ADAPTER_SECTIONS[name]
         known = ", ".join(f"`{adapter}`" for adapter in catalog.names(kind))
         meaning = f"Which adapter: {known}, or one that a plugin adds."
-        choice = Entry("adapter", "text", toml_literal(default), meaning)
+        choice = SettingDescription("adapter", "text", toml_literal(default), meaning)
         yield Section(name, _MEANINGS[name], [choice])
         offers = {offer.adapter.name: offer for offer in catalog.offers(kind)}
         for adapter in sorted(offers, key=lambda known: (known != default, known)):
@@ -127,7 +127,7 @@ def markdown() -> str:
     return "\n".join([*parts, _OUTRO])
 
 
-def _entries(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[Entry]:
+def _entries(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[SettingDescription]:
     for field in msgspec.structs.fields(struct):
         key = f"{prefix}{field.encode_name}"
         bare, metas = _unwrap(field.type)
@@ -138,7 +138,7 @@ def _entries(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[Entry]:
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
         described = next((meta.description for meta in metas if meta.description), "")
-        yield Entry(
+        yield SettingDescription(
             key=key,
             takes=_takes(bare) + _bounds(metas),
             default="" if field.required else _default(default),

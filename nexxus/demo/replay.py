@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 
 from nexxus.demo.application import APP_ID, ensure_application
-from nexxus.demo.timeline import SEED, WINDOW, Write, load_flights, timeline
+from nexxus.demo.timeline import SEED, WINDOW, FlightWrite, load_flights, timeline
 
 RATE: Final = 40.0
 """Writes per second, once the board is full."""
@@ -60,12 +60,14 @@ async def _clear(http: httpx.AsyncClient, model: str) -> None:
         cursor = {"cursor": page["cursor"]}
 
 
-async def _pace(http: httpx.AsyncClient, writes: Iterator[Write], rate: float, full: int) -> None:
+async def _pace(
+    http: httpx.AsyncClient, writes: Iterator[FlightWrite], rate: float, full: int
+) -> None:
     """Hand each write at its time to its flight's lane, so that a flight's writes stay in order.
 
     Lanes are bounded: a server that falls behind slows the show down instead of piling it up.
     """
-    lanes: list[asyncio.Queue[tuple[str, Write]]] = [
+    lanes: list[asyncio.Queue[tuple[str, FlightWrite]]] = [
         asyncio.Queue(_LANE_DEPTH) for _ in range(_LANES)
     ]
     run = uuid.uuid4().hex
@@ -80,7 +82,7 @@ async def _pace(http: httpx.AsyncClient, writes: Iterator[Write], rate: float, f
             await asyncio.sleep(due - clock.time())
 
 
-async def _send(http: httpx.AsyncClient, lane: asyncio.Queue[tuple[str, Write]]) -> None:
+async def _send(http: httpx.AsyncClient, lane: asyncio.Queue[tuple[str, FlightWrite]]) -> None:
     while True:
         key, write = await lane.get()
         # The key makes a second attempt after a lost answer harmless.
@@ -89,7 +91,7 @@ async def _send(http: httpx.AsyncClient, lane: asyncio.Queue[tuple[str, Write]])
             await asyncio.sleep(_RETRY_DELAY)
 
 
-async def _accepted(http: httpx.AsyncClient, write: Write, headers: dict[str, str]) -> bool:
+async def _accepted(http: httpx.AsyncClient, write: FlightWrite, headers: dict[str, str]) -> bool:
     """Whether the server has answered for good: only its absence is worth another attempt."""
     target = "/model/flight" if write.method == "POST" else f"/model/flight/{write.flight.id}"
     body: dict[str, Any] = {} if write.body is None else {"json": write.body}

@@ -40,7 +40,7 @@ class Flight(msgspec.Struct, frozen=True):
     distance: int
 
 
-class Write(msgspec.Struct, frozen=True):
+class FlightWrite(msgspec.Struct, frozen=True):
     """One write: the body of a create, the patches of an update, nothing for a delete."""
 
     method: Literal["POST", "PUT", "DELETE"]
@@ -66,16 +66,16 @@ def load_flights() -> list[Flight]:
 
 def timeline(
     flights: Sequence[Flight], *, seed: int = SEED, window: int = WINDOW
-) -> Iterator[Write]:
+) -> Iterator[FlightWrite]:
     """The writes, for ever; the same for the same arguments.
 
     The writes of one flight come in the order in which they must be applied.
     """
     chance = random.Random(seed)
-    due: list[tuple[int, int, Write]] = []
+    due: list[tuple[int, int, FlightWrite]] = []
     order = itertools.count()
     for tick, flight in enumerate(itertools.cycle(flights)):
-        yield Write("POST", flight, _board_row(flight, chance))
+        yield FlightWrite("POST", flight, _board_row(flight, chance))
         for after, write in _life(flight, chance, window):
             heapq.heappush(due, (tick + after, next(order), write))
         while due and due[0][0] <= tick:
@@ -100,7 +100,7 @@ def _board_row(flight: Flight, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _life(flight: Flight, chance: random.Random, window: int) -> Iterator[tuple[int, Write]]:
+def _life(flight: Flight, chance: random.Random, window: int) -> Iterator[tuple[int, FlightWrite]]:
     """The writes after the first, each with the ticks after which it comes, ascending."""
     length = chance.uniform(0.75, 1.25) * window
     steps = _delay_steps(flight.delay, chance)
@@ -114,8 +114,8 @@ def _life(flight: Flight, chance: random.Random, window: int) -> Iterator[tuple[
     changes.append((chance.uniform(0.72, 0.82), [_replace(status="boarding")]))
     changes.append((chance.uniform(0.9, 0.95), [_replace(status="departed", delay=flight.delay)]))
     for moment, patches in sorted(changes, key=lambda change: change[0]):
-        yield max(1, int(moment * length)), Write("PUT", flight, {"patch": patches})
-    yield max(1, int(length)), Write("DELETE", flight)
+        yield max(1, int(moment * length)), FlightWrite("PUT", flight, {"patch": patches})
+    yield max(1, int(length)), FlightWrite("DELETE", flight)
 
 
 def _delay_steps(minutes: int, chance: random.Random) -> list[int]:

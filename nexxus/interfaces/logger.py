@@ -29,7 +29,7 @@ class Level(IntEnum):
     CRITICAL = 50
 
 
-class Record(msgspec.Struct, frozen=True):
+class LogRecord(msgspec.Struct, frozen=True):
     """One thing that happened, secrets masked already.
 
     `time` is in UNIX seconds. `fields` are the call's, the logger's bound ones and the
@@ -66,7 +66,7 @@ class Logger(ABC):
         """Whether records of that level are written at all."""
 
     @abstractmethod
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         """Take one record of an enabled level, at once and whatever happens."""
 
     def log(
@@ -81,7 +81,9 @@ class Logger(ABC):
         """Say something of the given level; the methods below are shorter."""
         if self.is_enabled(level):
             everything = redact({**_CONTEXT.get(), **fields})
-            self.write(Record(time.time(), level, redact_text(message), everything, source, error))
+            self.write(
+                LogRecord(time.time(), level, redact_text(message), everything, source, error)
+            )
 
     def debug(self, message: str, **fields: Any) -> None:
         """What only a developer wants to know."""
@@ -124,7 +126,7 @@ class _BoundLogger(Logger):
     def is_enabled(self, level: Level) -> bool:
         return self._beneath.is_enabled(level)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         self._beneath.write(record)
 
     def log(

@@ -1,5 +1,5 @@
 """Matching: the index from an event to its channels."""
 
-from nexxus.matching.index import RouteIndex, Verdicts
+from nexxus.matching.index import RouteIndex, RouteMatches
 
-__all__ = ["RouteIndex", "Verdicts"]
+__all__ = ["RouteIndex", "RouteMatches"]

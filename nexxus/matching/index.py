@@ -17,12 +17,12 @@ from nexxus.domain.filter_parser import from_document
 from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op, conjoin
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import ModelType
-from nexxus.matching.entries import Anchor, Entry, Predicate
+from nexxus.matching.indexed_routes import Anchor, IndexedRoute, Predicate
 from nexxus.matching.paths import PathIndex
 from nexxus.matching.plans import plan
 
 
-class Verdicts(msgspec.Struct):
+class RouteMatches(msgspec.Struct):
     """What one event is to whom: each routing key concerned stands in one of the lists."""
 
     created: list[str] = []
@@ -40,9 +40,9 @@ class RouteIndex:
 
     def __init__(self, model: ModelType) -> None:
         self._model = model
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, IndexedRoute] = {}
         self._paths: dict[str, PathIndex] = {}
-        self._unanchored: set[Entry] = set()
+        self._unanchored: set[IndexedRoute] = set()
         self._predicates: dict[Filter, Predicate] = {}
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class RouteIndex:
         self.remove(route.key)
         found = plan(condition, self._share)
         residual = condition if found is None else found.residual
-        entry = Entry(
+        entry = IndexedRoute(
             route.key,
             () if found is None else found.anchors,
             self._acquire(residual),
@@ -89,7 +89,7 @@ class RouteIndex:
         self._release(entry.residual)
         self._release(entry.access)
 
-    def match(self, event: Event) -> Verdicts:
+    def match(self, event: Event) -> RouteMatches:
         """Whom the event concerns, and as what.
 
         An object that stops matching has left, or is denied when the route's access no longer
@@ -98,7 +98,7 @@ class RouteIndex:
         before, after = self._members(event.before), self._members(event.after)
         # Nobody knows what the subscribers of a repeated event have: they get the whole object.
         known = after & before if not event.repeated else set()
-        verdicts = Verdicts(
+        verdicts = RouteMatches(
             created=[entry.key for entry in after - known],
             updated=[entry.key for entry in known],
         )
@@ -110,7 +110,7 @@ class RouteIndex:
             (verdicts.left if is_allowed else verdicts.denied).append(entry.key)
         return verdicts
 
-    def _members(self, document: Document | None) -> set[Entry]:
+    def _members(self, document: Document | None) -> set[IndexedRoute]:
         """The entries whose routes the object matches."""
         if document is None:
             return set()

@@ -8,7 +8,16 @@ from typing import Any, Final
 from nexxus.domain.filter_matcher import SCALARS, compile_reader, is_missing
 from nexxus.domain.filters import Compare, In, Op, Scalar
 from nexxus.domain.objects import Document
-from nexxus.matching.entries import Anchor, Bucket, Entry, Interval, collect, discard, load_of, put
+from nexxus.matching.indexed_routes import (
+    Anchor,
+    Bucket,
+    IndexedRoute,
+    Interval,
+    collect,
+    discard,
+    load_of,
+    put,
+)
 from nexxus.matching.ranges import IntervalGrid, Thresholds, share
 
 _NUMBERS: Final = frozenset({int, float})
@@ -35,7 +44,7 @@ class PathIndex:
     def __bool__(self) -> bool:
         return bool(self._equal) or self._has_ranges
 
-    def add(self, anchor: Anchor, entry: Entry) -> None:
+    def add(self, anchor: Anchor, entry: IndexedRoute) -> None:
         """Let the objects that meet `anchor` find `entry`."""
         match anchor:
             case Interval(_, low, high):
@@ -48,7 +57,7 @@ class PathIndex:
                     self._equalities += 1
         self._note_ranges()
 
-    def remove(self, anchor: Anchor, entry: Entry) -> None:
+    def remove(self, anchor: Anchor, entry: IndexedRoute) -> None:
         """Undo one `add`."""
         match anchor:
             case Interval(_, low, high):
@@ -72,7 +81,7 @@ class PathIndex:
                 total = self._equalities
                 return sum(share(load_of(self._equal, key), total) for key in _keys_of(anchor))
 
-    def collect(self, document: Document, found: set[Entry]) -> None:
+    def collect(self, document: Document, found: set[IndexedRoute]) -> None:
         """Add to `found` the entries whose anchor the object meets, and some near ranges."""
         value = self._read(document)
         kind = value.__class__

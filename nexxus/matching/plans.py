@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from nexxus.domain.filters import And, Compare, Filter, In, Missing, Not, Op, Or
-from nexxus.matching.entries import Anchor, Interval
+from nexxus.matching.indexed_routes import Anchor, Interval
 
 Share: TypeAlias = Callable[[Anchor], float]
 """Estimates the share of all events that meet a condition."""

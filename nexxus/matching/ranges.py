@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from typing import Final
 
-from nexxus.matching.entries import Bucket, Entry, collect, discard, load_of, put
+from nexxus.matching.indexed_routes import Bucket, IndexedRoute, collect, discard, load_of, put
 
 Number = int | float
 
@@ -26,14 +26,14 @@ class IntervalGrid:
     def __bool__(self) -> bool:
         return bool(self._cells)
 
-    def add(self, low: Number, high: Number, entry: Entry) -> None:
+    def add(self, low: Number, high: Number, entry: IndexedRoute) -> None:
         """Let numbers from `low` to `high` find `entry`."""
         level = _level_of(low, high)
         for cell in _cells_of(low, high, level):
             put(self._cells, cell, entry)
             self._levels[level] = self._levels.get(level, 0) + 1
 
-    def remove(self, low: Number, high: Number, entry: Entry) -> None:
+    def remove(self, low: Number, high: Number, entry: IndexedRoute) -> None:
         """Undo one `add`."""
         level = _level_of(low, high)
         for cell in _cells_of(low, high, level):
@@ -48,7 +48,7 @@ class IntervalGrid:
         total = self._levels.get(level, 0)
         return sum(share(load_of(self._cells, cell), total) for cell in _cells_of(low, high, level))
 
-    def collect(self, value: Number, found: set[Entry]) -> None:
+    def collect(self, value: Number, found: set[IndexedRoute]) -> None:
         """Add to `found` every entry whose interval has `value`, and some near ones."""
         for level in self._levels:
             try:
@@ -74,20 +74,20 @@ class Thresholds:
     def __bool__(self) -> bool:
         return bool(self._buckets)
 
-    def add(self, bound: Number, entry: Entry) -> None:
+    def add(self, bound: Number, entry: IndexedRoute) -> None:
         """Let numbers from `bound` upward (or downward) find `entry`."""
         if bound not in self._buckets:
             self._unsorted.append(bound)
         put(self._buckets, bound, entry)
 
-    def remove(self, bound: Number, entry: Entry) -> None:
+    def remove(self, bound: Number, entry: IndexedRoute) -> None:
         """Undo one `add`."""
         discard(self._buckets, bound, entry)
         if bound not in self._buckets:
             self._settle()
             del self._bounds[bisect_left(self._bounds, bound)]
 
-    def collect(self, value: Number, found: set[Entry]) -> None:
+    def collect(self, value: Number, found: set[IndexedRoute]) -> None:
         """Add to `found` every entry whose range has `value`, or begins with it."""
         self._settle()
         if self._upward:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 
 
 class StandardErrorLogger(Logger):
@@ -19,7 +19,7 @@ class StandardErrorLogger(Logger):
     def is_enabled(self, level: Level) -> bool:
         return level >= Level.WARNING
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         fields = "".join(f" {name}={value!r}" for name, value in record.fields.items())
         error = f": {type(record.error).__name__}: {record.error}" if record.error else ""
         print(f"{record.level.name} {record.message}{error}{fields}", file=sys.stderr)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 
 
 class Journal(Logger):
     """Keeps every record of at least the level `least`, secrets masked as anywhere."""
 
     def __init__(self, least: Level = Level.WARNING) -> None:
-        self.records: list[Record] = []
+        self.records: list[LogRecord] = []
         self._least = least
 
     async def open(self) -> None:
@@ -21,7 +21,7 @@ class Journal(Logger):
     def is_enabled(self, level: Level) -> bool:
         return level >= self._least
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         self.records.append(record)
 
     @property

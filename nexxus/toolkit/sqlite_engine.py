@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from nexxus.errors import ServiceUnavailable
 from nexxus.toolkit.sqlite_file import SqliteFile, Synchronous, as_unavailable, close_connection
-from nexxus.toolkit.sqlite_transactions import Failure, Handler, Job, alone, transact
+from nexxus.toolkit.sqlite_transactions import FailedJob, Handler, Job, alone, transact
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -207,7 +207,7 @@ class SqliteEngine:
             try:
                 outcome = job.item(connection)
             except Exception as error:
-                outcome = Failure(as_unavailable(error))
+                outcome = FailedJob(as_unavailable(error))
             if connection.in_transaction:
                 connection.rollback()
             _settle(loop, [job], [outcome])
@@ -227,7 +227,7 @@ def _resolve(batch: Sequence[Job], outcomes: Sequence[Any]) -> None:
     for job, outcome in zip(batch, outcomes, strict=True):
         if job.future.done():
             continue
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, FailedJob):
             job.future.set_exception(outcome.error)
         else:
             job.future.set_result(outcome)

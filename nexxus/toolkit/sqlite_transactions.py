@@ -29,7 +29,7 @@ class Job:
         self.future = future
 
 
-class Failure:
+class FailedJob:
     """The outcome of a job that raised."""
 
     __slots__ = ("error",)
@@ -44,7 +44,7 @@ def alone(connection: sqlite3.Connection, jobs: Sequence[Callable[..., Any]]) ->
 
 
 def transact(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any]:
-    """Execute jobs in one transaction; return the outcome of each, a `Failure` where it raised.
+    """Execute jobs in one transaction; return the outcome of each, a `FailedJob` where it raised.
 
     Jobs in a row with the same handler are handed to it in one call. If that raises, each of them
     is tried alone. When the storage fails, nothing is done, and that is the outcome of all.
@@ -76,7 +76,7 @@ def _transact(connection: sqlite3.Connection, groups: Sequence[Sequence[Job]]) -
         jobs = [job for group in groups for job in group]
         if len(groups) == 1 and len(jobs) > 1 and not is_storage_failure(error):
             return _transact(connection, [[job] for job in jobs])
-        return [Failure(as_unavailable(error)) for _ in jobs]
+        return [FailedJob(as_unavailable(error)) for _ in jobs]
     return outcomes
 
 
@@ -93,7 +93,7 @@ def _try(connection: sqlite3.Connection, group: Sequence[Job]) -> list[Any]:
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
         if len(group) == 1:
-            return [Failure(error)]
+            return [FailedJob(error)]
         return [outcome for job in group for outcome in _try(connection, [job])]
     return outcomes
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 from nexxus_sample.settings import FileLoggerSettings
 
 
@@ -36,14 +36,14 @@ class FileLogger(Logger):
     def is_enabled(self, level: Level) -> bool:
         return level >= self._level
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         line = self._line(record)
         if self._file is None:
             self._early.append(line)
         else:
             self._file.write(line)
 
-    def _line(self, record: Record) -> bytes:
+    def _line(self, record: LogRecord) -> bytes:
         entry = {
             "time": record.time,
             "level": record.level.name.lower(),

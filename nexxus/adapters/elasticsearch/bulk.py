@@ -1,8 +1,8 @@
-"""Bulk writes: many conditional writes in one request, the fate of each told apart.
+"""Bulk writes: many conditional writes in one request, with an outcome for each.
 
-What an overloaded node refuses (429), and what meets the short block of a rebuild, was surely
-not applied and is sent again, by itself, after a pause. What was surely not applied for another
-reason is told to the caller. Anything else may have been applied: `ServiceUnavailable`.
+A write that an overloaded node refuses (429), or that meets the short block of a rebuild, was
+certainly not applied: it is sent again after a pause. If a write was certainly not applied for
+another reason, the caller is informed. Any other may have been applied: `ServiceUnavailable`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AGAIN: Final = Backoff(first=0.01, longest=1.0, jitter=0.5)
 _encode = msgspec.json.Encoder().encode
 
 
-class Fate(Enum):
+class BulkOutcome(Enum):
     """What became of one write."""
 
     APPLIED = auto()
@@ -42,7 +42,7 @@ class Fate(Enum):
     _POSTPONED = auto()
 
 
-class Write(NamedTuple):
+class BulkWrite(NamedTuple):
     """One conditional write.
 
     `target` is an index or an alias. `token` is that of the document to replace, None for one
@@ -56,25 +56,25 @@ class Write(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    fate: Fate
+    outcome: BulkOutcome
     reason: str = ""
 
 
 async def write_all(
     client: AsyncElasticsearch,
-    writes: Sequence[Write],
+    writes: Sequence[BulkWrite],
     *,
     patience: float,
     require_alias: bool = True,
-) -> list[Fate]:
-    """Send the writes; the fate of each, in their order.
+) -> list[BulkOutcome]:
+    """Send the writes; return the outcome of each, in their order.
 
-    Refused ones are tried again for `patience` seconds. With `require_alias` a target that is
-    no alias counts as not there, and is never made. Raises `ServiceUnavailable` when it cannot
-    be said of every write what became of it.
+    Refused ones are tried again for `patience` seconds. With `require_alias`, a target that is not
+    an alias counts as missing and is never created. Raises `ServiceUnavailable` if the outcome of
+    any write is unknown.
     """
     deadline = time.monotonic() + patience
-    fates: dict[int, Fate] = {}
+    outcomes: dict[int, BulkOutcome] = {}
     pending = list(range(len(writes)))
     failures = 0
     while True:
@@ -82,11 +82,11 @@ async def write_all(
         for part in _parts(writes, pending):
             answers = await _send(client, [writes[i] for i in part], require_alias, patience)
             for i, answer in zip(part, answers, strict=True):
-                fates[i] = answer.fate
+                outcomes[i] = answer.outcome
                 reason = answer.reason or reason
-        pending = [i for i in pending if fates[i] is Fate._POSTPONED]
+        pending = [i for i in pending if outcomes[i] is BulkOutcome._POSTPONED]
         if not pending:
-            return [fates[i] for i in range(len(writes))]
+            return [outcomes[i] for i in range(len(writes))]
         failures += 1
         pause = _AGAIN.delay(failures)
         if time.monotonic() + pause > deadline:
@@ -94,7 +94,7 @@ async def write_all(
         await asyncio.sleep(pause)
 
 
-def _parts(writes: Sequence[Write], indices: Iterable[int]) -> Iterator[list[int]]:
+def _parts(writes: Sequence[BulkWrite], indices: Iterable[int]) -> Iterator[list[int]]:
     part: list[int] = []
     size = 0
     for i in indices:
@@ -109,7 +109,7 @@ def _parts(writes: Sequence[Write], indices: Iterable[int]) -> Iterator[list[int
 
 
 async def _send(
-    client: AsyncElasticsearch, writes: Sequence[Write], require_alias: bool, patience: float
+    client: AsyncElasticsearch, writes: Sequence[BulkWrite], require_alias: bool, patience: float
 ) -> list[_Answer]:
     # The client's type says mappings only; it takes encoded lines as they are.
     operations: list[Any] = [line for write in writes for line in _lines_of(write)]
@@ -124,11 +124,11 @@ async def _send(
         if error.meta.status != 429:
             raise
         reason = explain(429, *cause_of(error))
-        return [_Answer(Fate._POSTPONED, reason)] * len(writes)
+        return [_Answer(BulkOutcome._POSTPONED, reason)] * len(writes)
     return [_answer(next(iter(item.values()))) for item in told["items"]]
 
 
-def _lines_of(write: Write) -> Iterator[bytes]:
+def _lines_of(write: BulkWrite) -> Iterator[bytes]:
     action: dict[str, Any] = {"_index": write.target, "_id": write.id}
     if write.token is not None:
         action["if_seq_no"], action["if_primary_term"] = write.token
@@ -142,19 +142,19 @@ def _lines_of(write: Write) -> Iterator[bytes]:
 def _answer(item: dict[str, Any]) -> _Answer:
     status: int = item["status"]
     if status < 300:
-        return _Answer(Fate.APPLIED)
+        return _Answer(BulkOutcome.APPLIED)
     error = item.get("error", {})
     kind, reason = error.get("type", ""), error.get("reason", "")
     match status, kind:
         case 409, _:
-            return _Answer(Fate.CONFLICTING)
+            return _Answer(BulkOutcome.CONFLICTING)
         case 404, "index_not_found_exception":
-            return _Answer(Fate.MOVED)
+            return _Answer(BulkOutcome.MOVED)
         case 404, "":  # there is nothing to delete
-            return _Answer(Fate.CONFLICTING)
+            return _Answer(BulkOutcome.CONFLICTING)
         case 429, "es_rejected_execution_exception" | "circuit_breaking_exception":
-            return _Answer(Fate._POSTPONED, explain(status, kind, reason))
+            return _Answer(BulkOutcome._POSTPONED, explain(status, kind, reason))
         case _, "cluster_block_exception" if WRITE_BLOCK in reason:
-            return _Answer(Fate._POSTPONED, explain(status, kind, reason))
+            return _Answer(BulkOutcome._POSTPONED, explain(status, kind, reason))
         case _:
             raise ServiceUnavailable(explain(status, kind, reason))

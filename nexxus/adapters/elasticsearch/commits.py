@@ -12,7 +12,7 @@ from typing import Final
 
 from elasticsearch import AsyncElasticsearch
 
-from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
+from nexxus.adapters.elasticsearch.bulk import BulkOutcome, BulkWrite, write_all
 from nexxus.adapters.elasticsearch.documents import Token, encode_record
 from nexxus.adapters.elasticsearch.indices import Indices
 from nexxus.adapters.elasticsearch.loads import load_records
@@ -46,16 +46,17 @@ async def commit(
         if not tokens:
             return results
         writes = [await _write(client, indices, mutations[i], t) for i, t in tokens.items()]
-        fates = dict(zip(tokens, await write_all(client, writes, patience=patience), strict=True))
-        for i, fate in fates.items():
-            results[i] = fate is Fate.APPLIED
-        moved = {i: tokens[i] for i, fate in fates.items() if fate is Fate.MOVED}
+        found = await write_all(client, writes, patience=patience)
+        outcomes = dict(zip(tokens, found, strict=True))
+        for i, outcome in outcomes.items():
+            results[i] = outcome is BulkOutcome.APPLIED
+        moved = {i: tokens[i] for i, outcome in outcomes.items() if outcome is BulkOutcome.MOVED}
         for index in {_index_of(indices, mutations[i]) for i in moved}:
             await indices.fetch(client, index)
         lost = [
             i
-            for i, fate in fates.items()
-            if fate is Fate.CONFLICTING and mutations[i].expected is not None
+            for i, outcome in outcomes.items()
+            if outcome is BulkOutcome.CONFLICTING and mutations[i].expected is not None
         ]
         tokens = moved | await _renewed_tokens(client, indices, mutations, lost)
     raise ServiceUnavailable("an index is changed again and again while it is written; try again")
@@ -77,13 +78,13 @@ async def _renewed_tokens(
 
 async def _write(
     client: AsyncElasticsearch, indices: Indices, mutation: Mutation, token: Token | None
-) -> Write:
+) -> BulkWrite:
     layout = await indices.known(client, _index_of(indices, mutation))
     if layout is None or layout.write_alias is None:
         key = mutation.key
         raise ModelNotFound(f"the application {key.app_id!r} stores no {key.type!r}")
     source = encode_record(mutation.record, layout)
-    return Write(layout.write_alias, mutation.key.id, token, source)
+    return BulkWrite(layout.write_alias, mutation.key.id, token, source)
 
 
 def _index_of(indices: Indices, mutation: Mutation) -> str:

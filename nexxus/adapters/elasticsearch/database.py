@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from elasticsearch import AsyncElasticsearch
 
 from nexxus.adapters.elasticsearch.commits import commit
-from nexxus.adapters.elasticsearch.connection import Connection
 from nexxus.adapters.elasticsearch.indices import Indices
 from nexxus.adapters.elasticsearch.layouts import Layout, fields_of
+from nexxus.adapters.elasticsearch.link import ElasticsearchLink
 from nexxus.adapters.elasticsearch.loads import load_records
 from nexxus.adapters.elasticsearch.names import all_indices
 from nexxus.adapters.elasticsearch.purges import purge_tombstones
@@ -30,18 +30,18 @@ class ElasticsearchDatabase(Database):
     def __init__(self, settings: ElasticsearchSettings) -> None:
         self._prefix = settings.index_prefix
         self._patience = settings.request_timeout
-        self._connection = Connection(settings)
+        self._link = ElasticsearchLink(settings)
         self._indices = Indices(settings)
         self._refreshes = Refreshes()
 
     async def open(self) -> None:
-        await self._connection.open()
+        await self._link.open()
 
     async def close(self) -> None:
-        await self._connection.close()
+        await self._link.close()
 
     async def ping(self) -> None:
-        async with self._connection.call(reads=True) as client:
+        async with self._link.call(reads=True) as client:
             health = await client.cluster.health(index=all_indices(self._prefix), timeout="1s")
         if health["status"] == "red":
             raise ServiceUnavailable(
@@ -50,7 +50,7 @@ class ElasticsearchDatabase(Database):
             )
 
     async def prepare(self, app_id: str, models: Sequence[ModelType]) -> None:
-        async with self._connection.call() as client:
+        async with self._link.call() as client:
             for model in models:
                 if not model.transient:
                     index = self._indices.name(app_id, model.name)
@@ -59,29 +59,29 @@ class ElasticsearchDatabase(Database):
                     )
 
     async def drop(self, app_id: str) -> None:
-        async with self._connection.call() as client:
+        async with self._link.call() as client:
             await self._indices.drop(client, app_id)
 
     async def load(self, keys: Sequence[ObjectKey]) -> list[Record | None]:
-        async with self._connection.call(reads=True) as client:
+        async with self._link.call(reads=True) as client:
             return await load_records(client, self._indices, keys)
 
     async def commit(self, mutations: Sequence[Mutation]) -> list[bool]:
-        async with self._connection.call() as client:
+        async with self._link.call() as client:
             return await commit(client, self._indices, mutations, patience=self._patience)
 
     async def search(self, query: Query) -> list[Document]:
-        async with self._connection.call(reads=True) as client:
+        async with self._link.call(reads=True) as client:
             layout = await self._searchable(client, query.app_id, query.model)
             return [] if layout is None else await search_documents(client, layout, query)
 
     async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
-        async with self._connection.call(reads=True) as client:
+        async with self._link.call(reads=True) as client:
             layout = await self._searchable(client, app_id, model)
             return 0 if layout is None else await count_documents(client, layout, filter)
 
     async def purge(self, deleted_before: int) -> int:
-        async with self._connection.call() as client:
+        async with self._link.call() as client:
             return await purge_tombstones(
                 client, all_indices(self._prefix), deleted_before, patience=self._patience
             )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from elasticsearch import AsyncElasticsearch
 
-from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
+from nexxus.adapters.elasticsearch.bulk import BulkOutcome, BulkWrite, write_all
 from nexxus.adapters.elasticsearch.documents import Token
 
 _PAGE: Final = 1_000
@@ -39,9 +39,9 @@ async def purge_tombstones(
         if not hits:
             return purged
         writes = [
-            Write(hit["_index"], hit["_id"], Token(hit["_seq_no"], hit["_primary_term"]), None)
+            BulkWrite(hit["_index"], hit["_id"], Token(hit["_seq_no"], hit["_primary_term"]), None)
             for hit in hits
         ]
-        fates = await write_all(client, writes, patience=patience, require_alias=False)
-        purged += fates.count(Fate.APPLIED)
+        outcomes = await write_all(client, writes, patience=patience, require_alias=False)
+        purged += outcomes.count(BulkOutcome.APPLIED)
         after = hits[-1]["sort"]

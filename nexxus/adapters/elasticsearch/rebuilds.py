@@ -29,7 +29,7 @@ from typing import Any, Final
 from elasticsearch import AsyncElasticsearch, NotFoundError
 
 from nexxus.adapters.elasticsearch import names
-from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
+from nexxus.adapters.elasticsearch.bulk import BulkOutcome, BulkWrite, write_all
 from nexxus.adapters.elasticsearch.documents import STORED, decode_record, encode_record
 from nexxus.adapters.elasticsearch.indices import Indices
 from nexxus.adapters.elasticsearch.layouts import (
@@ -171,6 +171,6 @@ async def _rewrite_some(
     writes = []
     for hit in hits:
         record = decode_record(hit)
-        writes.append(Write(alias, hit["_id"], record.token, encode_record(record, layout)))
-    fates = await write_all(client, writes, patience=patience)
-    return Fate.MOVED not in fates
+        writes.append(BulkWrite(alias, hit["_id"], record.token, encode_record(record, layout)))
+    outcomes = await write_all(client, writes, patience=patience)
+    return BulkOutcome.MOVED not in outcomes

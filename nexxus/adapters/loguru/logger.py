@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import msgspec
 
 from nexxus.adapters.loguru.settings import LoguruSettings
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 from nexxus.observability.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LoguruLogger(Logger):
     def is_enabled(self, level: Level) -> bool:
         return level >= self._level
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         self._loguru.bind(**{_OURS: record}).log(record.level.name, record.message)
 
     def _text(self, line: loguru.Record) -> str:
@@ -88,14 +88,14 @@ class LoguruLogger(Logger):
         return "{extra[json]}\n"
 
 
-def _record(line: loguru.Record) -> Record:
+def _record(line: loguru.Record) -> LogRecord:
     """Our record behind a line of loguru's; one made up for a line that is not ours."""
     ours = line["extra"].get(_OURS)
-    if isinstance(ours, Record):
+    if isinstance(ours, LogRecord):
         return ours
     level = max((level for level in Level if level <= line["level"].no), default=Level.DEBUG)
     exception = line["exception"]
-    return Record(
+    return LogRecord(
         time=line["time"].timestamp(),
         level=level,
         message=line["message"],

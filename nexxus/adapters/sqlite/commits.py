@@ -28,7 +28,7 @@ Key: TypeAlias = tuple[int, str]
 _encode = msgspec.json.Encoder().encode
 
 
-class Write(NamedTuple):
+class EncodedMutation(NamedTuple):
     """A mutation, ready to be stored: `row` is that of the object or of the tombstone."""
 
     table: Table
@@ -40,7 +40,7 @@ class Write(NamedTuple):
     elements: list[tuple[int, ColumnValue]]
 
 
-def encode(table: Table, mutation: Mutation) -> Write:
+def encode(table: Table, mutation: Mutation) -> EncodedMutation:
     """The write that a mutation of one of `table`'s objects asks for."""
     record = mutation.record
     expected = 0 if mutation.expected is None else mutation.expected.version
@@ -56,11 +56,11 @@ def encode(table: Table, mutation: Mutation) -> Write:
             record.memory,
             document,
         )
-        return Write(table, object_id, expected, record.version, True, row, [])
+        return EncodedMutation(table, object_id, expected, record.version, True, row, [])
     columns = column_values(table.columns.written, record.document)
     row = (object_id, record.version, record.memory, document, *columns)
     elements = elements_of(table.lists, record.document)
-    return Write(table, object_id, expected, record.version, False, row, elements)
+    return EncodedMutation(table, object_id, expected, record.version, False, row, elements)
 
 
 def column_values(columns: Iterable[Column], document: Document) -> list[ColumnValue]:
@@ -79,11 +79,13 @@ def elements_of(lists: Iterable[Column], document: Document) -> list[tuple[int, 
     return [element for element in elements if element[1] is not None]
 
 
-def apply(connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]) -> list[list[bool]]:
+def apply(
+    connection: sqlite3.Connection, calls: Sequence[Sequence[EncodedMutation]]
+) -> list[list[bool]]:
     """Execute the writes of several calls; for each, which of its writes took effect."""
     before = _read_versions(connection, calls)
     now = dict(before)
-    standing: dict[Key, Write] = {}
+    standing: dict[Key, EncodedMutation] = {}
     results = []
     for writes in calls:
         result = []
@@ -100,7 +102,7 @@ def apply(connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]) -> l
 
 
 def _read_versions(
-    connection: sqlite3.Connection, calls: Sequence[Sequence[Write]]
+    connection: sqlite3.Connection, calls: Sequence[Sequence[EncodedMutation]]
 ) -> dict[Key, int]:
     """The versions stored now; a tombstone's as a negative number."""
     ids: dict[int, set[str]] = {}
@@ -131,9 +133,9 @@ def _select_versions(number: int, count: int) -> str:
 
 
 def _store(
-    connection: sqlite3.Connection, standing: dict[Key, Write], before: dict[Key, int]
+    connection: sqlite3.Connection, standing: dict[Key, EncodedMutation], before: dict[Key, int]
 ) -> None:
-    by_table: dict[Table, list[Write]] = {}
+    by_table: dict[Table, list[EncodedMutation]] = {}
     for write in standing.values():
         by_table.setdefault(write.table, []).append(write)
     for table, writes in by_table.items():

@@ -16,7 +16,7 @@ from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import ApplicationChanged, NodeMessage, Outcome, node_mailbox
 from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Broker
-from nexxus.interfaces.logger import Level, Logger, Record
+from nexxus.interfaces.logger import Level, Logger, LogRecord
 
 MAILBOX = node_mailbox("n1")
 
@@ -32,7 +32,7 @@ class Journal(Logger):
     def is_enabled(self, level: Level) -> bool:
         return True
 
-    def write(self, record: Record) -> None:
+    def write(self, record: LogRecord) -> None:
         self.messages.append(record.message)
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from nexxus.demo.application import APPLICATION
-from nexxus.demo.timeline import Write, load_flights, timeline
+from nexxus.demo.timeline import FlightWrite, load_flights, timeline
 from nexxus.domain.application import parse_application
 from nexxus.domain.patches import apply, parse_patches
 
@@ -15,13 +15,13 @@ FLIGHTS = load_flights()
 MODEL = parse_application(APPLICATION).model("flight")
 
 
-def first(count: int, **options: Any) -> list[Write]:
+def first(count: int, **options: Any) -> list[FlightWrite]:
     return list(islice(timeline(FLIGHTS, **options), count))
 
 
-def lives(writes: list[Write]) -> dict[str, list[Write]]:
+def lives(writes: list[FlightWrite]) -> dict[str, list[FlightWrite]]:
     """The writes of each flight, until it is taken off the board for the first time."""
-    found: dict[str, list[Write]] = defaultdict(list)
+    found: dict[str, list[FlightWrite]] = defaultdict(list)
     for write in writes:
         life = found[write.flight.id]
         if not life or life[-1].method != "DELETE":

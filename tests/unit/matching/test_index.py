@@ -15,7 +15,7 @@ from nexxus.domain.filter_parser import from_document
 from nexxus.domain.filters import Filter, to_document
 from nexxus.domain.objects import Document
 from nexxus.errors import InvalidParameters
-from nexxus.matching import RouteIndex, Verdicts
+from nexxus.matching import RouteIndex, RouteMatches
 from nexxus.testing.naive_filter import matches
 from nexxus.testing.strategies import RICH_MODEL, documents, filter_documents
 
@@ -54,7 +54,7 @@ def index_of(routes: Sequence[Route]) -> RouteIndex:
     return index
 
 
-def as_sets(verdicts: Verdicts) -> dict[str, list[str]]:
+def as_sets(verdicts: RouteMatches) -> dict[str, list[str]]:
     return {name: sorted(getattr(verdicts, name)) for name in LISTS}
 
 
@@ -182,12 +182,12 @@ def test_an_object_enters_stays_in_and_leaves_a_filter() -> None:
     index = index_of([route("open", {"title": "open"})])
     opened, closed = {"id": "1", "title": "open"}, {"id": "1", "title": "closed"}
 
-    assert index.match(event(None, opened)) == Verdicts(created=["open"])
-    assert index.match(event(closed, opened)) == Verdicts(created=["open"])
-    assert index.match(event(opened, opened)) == Verdicts(updated=["open"])
-    assert index.match(event(opened, closed)) == Verdicts(left=["open"])
-    assert index.match(event(opened, None)) == Verdicts(deleted=["open"])
-    assert index.match(event(closed, None)) == Verdicts()
+    assert index.match(event(None, opened)) == RouteMatches(created=["open"])
+    assert index.match(event(closed, opened)) == RouteMatches(created=["open"])
+    assert index.match(event(opened, opened)) == RouteMatches(updated=["open"])
+    assert index.match(event(opened, closed)) == RouteMatches(left=["open"])
+    assert index.match(event(opened, None)) == RouteMatches(deleted=["open"])
+    assert index.match(event(closed, None)) == RouteMatches()
 
 
 def test_a_repeated_event_brings_the_whole_object_to_all_who_have_it_or_not() -> None:
@@ -207,16 +207,16 @@ def test_denied_wins_over_left() -> None:
     index = index_of([route("mine", {"title": "open"}, access={"points": {"lt": 5}})])
     opened = {"id": "1", "title": "open", "points": 1}
 
-    assert index.match(event(opened, {**opened, "points": 9})) == Verdicts(denied=["mine"])
-    assert index.match(event(opened, {**opened, "title": "closed"})) == Verdicts(left=["mine"])
+    assert index.match(event(opened, {**opened, "points": 9})) == RouteMatches(denied=["mine"])
+    assert index.match(event(opened, {**opened, "title": "closed"})) == RouteMatches(left=["mine"])
     both = {"id": "1", "title": "closed", "points": 9}
-    assert index.match(event(opened, both)) == Verdicts(denied=["mine"])
+    assert index.match(event(opened, both)) == RouteMatches(denied=["mine"])
 
 
 def test_an_unfiltered_route_hears_of_everything() -> None:
     index = index_of([route("all")])
 
-    assert index.match(event(None, {"id": "1"})) == Verdicts(created=["all"])
+    assert index.match(event(None, {"id": "1"})) == RouteMatches(created=["all"])
 
 
 def test_a_route_by_id_or_user_hears_of_its_own() -> None:
@@ -230,8 +230,8 @@ def test_adding_a_key_again_replaces_its_route() -> None:
     index = index_of([route("a", {"title": "x"}), route("a", {"title": "y"})])
 
     assert len(index) == 1
-    assert index.match(event(None, {"id": "1", "title": "x"})) == Verdicts()
-    assert index.match(event(None, {"id": "1", "title": "y"})) == Verdicts(created=["a"])
+    assert index.match(event(None, {"id": "1", "title": "x"})) == RouteMatches()
+    assert index.match(event(None, {"id": "1", "title": "y"})) == RouteMatches(created=["a"])
 
 
 def test_a_route_that_does_not_fit_the_model_is_refused_and_changes_nothing() -> None:
@@ -298,7 +298,7 @@ def test_an_event_judges_only_the_routes_that_are_near(
         judged.append(filter)
         return compile_matcher(filter)
 
-    monkeypatch.setattr("nexxus.matching.entries.compile_matcher", compile_and_note)
+    monkeypatch.setattr("nexxus.matching.indexed_routes.compile_matcher", compile_and_note)
     document = {
         "id": "1",
         "title": "500",

@@ -1,4 +1,4 @@
-"""Every write of a bulk has a fate of its own; what an overloaded node refuses is sent again."""
+"""Every write of a bulk has an outcome of its own; a write that is refused is sent again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from elasticsearch import ApiError, AsyncElasticsearch
 
-from nexxus.adapters.elasticsearch.bulk import Fate, Write, write_all
+from nexxus.adapters.elasticsearch.bulk import BulkOutcome, BulkWrite, write_all
 from nexxus.adapters.elasticsearch.documents import Token
 from nexxus.errors import ServiceUnavailable
 
@@ -53,54 +53,58 @@ class Scripted:
         return {"items": [{"index": item} for item in answer]}
 
 
-async def fates(server: Scripted, *names: str, patience: float = 5.0) -> list[Fate]:
-    writes = [Write("alias", name, Token(1, 1), b"{}") for name in names]
+async def outcomes(server: Scripted, *names: str, patience: float = 5.0) -> list[BulkOutcome]:
+    writes = [BulkWrite("alias", name, Token(1, 1), b"{}") for name in names]
     return await write_all(cast("AsyncElasticsearch", server), writes, patience=patience)
 
 
-async def test_each_write_has_a_fate_of_its_own() -> None:
+async def test_each_write_has_an_outcome_of_its_own() -> None:
     server = Scripted([OK, CONFLICT, NOT_THERE])
-    assert await fates(server, "a", "b", "c") == [Fate.APPLIED, Fate.CONFLICTING, Fate.MOVED]
+    assert await outcomes(server, "a", "b", "c") == [
+        BulkOutcome.APPLIED,
+        BulkOutcome.CONFLICTING,
+        BulkOutcome.MOVED,
+    ]
 
 
 @pytest.mark.parametrize("refusal", [BUSY, BLOCKED], ids=["overloaded", "being rebuilt"])
 async def test_only_what_was_refused_is_sent_again(refusal: dict[str, Any]) -> None:
     server = Scripted([OK, refusal, CONFLICT, refusal], [refusal, OK], [OK])
-    assert await fates(server, "a", "b", "c", "d") == [
-        Fate.APPLIED,
-        Fate.APPLIED,
-        Fate.CONFLICTING,
-        Fate.APPLIED,
+    assert await outcomes(server, "a", "b", "c", "d") == [
+        BulkOutcome.APPLIED,
+        BulkOutcome.APPLIED,
+        BulkOutcome.CONFLICTING,
+        BulkOutcome.APPLIED,
     ]
     assert server.asked == [["a", "b", "c", "d"], ["b", "d"], ["b"]]
 
 
 async def test_a_request_that_is_refused_as_a_whole_is_sent_again() -> None:
     server = Scripted(429, [OK, OK])
-    assert await fates(server, "a", "b") == [Fate.APPLIED, Fate.APPLIED]
+    assert await outcomes(server, "a", "b") == [BulkOutcome.APPLIED, BulkOutcome.APPLIED]
 
 
 async def test_patience_ends() -> None:
     server = Scripted(*[[BUSY]] * 20)
     with pytest.raises(ServiceUnavailable, match="overloaded"):
-        await fates(server, "a", patience=0.05)
+        await outcomes(server, "a", patience=0.05)
 
 
 async def test_a_full_disk_is_not_waited_for_and_the_mend_is_said() -> None:
     server = Scripted([OK, FLOODED])
     with pytest.raises(ServiceUnavailable, match="free space or add a node"):
-        await fates(server, "a", "b")
+        await outcomes(server, "a", "b")
 
 
 async def test_a_write_of_which_nobody_knows_makes_the_commit_unknown() -> None:
     server = Scripted([OK, NO_PRIMARY])
     with pytest.raises(ServiceUnavailable, match="a shard is missing"):
-        await fates(server, "a", "b")
+        await outcomes(server, "a", "b")
 
 
 async def test_large_writes_go_in_several_requests() -> None:
-    writes = [Write("alias", f"w{n}", None, b"x" * 3_000_000) for n in range(5)]
+    writes = [BulkWrite("alias", f"w{n}", None, b"x" * 3_000_000) for n in range(5)]
     server = Scripted([OK, OK], [OK, OK], [OK])
     told = await write_all(cast("AsyncElasticsearch", server), writes, patience=5)
-    assert told == [Fate.APPLIED] * 5
+    assert told == [BulkOutcome.APPLIED] * 5
     assert [len(asked) for asked in server.asked] == [2, 2, 1]

@@ -1,4 +1,4 @@
-"""The connection to Elasticsearch: one client for everything, and when it may be used."""
+"""The link to Elasticsearch: one client for everything, and when it may be used."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Json(JsonSerializer):
         return msgspec.json.decode(data)
 
 
-class Connection:
+class ElasticsearchLink:
     """Lends its client to any number of calls, and ends when the last of them has ended.
 
     Only a request that reads is repeated, on another node where there is one: of a write that got

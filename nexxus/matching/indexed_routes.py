@@ -1,7 +1,7 @@
-"""Entries: what the index remembers of a route, and the buckets that hold them.
+"""Indexed routes: what the index remembers of a route, and the buckets that hold them.
 
-There may be a million entries, nearly all alone in their bucket. So they are small, the
-garbage collector does not look at them, and a bucket of one is the entry itself.
+There may be a million of them, nearly all alone in their bucket. So they are small, the
+garbage collector does not look at them, and a bucket of one is the route itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Anchor: TypeAlias = Compare | In | Missing | Interval
 
 
 class Predicate(msgspec.Struct, eq=False, gc=False):
-    """A filter that `uses` entries share; compiled when an object first needs judging."""
+    """A filter that `uses` routes share; compiled when an object first needs judging."""
 
     filter: Filter
     uses: int = 0
@@ -42,7 +42,7 @@ class Predicate(msgspec.Struct, eq=False, gc=False):
         return self.matcher(document)
 
 
-class Entry(msgspec.Struct, eq=False, gc=False):
+class IndexedRoute(msgspec.Struct, eq=False, gc=False):
     """One route in the index.
 
     An object that one of `anchors` finds matches the route if `residual` holds, too (None:
@@ -55,11 +55,11 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     access: Predicate | None
 
 
-Bucket: TypeAlias = Entry | set[Entry]
+Bucket: TypeAlias = IndexedRoute | set[IndexedRoute]
 K = TypeVar("K", bound=Hashable)
 
 
-def put(table: dict[K, Bucket], key: K, entry: Entry) -> None:
+def put(table: dict[K, Bucket], key: K, entry: IndexedRoute) -> None:
     """Add `entry` to the bucket at `key`."""
     bucket = table.setdefault(key, entry)
     if isinstance(bucket, set):
@@ -68,7 +68,7 @@ def put(table: dict[K, Bucket], key: K, entry: Entry) -> None:
         table[key] = {bucket, entry}
 
 
-def discard(table: dict[K, Bucket], key: K, entry: Entry) -> None:
+def discard(table: dict[K, Bucket], key: K, entry: IndexedRoute) -> None:
     """Take `entry`, if it is there, from the bucket at `key`; an empty bucket goes, too."""
     bucket = table.get(key)
     if bucket is entry:
@@ -87,7 +87,7 @@ def load_of(table: dict[K, Bucket], key: K) -> int:
     return len(bucket) if isinstance(bucket, set) else 1
 
 
-def collect(bucket: Bucket | None, found: set[Entry]) -> None:
+def collect(bucket: Bucket | None, found: set[IndexedRoute]) -> None:
     """Add the bucket's entries to `found`."""
     if isinstance(bucket, set):
         found |= bucket
