@@ -148,10 +148,12 @@ def nexxus_workers() -> list[Adapter[Any, Worker]]:  # type: ignore[empty-body]
 
 
 @hookspec
-def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy]]:  # type: ignore[empty-body]
-    """Ways to sign in, named under ``auth.strategies`` of an application.
+def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy[Any]]]:  # type: ignore[empty-body]
+    """Ways to sign in, named under ``auth.strategies`` of an application; each creates a
+    `nexxus.interfaces.auth_strategy.CredentialsStrategy` or a `RedirectStrategy`.
 
-    Settings that all applications share are in ``[plugins.<name>]``.
+    Settings that all applications share are in ``[plugins.<name>]``; those of one application
+    have a type that the strategy declares.
     """
 
 

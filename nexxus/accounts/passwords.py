@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from nexxus.errors import InvalidParameters
+
 T = TypeVar("T")
 
-MAX_LENGTH = 1024
-"""Characters of a password; hashing a megabyte would be somebody's denial of service."""
+MAX_LENGTH: Final = 1024
+"""Characters of a password: hashing a megabyte would take too long."""
+
+PASSWORD_PROVIDER: Final = "local"
+"""The entry of ``auth.strategies``, and of ``authProviders``, that stands for a password."""
 
 
 class Passwords:
@@ -27,14 +32,14 @@ class Passwords:
         self._stand_in: str | None = None
 
     async def hash(self, password: str) -> str:
-        """The argon2id hash of a password."""
+        """Return the argon2id hash of a password."""
         return await self._run(self._hasher.hash, password)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether a password is the hash's.
+        """Return whether a password is the hash's.
 
-        With None the answer is False, after the same work: how long a sign-in takes does not
-        tell whether the account exists.
+        With None the answer is False, after the same work: how long a sign-in takes does not show
+        whether the account exists.
         """
         if password_hash is None:
             if self._stand_in is None:
@@ -44,7 +49,7 @@ class Passwords:
         return await self._run(self._verify, password_hash, password)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, password_hash: str, password: str) -> bool:
@@ -55,3 +60,12 @@ class Passwords:
 
     async def _run(self, function: Callable[..., T], *arguments: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def check_password(value: Any) -> str:
+    """Return `value` if it can be a password, else raise `InvalidParameters`."""
+    if isinstance(value, str) and 0 < len(value) <= MAX_LENGTH:
+        return value
+    raise InvalidParameters(
+        f"password: expected a string of 1 to {MAX_LENGTH} characters", {"field": "password"}
+    )

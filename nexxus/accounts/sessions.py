@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,23 +27,25 @@ from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidRefreshToken, UserTokenExpired
 from nexxus.interfaces.registry import Device, Registry, Session
 
-_VERIFIED_TOKENS = 50_000
+_VERIFIED_TOKENS: Final = 50_000
 """How many verified tokens are remembered: verifying takes 30 µs, remembering 200 bytes."""
 
 
 class Tokens(msgspec.Struct, frozen=True, rename="camel"):
-    """A pair as a client gets it."""
+    """A pair of tokens, as a client gets it."""
 
     token: str
     refresh_token: str
 
 
 class Sessions:
-    """Begins, refreshes, verifies and ends sessions. `refresh_grace` is in seconds.
+    """Begins, refreshes, verifies and ends sessions.
+
+    `refresh_grace` is in seconds; `clock` returns UNIX seconds.
 
     A session ends in three steps: it is marked, so that its tokens are refused at once; the
-    device's node is told and the device's subscriptions go; it is forgotten. Whatever fails on
-    the way raises `ServiceUnavailable`, and whoever ends the session again completes it.
+    device's node is notified and the device's subscriptions are removed; the session is removed.
+    A step that fails raises `ServiceUnavailable`, and ending the session again completes it.
     """
 
     def __init__(
@@ -54,18 +56,20 @@ class Sessions:
         registry: Registry,
         peers: Peers,
         refresh_grace: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._applications = applications
         self._users = users
         self._registry = registry
         self._peers = peers
         self._refresh_grace = refresh_grace
+        self._clock = clock
         self._verified: OrderedDict[tuple[str, str], Identity] = OrderedDict()
 
     async def verify(self, app_id: str, token: str) -> Identity:
-        """Who an access token is.
+        """Return who an access token stands for.
 
-        Raises `UserTokenExpired` also for the token of an ended session,
+        Raises `UserTokenExpired` for a token that has expired or whose session has ended, and
         `UserAuthenticationFailed` for one that does not verify.
         """
         identity = self._read(app_id, token)
@@ -73,34 +77,36 @@ class Sessions:
         return identity
 
     def read(self, token: str) -> Identity:
-        """Who a genuine token is that comes without the application's name.
+        """Return who a genuine token stands for, which comes without the application's name.
 
-        Whether its session is live remains to be asked, with `require_live`.
+        Whether its session is live is not checked; that is what `require_live` is for.
         """
         return self._read(application_named_in(token), token)
 
     def _read(self, app_id: str, token: str) -> Identity:
         identity = self._verified.get((app_id, token))
         if identity is None:
-            claims = verify_access_token(self._applications.get(app_id), token)
+            claims = verify_access_token(self._applications.get(app_id), token, now=self._clock())
             identity = _identify(app_id, claims)
             self._verified[app_id, token] = identity
             if len(self._verified) > _VERIFIED_TOKENS:
                 self._verified.popitem(last=False)
-        elif identity.expires_at <= time.time():
+        elif identity.expires_at <= self._clock():
             del self._verified[app_id, token]
             raise UserTokenExpired("the access token has expired; refresh it")
         return identity
 
     async def require_live(self, identity: Identity) -> None:
-        """Raise `UserTokenExpired` when the session behind a verified token has ended."""
-        assert identity.session_id is not None
-        session = await self._registry.sessions.get(identity.app_id, identity.session_id)
-        if session is None or session.is_ending or session.device_id != identity.device_id:
+        """Raise `UserTokenExpired` if the session behind a verified token has ended."""
+        device_id = identity.device()
+        session = None
+        if identity.session_id is not None:
+            session = await self._registry.sessions.get(identity.app_id, identity.session_id)
+        if session is None or session.is_ending or session.device_id != device_id:
             raise UserTokenExpired("the session has ended; sign in again")
 
     def forget_tokens(self, app_id: str) -> None:
-        """Forget what was verified for an application whose secret may have changed."""
+        """Verify an application's tokens again: its secret may have changed."""
         for key in [key for key in self._verified if key[0] == app_id]:
             del self._verified[key]
 
@@ -113,9 +119,9 @@ class Sessions:
         is_login: bool = True,
         is_known_device: bool = False,
     ) -> Tokens:
-        """Begin a device's session; it ends the former one of a device that is known.
+        """Begin a device's session, which ends the previous session of a known device.
 
-        Where an application allows one login only, a login ends the user's others.
+        Where an application allows only one login, a login ends the user's other sessions.
         """
         if user is not None:
             is_only_one = is_login and not application.users().allow_multiple_login
@@ -125,7 +131,7 @@ class Sessions:
                     user.id,
                     lambda other: is_only_one or other.device_id == device.id,
                 )
-        now = time.time()
+        now = self._clock()
         session = Session(
             id=new_id(),
             app_id=application.id,
@@ -147,7 +153,11 @@ class Sessions:
         return tokens
 
     async def refresh(self, application: Application, refresh_token: str) -> Tokens:
-        """The next pair. A token of an older generation is theft, and ends the session."""
+        """Return the next pair.
+
+        Raises `InvalidRefreshToken`. A token of an older generation was stolen, and ends the
+        session.
+        """
         given = read_refresh_token(application, refresh_token)
         session = await self._registry.sessions.get(application.id, given.session_id)
         if session is not None and session.is_ending:
@@ -156,7 +166,7 @@ class Sessions:
         if session is None:
             raise InvalidRefreshToken("the session has ended; sign in again")
         if given.generation == session.generation - 1 and self._in_grace(session):
-            # The answer to the first refresh was lost: its retry gets the same pair.
+            # The answer to the first refresh was lost; its retry gets the same pair.
             return await self._issue_again(application, session)
         if given.generation != session.generation:
             await self.end(application.id, session.id)
@@ -169,7 +179,7 @@ class Sessions:
             refresh_hash=hash_refresh_token(
                 derive_refresh_token(application, session.id, session.generation + 1)
             ),
-            rotated_at=time.time(),
+            rotated_at=self._clock(),
         )
         rotated = await self._registry.sessions.rotate(
             following, expected_generation=session.generation
@@ -201,9 +211,9 @@ class Sessions:
         await self._end_some_of(app_id, user_id, lambda session: session.id != but)
 
     async def end_unfit(self, user: User) -> None:
-        """End those sessions that the user, as stored now, may not have.
+        """End the sessions that the user, as stored now, may not have.
 
-        They are all of a disabled user's, and those that began when the user had another type.
+        These are all sessions of a disabled user, and those that began under another user type.
         """
         await self._end_some_of(
             user.app_id,
@@ -214,7 +224,7 @@ class Sessions:
     async def _end_some_of(
         self, app_id: str, user_id: str, is_to_end: Callable[[Session], bool]
     ) -> None:
-        """End some of a user's sessions: no token is good any more before any node is told."""
+        """End some of a user's sessions; all their tokens are refused before a node is notified."""
         ending = [
             await self._mark(app_id, session.id)
             for session in await self._registry.sessions.of_user(app_id, user_id)
@@ -225,7 +235,7 @@ class Sessions:
                 await self._complete(session)
 
     async def _mark(self, app_id: str, session_id: str) -> Session | None:
-        """Have a session's tokens refused from now on; it, or None where it is over."""
+        """Refuse a session's tokens from now on; return it, or None if it is over."""
         while True:
             session = await self._registry.sessions.get(app_id, session_id)
             if session is None or session.is_ending:
@@ -238,12 +248,12 @@ class Sessions:
                 return ending
 
     async def _complete(self, session: Session) -> None:
-        """Let go of what a marked session has, and of itself at last."""
+        """Remove what a marked session has, and at last the session."""
         await self._disconnect(session.app_id, session.device_id, session.id)
         await self._registry.sessions.end(session.app_id, session.id)
 
     def _in_grace(self, session: Session) -> bool:
-        return time.time() - session.rotated_at <= self._refresh_grace
+        return self._clock() - session.rotated_at <= self._refresh_grace
 
     async def _issue_again(self, application: Application, session: Session) -> Tokens:
         user = None
@@ -254,7 +264,7 @@ class Sessions:
         return self._issue(application, session, user)
 
     def _issue(self, application: Application, session: Session, user: User | None) -> Tokens:
-        now = int(time.time())
+        now = int(self._clock())
         claims: dict[str, Any] = {
             "iat": now,
             "exp": now + application.session.jwt_expires_in,

@@ -16,10 +16,10 @@ WINDOW: Final = 60
 
 
 class SignInAttempts:
-    """Lets through `at_most` failed attempts per account and minute.
+    """Allows `at_most` failed attempts per account and minute.
 
-    Of attempts that are made at the same time, those wait that would be too many if all of them
-    failed: whoever knows the password is never refused because of the others.
+    Attempts that would be too many if all those under way failed wait for them. So an attempt
+    with the right password is never refused because of others at the same time.
     """
 
     def __init__(self, counters: CounterStore, at_most: int) -> None:
@@ -29,13 +29,13 @@ class SignInAttempts:
         self._one_is_over = asyncio.Condition()
 
     @asynccontextmanager
-    async def one(self, app_id: str, username: str) -> AsyncIterator[None]:
-        """Around an attempt; it has failed when it raises `UserAuthenticationFailed`.
+    async def one(self, app_id: str, name: str) -> AsyncIterator[None]:
+        """Wrap an attempt for an account; it has failed if it raises `UserAuthenticationFailed`.
 
-        Raises `TooManyRequests` when enough have failed.
+        Raises `TooManyRequests` when too many have failed.
         """
-        # A name may be as long as a request, and what is typed there is not always a name.
-        account = (app_id, hashlib.sha256(username.encode()).hexdigest())
+        # A name may be as long as a request, and people type passwords where names belong.
+        account = (app_id, hashlib.sha256(name.encode()).hexdigest())
         await self._begin(account)
         try:
             yield

@@ -1,9 +1,9 @@
 """Tokens: signed access tokens and derived refresh tokens.
 
 An access token is a JWT (HS256, the application's own secret). A refresh token is
-``<session>.<generation>.<HMAC of both>``: derived, not random, so that the retry of a refresh
-whose answer was lost gets the very same next token, and a token of an older generation is
-known as genuine, that is, as stolen. Only its SHA-256 is ever stored.
+``<session>.<generation>.<HMAC of both>``: it is derived, not random. So the retry of a refresh
+whose answer was lost gets exactly the same next token, and a token of an older generation is
+recognised as genuine, that is, as stolen. Only its SHA-256 is ever stored.
 """
 
 from __future__ import annotations
@@ -11,15 +11,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from nexxus.domain.application import Application
 from nexxus.errors import InvalidRefreshToken, UserAuthenticationFailed, UserTokenExpired
 
-# PyJWT brings in all of cryptography: it is imported with the first token, not at every start.
-_ALGORITHM = "HS256"
+# joserfc brings in all of cryptography: it is imported with the first token, not at every start.
+if TYPE_CHECKING:
+    from joserfc.jwk import OctKey
+
+_ALGORITHM: Final = "HS256"
+_KEYS: Final = 1024
+"""How many applications' keys are kept ready to use."""
+
+
+class InvalidToken(Exception):
+    """A token that was not signed with this key, or is not a token at all."""
 
 
 class RefreshToken(msgspec.Struct, frozen=True):
@@ -29,61 +39,87 @@ class RefreshToken(msgspec.Struct, frozen=True):
     generation: int
 
 
-def sign_access_token(application: Application, claims: dict[str, Any]) -> str:
-    """The JWT of `claims`, which have ``iat`` and ``exp`` already."""
-    import jwt
+def sign(claims: dict[str, Any], secret: str) -> str:
+    """Return the JWT of `claims`, signed with `secret`."""
+    from joserfc import jwt
 
-    return jwt.encode(claims, application.signing_secret, algorithm=_ALGORITHM)
+    return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret), [_ALGORITHM])
 
 
-def verify_access_token(application: Application, token: str) -> dict[str, Any]:
-    """The claims of a token of this application.
+def verify(token: str, secret: str) -> dict[str, Any]:
+    """Return the claims of a JWT that `sign` made with `secret`; raise `InvalidToken` otherwise.
 
-    Raises `UserTokenExpired`, or `UserAuthenticationFailed` for whatever else is wrong.
+    Whether it has expired is for the caller to judge.
     """
-    import jwt
+    from joserfc import jwt
+    from joserfc.errors import JoseError
 
     try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            application.signing_secret,
-            algorithms=[_ALGORITHM],
-            options={"require": ["exp", "iat", "sub"], "verify_iat": False},
-        )
-    except jwt.ExpiredSignatureError:
-        raise UserTokenExpired("the access token has expired; refresh it") from None
-    except jwt.InvalidTokenError:
+        return jwt.decode(token, _key(secret), [_ALGORITHM]).claims
+    except (JoseError, ValueError, RecursionError) as error:
+        raise InvalidToken(str(error)) from None
+
+
+def read_unverified(token: str) -> dict[str, Any]:
+    """Return what a JWT claims, verifying nothing; raise `InvalidToken` if it is none."""
+    from joserfc import jws
+    from joserfc.errors import JoseError
+
+    try:
+        claims = msgspec.json.decode(jws.extract_compact(token.encode()).payload)
+    except (JoseError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidToken(str(error)) from None
+    if not isinstance(claims, dict):
+        raise InvalidToken("the claims are not an object")
+    return claims
+
+
+def sign_access_token(application: Application, claims: dict[str, Any]) -> str:
+    """Return the access token with these `claims`, which have ``iat`` and ``exp`` already."""
+    return sign(claims, application.signing_secret)
+
+
+def verify_access_token(application: Application, token: str, *, now: float) -> dict[str, Any]:
+    """Return the claims of an access token of this application.
+
+    Raises `UserTokenExpired`, or `UserAuthenticationFailed` for anything else that is wrong.
+    """
+    try:
+        claims = verify(token, application.signing_secret)
+    except InvalidToken:
         raise UserAuthenticationFailed("the access token does not verify; sign in") from None
     if claims.get("appId") != application.id:
         raise UserAuthenticationFailed("the access token is of another application")
-    # Whoever knows the application's secret can sign what he likes; a session begins here alone.
+    # Others may know the application's secret and sign with it, but only Nexxus begins sessions.
     if not all(isinstance(claims.get(name), str) for name in ("sub", "sid", "deviceId")):
         raise UserAuthenticationFailed("the access token names no session and device; sign in")
+    expires_at = claims.get("exp")
+    if type(expires_at) is not int:
+        raise UserAuthenticationFailed("the access token does not say when it expires; sign in")
+    if expires_at <= now:
+        raise UserTokenExpired("the access token has expired; refresh it")
     return claims
 
 
 def application_named_in(token: str) -> str:
-    """The application that a token claims to be of; nothing is verified yet."""
-    import jwt
-
+    """Return the application that a token claims to be of; nothing is verified yet."""
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.InvalidTokenError, ValueError):
+        app_id = read_unverified(token).get("appId")
+    except InvalidToken:
         raise UserAuthenticationFailed("that is not an access token; sign in") from None
-    app_id = claims.get("appId")
     if not isinstance(app_id, str):
         raise UserAuthenticationFailed("the access token names no application; sign in")
     return app_id
 
 
 def derive_refresh_token(application: Application, session_id: str, generation: int) -> str:
-    """The refresh token of a generation of a session; always the same one."""
+    """Return the refresh token of a generation of a session; it is always the same one."""
     body = f"{session_id}.{generation}"
     return f"{body}.{_mac(application, body)}"
 
 
 def read_refresh_token(application: Application, token: str) -> RefreshToken:
-    """What a refresh token says, if this application made it; else `InvalidRefreshToken`."""
+    """Return what a refresh token says; raise `InvalidRefreshToken` if it is not genuine."""
     body, _, mac = token.rpartition(".")
     session_id, _, generation = body.rpartition(".")
     if not (token.isascii() and generation.isdigit() and len(generation) < 10):
@@ -94,11 +130,26 @@ def read_refresh_token(application: Application, token: str) -> RefreshToken:
 
 
 def hash_refresh_token(token: str) -> str:
-    """The form in which a refresh token is stored."""
+    """Return the form in which a refresh token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _mac(application: Application, body: str) -> str:
+def derive_secret(application: Application, purpose: str) -> str:
+    """Return a secret of the application's own for one purpose: 43 characters of base64url."""
     key = application.signing_secret.encode()
-    digest = hmac.digest(key, f"refresh|{application.id}|{body}".encode(), "sha256")
+    return _encode(hmac.digest(key, purpose.encode(), "sha256"))
+
+
+def _mac(application: Application, body: str) -> str:
+    return derive_secret(application, f"refresh|{application.id}|{body}")
+
+
+def _encode(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+@lru_cache(_KEYS)
+def _key(secret: str) -> OctKey:
+    from joserfc.jwk import OctKey
+
+    return OctKey.import_key(secret)

@@ -1,31 +1,33 @@
 """User records: how users are stored, found and changed.
 
-A user is a record of the reserved model ``user``; a second record, named by the digest of the
-user name, is the claim on that name. The claim is stored first: the database's compare-and-set
-lets one of two registrations win. A claim whose user was never stored (a crash in between) may
-be taken over by the next who asks for the name, once it is `_ABANDONED_AFTER` seconds old.
+A user is a record of the reserved model ``user``. A user's name and subjects are claimed before
+they are stored (see `nexxus.accounts.account_claims`), so each belongs to one user at most.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from nexxus.applications.system import ACCOUNT_NAME, USER
+from nexxus.accounts.account_claims import AccountClaims, name_claim, subject_claim
+from nexxus.applications.system import USER
 from nexxus.domain.objects import Document, ObjectKey, new_id
 from nexxus.errors import ServiceUnavailable, UserAlreadyExists
+from nexxus.interfaces.auth_strategy import Subject
 from nexxus.interfaces.database import Database, Mutation, Query, Record
 
-_ATTEMPTS = 10
-_ABANDONED_AFTER = 30
+MAX_USERNAME: Final = 256
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
-    """A user. `password_hash` (argon2id) is None for one who signs in elsewhere only."""
+    """A user.
+
+    `password_hash` (argon2id) is None for a user without a password. `subjects` are those of
+    providers, by issuer; `address` is the latest that one of them has proven.
+    """
 
     id: str
     app_id: str
@@ -37,9 +39,15 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: int
     password_hash: str | None = None
     disabled: bool = False
+    subjects: dict[str, str] = {}
+    address: str | None = None
+
+    def is_proven(self, address: str) -> bool:
+        """Whether a provider has proven that the address is the user's."""
+        return self.address == address
 
     def claims(self) -> dict[str, Any]:
-        """What an access token says about the user."""
+        """Return what an access token says about the user."""
         return {
             "username": self.username,
             "userType": self.user_type,
@@ -48,7 +56,7 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
         }
 
     def public(self) -> dict[str, Any]:
-        """The user as an administrator sees it."""
+        """Return the user as an administrator sees it."""
         return {
             "id": self.id,
             "appId": self.app_id,
@@ -60,23 +68,41 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class UserRecords:
-    """Stores users in the database, one name each."""
+    """Stores users in the database.
 
-    def __init__(self, database: Database) -> None:
+    A change that others get ahead of is tried `attempts` times. A name or a subject whose user was
+    never stored is free again after `abandoned_after` seconds. `clock` returns UNIX seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        attempts: int = 10,
+        abandoned_after: int = 30,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
+        self._attempts = attempts
+        self._clock = clock
+        self._claims = AccountClaims(database, abandoned_after=abandoned_after, clock=clock)
 
     async def get(self, app_id: str, user_id: str) -> User | None:
-        """The user of that id."""
-        record = await self._load(_user_key(app_id, user_id))
+        """Return the user of that id."""
+        record = await self._load(_key(app_id, user_id))
         return None if record is None else _to_user(record.document)
 
     async def find(self, app_id: str, username: str) -> User | None:
-        """The user of that name."""
-        claim = await self._load(_name_key(app_id, username))
-        return None if claim is None else await self.get(app_id, claim.document["user"])
+        """Return the user of that name."""
+        return await self._holder(name_claim(app_id, username))
+
+    async def find_subject(self, app_id: str, subject: Subject) -> User | None:
+        """Return the user who belongs to a provider's subject."""
+        user = await self._holder(subject_claim(app_id, subject))
+        return user if user is not None and _has_subject(user, subject) else None
 
     async def list(self, app_id: str, *, limit: int, offset: int) -> list[User]:
-        """Users, oldest first."""
+        """Return users, the oldest first."""
         query = Query(app_id, USER, limit=limit, offset=offset)
         return [_to_user(document) for document in await self._database.search(query)]
 
@@ -88,10 +114,12 @@ class UserRecords:
         user_type: str,
         provider: str,
         details: dict[str, Any],
-        password_hash: str | None,
+        password_hash: str | None = None,
+        subject: Subject | None = None,
+        address: str | None = None,
     ) -> User:
-        """Store a new user; `UserAlreadyExists` when the name is taken."""
-        now = int(time.time())
+        """Store a new user; raise `UserAlreadyExists` if the name or the subject is taken."""
+        now = int(self._clock())
         user = User(
             id=new_id(),
             app_id=app_id,
@@ -102,23 +130,36 @@ class UserRecords:
             created_at=now,
             updated_at=now,
             password_hash=password_hash,
+            subjects={} if subject is None else {subject.issuer: subject.sub},
+            address=address,
         )
         await self._claim_name(user)
+        if subject is not None:
+            try:
+                await self.claim_subject(user, subject)
+            except UserAlreadyExists:
+                await self._claims.free(name_claim(app_id, username), user.id)
+                raise
+        key = _key(app_id, user.id)
         (stored,) = await self._database.commit(
-            [Mutation(_user_key(app_id, user.id), None, Record(_to_document(user, 1), 1))]
+            [Mutation(key, None, Record(_to_document(user, 1), 1))]
         )
-        assert stored, "a new UUIDv7 names nothing that is stored"
+        if not stored:
+            raise _contended()
         return user
 
     async def change(self, user: User, change: Callable[[User], User]) -> User:
-        """Apply `change` to the latest stored form, again if it was changed meanwhile."""
-        key = _user_key(user.app_id, user.id)
-        for _ in range(_ATTEMPTS):
+        """Apply `change` to the latest stored form, again if it was changed meanwhile.
+
+        `change` may raise, and nothing is stored then. Returns `user` if it is no longer stored.
+        """
+        key = _key(user.app_id, user.id)
+        for _ in range(self._attempts):
             record = await self._load(key)
             if record is None:
                 return user
             changed = msgspec.structs.replace(
-                change(_to_user(record.document)), updated_at=int(time.time())
+                change(_to_user(record.document)), updated_at=int(self._clock())
             )
             version = record.version + 1
             mutation = Mutation(key, record, Record(_to_document(changed, version), version))
@@ -127,87 +168,78 @@ class UserRecords:
         raise _contended()
 
     async def rename(self, user: User, username: str) -> User:
-        """Give a user another name; `UserAlreadyExists` when it is taken."""
+        """Give a user another name; raise `UserAlreadyExists` if it is taken."""
         if username == user.username:
             return user
         await self._claim_name(msgspec.structs.replace(user, username=username))
         renamed = await self.change(
             user, lambda latest: msgspec.structs.replace(latest, username=username)
         )
-        await self._free_name(user)
+        await self._claims.free(name_claim(user.app_id, user.username), user.id)
         return renamed
 
+    async def claim_subject(self, user: User, subject: Subject) -> None:
+        """Reserve a subject for a user, who is then stored with it.
+
+        Raises `UserAlreadyExists` if another user has it.
+        """
+
+        async def is_held(user_id: str) -> bool:
+            holder = await self.get(user.app_id, user_id)
+            return holder is not None and _has_subject(holder, subject)
+
+        claim = subject_claim(user.app_id, subject)
+        if not await self._claims.make(claim, user.id, is_held=is_held):
+            raise UserAlreadyExists("another account belongs to this person; sign in again")
+
     async def delete(self, user: User) -> None:
-        """Remove a user and set the name free, whatever changes the user meanwhile."""
-        key = _user_key(user.app_id, user.id)
-        for _ in range(_ATTEMPTS):
+        """Remove a user and free the name and the subjects, whatever changes the user meanwhile."""
+        key = _key(user.app_id, user.id)
+        for _ in range(self._attempts):
             record = await self._load(key)
             if record is None:
-                await self._free_name(user)
+                await self._free(user)
                 return
-            if await self._delete(key, record):
-                await self._free_name(_to_user(record.document))
+            identity = {"id": key.id, "type": key.type, "appId": key.app_id}
+            gone = Record(identity, record.version + 1, deleted_at=int(self._clock()))
+            if (await self._database.commit([Mutation(key, record, gone)]))[0]:
+                await self._free(_to_user(record.document))
                 return
         raise _contended()
 
+    async def _free(self, user: User) -> None:
+        for issuer, sub in user.subjects.items():
+            await self._claims.free(subject_claim(user.app_id, Subject(issuer, sub)), user.id)
+        await self._claims.free(name_claim(user.app_id, user.username), user.id)
+
     async def _claim_name(self, user: User) -> None:
-        key = _name_key(user.app_id, user.username)
-        taken = UserAlreadyExists(f"the user name {user.username!r} is taken; choose another")
-        now = int(time.time())
-        (former,) = await self._database.load([key])
-        if former is not None and former.deleted_at is None:
-            if former.document["user"] == user.id:
-                return  # This is the repetition of a rename that failed half-way.
-            if former.document["createdAt"] > now - _ABANDONED_AFTER:
-                raise taken
-            holder = await self.get(user.app_id, former.document["user"])
-            if holder is not None and holder.username == user.username:
-                raise taken
-        version = 1 if former is None else former.version + 1
-        document = {
-            "id": key.id,
-            "type": ACCOUNT_NAME.name,
-            "appId": user.app_id,
-            "createdAt": now,
-            "updatedAt": now,
-            "version": version,
-            "user": user.id,
-        }
-        (won,) = await self._database.commit([Mutation(key, former, Record(document, version))])
-        if not won:
-            raise taken
+        async def is_held(user_id: str) -> bool:
+            holder = await self.get(user.app_id, user_id)
+            return holder is not None and holder.username == user.username
+
+        claim = name_claim(user.app_id, user.username)
+        if not await self._claims.make(claim, user.id, is_held=is_held):
+            raise UserAlreadyExists(f"the user name {user.username!r} is taken; choose another")
+
+    async def _holder(self, claim: ObjectKey) -> User | None:
+        user_id = await self._claims.holder(claim)
+        return None if user_id is None else await self.get(claim.app_id, user_id)
 
     async def _load(self, key: ObjectKey) -> Record | None:
         (record,) = await self._database.load([key])
         return None if record is None or record.deleted_at is not None else record
 
-    async def _free_name(self, user: User) -> None:
-        """Give up the claim on a user's name, unless it is somebody else's by now."""
-        key = _name_key(user.app_id, user.username)
-        record = await self._load(key)
-        # A claim changes only when another user takes it over.
-        if record is not None and record.document["user"] == user.id:
-            await self._delete(key, record)
 
-    async def _delete(self, key: ObjectKey, record: Record) -> bool:
-        """Remove what is stored as `record`; whether it was still that."""
-        identity = {"id": key.id, "type": key.type, "appId": key.app_id}
-        gone = Record(identity, record.version + 1, deleted_at=int(time.time()))
-        (won,) = await self._database.commit([Mutation(key, record, gone)])
-        return won
+def _has_subject(user: User, subject: Subject) -> bool:
+    return user.subjects.get(subject.issuer) == subject.sub
 
 
 def _contended() -> ServiceUnavailable:
     return ServiceUnavailable("the account is being changed elsewhere; try again")
 
 
-def _user_key(app_id: str, user_id: str) -> ObjectKey:
+def _key(app_id: str, user_id: str) -> ObjectKey:
     return ObjectKey(app_id, USER.name, user_id)
-
-
-def _name_key(app_id: str, username: str) -> ObjectKey:
-    digest = hashlib.sha256(username.encode()).hexdigest()
-    return ObjectKey(app_id, ACCOUNT_NAME.name, digest)
 
 
 def _to_document(user: User, version: int) -> Document:

@@ -87,13 +87,19 @@ def _loguru(settings: LoguruSettings, context: AdapterContext) -> Logger:
     return LoguruLogger(settings, node=context.node)
 
 
-def _google(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
-    from nexxus.adapters.openid_connect.auth_strategy import GOOGLE, OpenIdConnect
+def _local(settings: None, context: AdapterContext) -> AuthStrategy[Any]:  # noqa: ARG001
+    from nexxus.adapters.local.auth_strategy import LocalStrategy
 
-    return OpenIdConnect(GOOGLE)
+    return LocalStrategy()
 
 
-def _openid(settings: None, context: AdapterContext) -> AuthStrategy:  # noqa: ARG001
+def _google(settings: None, context: AdapterContext) -> AuthStrategy[Any]:  # noqa: ARG001
+    from nexxus.adapters.openid_connect.auth_strategy import Google
+
+    return Google()
+
+
+def _openid(settings: None, context: AdapterContext) -> AuthStrategy[Any]:  # noqa: ARG001
     from nexxus.adapters.openid_connect.auth_strategy import OpenIdConnect
 
     return OpenIdConnect()
@@ -210,8 +216,9 @@ def nexxus_loggers() -> list[Adapter[Any, Logger]]:
 
 
 @hookimpl
-def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy]]:
+def nexxus_auth_strategies() -> list[Adapter[Any, AuthStrategy[Any]]]:
     return [
+        Adapter("local", None, _local, interface=1, summary="a user name and a password"),
         Adapter("google", None, _google, interface=1, summary="accounts of Google"),
         Adapter(
             "openid",

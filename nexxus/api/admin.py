@@ -117,7 +117,7 @@ async def delete(request: Request[None]) -> Answer:
 async def list_users(request: Request[None]) -> Answer:
     """An application's users, oldest first."""
     services = request.services
-    users = await services.users.list(
+    users = await services.accounts.users.list(
         services.applications.get(request.path["id"]),
         limit=request.integer("limit", 100, low=1, high=_MAX_USERS),
         offset=request.integer("offset", 0, low=0, high=_MANY),
@@ -135,7 +135,7 @@ async def list_users(request: Request[None]) -> Answer:
 async def change_user(request: Request[UserChange]) -> Answer:
     """Change a user's type, or disable the user."""
     services = request.services
-    user = await services.users.administer(
+    user = await services.accounts.users.administer(
         services.applications.get(request.path["id"]),
         request.path["userId"],
         user_type=request.body.user_type,
@@ -154,5 +154,5 @@ async def delete_user(request: Request[None]) -> Answer:
     """Remove a user with the user's sessions and devices; their objects stay."""
     services = request.services
     application = services.applications.get(request.path["id"])
-    await services.users.delete(application, request.path["userId"])
+    await services.accounts.users.delete(application, request.path["userId"])
     return Answer(200, answers.Done(message="user deleted"))

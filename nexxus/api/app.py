@@ -200,7 +200,7 @@ class _Api:
         await self._identify(request, request.token())
 
     async def _identify(self, request: Request[Any], token: str | None) -> None:
-        sessions, app_id = self._services.sessions, request.application.id
+        sessions, app_id = self._services.accounts.sessions, request.application.id
         try:
             identity = await sessions.verify(app_id, needed(token))
         except WireError:

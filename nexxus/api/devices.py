@@ -38,29 +38,29 @@ async def register(request: Request[DeviceName]) -> Answer:
     """Register a device and begin its session; with users, as one of the calling user's."""
     services, application, name = request.services, request.application, request.body.name
     if application.auth is not None:
-        added = await services.users.add_device(application, request.identity, name)
+        added = await services.accounts.users.add_device(application, request.identity, name)
         return _registered(added.device, added.tokens)
-    device = await services.devices.register(application, name, None)
-    return _registered(device, await services.sessions.begin(application, device, None))
+    device = await services.accounts.devices.register(application, name, None)
+    return _registered(device, await services.accounts.sessions.begin(application, device, None))
 
 
 @_section.route("GET", "/device", answers={200: answers.DeviceDescription}, errors=(NotFound,))
 async def get(request: Request[None]) -> Answer:
     """The calling device."""
-    return Answer(200, await request.services.devices.get(request.identity))
+    return Answer(200, await request.services.accounts.devices.get(request.identity))
 
 
 @_section.route("PUT", "/device", body=DeviceName, answers={200: answers.Done}, errors=(NotFound,))
 async def rename(request: Request[DeviceName]) -> Answer:
     """Give the calling device another name."""
-    await request.services.devices.rename(request.identity, request.body.name)
+    await request.services.accounts.devices.rename(request.identity, request.body.name)
     return Answer(200, answers.Done(message="device updated"))
 
 
 @_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))
 async def list_devices(request: Request[None]) -> Answer:
     """The user's devices; without users just the calling one."""
-    return Answer(200, {"devices": await request.services.devices.list(request.identity)})
+    return Answer(200, {"devices": await request.services.accounts.devices.list(request.identity)})
 
 
 def _registered(device: Device, tokens: Tokens) -> Answer:

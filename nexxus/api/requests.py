@@ -91,6 +91,16 @@ class Request(Generic[B]):
         return self._query
 
     @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies; of a repeated one, the first."""
+        text = self.headers.get(b"cookie", b"").decode("latin-1")
+        found: dict[str, str] = {}
+        for pair in text.split(";"):
+            name, _, value = pair.strip().partition("=")
+            found.setdefault(name, value)
+        return found
+
+    @property
     def root(self) -> str:
         """The path of the API's root, ending in a slash."""
         return f"{self.scope.get('root_path', '')}/"

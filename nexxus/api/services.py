@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from nexxus.accounts.devices import Devices
-from nexxus.accounts.external_sign_in import ExternalSignIn
-from nexxus.accounts.sessions import Sessions
-from nexxus.accounts.users import Users
+from nexxus.accounts.accounts import Accounts
 from nexxus.api.metrics import HttpMetrics
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
@@ -33,13 +30,10 @@ class Services:
     """
 
     applications: Applications
-    sessions: Sessions
-    users: Users
-    devices: Devices
+    accounts: Accounts
     reads: Reads
     writes: Writes
     requests: Requests
-    external_sign_in: ExternalSignIn
     limits: LimitsSection
     rate_limit: RateLimit
     api: ApiSection

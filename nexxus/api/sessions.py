@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 
-from nexxus.accounts.users import DeviceHint, SignedIn
+from nexxus.accounts.passwords import PASSWORD_PROVIDER
+from nexxus.accounts.redirect_sign_in import BeginRequest, Cookie
+from nexxus.accounts.sign_in import NewSession
+from nexxus.accounts.strategies import RedirectEntry
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
-from nexxus.api.responses import Answer
+from nexxus.api.responses import Answer, Headers
+from nexxus.domain.decoding import convert
 from nexxus.errors import (
     AccessDenied,
     ApplicationNotFound,
     InvalidAuthMethod,
     InvalidRefreshToken,
+    MethodNotAllowed,
     NotFound,
     ServiceUnavailable,
     TooManyRequests,
@@ -26,30 +33,35 @@ from nexxus.errors import (
 _section = RouteSection("Sessions", access=Admission.APPLICATION)
 ENDPOINTS = _section.endpoints
 
+_URL: Final = "%:/?#[]@!$&'()*+,;=~"
+"""What stands in a URL as it is; anything else is a URL that somebody wrote by hand."""
+
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What the bodies here have in common."""
 
 
-class SignIn(_Body, frozen=True, kw_only=True):
-    """A user name and a password; `device` names the device to use again."""
-
-    username: str
-    password: str
-    device: DeviceHint | None = None
-
-
-class ExternalSignInRequest(_Body, frozen=True, kw_only=True):
-    """How to come back from the provider."""
-
-    user_type: str | None = None
-    device: DeviceHint | None = None
+SignInBody: TypeAlias = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What the strategy takes. `local`: `username` and `password`; a provider: "
+        "`redirect?`, the page at which to end. Every one: `device?: {id?, name?}`, and where it "
+        "makes new users, `userType?`.",
+        examples=[{"username": "ann", "password": "correct horse", "device": {"name": "phone"}}],
+    ),
+]
 
 
 class RefreshRequest(_Body, frozen=True, kw_only=True):
     """The session's refresh token."""
 
     refresh_token: str
+
+
+class CodeRequest(_Body, frozen=True, kw_only=True):
+    """What a sign-in at a provider gave the page at which it ended."""
+
+    code: str
 
 
 @_section.route(
@@ -61,24 +73,8 @@ class RefreshRequest(_Body, frozen=True, kw_only=True):
 )
 async def register(request: Request[dict[str, Any]]) -> Answer:
     """Register a user and sign in: username, password, userType? and the user's details."""
-    signed_in = await request.services.users.register(request.application, request.body)
-    return _session(signed_in)
-
-
-@_section.route(
-    "POST",
-    "/auth/local",
-    body=SignIn,
-    answers={200: answers.SignedIn},
-    errors=(UserAuthenticationFailed, NotFound, TooManyRequests),
-)
-async def sign_in(request: Request[SignIn]) -> Answer:
-    """Sign in with a user name and a password."""
-    body = request.body
-    signed_in = await request.services.users.sign_in(
-        request.application, body.username, body.password, body.device
-    )
-    return _session(signed_in)
+    session = await request.services.accounts.users.register(request.application, request.body)
+    return _signed_in(session)
 
 
 @_section.route(
@@ -90,7 +86,7 @@ async def sign_in(request: Request[SignIn]) -> Answer:
 )
 async def refresh(request: Request[RefreshRequest]) -> Answer:
     """Rotate both tokens; the previous refresh token works for some seconds more."""
-    tokens = await request.services.sessions.refresh(
+    tokens = await request.services.accounts.sessions.refresh(
         request.application, request.body.refresh_token
     )
     return Answer(200, tokens)
@@ -99,47 +95,89 @@ async def refresh(request: Request[RefreshRequest]) -> Answer:
 @_section.route("POST", "/auth/logout", body=RefreshRequest, answers={200: answers.Done})
 async def log_out(request: Request[RefreshRequest]) -> Answer:
     """End the session, whether or not it is live."""
-    await request.services.sessions.log_out(request.application, request.body.refresh_token)
+    await request.services.accounts.sessions.log_out(
+        request.application, request.body.refresh_token
+    )
     return Answer(200, answers.Done(message="logged out"))
 
 
 @_section.route(
     "POST",
-    "/auth/{strategy}",
-    body=ExternalSignInRequest,
-    answers={302: answers.Done},
-    errors=(NotFound, ServiceUnavailable),
+    "/auth/exchange",
+    body=CodeRequest,
+    answers={200: answers.SignedIn},
+    errors=(UserAuthenticationFailed,),
 )
-async def begin(request: Request[ExternalSignInRequest]) -> Answer:
-    """Go to a provider to sign in."""
-    return await _begin(request, request.body)
+async def exchange(request: Request[CodeRequest]) -> Answer:
+    """Exchange the code of a sign-in at a provider for its session, once."""
+    session = await request.services.accounts.redirects.exchange(
+        request.application, request.body.code
+    )
+    return _signed_in(session)
+
+
+@_section.route(
+    "POST",
+    "/auth/local",  # one of the strategies, with a place of its own in the description
+    "/auth/{strategy}",
+    body=SignInBody,
+    answers={200: answers.SignedIn, 302: answers.Done},
+    errors=(
+        UserAuthenticationFailed,
+        AccessDenied,
+        NotFound,
+        UserAlreadyExists,
+        TooManyRequests,
+        ServiceUnavailable,
+    ),
+)
+async def sign_in(request: Request[dict[str, Any]]) -> Answer:
+    """Sign in with credentials, or go to a provider to sign in."""
+    accounts, application = request.services.accounts, request.application
+    name = request.path.get("strategy", PASSWORD_PROVIDER)
+    entry = accounts.strategies.entry(application, name)
+    if isinstance(entry, RedirectEntry):
+        return await _begin(request, entry, convert(request.body, BeginRequest))
+    session = await accounts.credentials.sign_in(application, entry, request.body)
+    return _signed_in(session)
 
 
 @_section.route(
     "GET",
     "/auth/{strategy}",
     answers={302: answers.Done},
-    errors=(NotFound, ServiceUnavailable),
+    errors=(AccessDenied, NotFound, MethodNotAllowed, ServiceUnavailable),
     app_id_in_query=True,
     parameters=(
         Parameter("appId", "query", "The application, for a browser.", {"type": "string"}),
         Parameter("userType", "query", "The type of a new user.", {"type": "string"}),
+        Parameter("redirect", "query", "The page at which to end.", {"type": "string"}),
     ),
 )
 async def begin_in_browser(request: Request[None]) -> Answer:
     """Go to a provider to sign in, from a link."""
-    return await _begin(request, ExternalSignInRequest(user_type=request.query.get("userType")))
+    entry = request.services.accounts.strategies.entry(
+        request.application, request.path["strategy"]
+    )
+    if not isinstance(entry, RedirectEntry):
+        raise MethodNotAllowed(
+            f"the sign-in strategy {entry.name!r} takes credentials; use POST", allow=("POST",)
+        )
+    query = request.query
+    begin = BeginRequest(user_type=query.get("userType"), redirect=query.get("redirect"))
+    return await _begin(request, entry, begin)
 
 
 @_section.route(
     "GET",
     "/auth/{strategy}/callback",
-    answers={200: answers.SignedIn},
+    answers={200: answers.SignedIn, 302: answers.Done},
     errors=(
         UserAuthenticationFailed,
         AccessDenied,
         ApplicationNotFound,
         NotFound,
+        UserAlreadyExists,
         ServiceUnavailable,
     ),
     parameters=(
@@ -150,24 +188,39 @@ async def begin_in_browser(request: Request[None]) -> Answer:
 )
 async def complete(request: Request[None]) -> Answer:
     """Come back from a provider."""
-    signed_in = await request.services.external_sign_in.complete(
-        request.path["strategy"], request.query
+    arrival = await request.services.accounts.redirects.complete(
+        request.path["strategy"], request.query, request.cookies
     )
-    return _session(signed_in)
+    cookie = _set_cookie(arrival.cookie)
+    if isinstance(arrival.outcome, NewSession):
+        return _signed_in(arrival.outcome, (cookie,))
+    return _redirect(arrival.outcome, "continue in the application", cookie)
 
 
-async def _begin(request: Request[Any], body: ExternalSignInRequest) -> Answer:
-    name = request.path["strategy"]
-    url = await request.services.external_sign_in.begin(
-        request.application,
-        name,
-        user_type=body.user_type,
-        hint=body.device,
-        default_callback_url=f"{request.base_url}/auth/{name}/callback",
+async def _begin(request: Request[Any], entry: RedirectEntry, begin: BeginRequest) -> Answer:
+    departure = await request.services.accounts.redirects.begin(request.application, entry, begin)
+    return _redirect(departure.url, "continue at the provider", _set_cookie(departure.cookie))
+
+
+def _redirect(url: str, message: str, cookie: tuple[bytes, bytes]) -> Answer:
+    location = (b"location", quote(url, safe=_URL).encode("ascii"))
+    return Answer(302, answers.Done(message=message), (location, cookie))
+
+
+def _set_cookie(cookie: Cookie) -> tuple[bytes, bytes]:
+    secure = "; Secure" if cookie.secure else ""
+    text = (
+        f"{cookie.name}={cookie.value}; Path={quote(cookie.path)}; Max-Age={cookie.max_age}; "
+        f"HttpOnly; SameSite=Lax{secure}"
     )
-    location = (b"location", url.encode("ascii"))
-    return Answer(302, answers.Done(message="continue at the provider"), (location,))
+    return b"set-cookie", text.encode("ascii")
 
 
-def _session(signed_in: SignedIn) -> Answer:
-    return Answer(200, signed_in.to_wire())
+def _signed_in(session: NewSession, headers: Headers = ()) -> Answer:
+    answer = answers.SignedIn(
+        token=session.tokens.token,
+        refresh_token=session.tokens.refresh_token,
+        device=answers.SessionDevice(id=session.device.id, name=session.device.name),
+        user=answers.SessionUser(id=session.user.id, username=session.user.username),
+    )
+    return Answer(200, answer, headers)

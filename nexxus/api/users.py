@@ -24,7 +24,7 @@ class UserPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @_section.route("GET", "/user/me", answers={200: answers.Me}, errors=(InvalidAuthMethod,))
 async def me(request: Request[None]) -> Answer:
     """The calling user; a change shows after the next refresh."""
-    return Answer(200, request.services.users.me(request.application, request.identity))
+    return Answer(200, request.services.accounts.users.me(request.application, request.identity))
 
 
 @_section.route(
@@ -36,5 +36,6 @@ async def me(request: Request[None]) -> Answer:
 )
 async def change(request: Request[UserPatch]) -> Answer:
     """Change the calling user; a new password ends the user's other sessions."""
-    await request.services.users.change(request.application, request.identity, request.body.patch)
+    users = request.services.accounts.users
+    await users.change(request.application, request.identity, request.body.patch)
     return Answer(200, answers.Done(message="user updated"))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 import msgspec
 
 from nexxus.applications.change_listeners import ChangeListeners, Listener
 from nexxus.applications.schema_changes import check_stored_objects
-from nexxus.applications.system import ACCOUNT_NAME, APPLICATION, SYSTEM, USER
+from nexxus.applications.system import ACCOUNT_CLAIM, APPLICATION, SYSTEM, USER
 from nexxus.cluster.messages import ApplicationChanged, node_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
+from nexxus.domain.strategy_settings import read_entry
 from nexxus.errors import (
     ApplicationAlreadyExists,
     ApplicationNotFound,
@@ -40,7 +41,7 @@ _LATEST = 20
 class Applications:
     """The directory of applications, kept in memory and read anew when one changes.
 
-    `strategies` are the ways to sign in that are installed.
+    `strategies` has, by name, the type of each installed sign-in strategy's settings.
 
     A stored application without its document is being removed: nobody serves it any more, and
     something of it may be left. When that is gone a tombstone takes its place.
@@ -52,7 +53,7 @@ class Applications:
         database: Database,
         peers: Peers,
         registry: Registry,
-        strategies: Collection[str],
+        strategies: Mapping[str, type[msgspec.Struct]],
     ) -> None:
         self._strategies = strategies
         self._database = database
@@ -246,15 +247,10 @@ class Applications:
         await self._registry.drop(app_id)
 
     def _check_strategies(self, application: Application) -> None:
-        """Refuse a way to sign in that no plugin offers; one with an ``issuer`` needs none."""
-        chosen = {} if application.auth is None else application.auth.strategies
-        for name, settings in chosen.items():
-            if name not in self._strategies and "issuer" not in settings:
-                raise InvalidParameters(
-                    f"auth.strategies.{name}: there is no such strategy; "
-                    f"choose from {', '.join(sorted(self._strategies))}, or give an 'issuer'",
-                    {"field": f"auth.strategies.{name}"},
-                )
+        """Raise `InvalidParameters` for a strategy that is not installed or is set wrongly."""
+        entries = {} if application.auth is None else application.auth.strategies
+        for name, entry in entries.items():
+            read_entry(name, entry, self._strategies)
 
     async def _prepare(self, application: Application, beside: Application | None = None) -> None:
         """Make room for the application's models; for both, where it is to replace another."""
@@ -264,7 +260,7 @@ class Applications:
             for name, model in application.models.items()
             if not model.transient
         ]
-        await self._database.prepare(application.id, [*stored, USER, ACCOUNT_NAME])
+        await self._database.prepare(application.id, [*stored, USER, ACCOUNT_CLAIM])
 
     async def _load(self, app_id: str) -> Record | None:
         return (await self._database.load([_key(app_id)]))[0]

@@ -24,10 +24,7 @@ USER: Final = build_model(
         "userType": Field(Kind.STRING, required=True, filterable=True),
     },
 )
-"""A user. Besides: ``details``, ``authProviders``, ``passwordHash?``, ``disabled``."""
+"""A user; `nexxus.accounts.user_records` says what else is stored."""
 
-ACCOUNT_NAME: Final = build_model("account-name", {})
-"""Who has a user name: its id is the name's digest, its ``user`` the user's id.
-
-Storing it is the claim: the database's compare-and-set lets one registration win.
-"""
+ACCOUNT_CLAIM: Final = build_model("account-claim", {})
+"""Which user has a user name or a provider's subject; see `nexxus.accounts.account_claims`."""

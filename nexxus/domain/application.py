@@ -19,14 +19,20 @@ from nexxus.domain.decoding import convert
 from nexxus.domain.misfits import check_keys, misfit
 from nexxus.domain.objects import new_id
 from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
-from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
+from nexxus.errors import (
+    AccessDenied,
+    InvalidAuthMethod,
+    InvalidParameters,
+    ModelNotFound,
+    NotFound,
+)
+from nexxus.observability.redaction import is_secret_name
 
 APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DEFAULT_LIMIT: Final = 10
 _MAX_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 10_000
 _DETAIL_NAMES: Final = frozenset({"username", "password", "userType", "device"})
-_STRATEGY_SECRETS: Final = frozenset({"clientSecret"})
 
 
 class SessionSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -52,6 +58,19 @@ class AuthSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     user_detail_schema: dict[str, Any] = {}
     acl: bool = False
     allow_multiple_login: bool = True
+
+    def choose_user_type(self, name: Any) -> str:
+        """Return the type that a new user chose.
+
+        Raises `InvalidParameters` for one that does not exist, and `AccessDenied` for one that
+        only administrators give.
+        """
+        kind = self.user_types.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise misfit("userType", f"{name!r} is not one of the application's")
+        if kind.private:
+            raise AccessDenied(f"userType: {name!r} is given by an administrator only")
+        return str(name)
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -106,7 +125,7 @@ class Application:
         return self.auth
 
     def strategy(self, name: str) -> dict[str, Any]:
-        """The settings of a sign-in strategy, or `NotFound`."""
+        """Return an entry of ``auth.strategies``, as it is written; raise `NotFound` for none."""
         settings = None if self.auth is None else self.auth.strategies.get(name)
         if settings is None:
             raise NotFound(f"the application {self.id} has no sign-in strategy {name!r}")
@@ -118,14 +137,18 @@ class Application:
 
 
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy of an application document without the values that are never shown."""
+    """Return a copy of an application document without its secrets.
+
+    They are the signing secret and those settings of strategies whose names say that they are
+    secret, such as ``clientSecret`` (see `nexxus.observability.redaction`).
+    """
     shown = {key: value for key, value in document.items() if key != "signingSecret"}
     strategies = (shown.get("auth") or {}).get("strategies")
     if strategies:
         shown["auth"] = {
             **shown["auth"],
             "strategies": {
-                name: {k: v for k, v in settings.items() if k not in _STRATEGY_SECRETS}
+                name: {k: v for k, v in settings.items() if not is_secret_name(k)}
                 for name, settings in strategies.items()
             },
         }
@@ -149,7 +172,7 @@ def merge_application(stored: dict[str, Any], changes: dict[str, Any]) -> dict[s
         return merged
     strategies = {}
     for name, settings in auth["strategies"].items():
-        kept = {k: v for k, v in former.get(name, {}).items() if k in _STRATEGY_SECRETS}
+        kept = {k: v for k, v in former.get(name, {}).items() if is_secret_name(k)}
         strategies[name] = {**kept, **settings} if isinstance(settings, dict) else settings
     merged["auth"] = {**auth, "strategies": strategies}
     return merged

@@ -62,19 +62,19 @@ class Decoder:
         return convert(value, self._type)
 
 
-def convert(value: Any, type: type[T]) -> T:
-    """`value`, as decoded, as a `type`; raises `InvalidParameters`.
+def convert(value: Any, type: type[T], where: str = "") -> T:
+    """Return a decoded `value` as a `type`; raise `InvalidParameters` if it is none.
 
-    A whole number is one however it is written: languages that have but one kind of number send
-    1 as 1.0.
+    `where` is the dotted place of the value in what the client sent, if it is a part of it. A
+    whole number may be written as a float: languages with only one kind of number send 1 as 1.0.
     """
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
         whole = _with_whole_numbers(value)
         if whole is None:
-            raise explain(error, "body") from None
-        return convert(whole, type)
+            raise explain(error, "body", where) from None
+        return convert(whole, type, where)
 
 
 def _with_whole_numbers(value: Any) -> dict[Any, Any] | None:
@@ -128,14 +128,14 @@ def check_plain(value: Any) -> None:
         raise InvalidParameters("NaN and infinities are not numbers here", {"rule": "finite"})
 
 
-def explain(error: Exception, what: str) -> InvalidParameters:
-    """A decoder's complaint in words that name the field and the rule."""
+def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:
+    """Return a decoder's complaint as an error that names the field and the rule."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return InvalidParameters(f"the {what} cannot be read: {text}", {"rule": "syntax"})
     at = _AT.search(text)
-    where = at.group(1) if at is not None else ""
     if at is not None:
+        where = _join(where, at.group(1))
         text = text[: at.start()]
     if unknown := _UNKNOWN.match(text):
         field = _join(where, unknown.group(1))

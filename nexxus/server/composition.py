@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from nexxus.accounts.accounts import Accounts
+from nexxus.accounts.credentials_sign_in import CredentialsSignIn
 from nexxus.accounts.devices import Devices
-from nexxus.accounts.external_sign_in import ExternalSignIn
 from nexxus.accounts.passwords import Passwords
+from nexxus.accounts.provider_accounts import ProviderAccounts
+from nexxus.accounts.redirect_sign_in import RedirectSignIn
 from nexxus.accounts.sessions import Sessions
+from nexxus.accounts.sign_in import SignIn
+from nexxus.accounts.sign_in_attempts import SignInAttempts
+from nexxus.accounts.strategies import Strategies
 from nexxus.accounts.user_records import UserRecords
-from nexxus.accounts.users import LOCAL, Users
+from nexxus.accounts.users import Users
 from nexxus.api.services import Services
 from nexxus.applications.applications import Applications, Listener
 from nexxus.cluster.dead_letters import DeadLetters
@@ -27,7 +33,6 @@ from nexxus.domain.application import Application
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.gateway.client_actions import GatewayActions
 from nexxus.hookspecs import AdapterContext
-from nexxus.interfaces.auth_strategy import AuthStrategy
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Group, worker_group
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node
@@ -80,15 +85,21 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     """Put the parts together. To be called within the event loop that they work in."""
     logger, broker, registry = adapters.logger, adapters.broker, adapters.registry
     peers = Peers(broker, here=context.node)
+    strategies = Strategies(
+        {
+            name: _create_plugin(config, Kind.AUTH_STRATEGY, name, context)
+            for name in config.catalog.names(Kind.AUTH_STRATEGY)
+        }
+    )
     applications = Applications(
         database=adapters.database,
         peers=peers,
         registry=registry,
-        strategies={LOCAL, *config.catalog.names(Kind.AUTH_STRATEGY)},
+        strategies=strategies.settings,
     )
-    actions = _compose_actions(config, context, adapters, peers, applications)
-    applications.on_change(_forget_tokens(actions.sessions))
-    client_actions = GatewayActions(actions.sessions, registry, actions.rate_limit)
+    actions = _compose_actions(config, context, adapters, peers, applications, strategies)
+    applications.on_change(_forget_tokens(actions.accounts.sessions))
+    client_actions = GatewayActions(actions.accounts.sessions, registry, actions.rate_limit)
     transports = _compose_transports(config, context, adapters, peers, client_actions)
     node_inbox = Inbox(broker, node_mailbox(context.node), logger=logger)
     node_inbox.on(Outcome, actions.writes.settle)
@@ -176,13 +187,10 @@ def compose_services(
     actions = parts.actions
     return Services(
         applications=parts.applications,
-        sessions=actions.sessions,
-        users=actions.users,
-        devices=actions.devices,
+        accounts=actions.accounts,
         reads=actions.reads,
         writes=actions.writes,
         requests=parts.requests,
-        external_sign_in=actions.external_sign_in,
         limits=config.limits,
         rate_limit=actions.rate_limit,
         api=config.api,
@@ -204,8 +212,36 @@ def _compose_actions(
     adapters: Adapters,
     peers: Peers,
     applications: Applications,
+    strategies: Strategies,
 ) -> Actions:
     registry, limits = adapters.registry, config.limits
+    return Actions(
+        accounts=_compose_accounts(config, adapters, peers, applications, strategies),
+        reads=Reads(
+            applications=applications,
+            database=adapters.database,
+            max_conditions=limits.filter_conditions,
+            max_depth=limits.depth,
+        ),
+        writes=Writes(
+            applications=applications,
+            database=adapters.database,
+            broker=adapters.broker,
+            registry=registry,
+            node=context.node,
+        ),
+        rate_limit=RateLimit(limits.requests_per_second),
+    )
+
+
+def _compose_accounts(
+    config: Config,
+    adapters: Adapters,
+    peers: Peers,
+    applications: Applications,
+    strategies: Strategies,
+) -> Accounts:
+    registry = adapters.registry
     passwords = Passwords(
         time_cost=config.auth.time_cost,
         memory_cost=config.auth.memory_cost,
@@ -220,41 +256,35 @@ def _compose_actions(
         refresh_grace=config.auth.refresh_grace,
     )
     devices = Devices(registry)
-    users = Users(
-        records=records,
+    sign_in = SignIn(records=records, sessions=sessions, devices=devices)
+    provider_accounts = ProviderAccounts(records, sessions)
+    return Accounts(
+        users=Users(
+            records=records,
+            sessions=sessions,
+            sign_in=sign_in,
+            devices=registry.devices,
+            passwords=passwords,
+        ),
         sessions=sessions,
         devices=devices,
-        registry=registry,
-        passwords=passwords,
-        sign_in_attempts=limits.sign_in_attempts,
-    )
-    strategies: dict[str, AuthStrategy] = {
-        name: _create_plugin(config, Kind.AUTH_STRATEGY, name, context)
-        for name in config.catalog.names(Kind.AUTH_STRATEGY)
-    }
-    return Actions(
-        sessions=sessions,
-        devices=devices,
-        users=users,
-        reads=Reads(
-            applications=applications,
-            database=adapters.database,
-            max_conditions=limits.filter_conditions,
-            max_depth=limits.depth,
-        ),
-        writes=Writes(
-            applications=applications,
-            database=adapters.database,
-            broker=adapters.broker,
-            registry=registry,
-            node=context.node,
-        ),
-        external_sign_in=ExternalSignIn(
-            applications=applications, users=users, registry=registry, strategies=strategies
-        ),
-        rate_limit=RateLimit(limits.requests_per_second),
         passwords=passwords,
         strategies=strategies,
+        credentials=CredentialsSignIn(
+            records=records,
+            passwords=passwords,
+            attempts=SignInAttempts(registry.counters, config.limits.sign_in_attempts),
+            accounts=provider_accounts,
+            sign_in=sign_in,
+        ),
+        redirects=RedirectSignIn(
+            applications=applications,
+            strategies=strategies,
+            records=records,
+            accounts=provider_accounts,
+            sign_in=sign_in,
+            claims=registry.claims,
+        ),
     )
 
 

@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nexxus.accounts.devices import Devices
-from nexxus.accounts.external_sign_in import ExternalSignIn
-from nexxus.accounts.passwords import Passwords
-from nexxus.accounts.sessions import Sessions
-from nexxus.accounts.users import Users
+from nexxus.accounts.accounts import Accounts
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.membership import Membership
 from nexxus.cluster.messages import GatewayMessage, NodeMessage
 from nexxus.cluster.peers import Peers
-from nexxus.interfaces.auth_strategy import AuthStrategy
 from nexxus.interfaces.broker import Broker, Group
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
@@ -49,15 +44,10 @@ class Adapters:
 class Actions:
     """What clients and administrators can do."""
 
-    sessions: Sessions
-    devices: Devices
-    users: Users
+    accounts: Accounts
     reads: Reads
     writes: Writes
-    external_sign_in: ExternalSignIn
     rate_limit: RateLimit
-    passwords: Passwords
-    strategies: Mapping[str, AuthStrategy]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -137,8 +137,8 @@ class Nexxus:
         self._ends.push_async_callback(self._backing.close)
         await self._backing.open(within=config.server.startup_timeout)
         parts = self._parts = compose(config, self._context, adapters)
-        self._ends.callback(parts.actions.passwords.close)
-        for name, strategy in parts.actions.strategies.items():
+        self._ends.callback(parts.actions.accounts.passwords.close)
+        for name, strategy in parts.actions.accounts.strategies.installed.items():
             self._at_the_end(f"sign-in {name}", strategy.close)
         self._admin_key = self._find_admin_key()
 

@@ -20,7 +20,6 @@ TWICE = frozenset(
         "Kind",
         "Message",
         "Outbox",
-        "SignedIn",
         "Subscription",
     }
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from clock import Clock
 
 from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.adapters.in_process.registry.counters import InProcessCounters
@@ -14,10 +13,10 @@ LONG = "x" * 1_000_000
 
 
 class KeptKeys(InProcessCounters):
-    """Counters that remember by which keys they count."""
+    """Counters that remember their keys."""
 
-    def __init__(self) -> None:
-        super().__init__(time.time, lambda: None)
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, lambda: None)
         self.keys: set[str] = set()
 
     async def hit(self, app_id: str, scope: str, key: str, window: int, *, add: int = 1) -> int:
@@ -26,8 +25,13 @@ class KeptKeys(InProcessCounters):
 
 
 @pytest.fixture
-def counters() -> KeptKeys:
-    return KeptKeys()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def counters(clock: Clock) -> KeptKeys:
+    return KeptKeys(clock)
 
 
 async def fail(attempts: SignInAttempts, username: str) -> None:
@@ -48,6 +52,15 @@ async def test_failures_count_for_their_account_alone(counters: KeptKeys, userna
     async with attempts.one("app", f"{username}.") as entered:
         assert entered is None
     async with attempts.one("another app", username) as entered:
+        assert entered is None
+
+
+async def test_a_minute_later_there_is_another_try(counters: KeptKeys, clock: Clock) -> None:
+    attempts = SignInAttempts(counters, at_most=1)
+    await fail(attempts, "ann")
+    clock.advance(60)
+
+    async with attempts.one("app", "ann") as entered:
         assert entered is None
 
 

@@ -2,97 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from clock import Clock
+from memory_database import MemoryDatabase
 
-from nexxus.accounts import user_records
 from nexxus.accounts.user_records import User, UserRecords
-from nexxus.adapters.sqlite.database import SqliteDatabase
-from nexxus.adapters.sqlite.settings import SqliteSettings
-from nexxus.applications.system import ACCOUNT_NAME, USER
+from nexxus.applications.system import USER
 from nexxus.domain.objects import ObjectKey
 from nexxus.errors import ServiceUnavailable, UserAlreadyExists
-from nexxus.interfaces.database import Mutation, Record
+from nexxus.interfaces.auth_strategy import Subject
+from nexxus.interfaces.database import Mutation
 
 APP = "app"
+SUBJECT = Subject("https://id.example", "1")
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(SqliteSettings(), data_dir=tmp_path)
-    await database.open()
-    await database.prepare(APP, [USER, ACCOUNT_NAME])
-    yield database
-    await database.close()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def records(database: SqliteDatabase) -> UserRecords:
-    return UserRecords(database)
+def database() -> MemoryDatabase:
+    return MemoryDatabase()
 
 
-async def create(records: UserRecords, username: str) -> User:
+@pytest.fixture
+def records(database: MemoryDatabase, clock: Clock) -> UserRecords:
+    return UserRecords(database, attempts=3, abandoned_after=30, clock=clock)
+
+
+async def create(records: UserRecords, username: str, subject: Subject | None = None) -> User:
     return await records.create(
         APP,
         username=username,
         user_type="default",
         provider="local",
         details={},
-        password_hash=None,
+        subject=subject,
     )
 
 
 def after_loading(
-    database: SqliteDatabase,
-    monkeypatch: pytest.MonkeyPatch,
-    model: str,
-    meanwhile: Callable[[], Awaitable[Any]],
-    *,
-    times: int = 1,
+    database: MemoryDatabase, meanwhile: Callable[[], Awaitable[Any]], *, times: int = 1
 ) -> None:
-    """Have something done right after a record of `model` was loaded, and before it is written."""
-    load, left = database.load, times
+    """Have something done right after a user was loaded, and before it is written."""
 
-    async def load_and_be_overtaken(keys: list[ObjectKey]) -> list[Record | None]:
-        nonlocal left
-        found = await load(keys)
-        if left and keys[0].type == model:
-            left -= 1
-            monkeypatch.setattr(database, "load", load)
+    async def loaded(keys: Sequence[ObjectKey]) -> None:
+        nonlocal times
+        if times and keys[0].type == USER.name:
+            times -= 1
+            database.loaded, here = nothing, database.loaded
             await meanwhile()
-            monkeypatch.setattr(database, "load", load_and_be_overtaken)
-        return found
+            database.loaded = here
 
-    monkeypatch.setattr(database, "load", load_and_be_overtaken)
+    nothing = database.loaded
+    database.loaded = loaded
+
+
+def fail_to_store_users(database: MemoryDatabase) -> Callable[[], None]:
+    """Have the database refuse users; what is returned undoes it."""
+
+    async def committing(mutations: Sequence[Mutation]) -> None:
+        if mutations[0].key.type == USER.name:
+            raise ServiceUnavailable("the disk is full")
+
+    former, database.committing = database.committing, committing
+    return lambda: setattr(database, "committing", former)
 
 
 def disabled(user: User) -> User:
     return msgspec.structs.replace(user, disabled=True)
 
 
-async def test_a_user_who_is_changed_meanwhile_is_deleted_all_the_same(
-    records: UserRecords, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+async def test_a_user_is_found_by_id_name_and_subject(records: UserRecords) -> None:
+    user = await create(records, "ann", SUBJECT)
+
+    assert await records.get(APP, user.id) == user
+    assert await records.find(APP, "ann") == user
+    assert await records.find_subject(APP, SUBJECT) == user
+    assert await records.find("another", "ann") is None
+    assert await records.find_subject("another", SUBJECT) is None
+
+
+@pytest.mark.parametrize(
+    "other", [Subject("https://id.example1", ""), Subject("https://id.example", "11")]
+)
+async def test_a_subject_is_issuer_and_sub_together(records: UserRecords, other: Subject) -> None:
+    await create(records, "ann", SUBJECT)
+
+    assert await records.find_subject(APP, other) is None
+
+
+async def test_a_name_and_a_subject_belong_to_one_user(records: UserRecords) -> None:
+    await create(records, "ann", SUBJECT)
+
+    with pytest.raises(UserAlreadyExists):
+        await create(records, "ann")
+    with pytest.raises(UserAlreadyExists):
+        await create(records, "beth", SUBJECT)
+    await create(records, "beth")
+
+
+async def test_a_name_whose_user_was_never_stored_is_free_again_after_a_while(
+    records: UserRecords, database: MemoryDatabase, clock: Clock
 ) -> None:
-    user = await create(records, "ann")
-    after_loading(database, monkeypatch, USER.name, lambda: records.change(user, disabled))
+    undo = fail_to_store_users(database)
+    with pytest.raises(ServiceUnavailable):
+        await create(records, "ann", SUBJECT)
+    undo()
+    clock.advance(29)
+    with pytest.raises(UserAlreadyExists):
+        await create(records, "ann", SUBJECT)
+    clock.advance(2)
+
+    user = await create(records, "ann", SUBJECT)
+
+    assert await records.find(APP, "ann") == user
+    assert await records.find_subject(APP, SUBJECT) == user
+
+
+async def test_a_name_in_use_is_never_taken_over(records: UserRecords, clock: Clock) -> None:
+    await create(records, "ann", SUBJECT)
+    clock.advance(1_000_000)
+
+    with pytest.raises(UserAlreadyExists):
+        await create(records, "ann")
+    with pytest.raises(UserAlreadyExists):
+        await create(records, "beth", SUBJECT)
+
+
+async def test_a_user_who_is_changed_meanwhile_is_deleted_all_the_same(
+    records: UserRecords, database: MemoryDatabase
+) -> None:
+    user = await create(records, "ann", SUBJECT)
+    after_loading(database, lambda: records.change(user, disabled))
 
     await records.delete(user)
 
     assert await records.get(APP, user.id) is None
     assert await records.find(APP, "ann") is None
-    await create(records, "ann")
+    await create(records, "ann", SUBJECT)
 
 
 async def test_a_user_who_is_changed_all_the_time_keeps_the_name(
-    records: UserRecords, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann")
-    monkeypatch.setattr(user_records, "_ATTEMPTS", 3)
-    after_loading(database, monkeypatch, USER.name, lambda: records.change(user, disabled), times=3)
+    after_loading(database, lambda: records.change(user, disabled), times=3)
 
     with pytest.raises(ServiceUnavailable):
         await records.delete(user)
@@ -100,6 +161,20 @@ async def test_a_user_who_is_changed_all_the_time_keeps_the_name(
     assert await records.get(APP, user.id) is not None
     with pytest.raises(UserAlreadyExists):
         await create(records, "ann")
+
+
+async def test_changes_at_the_same_time_are_all_applied(
+    records: UserRecords, database: MemoryDatabase
+) -> None:
+    user = await create(records, "ann")
+    after_loading(database, lambda: records.change(user, disabled))
+
+    changed = await records.change(
+        user, lambda latest: msgspec.structs.replace(latest, user_type="staff")
+    )
+
+    assert (changed.disabled, changed.user_type) == (True, "staff")
+    assert await records.get(APP, user.id) == changed
 
 
 async def test_the_name_that_a_user_got_meanwhile_is_set_free_with_the_user(
@@ -113,9 +188,7 @@ async def test_the_name_that_a_user_got_meanwhile_is_set_free_with_the_user(
     await create(records, renamed.username)
 
 
-async def test_a_name_that_is_somebody_elses_by_now_is_not_set_free(
-    records: UserRecords,
-) -> None:
+async def test_a_name_that_is_somebody_elses_by_now_is_not_set_free(records: UserRecords) -> None:
     as_known = await create(records, "ann")
     await records.rename(as_known, "beth")
     other = await create(records, "ann")
@@ -126,20 +199,25 @@ async def test_a_name_that_is_somebody_elses_by_now_is_not_set_free(
 
 
 async def test_a_rename_that_failed_half_way_can_be_repeated(
-    records: UserRecords, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann")
-    commit = database.commit
-
-    async def commit_names_only(mutations: list[Mutation]) -> list[bool]:
-        if mutations[0].key.type == USER.name:
-            raise ServiceUnavailable("the disk is full")
-        return await commit(mutations)
-
-    with monkeypatch.context() as while_full:
-        while_full.setattr(database, "commit", commit_names_only)
-        with pytest.raises(ServiceUnavailable):
-            await records.rename(user, "beth")
+    undo = fail_to_store_users(database)
+    with pytest.raises(ServiceUnavailable):
+        await records.rename(user, "beth")
+    undo()
 
     assert (await records.rename(user, "beth")).username == "beth"
     await create(records, "ann")
+
+
+async def test_users_are_listed_in_the_order_in_which_they_were_made(
+    records: UserRecords, clock: Clock
+) -> None:
+    for name in ("zoe", "ann", "max"):
+        await create(records, name)
+        clock.advance(1)
+
+    listed = await records.list(APP, limit=2, offset=1)
+
+    assert [user.username for user in listed] == ["ann", "max"]

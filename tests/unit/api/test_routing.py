@@ -25,6 +25,7 @@ ROUTER = Router(ENDPOINTS)
         ("POST", "/model/task/search/", "/model/{type}/search", {"type": "task"}),
         ("GET", "/auth/google/callback", "/auth/{strategy}/callback", {"strategy": "google"}),
         ("POST", "/auth/local", "/auth/local", {}),
+        ("POST", "/auth/ldap", "/auth/{strategy}", {"strategy": "ldap"}),
         ("HEAD", "/device", "/device", {}),
     ],
 )

@@ -12,6 +12,8 @@ import pytest
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
+from nexxus.adapters.local.settings import LocalSettings
+from nexxus.adapters.openid_connect.settings import GoogleSettings
 from nexxus.adapters.sqlite.database import SqliteDatabase
 from nexxus.adapters.sqlite.settings import SqliteSettings
 from nexxus.applications.applications import Applications
@@ -54,7 +56,7 @@ class World:
             database=self.database,
             peers=Peers(self._broker, here=name),
             registry=self.registry,
-            strategies={"local"},
+            strategies={"local": LocalSettings, "google": GoogleSettings},
         )
         await applications.load()
         return applications
@@ -199,7 +201,7 @@ async def test_a_declared_application_is_made_and_later_changed(world: World) ->
 
 
 async def test_what_is_declared_as_it_is_already_is_not_written_again(world: World) -> None:
-    google = {"clientID": "me", "clientSecret": "hush", "issuer": "https://id.example"}
+    google = {"clientID": "me", "clientSecret": "hush", "callbackURL": "https://shop.example/cb"}
     declared = document("colour", auth={"strategies": {"google": google}})
     declared["roles"] = {"all": {"statements": ({"effect": "Allow", "action": ("*",)},)}}
     declared["roles"]["all"]["statements"][0]["resource"] = ("*",)

@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs, parse_qsl, unquote
 
-import httpx
-import jwt
+import httpx2
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from clock import Clock
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from nexxus.adapters.openid_connect.auth_strategy import GOOGLE, OpenIdConnect
-from nexxus.errors import InvalidParameters, ServiceUnavailable, UserAuthenticationFailed
-from nexxus.interfaces.auth_strategy import Account, Challenge
+from nexxus.adapters.openid_connect.auth_strategy import Google, OpenIdConnect
+from nexxus.adapters.openid_connect.settings import GOOGLE, GoogleSettings, OpenIdSettings
+from nexxus.errors import ServiceUnavailable, UserAuthenticationFailed
+from nexxus.interfaces.auth_strategy import Account, Challenge, Subject
 
 ISSUER = "https://id.example"
-SETTINGS = {"clientID": "us", "clientSecret": "shh"}
 CALLBACK = "https://app.example/auth/google/callback"
+SETTINGS = OpenIdSettings(
+    callback_url=CALLBACK, issuer=ISSUER, client_id="us", client_secret="s: h/h"
+)
 CHALLENGE = Challenge(state="state", nonce="nonce", verifier="v" * 43)
+SECRET = OctKey.import_key("a secret of at least thirty-two bytes")
+
+KEY, OTHER_KEY = RSAKey.generate_key(2048), RSAKey.generate_key(2048)
 
 
-def new_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-KEY, OTHER_KEY = new_key(), new_key()
+def encoded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
 class Provider:
-    """Answers as an OpenID Connect provider does; `claims` change what it says."""
+    """Answers as an OpenID Connect provider does; its attributes change what it says."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
-        self.key, self.key_id, self.published = KEY, "1", {"1": KEY}
+        self.key: Key = KEY
+        self.key_id: str | None = "1"
+        self.published: list[dict[str, Any]] = [jwk(KEY, "1")]
         self.algorithm = "RS256"
         self.away = False
         self.issuer = ISSUER
+        self.authentication: list[str] | None = None
+        self.answer: httpx2.Response | None = None
         self.form: dict[str, str] = {}
+        self.headers: httpx2.Headers = httpx2.Headers()
         self.asked: list[str] = []
 
     def id_token(self) -> str:
@@ -51,33 +61,40 @@ class Provider:
             "email": "ann@example.com", "email_verified": True, "given_name": "Ann",
         } | self.claims  # fmt: skip
         claims = {name: value for name, value in claims.items() if value is not None}
-        key: Any = self.key
-        if self.algorithm == "HS256":
-            key = "a secret of at least thirty-two bytes"
-        elif self.algorithm == "none":
-            key = None
-        return jwt.encode(claims, key, algorithm=self.algorithm, headers={"kid": self.key_id})
+        header = {"alg": self.algorithm}
+        if self.key_id is not None:
+            header["kid"] = self.key_id
+        if self.algorithm == "none":
+            return f"{encoded(header)}.{encoded(claims)}."
+        return jwt.encode(header, claims, self.key, [self.algorithm])
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request.url.path)
         if self.away:
-            raise httpx.ConnectError("refused")
+            raise httpx2.ConnectError("refused")
         if request.url.path == "/token":
-            self.form = dict(parse_qsl(request.content.decode()))
+            self.form, self.headers = dict(parse_qsl(request.content.decode())), request.headers
+            if self.answer is not None:
+                return self.answer
             if self.form["code"] != "good":
-                return httpx.Response(400, json={"error": "invalid_grant"})
-            return httpx.Response(200, json={"id_token": self.id_token()})
+                return httpx2.Response(400, json={"error": "invalid_grant"})
+            return httpx2.Response(200, json={"id_token": self.id_token(), "expires_in": 60})
         if request.url.path == "/keys":
-            return httpx.Response(200, json={"keys": [*map(self.jwk, self.published)]})
-        endpoints = {"authorization": "authorize", "token": "token"}
-        discovery = {f"{name}_endpoint": f"{ISSUER}/{path}" for name, path in endpoints.items()}
-        return httpx.Response(
-            200, json={"issuer": self.issuer, "jwks_uri": f"{ISSUER}/keys", **discovery}
-        )
+            return httpx2.Response(200, json={"keys": self.published})
+        discovery: dict[str, Any] = {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{ISSUER}/authorize?tenant=1",
+            "token_endpoint": f"{ISSUER}/token",
+            "jwks_uri": f"{ISSUER}/keys",
+        }
+        if self.authentication is not None:
+            discovery["token_endpoint_auth_methods_supported"] = self.authentication
+        return httpx2.Response(200, json=discovery)
 
-    def jwk(self, key_id: str) -> dict[str, Any]:
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.published[key_id].public_key())
-        return {**json.loads(public), "kid": key_id, "use": "sig", "alg": "RS256"}
+
+def jwk(key: Key, key_id: str | None, **more: Any) -> dict[str, Any]:
+    public = key.as_dict(private=False) | {"use": "sig"} | more
+    return public if key_id is None else public | {"kid": key_id}
 
 
 @pytest.fixture
@@ -86,35 +103,80 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-async def strategy(provider: Provider) -> AsyncIterator[OpenIdConnect]:
-    strategy = OpenIdConnect(ISSUER, transport=httpx.MockTransport(provider))
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def strategy(provider: Provider, clock: Clock) -> AsyncIterator[OpenIdConnect]:
+    strategy = OpenIdConnect(transport=httpx2.MockTransport(provider), clock=clock)
     yield strategy
     await strategy.close()
 
 
-async def complete(strategy: OpenIdConnect, **parameters: str) -> Account:
+async def complete(
+    strategy: OpenIdConnect, settings: OpenIdSettings = SETTINGS, **parameters: str
+) -> Account:
     return await strategy.complete(
-        SETTINGS,
-        challenge=CHALLENGE,
-        callback_url=CALLBACK,
-        parameters=parameters or {"code": "good"},
+        settings, challenge=CHALLENGE, parameters=parameters or {"code": "good"}
     )
 
 
 async def test_the_way_there_has_state_nonce_and_a_pkce_challenge(strategy: OpenIdConnect) -> None:
-    url = httpx.URL(await strategy.begin(SETTINGS, challenge=CHALLENGE, callback_url=CALLBACK))
+    url = httpx2.URL(await strategy.begin(SETTINGS, challenge=CHALLENGE))
 
     sent = {name: values[0] for name, values in parse_qs(url.query.decode()).items()}
     digest = hashlib.sha256(CHALLENGE.verifier.encode()).digest()
-    assert sent["code_challenge"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    assert (sent["state"], sent["nonce"]) == ("state", "nonce")
-    assert CHALLENGE.verifier not in str(url)
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert sent == {
+        "tenant": "1",
+        "response_type": "code",
+        "client_id": "us",
+        "redirect_uri": CALLBACK,
+        "scope": "openid email profile",
+        "state": "state",
+        "nonce": "nonce",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
 
 
 async def test_a_verified_account_comes_back(strategy: OpenIdConnect, provider: Provider) -> None:
-    assert await complete(strategy) == Account("ann@example.com", {"firstName": "Ann"})
+    account = await complete(strategy)
+
+    assert account == Account(Subject(ISSUER, "1"), "ann@example.com", {"firstName": "Ann"})
     assert provider.form["code_verifier"] == CHALLENGE.verifier
     assert provider.form["redirect_uri"] == CALLBACK
+
+
+@pytest.mark.parametrize(
+    ("methods", "in_body"),
+    [(["client_secret_basic", "client_secret_post"], True), (["client_secret_basic"], False),
+     (None, False)],
+)  # fmt: skip
+async def test_the_client_authenticates_as_the_provider_takes_it(
+    strategy: OpenIdConnect, provider: Provider, methods: list[str] | None, in_body: bool
+) -> None:
+    provider.authentication = methods
+
+    await complete(strategy)
+
+    header = provider.headers.get("authorization", "")
+    if in_body:
+        assert (provider.form["client_secret"], header) == ("s: h/h", "")
+    else:
+        user, _, password = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")
+        assert (unquote(user), unquote(password)) == ("us", "s: h/h")
+        assert "client_secret" not in provider.form
+
+
+async def test_a_public_client_names_itself(strategy: OpenIdConnect, provider: Provider) -> None:
+    settings = OpenIdSettings(callback_url=CALLBACK, issuer=ISSUER, client_id="us")
+
+    await complete(strategy, settings)
+
+    assert provider.form["client_id"] == "us"
+    assert "authorization" not in provider.headers
 
 
 @pytest.mark.parametrize(
@@ -123,14 +185,27 @@ async def test_a_verified_account_comes_back(strategy: OpenIdConnect, provider: 
         {"nonce": "another"},
         {"nonce": None},
         {"aud": "somebody-else"},
+        {"aud": None},
+        {"aud": []},
         {"aud": ["us", "them"], "azp": "them"},
+        {"aud": ["us", "them"]},
         {"iss": "https://evil.example"},
+        {"iss": None},
         {"exp": 1},
+        {"exp": None},
+        {"exp": "soon"},
+        {"iat": None},
+        {"iat": 10**11},
+        {"nbf": 10**11},
         {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
         {"email": None},
+        {"email": ["ann@example.com"]},
         {"email_verified": False},
         {"email_verified": None},
         {"email_verified": "false"},
+        {"email_verified": 1},
     ],
     ids=str,
 )
@@ -142,13 +217,61 @@ async def test_claims_that_are_not_for_us_are_refused(
         await complete(strategy)
 
 
+async def test_some_providers_write_true_as_a_string(
+    strategy: OpenIdConnect, provider: Provider
+) -> None:
+    provider.claims = {"email_verified": "true", "aud": ["us"], "azp": "us"}
+    assert await complete(strategy)
+
+
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
 async def test_a_token_that_anybody_could_sign_is_refused(
     strategy: OpenIdConnect, provider: Provider, algorithm: str
 ) -> None:
-    provider.algorithm = algorithm
+    provider.algorithm, provider.key = algorithm, SECRET
     with pytest.raises(UserAuthenticationFailed):
         await complete(strategy)
+
+
+async def test_a_public_key_is_no_secret(strategy: OpenIdConnect, provider: Provider) -> None:
+    provider.algorithm = "HS256"
+    provider.key = OctKey.import_key({"kty": "oct", "k": str(KEY.as_dict(private=False)["n"])})
+    provider.published.append({**provider.key.as_dict(), "kid": "1", "use": "sig"})
+    with pytest.raises(UserAuthenticationFailed):
+        await complete(strategy)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("PS512", KEY),
+        ("ES256", ECKey.generate_key("P-256")),
+        ("Ed25519", OKPKey.generate_key("Ed25519")),
+    ],
+)
+async def test_other_signatures_of_a_provider_are_good(
+    strategy: OpenIdConnect, provider: Provider, algorithm: str, key: Key
+) -> None:
+    provider.algorithm, provider.key, provider.published = algorithm, key, [jwk(key, "1")]
+    assert await complete(strategy)
+
+
+async def test_keys_that_cannot_be_used_are_passed_over(
+    strategy: OpenIdConnect, provider: Provider
+) -> None:
+    provider.published = [
+        {"kty": "PQC", "kid": "2"},
+        {"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA", "kid": "3"},
+        {"kty": "RSA", "n": 7, "kid": "4"},
+        jwk(OTHER_KEY, "1", use="enc"),
+        *provider.published,
+    ]
+    assert await complete(strategy)
+
+
+async def test_a_lone_key_needs_no_name(strategy: OpenIdConnect, provider: Provider) -> None:
+    provider.key_id, provider.published = None, [jwk(KEY, None)]
+    assert await complete(strategy)
 
 
 async def test_a_token_of_another_key_is_refused(
@@ -167,19 +290,34 @@ async def test_a_change_of_keys_goes_unnoticed(
     await complete(strategy)
     assert provider.asked.count("/keys") == 1
 
-    provider.key, provider.key_id, provider.published = OTHER_KEY, key_id, {key_id: OTHER_KEY}
+    provider.key, provider.key_id, provider.published = OTHER_KEY, key_id, [jwk(OTHER_KEY, key_id)]
 
     assert await complete(strategy)
     assert provider.asked.count("/keys") == 2
 
 
+async def test_what_a_provider_says_of_itself_is_asked_for_again_after_an_hour(
+    strategy: OpenIdConnect, provider: Provider, clock: Clock
+) -> None:
+    await complete(strategy)
+    clock.advance(3601)
+    provider.published = [jwk(OTHER_KEY, "1")]
+
+    with pytest.raises(UserAuthenticationFailed):
+        await complete(strategy)
+
+    assert provider.asked.count("/.well-known/openid-configuration") == 2
+
+
 async def test_the_way_to_google_needs_no_answer_of_google(provider: Provider) -> None:
     provider.away = True
-    strategy = OpenIdConnect(GOOGLE, transport=httpx.MockTransport(provider))
-    url = await strategy.begin(SETTINGS, challenge=CHALLENGE, callback_url=CALLBACK)
-    assert url.startswith("https://accounts.google.com/o/oauth2/v2/auth?")
+    strategy = Google(transport=httpx2.MockTransport(provider))
+    settings = GoogleSettings(callback_url=CALLBACK, client_id="us", client_secret="shh")
+
+    url = await strategy.begin(settings, challenge=CHALLENGE)
+
+    assert url.startswith(f"{GOOGLE}/o/oauth2/v2/auth?")
     assert provider.asked == []
-    await strategy.close()
 
 
 @pytest.mark.parametrize("parameters", [{"error": "access_denied"}, {"code": "bad"}, {"x": ""}])
@@ -190,12 +328,47 @@ async def test_a_refusal_of_the_provider_is_one_of_ours(
         await complete(strategy, **parameters)
 
 
+async def test_an_answer_that_names_another_provider_is_not_taken_to_this_one(
+    strategy: OpenIdConnect, provider: Provider
+) -> None:
+    assert await complete(strategy, code="good", iss=ISSUER)
+    provider.asked.clear()
+
+    with pytest.raises(UserAuthenticationFailed, match="another provider"):
+        await complete(strategy, code="good", iss="https://evil.example")
+
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx2.Response(401, text="no"), UserAuthenticationFailed),
+        (httpx2.Response(200, json={"token": "x"}), UserAuthenticationFailed),
+        (httpx2.Response(200, json={"id_token": 7}), UserAuthenticationFailed),
+        (httpx2.Response(200, json={"id_token": "nonsense"}), UserAuthenticationFailed),
+        (httpx2.Response(200, json={"id_token": "e30.e30.e30"}), UserAuthenticationFailed),
+        (httpx2.Response(200, json={"id_token": "é" * 9}), UserAuthenticationFailed),
+        (httpx2.Response(200, text="[]"), ServiceUnavailable),
+        (httpx2.Response(200, text="<html>"), ServiceUnavailable),
+        (httpx2.Response(200, json={"expires_in": "soon"}), ServiceUnavailable),
+        (httpx2.Response(503, json={"error": "busy"}), ServiceUnavailable),
+    ],
+)
+async def test_an_answer_that_is_none_is_refused(
+    strategy: OpenIdConnect, provider: Provider, answer: httpx2.Response, error: type[Exception]
+) -> None:
+    provider.answer = answer
+    with pytest.raises(error):
+        await complete(strategy)
+
+
 async def test_a_provider_that_is_away_is_not_the_user_s_fault(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     provider.away = True
     with pytest.raises(ServiceUnavailable, match=r"id\.example"):
-        await strategy.begin(SETTINGS, challenge=CHALLENGE, callback_url=CALLBACK)
+        await strategy.begin(SETTINGS, challenge=CHALLENGE)
 
 
 async def test_a_discovery_of_another_issuer_is_not_believed(
@@ -206,11 +379,11 @@ async def test_a_discovery_of_another_issuer_is_not_believed(
         await complete(strategy)
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"clientID": ""}, {"clientID": "us", "issuer": "nonsense"}]
-)
-async def test_settings_that_cannot_work_are_named(
-    strategy: OpenIdConnect, settings: dict[str, Any]
-) -> None:
-    with pytest.raises(InvalidParameters, match=r"clientID|issuer"):
-        await strategy.begin(settings, challenge=CHALLENGE, callback_url=CALLBACK)
+async def test_a_provider_that_never_answers_is_not_waited_for(clock: Clock) -> None:
+    class Silent(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return await asyncio.Future()
+
+    strategy = OpenIdConnect(timeout=0.01, transport=Silent(), clock=clock)
+    with pytest.raises(ServiceUnavailable, match=r"id\.example"):
+        await strategy.begin(SETTINGS, challenge=CHALLENGE)

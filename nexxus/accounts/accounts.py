@@ -1,0 +1,26 @@
+"""Accounts: everything that a process can do with users, devices and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nexxus.accounts.credentials_sign_in import CredentialsSignIn
+from nexxus.accounts.devices import Devices
+from nexxus.accounts.passwords import Passwords
+from nexxus.accounts.redirect_sign_in import RedirectSignIn
+from nexxus.accounts.sessions import Sessions
+from nexxus.accounts.strategies import Strategies
+from nexxus.accounts.users import Users
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accounts:
+    """The parts, put together by `nexxus.server.composition`."""
+
+    users: Users
+    sessions: Sessions
+    devices: Devices
+    passwords: Passwords
+    strategies: Strategies
+    credentials: CredentialsSignIn
+    redirects: RedirectSignIn

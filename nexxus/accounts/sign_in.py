@@ -1,0 +1,81 @@
+"""Signing in: from a user who has been recognised, however, to a device with a session."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from nexxus.accounts.devices import Devices
+from nexxus.accounts.sessions import Sessions, Tokens
+from nexxus.accounts.user_records import User, UserRecords
+from nexxus.domain.application import Application
+from nexxus.domain.decoding import convert
+from nexxus.errors import UserAuthenticationFailed
+from nexxus.interfaces.registry import Device
+
+
+class NewSession(NamedTuple):
+    """A session that has begun."""
+
+    tokens: Tokens
+    device: Device
+    user: User
+
+
+class DeviceHint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which device signs in; an id that is unknown or another user's is ignored."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+def read_hint(document: Any) -> DeviceHint | None:
+    """Return the hint in a body's key ``device``; raise `InvalidParameters` if it is none."""
+    return convert(document, DeviceHint | None, "device")  # type: ignore[arg-type]
+
+
+class SignIn:
+    """Begins sessions of users."""
+
+    def __init__(self, *, records: UserRecords, sessions: Sessions, devices: Devices) -> None:
+        self._records = records
+        self._sessions = sessions
+        self._devices = devices
+
+    async def begin(
+        self, application: Application, user: User, hint: DeviceHint | None
+    ) -> NewSession:
+        """Begin a session on the device of the `hint`, or on a new one.
+
+        Raises `UserAuthenticationFailed` if `user`, as given, is no longer as stored.
+        """
+        hint = hint or DeviceHint()
+        device = await self._devices.for_sign_in(application, user.id, hint.id, hint.name)
+        is_known = device.id == hint.id
+        tokens = await self._sessions.begin(application, device, user, is_known_device=is_known)
+        return await self._confirm(application, NewSession(tokens, device, user))
+
+    async def add_device(self, application: Application, user: User, name: Any) -> NewSession:
+        """Register one more device of a user, with a session of its own."""
+        device = await self._devices.register(application, name, user.id)
+        tokens = await self._sessions.begin(application, device, user, is_login=False)
+        return await self._confirm(application, NewSession(tokens, device, user))
+
+    async def _confirm(self, application: Application, signed_in: NewSession) -> NewSession:
+        """End the session again if the user was changed in a way that would have ended it.
+
+        A change, such as disabling the user, is stored first and ends the user's sessions then. A
+        session that begins meanwhile is either found there, or finds the change here.
+        """
+        user = signed_in.user
+        latest = await self._records.get(application.id, user.id)
+        if latest is None or _standing(latest) != _standing(user):
+            await self._sessions.log_out(application, signed_in.tokens.refresh_token)
+            raise UserAuthenticationFailed("the account was changed just now; sign in again")
+        return signed_in
+
+
+def _standing(user: User) -> tuple[bool, str, str | None]:
+    """What a session depends on."""
+    return user.disabled, user.user_type, user.password_hash
