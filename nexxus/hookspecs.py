@@ -36,6 +36,7 @@ import msgspec
 import pluggy
 
 from nexxus.interfaces.logger import Logger
+from nexxus.observability.figures import Figures
 
 if TYPE_CHECKING:
     from nexxus.interfaces.auth_strategy import AuthStrategy
@@ -78,12 +79,14 @@ class AdapterContext(msgspec.Struct, frozen=True):
 
     `node` is the process's id among all nodes, `data_dir` the folder that survives a restart.
     `logger` adds the adapter's kind and name to every record; what a logger or a configuration
-    provider logs goes to standard error, because nothing else is open that early.
+    provider logs goes to standard error, because nothing else is open that early. `figures` is
+    the place for the adapter's own, ``nexxus_<kind>_<name>_…`` in ``/metrics``.
     """
 
     node: str
     data_dir: Path
     logger: Logger
+    figures: Figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,15 +123,19 @@ class Catalog:
     def create(self, kind: Kind, name: str, settings: Any, context: AdapterContext) -> Any:
         """Create what an adapter is an implementation of, from its checked `settings`.
 
-        The adapter gets `context` with a logger of its own. Raises `ConfigurationError` if there
-        is no such adapter, or what it needs is not installed.
+        The adapter gets `context` with a logger and a place for figures of its own. Raises
+        `ConfigurationError` if there is no such adapter, or what it needs is not installed.
         """
         adapter = self.get(kind, name)
         if adapter is None:
             installed = ", ".join(self.names(kind)) or "none"
             raise ConfigurationError(f"there is no {kind} {name!r} (installed: {installed})")
-        logger = context.logger.bind(kind=str(kind), adapter=name)
-        return adapter.create(settings, msgspec.structs.replace(context, logger=logger))
+        own = msgspec.structs.replace(
+            context,
+            logger=context.logger.bind(kind=str(kind), adapter=name),
+            figures=context.figures.under(kind, name),
+        )
+        return adapter.create(settings, own)
 
     @property
     def plugin_sections(self) -> Mapping[str, Adapter[Any, Any]]:

@@ -71,14 +71,18 @@ def _rabbitmq(settings: RabbitMQSettings, context: AdapterContext) -> Broker:
 def _in_process_registry(settings: InProcessRegistrySettings, context: AdapterContext) -> Registry:
     from nexxus.adapters.in_process.registry import InProcessRegistry
 
-    return InProcessRegistry(settings, data_dir=context.data_dir, logger=context.logger)
+    registry = InProcessRegistry(settings, data_dir=context.data_dir, logger=context.logger)
+    context.figures.read(registry.figures)
+    return registry
 
 
 def _redis(settings: RedisSettings, context: AdapterContext) -> Registry:
     with _extra("redis"):
         from nexxus.adapters.redis.registry import RedisRegistry
 
-    return RedisRegistry(settings, logger=context.logger)
+    registry = RedisRegistry(settings, logger=context.logger)
+    context.figures.read(registry.figures)
+    return registry
 
 
 def _loguru(settings: LoguruSettings, context: AdapterContext) -> Logger:

@@ -109,7 +109,7 @@ class _Api:
             else b"%024x" % getrandbits(96)  # unique, not secret: a system call less
         )
         route, status = _UNKNOWN_ROUTE, _GONE
-        self._metrics.running += 1
+        self._metrics.requests_running += 1
         try:
             answer: Answer | Raw
             try:
@@ -132,7 +132,7 @@ class _Api:
             status = answer.status
             await self._send(scope, send, headers, answer, request_id)
         finally:
-            self._metrics.running -= 1
+            self._metrics.requests_running -= 1
             known = method if method in _METHODS else "OTHER"
             self._metrics.observe(known, route, status, time.perf_counter() - started)
 

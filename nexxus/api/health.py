@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, RouteSection
-from nexxus.api.metrics import CONTENT_TYPE
 from nexxus.api.pages import page
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer, Raw
@@ -58,8 +57,7 @@ async def ready(request: Request[None]) -> Answer:
     limited=False,
 )
 async def metrics(request: Request[None]) -> Raw:
-    """The process's figures, in Prometheus' text format."""
-    services = request.services
-    others = await services.metrics()
-    text = services.http_metrics.render() + others
-    return Raw(200, text.encode(), CONTENT_TYPE)
+    """The process's figures, in Prometheus' text format or in OpenMetrics."""
+    accept = request.headers.get(b"accept", b"").decode("latin-1")
+    body, media_type = await request.services.metrics(accept)
+    return Raw(200, body, media_type.encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nexxus.accounts.accounts import Accounts
 from nexxus.api.metrics import HttpMetrics
@@ -22,11 +22,11 @@ from nexxus.toolkit.rate_limit import RateLimit
 class Services:
     """Everything that the routes call.
 
-    `readiness` tells what is wrong, by the name of the adapter; nothing means ready. `metrics`
-    gives the process's other figures in Prometheus' text format; `http_metrics` are those of the
-    requests, to whichever of its ports they come. `http_routes` and `websocket_routes` are what
-    the transports serve here, by path. `demo_url` is where the example pages are, "" where there
-    are none.
+    `readiness` returns what is wrong, by the name of the adapter; nothing means ready. `metrics`
+    returns the process's figures in the format that an ``Accept`` header asks for, and its media
+    type; `http_metrics` are those of the requests, whichever of its ports they come to.
+    `http_routes` and `websocket_routes` are what the transports serve here, by path. `demo_url` is
+    where the example pages are, "" if there are none.
     """
 
     applications: Applications
@@ -40,10 +40,10 @@ class Services:
     admin_key: str
     dead_letters: DeadLetters
     readiness: Callable[[], Awaitable[dict[str, str]]]
-    metrics: Callable[[], Awaitable[str]]
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
+    http_metrics: HttpMetrics
     logger: Logger
     version: str
     http_routes: Mapping[str, AsgiApp]
     websocket_routes: Mapping[str, AsgiApp]
     demo_url: str = ""
-    http_metrics: HttpMetrics = field(default_factory=HttpMetrics)

@@ -10,17 +10,18 @@ import base64
 import hashlib
 import time
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from nexxus.cluster.own_records import OwnRecords
-from nexxus.domain.filters import EVERYTHING, equals_one_of
+from nexxus.domain.filters import EVERYTHING, Filter, equals_one_of
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import Field, Kind, build_model
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.broker import Broker, Group, Message, Received, Undecodable
 from nexxus.interfaces.database import Database
+from nexxus.observability.figures import gauge
 
 _REASON_CHARACTERS: Final = 1000
 
@@ -52,6 +53,15 @@ class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
     attempts: int
     reason: str
     buried_at: float
+
+
+class DeadLetterFigures(msgspec.Struct):
+    """How many dead letters there are."""
+
+    dead_letters: Annotated[
+        dict[str, int],
+        gauge("Messages that were set aside and are neither replayed nor discarded.", "group"),
+    ]
 
 
 class DeadLetters:
@@ -86,13 +96,18 @@ class DeadLetters:
 
     async def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """Return the oldest dead letters, of the group of that name or of all."""
-        wanted = EVERYTHING if queue is None else equals_one_of("queue", [queue])
+        wanted = EVERYTHING if queue is None else _of(queue)
         letters: list[DeadLetter] = []
         async for document in self._records.find(wanted, order="buriedAt"):
             letters.append(_to_letter(document))
             if len(letters) == limit:
                 break
         return letters
+
+    async def figures(self) -> DeadLetterFigures:
+        """Return how many there are of each group that can be replayed to."""
+        counts = {name: await self._records.count(_of(name)) for name in self._groups}
+        return DeadLetterFigures(counts)
 
     async def replay(self, ids: Collection[str]) -> int:
         """Deliver dead letters to their groups again, behind what waits there, in their order.
@@ -136,6 +151,10 @@ class DeadLetters:
                 "the worker to server.workers, or discard the letter"
             )
         return group
+
+
+def _of(group: str) -> Filter:
+    return equals_one_of("queue", [group])
 
 
 def _place(document: Document) -> tuple[float, str]:

@@ -19,7 +19,8 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
 
     A routing key stands in exactly one of the five lists. `object` is there when `created` is
     not empty, `patches` when `updated` is not. `event_id` tells apart what has no version, and is
-    empty for the rest. It `is_late` when the node came to its keys only
+    empty for the rest. The write was `accepted_at`, in UNIX milliseconds, as far as that is known.
+    It `is_late` when the node came to its keys only
     while the event was told to others: then it is for the devices that brought a key from there.
     """
 
@@ -36,6 +37,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     denied: list[str] = []
     deleted: list[str] = []
     event_id: str = ""
+    accepted_at: int = 0
     is_late: bool = False
 
     @property

@@ -67,6 +67,10 @@ class OwnRecords:
                 return
             after = (page[-1][order], page[-1]["id"])
 
+    async def count(self, filter: Filter = EVERYTHING) -> int:
+        """Return how many documents match."""
+        return await self._database.count(SYSTEM, self._model, filter)
+
     async def find_all(self, ids: Collection[str]) -> list[Document]:
         """Return the documents of those ids that are stored, in the order of `ids`."""
         found = await self._database.load([self._key(each) for each in ids])

@@ -19,6 +19,7 @@ from nexxus.config.sources import Setting, from_mapping
 from nexxus.errors import ConfigurationError, NexxusError, StartupError
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.config_provider import ConfigProvider
+from nexxus.observability.figures import Figures
 from nexxus.observability.standard_error import StandardErrorLogger
 from nexxus.plugins import Catalog, Kind
 
@@ -115,7 +116,7 @@ class Providers:
             finally:
                 self._creating.pop()
             context = AdapterContext(
-                self._server.node, self._server.data_dir, StandardErrorLogger()
+                self._server.node, self._server.data_dir, StandardErrorLogger(), Figures()
             )
             provider: ConfigProvider = self._catalog.create(
                 Kind.CONFIG_PROVIDER, name, settings, context

@@ -36,6 +36,16 @@ def new_id() -> str:
     return str(uuid7())
 
 
+def time_of(id: str) -> int:
+    """Return the UNIX milliseconds at which `new_id` made an id; 0 for an id of another kind."""
+    if len(id) != 36 or id[14] != "7":
+        return 0
+    try:
+        return int(id[:8] + id[9:13], 16)
+    except ValueError:
+        return 0
+
+
 def check_id(value: Any, where: str = "id") -> str:
     """`value` if it may name an object, else `InvalidParameters`."""
     if isinstance(value, str) and OBJECT_ID.fullmatch(value) and value not in (".", ".."):

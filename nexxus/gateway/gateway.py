@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -179,6 +180,9 @@ class Gateway:
             self._fan_out.deliver_late(delivery, seq)
         else:
             self._fan_out.deliver(delivery, seq)
+            if delivery.accepted_at:
+                since = time.time() - delivery.accepted_at / 1000
+                self.counters.write_to_push_seconds.observe(max(since, 0.0))
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
         """Serve the device's subscriptions as the registry has them, from now on.

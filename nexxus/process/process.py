@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 
 from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
-from nexxus.hookspecs import AdapterContext
 from nexxus.observability.standard_logging import standard_logging_into
 from nexxus.process.configuration_watch import ConfigurationWatch
 from nexxus.process.listeners import Listener
@@ -79,8 +78,7 @@ async def _run(nexxus: Nexxus, load: Callable[[], Config]) -> int:
         nexxus.logger.info(
             "Nexxus is ready", version=__version__, node=nexxus.node_id, **listeners.addresses()
         )
-        context = AdapterContext(nexxus.node_id, nexxus.config.server.data_dir, nexxus.logger)
-        watch = ConfigurationWatch(nexxus.config, load, context)
+        watch = ConfigurationWatch(nexxus.config, load, nexxus.context)
         ends.push_async_callback(_end, asyncio.create_task(watch.run()))
         if nexxus.config.server.demo:
             demo = asyncio.create_task(_play_demo(nexxus, listeners))

@@ -6,7 +6,7 @@ what a Nexxus process is made of reads `compose` from top to bottom.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from nexxus.accounts.accounts import Accounts
@@ -21,6 +21,7 @@ from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.accounts.strategies import Strategies
 from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import Users
+from nexxus.api.metrics import HttpMetrics
 from nexxus.api.services import Services
 from nexxus.applications.applications import Applications, Listener
 from nexxus.cluster.dead_letters import DeadLetters
@@ -42,8 +43,9 @@ from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Writes
+from nexxus.observability.calls import CallFigures, measure_calls
 from nexxus.plugins import Kind
-from nexxus.server.metrics import Metrics
+from nexxus.server.metrics import Metrics, show_waiting
 from nexxus.server.parts import Actions, Adapters, Parts
 from nexxus.server.transports import Transports
 from nexxus.toolkit.rate_limit import RateLimit
@@ -57,6 +59,8 @@ from nexxus.writer.announcer import Announcer
 from nexxus.writer.outbox import Outbox
 
 _SWEEP_EVERY: Final = 300.0
+_DATABASE_CALLS: Final = ("load", "commit", "search", "count", "prepare", "drop", "purge")
+_BROKER_CALLS: Final = ("publish", "send", "redeliver")
 
 
 def create_adapter(
@@ -72,11 +76,20 @@ def _create_plugin(config: Config, kind: Kind, name: str, context: AdapterContex
 
 
 def create_adapters(config: Config, context: AdapterContext, logger: Logger) -> Adapters:
-    """The adapters of the backing services."""
+    """Create the adapters of the backing services; calls to the slow ones are measured."""
+    database = create_adapter(config, Kind.DATABASE, config.database, context)
+    broker = create_adapter(config, Kind.BROKER, config.broker, context)
+    for name, service, methods in (
+        ("database", database, _DATABASE_CALLS),
+        ("broker", broker, _BROKER_CALLS),
+    ):
+        calls = CallFigures()
+        measure_calls(service, methods, calls)
+        context.figures.under(name).add(calls)
     return Adapters(
         logger=logger,
-        database=create_adapter(config, Kind.DATABASE, config.database, context),
-        broker=create_adapter(config, Kind.BROKER, config.broker, context),
+        database=database,
+        broker=broker,
         registry=create_adapter(config, Kind.REGISTRY, config.registry, context),
     )
 
@@ -141,6 +154,21 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         logger=logger,
         batch=config.transport_manager.batch,
     )
+    workers = _compose_workers(
+        config, context, adapters, actions, worker_states, dead_letters, outbox
+    )
+    http_metrics = HttpMetrics()
+    figures = context.figures
+    figures.under("http").add(http_metrics)
+    figures.under("writer").add(writer.figures)
+    figures.under("transport_manager").add(transport_manager.figures)
+    for transport, gateway in transports.gateways.items():
+        figures.under("gateway").add(gateway.counters, transport=transport)
+    for name, worker in workers.items():
+        figures.under("worker").add(worker.figures, worker=name)
+    figures.read(dead_letters.figures)
+    for group in _consumed(config, groups):
+        show_waiting(figures, broker, group)
     return Parts(
         adapters=adapters,
         peers=peers,
@@ -169,10 +197,9 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         ),
         transport_manager=transport_manager,
         worker_states=list(worker_states.values()),
-        workers=_compose_workers(
-            config, context, adapters, actions, worker_states, dead_letters, outbox
-        ),
-        metrics=_compose_metrics(config, adapters, transports, writer, transport_manager),
+        workers=workers,
+        metrics=Metrics(context.figures, logger),
+        http_metrics=http_metrics,
     )
 
 
@@ -197,7 +224,8 @@ def compose_services(
         admin_key=admin_key,
         dead_letters=parts.dead_letters,
         readiness=readiness,
-        metrics=parts.metrics.tell,
+        metrics=parts.metrics.expose,
+        http_metrics=parts.http_metrics,
         logger=parts.adapters.logger,
         version=__version__,
         http_routes=parts.transports.http_routes,
@@ -384,22 +412,11 @@ def _compose_workers(
     return runners
 
 
-def _compose_metrics(
-    config: Config,
-    adapters: Adapters,
-    transports: Transports,
-    writer: Writer,
-    transport_manager: TransportManager,
-) -> Metrics:
-    consumed: dict[str, Group[Any]] = {"writer": WRITER, "transport-manager": TRANSPORT_MANAGER}
-    return Metrics(
-        writer=writer.figures,
-        transport_manager=transport_manager.figures,
-        gateways=[gateway.counters for gateway in transports.gateways.values()],
-        broker=adapters.broker,
-        groups=[group for role, group in consumed.items() if role in config.server.roles],
-        registry=adapters.registry,
-    )
+def _consumed(config: Config, groups: Sequence[Group[Any]]) -> list[Group[Any]]:
+    """The groups that this process is a member of."""
+    roles = set(config.server.roles)
+    role_of = {WRITER.name: "writer", TRANSPORT_MANAGER.name: "transport-manager"}
+    return [group for group in groups if role_of.get(group.name, "workers") in roles]
 
 
 def _narrow_on_change(

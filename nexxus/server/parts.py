@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexxus.accounts.accounts import Accounts
+from nexxus.api.metrics import HttpMetrics
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.cluster.inbox import Inbox
@@ -72,3 +73,4 @@ class Parts:
     worker_states: Sequence[StoredState]
     workers: Mapping[str, WorkerRunner]
     metrics: Metrics
+    http_metrics: HttpMetrics

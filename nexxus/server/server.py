@@ -26,6 +26,8 @@ from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.observability.figures import Figures
+from nexxus.observability.process_figures import LoopLag, process_figures
 from nexxus.observability.standard_error import StandardErrorLogger
 from nexxus.plugins import Kind
 from nexxus.server.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
@@ -41,6 +43,7 @@ from nexxus.server.parts import Parts
 from nexxus.server.roles import Roles
 from nexxus.server.transports import Transports
 from nexxus.toolkit.tasks import Tasks
+from nexxus.version import __version__
 
 _CLOSE_WITHIN: Final = 5.0
 """Seconds that a part has for letting go of what it holds, before the others follow."""
@@ -59,9 +62,12 @@ class Nexxus:
         self.node_id = self.config.server.node or new_id()
         check_roles(self.config)
         check_applications(self.config)
-        early = AdapterContext(self.node_id, self.config.server.data_dir, StandardErrorLogger())
+        early = AdapterContext(
+            self.node_id, self.config.server.data_dir, StandardErrorLogger(), Figures()
+        )
         self.logger: Logger = create_adapter(self.config, Kind.LOGGER, self.config.logger, early)
-        self._context = msgspec.structs.replace(early, logger=self.logger)
+        self.context = msgspec.structs.replace(early, logger=self.logger)
+        self._lag = LoopLag()
         self._roles = Roles(self.logger)
         self._ends = AsyncExitStack()
         self._stopping = asyncio.Lock()
@@ -125,7 +131,7 @@ class Nexxus:
         prepare_data_dir(config.server.data_dir)
         await self.logger.open()
         self._ends.push_async_callback(self.logger.close)
-        adapters = create_adapters(config, self._context, self.logger)
+        adapters = create_adapters(config, self.context, self.logger)
         self._backing = Backing(
             {
                 "database": adapters.database,
@@ -136,7 +142,7 @@ class Nexxus:
         )
         self._ends.push_async_callback(self._backing.close)
         await self._backing.open(within=config.server.startup_timeout)
-        parts = self._parts = compose(config, self._context, adapters)
+        parts = self._parts = compose(config, self.context, adapters)
         self._ends.callback(parts.actions.accounts.passwords.close)
         for name, strategy in parts.actions.accounts.strategies.installed.items():
             self._at_the_end(f"sign-in {name}", strategy.close)
@@ -146,6 +152,9 @@ class Nexxus:
         """Start what runs, in the order in which it needs one another; it ends in reverse."""
         parts, backing = self.parts, self._backing
         assert backing is not None, "opened"
+        self._lag.start()
+        self._ends.callback(self._lag.stop)
+        self.context.figures.read(lambda: process_figures(__version__, self._lag))
         await backing.wait_for("database", parts.applications.load)
         errands = Tasks(asyncio.get_running_loop(), self.logger)
         self._ends.push_async_callback(errands.cancel)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Route
 from nexxus.domain.events import Event
+from nexxus.domain.objects import time_of
 from nexxus.domain.schema import ModelType
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.registry import Registry, RouteState
@@ -64,7 +65,10 @@ class RoutingTable:
                     if (target, key) not in told:
                         told.add((target, key))
                         keys.setdefault(target, {}).setdefault(kind, []).append(key)
-        return [(target, _deliver(event, lists, is_late)) for target, lists in keys.items()]
+        accepted_at = time_of(event.operation_id)
+        return [
+            (target, _deliver(event, lists, accepted_at, is_late)) for target, lists in keys.items()
+        ]
 
     def _put(self, state: RouteState) -> None:
         key = state.route.key
@@ -85,7 +89,9 @@ class RoutingTable:
         return True
 
 
-def _deliver(event: Event, lists: dict[str, list[str]], is_late: bool) -> Delivery:
+def _deliver(
+    event: Event, lists: dict[str, list[str]], accepted_at: int, is_late: bool
+) -> Delivery:
     return Delivery(
         app_id=event.app_id,
         type=event.type,
@@ -95,6 +101,7 @@ def _deliver(event: Event, lists: dict[str, list[str]], is_late: bool) -> Delive
         object=event.after if "created" in lists else None,
         patches=event.patches if "updated" in lists else [],
         event_id=event.operation_id if event.version is None else "",
+        accepted_at=accepted_at,
         is_late=is_late,
         **lists,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -18,14 +19,17 @@ from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Received
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.observability.figures import counter
 from nexxus.transport_manager.routing_table import RoutingTable, Target
 
 
 class RoutingFigures(msgspec.Struct):
-    """What the metrics page tells about routing."""
+    """What is measured of routing."""
 
-    events: int = 0
-    deliveries: int = 0
+    events: Annotated[int, counter("Events that were matched against the subscriptions.")] = 0
+    deliveries: Annotated[
+        int, counter("Messages to nodes: one for each event, node and transport.")
+    ] = 0
 
 
 class TransportManager:

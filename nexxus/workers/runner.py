@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -13,9 +14,17 @@ from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, Received, worker_group
 from nexxus.interfaces.worker import Failed, Worker, WorkerContext
+from nexxus.observability.figures import counter
 
 OnSettled = Callable[[str, Iterable[Event]], None]
 """Called with the group's name and the events that it needs no more."""
+
+
+class WorkerFigures(msgspec.Struct):
+    """What is measured of a custom worker."""
+
+    handled: Annotated[int, counter("Events that the worker has handled.")] = 0
+    failed: Annotated[int, counter("Attempts to handle an event that failed.")] = 0
 
 
 class OpenRetries(msgspec.Struct, frozen=True):
@@ -39,6 +48,7 @@ class WorkerRunner:
         open_retries: OpenRetries = OpenRetries(),  # noqa: B008 - it is frozen
         first_delay: float = 0.5,
     ) -> None:
+        self.figures = WorkerFigures()
         self.group = worker_group(context.name)
         self._worker = worker
         self._context = context
@@ -115,7 +125,10 @@ class WorkerRunner:
             failed = await self._handle(ready)
             failures += failed
             held_up.update(failure.message.key for failure in failed)
-            await self._settle(consumer, _before(ready, failed))
+            done = _before(ready, failed)
+            self.figures.failed += len(failed)
+            self.figures.handled += len(done)
+            await self._settle(consumer, done)
         return failures
 
     async def _handle(self, part: Sequence[Received[Event]]) -> Sequence[Failure[Event]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Annotated
 
 import msgspec
 
@@ -19,6 +20,7 @@ from nexxus.interfaces.broker import WRITER, Broker, Consumer, Received
 from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.observability.figures import counter
 from nexxus.writer.announcer import Announcer
 from nexxus.writer.apply import Repeated, apply_operation
 from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
@@ -27,12 +29,16 @@ from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 
 
 class WriterFigures(msgspec.Struct):
-    """What the metrics page tells about the writer."""
+    """What is measured of the writer."""
 
-    applied: int = 0
-    rejected: int = 0
-    repeated: int = 0
-    batches: int = 0
+    applied: Annotated[int, counter("Writes that were applied to objects.")] = 0
+    rejected: Annotated[
+        int, counter("Accepted writes that could not be applied to the object as it was.")
+    ] = 0
+    repeated: Annotated[
+        int, counter("Writes that came again and had been applied or rejected before.")
+    ] = 0
+    batches: Annotated[int, counter("Batches of writes that were processed.")] = 0
 
 
 class _MayBeStored(Exception):

@@ -55,8 +55,8 @@ async def test_the_metrics_are_in_prometheus_form(
 
     assert response.headers["content-type"].startswith("text/plain")
     assert "# TYPE nexxus" in response.text
-    for name in ("nexxus_writer_waiting", "nexxus_transport_manager_waiting"):
-        assert f"\n{name} " in response.text
+    for group in ("writer", "transport-manager"):
+        assert f'\nnexxus_broker_waiting{{group="{group}"}} ' in response.text
     for line in response.text.splitlines():
         assert line == "" or line.startswith("#") or METRIC.fullmatch(line), line
 

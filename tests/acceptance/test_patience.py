@@ -63,7 +63,7 @@ async def test_a_slow_consumer_is_closed_with_4008_alone_and_can_resume(
             written += 1
             await other.create("note", text="x" * 200_000)
             metrics = (await other.http.get(f"{server.endpoint.url}/metrics")).text
-            return "nexxus_gateway_slow_consumers_total 1" in metrics
+            return 'nexxus_gateway_slow_consumers_total{transport="websockets"} 1.0' in metrics
 
         await eventually(is_dropped, patience=60)
         network.resume_reading()

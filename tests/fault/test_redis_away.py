@@ -57,7 +57,7 @@ async def test_without_redis_there_is_a_503_and_with_it_everything_goes_on(
             ready = await client.http.get(f"{server.endpoint.url}/readyz")
             assert (ready.status_code, "registry" in ready.text) == (503, True)
             metrics = await client.http.get(f"{server.endpoint.url}/metrics")
-            assert "nexxus_gateway_connections 1" in metrics.text
+            assert 'nexxus_gateway_connections{transport="websockets"} 1.0' in metrics.text
 
             redis.start()
             created = await client.create("note", id="after", text="x")

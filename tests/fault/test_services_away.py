@@ -282,7 +282,7 @@ async def test_a_wait_that_does_not_run_out_is_over_when_the_write_is_stored(
         )
 
         async def is_queued() -> bool:
-            return "nexxus_writer_batches_total 0" in (await client.get("/metrics")).text
+            return "nexxus_writer_batches_total 0.0" in (await client.get("/metrics")).text
 
         await eventually(is_queued)
         plugin.may_go_on.set()

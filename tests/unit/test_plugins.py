@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import pytest
 
 from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
-from nexxus.observability.standard_error import StandardErrorLogger
+from nexxus.observability.figures import gauge
 from nexxus.plugins import Catalog, Kind
+from nexxus.testing.context import adapter_context
+from nexxus.testing.journal import Journal
 from nexxus.version import __version__
 
 
@@ -49,32 +53,38 @@ def test_the_built_in_adapters_come_through_the_same_hooks():
 
 def test_every_built_in_adapter_can_be_made(tmp_path: Path):
     catalog = Catalog.discover(installed=False)
-    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
+    context = adapter_context(tmp_path)
     for offer in catalog.offers():
         struct = offer.adapter.settings
         settings = None if struct is None else struct()
         assert catalog.create(offer.kind, offer.adapter.name, settings, context) is not None
 
 
-def test_an_adapter_is_given_a_logger_that_names_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_an_adapter_is_given_a_logger_that_names_it_and_figures_under_its_name(
+    tmp_path: Path,
 ):
+    class MyFigures(msgspec.Struct):
+        rows: Annotated[int, gauge("Rows.")] = 7
+
     def create(settings: None, context: AdapterContext) -> AdapterContext:
         return context
 
-    offers = Offers(databases=[Adapter("mine", None, create, interface=1, scope="shared")])
+    offers = Offers(databases=[Adapter("mine-own", None, create, interface=1, scope="shared")])
     catalog = Catalog.discover(offers, installed=False)
-    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
-    given = catalog.create(Kind.DATABASE, "mine", None, context)
-    given.logger.warning("something is odd", table="users")
+    journal = Journal()
+    context = adapter_context(tmp_path, logger=journal)
+    given = catalog.create(Kind.DATABASE, "mine-own", None, context)
     assert (given.node, given.data_dir) == ("a-node", tmp_path)
-    assert capsys.readouterr().err == (
-        "WARNING something is odd kind='database' adapter='mine' table='users'\n"
-    )
+    given.logger.warning("something is odd", table="users")
+    (record,) = journal.records
+    assert record.fields == {"kind": "database", "adapter": "mine-own", "table": "users"}
+    given.figures.add(MyFigures())
+    (family,) = await context.figures.collect(lambda *_: None)
+    assert family.name == "nexxus_database_mine_own_rows"
 
 
 def test_an_adapter_that_nobody_offers_cannot_be_created(tmp_path: Path):
-    context = AdapterContext("a-node", tmp_path, StandardErrorLogger())
+    context = adapter_context(tmp_path)
     with pytest.raises(ConfigurationError, match=r"no database 'oracle' .*elasticsearch, sqlite"):
         Catalog.discover(installed=False).create(Kind.DATABASE, "oracle", None, context)
 

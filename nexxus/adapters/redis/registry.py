@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Final
+
+import msgspec
 
 from nexxus.adapters.redis.claims import RedisClaims
 from nexxus.adapters.redis.counters import RedisCounters
@@ -19,8 +21,18 @@ from nexxus.adapters.redis.subscriptions import RedisSubscriptions
 from nexxus.errors import StartupError
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.observability.figures import gauge
 
 _OLDEST: Final = 7
+
+
+class RedisFigures(msgspec.Struct):
+    """What is measured of Redis, all servers together."""
+
+    push_scheduled: Annotated[int, gauge("Devices that are away and are to be pushed to.")]
+    servers: Annotated[int, gauge("Servers that hold data.")]
+    used_memory_bytes: Annotated[int, gauge("Memory that Redis uses.")]
+    max_memory_bytes: Annotated[int, gauge("Memory that Redis may use; 0 for no limit.")]
 
 
 class RedisRegistry(Registry):
@@ -80,15 +92,15 @@ class RedisRegistry(Registry):
         for model in models:
             await self.subscriptions.clear_routes(model)
 
-    async def statistics(self) -> dict[str, Any]:
+    async def figures(self) -> RedisFigures:
+        """Ask Redis."""
         facts = await self._link.facts()
-        return {
-            "nodes": len(await self.nodes.alive()),
-            "push_scheduled": await self.pushes.scheduled(),
-            "redis_servers": len(facts),
-            "redis_used_memory_bytes": sum(each["used_memory"] for each in facts),
-            "redis_max_memory_bytes": sum(each["maxmemory"] for each in facts),
-        }
+        return RedisFigures(
+            push_scheduled=await self.pushes.scheduled(),
+            servers=len(facts),
+            used_memory_bytes=sum(each["used_memory"] for each in facts),
+            max_memory_bytes=sum(each["maxmemory"] for each in facts),
+        )
 
 
 def check(facts: Facts, *, is_cluster: bool, logger: Logger) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from nexxus.interfaces.registry.claims import ClaimStore
 from nexxus.interfaces.registry.counters import CounterStore
@@ -60,7 +59,3 @@ class Registry(ABC):
 
         Versions of its routes keep growing, so that transport managers notice.
         """
-
-    async def statistics(self) -> dict[str, Any]:
-        """Return figures for the metrics page, as name → number."""
-        return {}

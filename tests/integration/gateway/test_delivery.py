@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,20 @@ async def test_the_owner_of_an_object_is_named(world: World) -> None:
     await world.tell(Delivery(APP, "task", "t1", 1, user_id="u1", deleted=["c1"]))
 
     assert (await client.expect("model_deleted"))["model"]["userId"] == "u1"
+
+
+async def test_the_time_from_a_write_to_its_push_is_measured(world: World) -> None:
+    client = await live(world, "d1", "c1")
+    written = int(time.time() * 1000) - 60_000
+
+    await world.tell(Delivery(APP, "task", "t1", 1, deleted=["c1"], accepted_at=written))
+    await world.tell(event(2, deleted=["c1"]))
+
+    await client.expect("model_deleted")
+    await client.expect("model_deleted")
+    seconds = world.gateway.counters.write_to_push_seconds
+    assert sum(seconds.counts) == 1  # of the other, the time is not known
+    assert seconds.sum >= 60
 
 
 async def test_a_transient_object_has_no_version(world: World) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import copy
+import time
 import uuid
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from nexxus.domain.objects import BUILT_IN, build_object, check_id, check_object, new_id, value_at
+from nexxus.domain.objects import (
+    BUILT_IN,
+    build_object,
+    check_id,
+    check_object,
+    new_id,
+    time_of,
+    value_at,
+)
 from nexxus.domain.schema import compile_model
 from nexxus.errors import AccessDenied, InvalidParameters
 from nexxus.testing.strategies import RICH_MODEL, documents
@@ -182,3 +191,14 @@ def test_the_elements_of_stored_arrays_are_looked_at_too(element: str) -> None:
 )
 def test_a_path_leads_to_a_value_or_to_none(path: str, value: Any) -> None:
     assert value_at({"a": {"b": {"c": 1}}}, path) == value
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    before = int(time.time() * 1000)
+    made = time_of(new_id())
+    assert before <= made <= int(time.time() * 1000)
+
+
+@pytest.mark.parametrize("id", ["", "t1", "x" * 36, "zzzzzzzz-zzzz-7zzz-zzzz-zzzzzzzzzzzz"])
+def test_an_id_that_we_did_not_make_has_no_time(id: str) -> None:
+    assert time_of(id) == 0

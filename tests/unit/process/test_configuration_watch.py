@@ -15,10 +15,11 @@ from waiting import eventually
 
 from nexxus.config import Config
 from nexxus.errors import StartupError
-from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus.hookspecs import Adapter, hookimpl
 from nexxus.interfaces.config_provider import ConfigProvider
 from nexxus.interfaces.logger import Level
 from nexxus.process.configuration_watch import ConfigurationWatch
+from nexxus.testing.context import adapter_context
 from nexxus.testing.journal import Journal
 
 
@@ -77,7 +78,7 @@ def load(vault: Vault) -> Callable[[], Config]:
 async def watching(
     load: Callable[[], Config], journal: Journal, folder: Path
 ) -> AsyncIterator[None]:
-    watch = ConfigurationWatch(load(), load, AdapterContext("a-node", folder, journal))
+    watch = ConfigurationWatch(load(), load, adapter_context(folder, logger=journal))
     task = asyncio.create_task(watch.run())
     try:
         yield

@@ -221,11 +221,13 @@ async def test_an_event_that_is_named_as_failed_comes_again_alone(
 ) -> None:
     worker, letters = Picky({"b"}, raises=False), DeadLetterStore()
     await tell(broker, "a", "b", "c")
-    running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
+    runner = runner_of(worker, broker, journal, letters)
+    running = asyncio.create_task(runner.run())
     await eventually(lambda: letters.buried)
     await end(running)
     assert worker.handled == ["a", "c"]
     assert worker.batches == [["a", "b", "c"], *([["b"]] * 4)]
+    assert (runner.figures.handled, runner.figures.failed) == (2, 5)
 
 
 async def test_events_of_other_models_are_settled_unseen(

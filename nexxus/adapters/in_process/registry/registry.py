@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
+
+import msgspec
 
 from nexxus.adapters.in_process.registry.claims import InProcessClaims
 from nexxus.adapters.in_process.registry.counters import InProcessCounters
@@ -25,9 +27,21 @@ from nexxus.domain.pushes import RESYNC
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import RESYNC_WITHIN, Presence, Registry
+from nexxus.observability.figures import gauge
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 FILE_NAME: Final = "registry.sqlite3"
+
+
+class RegistryFigures(msgspec.Struct):
+    """What the registry holds: in memory, but for the notices."""
+
+    presences: Annotated[int, gauge("Devices that are connected.")]
+    subscriptions: Annotated[int, gauge("Subscriptions of all devices.")]
+    routes: Annotated[int, gauge("Different filters and scopes that are subscribed to.")]
+    cached_sessions: Annotated[int, gauge("Sessions that are held in front of the file.")]
+    counters: Annotated[int, gauge("Counters of limits, such as failed sign-ins, that run.")]
+    push_notices: Annotated[int, gauge("Notices that wait for devices that are away.")]
 
 
 class InProcessRegistry(Registry):
@@ -110,16 +124,16 @@ class InProcessRegistry(Registry):
             self.sessions.forget(app_id)
             self.fates.forget(app_id)
 
-    async def statistics(self) -> dict[str, Any]:
-        return {
-            "presences": len(self.presence),
-            "subscriptions": len(self.subscriptions),
-            "routes": self.subscriptions.route_count,
-            "cached_sessions": self.sessions.cached,
-            "counters": len(self.counters),
-            "nodes": len(self.nodes),
-            "push_notices": await self.pushes.waiting(),
-        }
+    async def figures(self) -> RegistryFigures:
+        """Return how much the registry holds."""
+        return RegistryFigures(
+            presences=len(self.presence),
+            subscriptions=len(self.subscriptions),
+            routes=self.subscriptions.route_count,
+            cached_sessions=self.sessions.cached,
+            counters=len(self.counters),
+            push_notices=await self.pushes.waiting(),
+        )
 
 
 def _begin(connection: sqlite3.Connection) -> bool:

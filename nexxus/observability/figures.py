@@ -1,0 +1,186 @@
+"""Figures: numbers about what a process does, each declared beside what it measures::
+
+    class WriterFigures(msgspec.Struct):
+        applied: Annotated[int, counter("Writes that were applied to objects.")] = 0
+
+    self.figures = WriterFigures()
+    figures.under("writer").add(self.figures)      # once, where the parts are put together
+    self.figures.applied += 1                      # on the hot path: an attribute of a struct
+
+A scrape reads the attributes then; nothing is locked, copied or formatted before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
+
+import msgspec
+
+FigureKind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""The upper bounds of a duration's buckets, unless a histogram is given others."""
+
+_READ_WITHIN: Final = 2.0
+"""Seconds for whatever is read at a scrape: figures are needed most when something is away."""
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """What a field of a struct of figures is. `labels` are the names of its labels, if it has any.
+
+    The field's name is the end of the figure's; a counter's gets ``_total`` behind it. Without
+    labels its value is a number, or a `Histogram`; with labels, a mapping to these, from the
+    label's value or from a tuple of the labels' values.
+    """
+
+    kind: FigureKind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+def counter(help: str, *labels: str) -> Figure:
+    """Describe a number that only grows."""
+    return Figure("counter", help, labels)
+
+
+def gauge(help: str, *labels: str) -> Figure:
+    """Describe a number that goes up and down."""
+    return Figure("gauge", help, labels)
+
+
+def histogram(help: str, *labels: str) -> Figure:
+    """Describe a `Histogram`."""
+    return Figure("histogram", help, labels)
+
+
+class Histogram:
+    """Counts values by the bucket that they fall into. `bounds` are the buckets' upper ends."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float] = SECONDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One number of a family, or one histogram."""
+
+    labels: Mapping[str, str]
+    value: float | Histogram
+
+
+class Family(msgspec.Struct, frozen=True):
+    """A figure with all its samples, by its whole name."""
+
+    name: str
+    kind: FigureKind
+    help: str
+    samples: list[Sample]
+
+
+Source: TypeAlias = Callable[[], msgspec.Struct | Awaitable[msgspec.Struct]]
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    prefix: str
+    labels: Mapping[str, str]
+    read: Source
+
+
+class Figures:
+    """Where the figures of a process come together; each part has a place `under` its name."""
+
+    def __init__(self, prefix: str = "nexxus") -> None:
+        self._prefix = prefix
+        self._entries: list[_Entry] = []
+
+    def under(self, *names: str) -> Figures:
+        """Return the place for figures whose names begin with these, ``nexxus_<name>_…``."""
+        place = Figures("_".join([self._prefix, *map(_clean, names)]))
+        place._entries = self._entries
+        return place
+
+    def add(self, figures: msgspec.Struct, **labels: str) -> None:
+        """Show a part's figures from now on, all with these labels.
+
+        Raises `TypeError` for a struct that has no figures.
+        """
+        if not described(type(figures)):
+            raise TypeError(f"{type(figures).__name__} has no field that is annotated as a figure")
+        self._entries.append(_Entry(self._prefix, labels, lambda: figures))
+
+    def read(self, read: Source, **labels: str) -> None:
+        """Show what `read` returns, a struct of figures; it is called at each scrape.
+
+        It may be asynchronous. Where it raises, or takes more than two seconds, its figures are
+        missing from that scrape.
+        """
+        self._entries.append(_Entry(self._prefix, labels, read))
+
+    async def collect(self, on_error: Callable[[str, Exception], None]) -> list[Family]:
+        """Return all figures as they are now, by name.
+
+        `on_error` is called with the place and the reason for figures that cannot be read.
+        """
+        families: dict[str, Family] = {}
+        structs = await asyncio.gather(*(_read(entry, on_error) for entry in self._entries))
+        for entry, struct in zip(self._entries, structs, strict=True):
+            for family in () if struct is None else _families(entry, struct):
+                known = families.setdefault(family.name, family)
+                if known is not family:
+                    known.samples.extend(family.samples)
+        return [families[name] for name in sorted(families)]
+
+
+def described(type_: type[msgspec.Struct]) -> dict[str, Figure]:
+    """Return the figures of a struct's type, by field."""
+    found = {}
+    for field in msgspec.structs.fields(type_):
+        for mark in get_args(field.type) if get_origin(field.type) is Annotated else ():
+            if isinstance(mark, Figure):
+                found[field.name] = mark
+    return found
+
+
+async def _read(entry: _Entry, on_error: Callable[[str, Exception], None]) -> msgspec.Struct | None:
+    try:
+        struct = entry.read()
+        if inspect.isawaitable(struct):
+            async with asyncio.timeout(_READ_WITHIN):
+                struct = await struct
+    except Exception as error:  # a plugin may raise anything, and the others are to be shown
+        on_error(entry.prefix, error)
+        return None
+    return struct
+
+
+def _families(entry: _Entry, struct: msgspec.Struct) -> Iterator[Family]:
+    for field, figure in described(type(struct)).items():
+        name = f"{entry.prefix}_{field}{'_total' if figure.kind == 'counter' else ''}"
+        samples = list(_samples(entry.labels, figure, getattr(struct, field)))
+        yield Family(name, figure.kind, figure.help, samples)
+
+
+def _samples(shared: Mapping[str, str], figure: Figure, value: Any) -> Iterator[Sample]:
+    if not figure.labels:
+        yield Sample(shared, value)
+        return
+    for key, each in value.items():
+        values = key if isinstance(key, tuple) else (key,)
+        own = zip(figure.labels, map(str, values), strict=True)
+        yield Sample({**shared, **dict(own)}, each)
+
+
+def _clean(name: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
