@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from nexxus.domain.filter_matcher import compile_matcher
+from nexxus.domain.filter_matcher import compile_matcher, is_missing
 from nexxus.domain.filters import EVERYTHING, Filter
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
-from nexxus.interfaces.database import Database, Mutation, Query, Record
+from nexxus.interfaces.database import Database, Mutation, Query, Record, SortKey
 
 Loaded = Callable[[Sequence[ObjectKey]], Awaitable[None]]
 Committing = Callable[[Sequence[Mutation]], Awaitable[None]]
@@ -24,14 +25,15 @@ class MemoryDatabase(Database):
     """Stores what it is given; any model of any application has room.
 
     A test may get in between: `loaded` is awaited after records were read, before the caller has
-    them, and `committing` before mutations are compared and applied. Either may raise. Searches
-    know the default order only.
+    them, and `committing` before mutations are compared and applied. Either may raise. `queries`
+    are the searches that were asked for.
     """
 
     is_atomic = True
 
     def __init__(self) -> None:
         self.records: dict[ObjectKey, Record] = {}
+        self.queries: list[Query] = []
         self.loaded: Loaded = _nothing
         self.committing: Committing = _nothing
 
@@ -70,8 +72,16 @@ class MemoryDatabase(Database):
         return True
 
     async def search(self, query: Query) -> list[Document]:
+        self.queries.append(query)
         found = self._matching(query.app_id, query.model, query.filter)
-        found.sort(key=lambda document: (document["createdAt"], document["id"]))
+        found.sort(key=lambda document: _place(query.sort, query.place_of(document)))
+        if query.after is not None:
+            behind = _place(query.sort, query.after)
+            found = [
+                document
+                for document in found
+                if _place(query.sort, query.place_of(document)) > behind
+            ]
         return found[query.offset : query.offset + query.limit]
 
     async def count(self, app_id: str, model: ModelType, filter: Filter = EVERYTHING) -> int:
@@ -96,3 +106,24 @@ class MemoryDatabase(Database):
             and record.deleted_at is None
             and matches(record.document)
         ]
+
+
+class _Descending:
+    """A value whose order is the other way round."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Descending) and bool(self.value == other.value)
+
+    def __lt__(self, other: _Descending) -> bool:
+        return bool(other.value < self.value)
+
+
+def _place(sort: Sequence[SortKey], values: Sequence[Any]) -> tuple[Any, ...]:
+    """Where these values stand in an order; missing ones stand last."""
+    return tuple(
+        (1, 0) if is_missing(value) else (0, _Descending(value) if key.descending else value)
+        for key, value in zip(sort, values, strict=True)
+    )

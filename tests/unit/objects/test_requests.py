@@ -1,0 +1,178 @@
+"""Routes and frames ask for the same in the same words, and get the same answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from objects_world import DEVICE, NOBODY, ObjectsWorld
+
+from nexxus.cluster.messages import Outcome
+from nexxus.errors import InvalidParameters
+from nexxus.interfaces.broker import WRITES
+from nexxus.objects.requests import (
+    CountRequest,
+    DeleteRequest,
+    SearchRequest,
+    SubscribeRequest,
+    UpdateRequest,
+)
+from nexxus.objects.writes import Terms
+
+PATCH = {"op": "replace", "path": "title", "value": "two"}
+
+
+@pytest.fixture
+async def world(world: ObjectsWorld) -> ObjectsWorld:
+    await world.application()
+    await world.connect(DEVICE)
+    await world.store({"id": "t", "title": "one"})
+    return world
+
+
+# Writes
+
+
+async def test_an_accepted_write_is_a_202_that_names_its_operation(world: ObjectsWorld) -> None:
+    replies = [
+        await world.requests.create(NOBODY, "task", {"id": "new"}),
+        await world.requests.update(NOBODY, UpdateRequest(type="task", id="t", patch=PATCH)),
+        await world.requests.delete(NOBODY, DeleteRequest(type="task", id="t")),
+    ]
+    operations = [operation.operation_id for operation in world.broker.payloads(WRITES)]
+    assert [reply.status for reply in replies] == [202, 202, 202]
+    assert [reply.operation_id for reply in replies] == operations
+    assert [reply.data for reply in replies] == [
+        {"id": "new", "type": "task", "operationId": operations[0]},
+        {"operationId": operations[1]},
+        {"operationId": operations[2]},
+    ]
+
+
+async def test_a_stored_write_is_a_201_for_a_create_else_a_200(world: ObjectsWorld) -> None:
+    stored = {"id": "t", "type": "task", "version": 2}
+
+    async def settle(operation: Any) -> None:
+        world.writes.settle(Outcome(operation.operation_id, document=stored))
+
+    world.broker.publishing = settle
+    terms = Terms(wait=5)
+    replies = [
+        await world.requests.create(NOBODY, "task", {"id": "new"}, terms),
+        await world.requests.update(NOBODY, UpdateRequest(type="task", id="t", patch=PATCH), terms),
+        await world.requests.delete(NOBODY, DeleteRequest(type="task", id="t"), terms),
+    ]
+    assert [(reply.status, reply.data) for reply in replies] == [
+        (201, stored),
+        (200, stored),
+        (200, stored),
+    ]
+
+
+async def test_a_transient_create_has_no_operation(world: ObjectsWorld) -> None:
+    reply = await world.requests.create(NOBODY, "typing", {"id": "k", "text": "…"})
+    assert (reply.status, reply.data) == (202, {"id": "k", "type": "typing"})
+    assert reply.operation_id is None
+
+
+async def test_a_create_may_name_its_model_in_the_body(world: ObjectsWorld) -> None:
+    reply = await world.requests.create(NOBODY, None, {"type": "task", "title": "one"})
+    assert reply.data["type"] == "task"
+    for body in ({}, {"type": 1}, {"type": None}):
+        with pytest.raises(InvalidParameters, match="name of a model"):
+            await world.requests.create(NOBODY, None, body)
+
+
+@pytest.mark.parametrize(
+    "request_", [UpdateRequest(patch=PATCH, id="t"), UpdateRequest(patch=PATCH, type="task")]
+)
+async def test_a_change_must_say_of_what(world: ObjectsWorld, request_: UpdateRequest) -> None:
+    with pytest.raises(InvalidParameters, match="is required"):
+        await world.requests.update(NOBODY, request_)
+
+
+# Reads
+
+
+async def test_a_page_has_a_cursor_while_more_follow(world: ObjectsWorld) -> None:
+    await world.store({"id": "u"}, {"id": "v"})
+    first = await world.requests.search(NOBODY, "task", SearchRequest(limit=2))
+    assert first.data.keys() == {"items", "cursor"}
+    last = await world.requests.search(
+        NOBODY, "task", SearchRequest(limit=2, cursor=first.data["cursor"])
+    )
+    assert last.data.keys() == {"items"}
+
+
+async def test_objects_are_counted(world: ObjectsWorld) -> None:
+    reply = await world.requests.count(NOBODY, CountRequest(type="task"))
+    assert (reply.status, reply.data) == (200, {"count": 1})
+
+
+# Subscriptions
+
+
+async def test_a_subscription_is_answered_with_its_channel_and_page(world: ObjectsWorld) -> None:
+    reply = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task"))
+    assert reply.data["channelId"] == "nxx:subscription:app:task"
+    assert [item["id"] for item in reply.data["items"]] == ["t"]
+
+
+async def test_a_page_that_was_just_read_is_answered_alone(world: ObjectsWorld) -> None:
+    reply = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task", get_only=True))
+    assert "channelId" not in reply.data
+
+
+# Frames
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "status", "names"),
+    [
+        ("create", {"type": "task", "title": "one"}, 202, {"id", "type", "operationId"}),
+        ("update", {"type": "task", "id": "t", "patch": PATCH}, 202, {"operationId"}),
+        ("delete", {"type": "task", "id": "t", "ifVersion": 1}, 202, {"operationId"}),
+        ("subscribe", {"model": "task"}, 200, {"channelId", "items"}),
+    ],
+)
+async def test_a_frame_is_answered_as_its_route_is(
+    world: ObjectsWorld, event: str, data: dict[str, Any], status: int, names: set[str]
+) -> None:
+    reply = await world.requests.perform(DEVICE, event, data)
+    assert reply.status == status
+    assert reply.data.keys() == names
+
+
+async def test_a_frame_ends_a_subscription(world: ObjectsWorld) -> None:
+    await world.requests.perform(DEVICE, "subscribe", {"model": "task"})
+    reply = await world.requests.perform(DEVICE, "unsubscribe", {"model": "task"})
+    assert (reply.status, reply.data) == (200, {"channel": "nxx:subscription:app:task"})
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ("update", {"type": "task", "id": "t", "patch": PATCH, "version": 1}),
+        ("delete", {"type": "task", "id": "t", "ifVersion": -1}),
+        ("subscribe", {"model": "task", "fitler": {}}),
+        ("subscribe", {"model": 1}),
+        ("create", ["no object"]),
+        ("vanish", {}),
+    ],
+)
+async def test_a_frame_of_another_shape_is_refused(
+    world: ObjectsWorld, event: str, data: Any
+) -> None:
+    with pytest.raises(InvalidParameters):
+        await world.requests.perform(DEVICE, event, data)
+
+
+async def test_a_write_of_a_frame_says_when_it_has_its_place(world: ObjectsWorld) -> None:
+    calls: list[str] = []
+    for event, data in (
+        ("create", {"type": "task"}),
+        ("subscribe", {"model": "task"}),
+        ("delete", {"type": "task", "id": "t"}),
+    ):
+        await world.requests.perform(DEVICE, event, data, lambda name=event: calls.append(name))  # type: ignore[misc]
+    assert calls == ["create", "delete"]

@@ -1,0 +1,280 @@
+"""Subscribing: the registry has the place, its node serves it, and only then a page is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from objects_world import (
+    ANN,
+    DEVICE,
+    NODE,
+    READER,
+    TRANSPORT,
+    WITH_USERS,
+    ObjectsWorld,
+    ids,
+)
+
+from nexxus.cluster.messages import SubscriptionChanged
+from nexxus.domain.channels import Descriptor, Subscription
+from nexxus.domain.identity import Identity
+from nexxus.domain.operations import OperationError
+from nexxus.errors import (
+    AccessDenied,
+    DeviceNotConnected,
+    InvalidParameters,
+    NoAuthPresent,
+    NotFound,
+    ServiceUnavailable,
+)
+from nexxus.objects.queries import Paging
+from nexxus.objects.subscriptions import Subscribed
+
+CHANNEL = "nxx:subscription:app:task"
+
+
+async def subscribe(
+    world: ObjectsWorld,
+    identity: Identity = DEVICE,
+    model: str = "task",
+    *,
+    paging: Paging | None = None,
+    get_only: bool = False,
+    **asked: Any,
+) -> Subscribed:
+    asked = {"id": None, "user_id": None, "filter": None, **asked}
+    return await world.subscriptions.subscribe(
+        identity, model, paging=paging or Paging(), get_only=get_only, **asked
+    )
+
+
+async def unsubscribe(
+    world: ObjectsWorld, identity: Identity = DEVICE, model: str = "task", **asked: Any
+) -> str:
+    asked = {"id": None, "user_id": None, "filter": None, **asked}
+    return await world.subscriptions.unsubscribe(identity, model, **asked)
+
+
+async def held(world: ObjectsWorld, identity: Identity = DEVICE) -> list[Subscription]:
+    return await world.registry.subscriptions.of_device("app", identity.device())
+
+
+@pytest.fixture
+async def connected(world: ObjectsWorld) -> ObjectsWorld:
+    """An application without users, and a device that this node serves."""
+    await world.application()
+    await world.connect(DEVICE)
+    return world
+
+
+# Subscribing
+
+
+async def test_a_page_is_read_once_the_device_has_its_place_and_is_served(
+    connected: ObjectsWorld,
+) -> None:
+    await connected.store(*({"id": f"t{number}"} for number in range(3)))
+    seen: list[Any] = []
+    search = connected.database.search
+
+    async def look_first(query: Any) -> Any:
+        seen.append((len(await held(connected)), list(connected.host.adopted)))
+        return await search(query)
+
+    connected.database.search = look_first  # type: ignore[method-assign]
+    subscribed = await subscribe(connected, paging=Paging(limit=2))
+
+    assert subscribed.channel_id == CHANNEL
+    assert ids(subscribed.page.items) == ["t0", "t1"]
+    assert subscribed.page.cursor is not None
+    assert seen == [(1, [("phone", CHANNEL)])]
+    (placement,) = await connected.registry.subscriptions.placements("app", "phone")
+    assert placement.served_by == (TRANSPORT, NODE)
+    assert placement.subscription.descriptor == Descriptor("task")
+
+
+async def test_a_device_that_another_node_serves_is_served_there_before_the_page_is_read(
+    world: ObjectsWorld,
+) -> None:
+    await world.application()
+    await world.connect(DEVICE, node="there")
+    world.answer_asked()
+    await subscribe(world)
+    ((mailbox, message),) = world.broker.sent
+    assert mailbox == "websockets-transport.there"
+    assert isinstance(message, SubscriptionChanged)
+    assert (message.device_id, message.channel_id) == ("phone", CHANNEL)
+    assert world.host.adopted == []
+
+
+async def test_what_the_other_node_refuses_is_the_answer(world: ObjectsWorld) -> None:
+    await world.application()
+    await world.connect(DEVICE, node="there")
+    world.answer_asked(OperationError(DeviceNotConnected.name, "it has gone"))
+    with pytest.raises(DeviceNotConnected, match="it has gone"):
+        await subscribe(world)
+
+
+async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
+    connected: ObjectsWorld,
+) -> None:
+    await subscribe(connected)
+    await connected.store({"id": "new"})
+    again = await subscribe(connected)
+    assert ids(again.page.items) == ["new"]
+    assert len(await held(connected)) == 1
+
+
+async def test_each_query_is_a_channel_of_its_own(connected: ObjectsWorld) -> None:
+    channels = [
+        (await subscribe(connected, **asked)).channel_id
+        for asked in ({}, {"id": "t"}, {"filter": {"title": "one"}})
+    ]
+    assert [each.channel_id for each in await held(connected)] == channels
+
+
+async def test_a_page_has_only_what_the_channel_is_about(connected: ObjectsWorld) -> None:
+    await connected.store({"id": "a", "title": "one"}, {"id": "b", "title": "two"})
+    subscribed = await subscribe(connected, filter={"title": "two"})
+    assert ids(subscribed.page.items) == ["b"]
+
+
+async def test_the_channel_of_a_transient_model_has_an_empty_page(connected: ObjectsWorld) -> None:
+    subscribed = await subscribe(connected, model="typing")
+    assert (subscribed.page.items, subscribed.page.cursor) == ([], None)
+    assert len(await held(connected)) == 1
+
+
+async def test_just_reading_needs_no_connection_and_makes_no_subscription(
+    world: ObjectsWorld,
+) -> None:
+    await world.application()
+    await world.store({"id": "t"})
+    read = await subscribe(world, get_only=True)
+    assert (read.channel_id, ids(read.page.items)) == (None, ["t"])
+    assert await held(world) == []
+
+
+# What is refused, and leaves nothing
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"model": "log"}, InvalidParameters),
+        ({"model": "typing", "get_only": True}, InvalidParameters),
+        ({"filter": {"notes": "a"}}, InvalidParameters),
+        ({"paging": Paging(limit=0)}, InvalidParameters),
+        ({"paging": Paging(sort=["nothing"])}, InvalidParameters),
+        ({"user_id": "ann"}, InvalidParameters),
+    ],
+)
+async def test_what_cannot_be_followed_is_refused_before_anything_is_done(
+    connected: ObjectsWorld, asked: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await subscribe(connected, **asked)
+    assert await held(connected) == []
+    assert connected.host.adopted == []
+
+
+async def test_a_device_without_a_connection_cannot_subscribe(world: ObjectsWorld) -> None:
+    await world.application()
+    with pytest.raises(DeviceNotConnected, match="register frame"):
+        await subscribe(world)
+    assert await held(world) == []
+
+
+async def test_whoever_has_no_device_cannot_subscribe(world: ObjectsWorld) -> None:
+    await world.application()
+    with pytest.raises(NoAuthPresent):
+        await subscribe(world, Identity("app"))
+
+
+async def test_a_device_has_no_more_subscriptions_than_the_limit(connected: ObjectsWorld) -> None:
+    for name in "abc":
+        await subscribe(connected, id=name)
+    with pytest.raises(InvalidParameters, match=r"limits\.subscriptions"):
+        await subscribe(connected, id="d")
+    await subscribe(connected, id="a")  # it has that one
+    assert len(await held(connected)) == 3
+
+
+# Access control
+
+
+async def test_a_subscription_is_narrowed_to_what_may_be_seen(world: ObjectsWorld) -> None:
+    await world.application(WITH_USERS)
+    await world.connect(ANN)
+    await world.store({"id": "a", "userId": "ann"}, {"id": "b", "userId": "ben"})
+    subscribed = await subscribe(world, ANN)
+    assert ids(subscribed.page.items) == ["a"]
+    (subscription,) = await held(world, ANN)
+    assert subscription.channel_id.startswith(f"{CHANNEL}:filter:")
+    assert subscription.route.access == {"userId": {"eq": "ann"}}
+    assert (subscription.user_id, subscription.user_type) == ("ann", "member")
+
+
+async def test_without_a_right_to_it_nothing_is_followed(world: ObjectsWorld) -> None:
+    await world.application(WITH_USERS)
+    await world.connect(READER)
+    with pytest.raises(AccessDenied):
+        await subscribe(world, READER)
+    assert await held(world, READER) == []
+
+
+# Unsubscribing
+
+
+async def test_a_subscription_ends_with_the_descriptor_that_began_it(
+    connected: ObjectsWorld,
+) -> None:
+    await subscribe(connected, filter={"title": "one"})
+    await subscribe(connected)
+    ended = await unsubscribe(connected, filter={"$and": [{"title": {"eq": "one"}}]})
+    assert ended.startswith(f"{CHANNEL}:filter:")
+    assert [each.channel_id for each in await held(connected)] == [CHANNEL]
+    assert connected.host.adopted[-1] == ("phone", None)
+
+
+async def test_what_was_not_subscribed_to_cannot_end(connected: ObjectsWorld) -> None:
+    await subscribe(connected)
+    with pytest.raises(NotFound):
+        await unsubscribe(connected, id="t")
+    with pytest.raises(NotFound):
+        await unsubscribe(connected, Identity("app", device_id="another"))
+
+
+async def test_a_silent_devices_subscription_ends_at_the_node_that_keeps_it(
+    world: ObjectsWorld,
+) -> None:
+    await world.application()
+    await world.connect(DEVICE, node="there")
+    world.answer_asked()
+    await subscribe(world)
+    presence = await world.registry.presence.get("app", "phone")
+    assert presence is not None
+    await world.registry.presence.disconnect(presence)
+    world.broker.sent.clear()
+
+    assert await unsubscribe(world) == CHANNEL
+
+    assert await held(world) == []
+    ((mailbox, message),) = world.broker.sent
+    assert mailbox == "websockets-transport.there"
+    assert message.reply_to is None  # nobody waits for a node that may be gone
+
+
+async def test_a_subscription_that_its_node_does_not_acknowledge_is_unavailable(
+    world: ObjectsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.application()
+    await world.connect(DEVICE, node="there")
+
+    async def be_away(_: Any) -> None:
+        raise ServiceUnavailable("away")
+
+    world.broker.sending = be_away
+    with pytest.raises(ServiceUnavailable):
+        await subscribe(world)
