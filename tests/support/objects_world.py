@@ -92,7 +92,7 @@ class ObjectsWorld:
         )
         self.peers = Peers(self.broker, here=NODE)
         self.applications = Applications(
-            database=self.database, peers=self.peers, registry=self.registry, strategies=()
+            database=self.database, peers=self.peers, registry=self.registry, strategies={}
         )
         self.host = KeptHost()
         self.reads = Reads(
