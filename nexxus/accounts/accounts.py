@@ -9,6 +9,7 @@ from nexxus.accounts.devices import Devices
 from nexxus.accounts.passwords import Passwords
 from nexxus.accounts.redirect_sign_in import RedirectSignIn
 from nexxus.accounts.sessions import Sessions
+from nexxus.accounts.sign_in import SignIn
 from nexxus.accounts.strategies import Strategies
 from nexxus.accounts.users import Users
 
@@ -22,5 +23,6 @@ class Accounts:
     devices: Devices
     passwords: Passwords
     strategies: Strategies
+    sign_in: SignIn
     credentials: CredentialsSignIn
     redirects: RedirectSignIn

@@ -53,12 +53,13 @@ class CredentialsSignIn:
         credentials = convert(fields, strategy.credentials)
         own = _OwnAccounts(self._records, self._passwords, application)
         account_name = f"{entry.name}/{strategy.name_of(credentials)}"
-        async with self._attempts.one(application.id, account_name):
-            account = await strategy.verify(entry.settings, credentials, accounts=own)
-            user = own.verified.get(account.subject)
-            if user is None:
-                user = await self._accounts.user_of(application, entry.name, account, user_type)
-        return await self._sign_in.begin(application, user, hint)
+        with self._sign_in.attempt():
+            async with self._attempts.one(application.id, account_name):
+                account = await strategy.verify(entry.settings, credentials, accounts=own)
+                user = own.verified.get(account.subject)
+                if user is None:
+                    user = await self._accounts.user_of(application, entry.name, account, user_type)
+            return await self._sign_in.begin(application, user, hint)
 
 
 class _OwnAccounts(OwnAccounts):

@@ -169,8 +169,9 @@ class RedirectSignIn:
                     "in again"
                 )
             await self._states.use(application, state)
-            user = await self._authenticate(application, entry, state, parameters)
-            outcome = await self._finish(application, user, state.content.begun.device, page)
+            with self._sign_in.attempt():
+                user = await self._authenticate(application, entry, state, parameters)
+                outcome = await self._finish(application, user, state.content.begun.device, page)
         except WireError as error:
             if page is None:
                 raise

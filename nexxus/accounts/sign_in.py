@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -11,8 +13,9 @@ from nexxus.accounts.sessions import Sessions, Tokens
 from nexxus.accounts.user_records import User, UserRecords
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import convert
-from nexxus.errors import UserAuthenticationFailed
+from nexxus.errors import TooManyRequests, UserAuthenticationFailed
 from nexxus.interfaces.registry import Device
+from nexxus.observability.figures import counter
 
 
 class NewSession(NamedTuple):
@@ -35,13 +38,39 @@ def read_hint(document: Any) -> DeviceHint | None:
     return convert(document, DeviceHint | None, "device")  # type: ignore[arg-type]
 
 
+class SignInFigures(msgspec.Struct):
+    """What is measured of signing in."""
+
+    succeeded: Annotated[int, counter("Sign-ins and registrations that began a session.")] = 0
+    failed: Annotated[
+        int,
+        counter("Sign-ins that were refused: credentials were wrong, or a provider said no."),
+    ] = 0
+    limited: Annotated[
+        int, counter("Sign-ins that were refused because too many had failed for the account.")
+    ] = 0
+
+
 class SignIn:
     """Begins sessions of users."""
 
     def __init__(self, *, records: UserRecords, sessions: Sessions, devices: Devices) -> None:
+        self.figures = SignInFigures()
         self._records = records
         self._sessions = sessions
         self._devices = devices
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Count an attempt to sign in that is refused while the block runs."""
+        try:
+            yield
+        except TooManyRequests:
+            self.figures.limited += 1
+            raise
+        except UserAuthenticationFailed:
+            self.figures.failed += 1
+            raise
 
     async def begin(
         self, application: Application, user: User, hint: DeviceHint | None
@@ -54,7 +83,9 @@ class SignIn:
         device = await self._devices.for_sign_in(application, user.id, hint.id, hint.name)
         is_known = device.id == hint.id
         tokens = await self._sessions.begin(application, device, user, is_known_device=is_known)
-        return await self._confirm(application, NewSession(tokens, device, user))
+        session = await self._confirm(application, NewSession(tokens, device, user))
+        self.figures.succeeded += 1
+        return session
 
     async def add_device(self, application: Application, user: User, name: Any) -> NewSession:
         """Register one more device of a user, with a session of its own."""

@@ -160,6 +160,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     http_metrics = HttpMetrics()
     figures = context.figures
     figures.under("http").add(http_metrics)
+    figures.under("sign_in").add(actions.accounts.sign_in.figures)
     figures.under("writer").add(writer.figures)
     figures.under("transport_manager").add(transport_manager.figures)
     for transport, gateway in transports.gateways.items():
@@ -298,6 +299,7 @@ def _compose_accounts(
         devices=devices,
         passwords=passwords,
         strategies=strategies,
+        sign_in=sign_in,
         credentials=CredentialsSignIn(
             records=records,
             passwords=passwords,

@@ -188,6 +188,7 @@ class AccountsWorld:
             devices=devices,
             passwords=self.passwords,
             strategies=strategies,
+            sign_in=sign_in,
             credentials=CredentialsSignIn(
                 records=self.records,
                 passwords=self.passwords,

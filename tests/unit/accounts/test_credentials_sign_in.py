@@ -66,6 +66,19 @@ async def test_failures_of_one_account_are_counted(world: AccountsWorld) -> None
         await world.with_credentials("directory", {"uid": "ann", "pin": "wrong"})
 
 
+async def test_sign_ins_are_measured_by_their_outcome(world: AccountsWorld) -> None:
+    await world.register("ann")
+    await world.sign_in("ann")
+    for _ in range(3):
+        with pytest.raises(UserAuthenticationFailed):
+            await world.sign_in("ann", "wrong")
+    with pytest.raises(TooManyRequests):
+        await world.sign_in("ann")
+
+    figures = world.accounts.sign_in.figures
+    assert (figures.succeeded, figures.failed, figures.limited) == (2, 3, 1)
+
+
 @contract
 @pytest.mark.parametrize(
     ("body", "field"),

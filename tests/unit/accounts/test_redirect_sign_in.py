@@ -163,6 +163,7 @@ async def test_a_refusal_of_the_provider_uses_the_state_up(world: AccountsWorld)
 
     with pytest.raises(UserAuthenticationFailed, match="used before"):
         await complete(world, departure)
+    assert world.accounts.sign_in.figures.failed == 1
 
 
 async def test_a_new_user_chooses_a_type_that_is_not_private(world: AccountsWorld) -> None:
