@@ -22,25 +22,27 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, cast
 
-import uvicorn
 import uvloop
 
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
-from nexxus.adapters.websockets.raw import websocket_protocol
+from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.identity import Identity
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.logger import Level, Logger, LogRecord
 from nexxus.testing.journal import Journal
+from nexxus.testing.transport_port import mounts_app, serving
+from nexxus.testing.transport_tokens import KitActions, KitAuthentication
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
 TRANSPORT = "websockets"
@@ -68,21 +70,19 @@ class Stderr(Logger):
 class AnyToken:
     """A token is the name of a device."""
 
-    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
+    async def verify_token(self, token: str) -> TokenClaims:
         return TokenClaims(APP, token, f"session of {token}", time.time() + 3600)
+
+    async def verify_identity(self, identity: Identity) -> TokenClaims:
+        return await self.verify_token(identity.device())
+
+    async def verify_again(self, claims: TokenClaims) -> TokenClaims:
+        return claims
 
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
         raise NotImplementedError
-
-
-class Quiet(uvicorn.Server):
-    """A server without signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def event(version: int) -> Delivery:
@@ -110,6 +110,7 @@ class Rig:
             logger=Stderr(),
         )
         self.version = 0
+        self.stack = contextlib.AsyncExitStack()
 
     async def run(self, pipe: Pipe) -> None:
         """Serve, measure, send the figures."""
@@ -120,20 +121,11 @@ class Rig:
         self.gateway.listen(inbox)
         await inbox.open()
         inbox_task = asyncio.create_task(inbox.run())
-        config = uvicorn.Config(
-            no_http,
-            port=0,
-            http="httptools",
-            ws=websocket_protocol(self.gateway, "/"),
-            lifespan="off",
-            log_config=None,
-            loop="none",
-            backlog=4096,
-        )
-        server = Quiet(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
+        transport = WebSocketTransport()
+        await transport.start(self.gateway)
+        actions = KitActions()
+        app = mounts_app(transport, self.gateway, KitAuthentication(actions), is_gateways=True)
+        port = await self.stack.enter_async_context(serving(app, backlog=4096))
         bare_server = await loop.create_server(
             lambda: Bare(self.bare), "127.0.0.1", 0, backlog=4096
         )
@@ -142,7 +134,7 @@ class Rig:
         while len(self.bare) < sockets:
             await asyncio.sleep(0.02)
         before = resident_bytes()
-        pipe.send(server.servers[0].sockets[0].getsockname()[1])
+        pipe.send(port)
         while len(self.gateway.devices(APP)) < sockets or counters.frames < sockets:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
@@ -151,9 +143,8 @@ class Rig:
             await self.subscribe(device.device_id)
         pipe.send({"memory": memory, "cpu": await self.measure()})
         inbox_task.cancel()
-        server.should_exit = True
         self.gateway.deadlines.close()
-        serving.cancel()
+        await self.stack.aclose()
 
     async def subscribe(self, device: str) -> None:
         """Have the device follow the channel."""
@@ -213,11 +204,6 @@ class Bare(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transports.append(cast("asyncio.Transport", transport))
-
-
-async def no_http(scope: Any, receive: Any, send: Any) -> None:
-    """There is nothing but the WebSocket."""
-    raise NotImplementedError
 
 
 class Reader(asyncio.BufferedProtocol):

@@ -11,6 +11,7 @@ from nexxus.accounts.redirect_sign_in import RedirectSignIn
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.sign_in import SignIn
 from nexxus.accounts.strategies import Strategies
+from nexxus.accounts.tickets import Tickets
 from nexxus.accounts.users import Users
 
 
@@ -20,6 +21,7 @@ class Accounts:
 
     users: Users
     sessions: Sessions
+    tickets: Tickets
     devices: Devices
     passwords: Passwords
     strategies: Strategies

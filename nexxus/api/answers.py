@@ -88,6 +88,13 @@ class RegisteredDevice(Shape, frozen=True, kw_only=True):
     user_id: str | UnsetType = UNSET
 
 
+class Ticket(Shape, frozen=True, kw_only=True):
+    """What stands once for the access token, as `?ticket=`, within `expiresIn` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
 class DeviceSession(Shape, frozen=True, kw_only=True):
     """A new device and its session."""
 

@@ -7,10 +7,8 @@ microsecond here is paid by every accepted write.
 from __future__ import annotations
 
 import hmac
-import re
 import time
 from collections.abc import Iterable
-from random import getrandbits
 from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -18,44 +16,54 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nexxus.api import description, health
+from nexxus.api.answering import GONE, Answering, path_of, request_id_of
+from nexxus.api.bodies import ClientDisconnected
+from nexxus.api.credentials import needed
 from nexxus.api.endpoints import Admission, Endpoint
-from nexxus.api.errors import to_answer
-from nexxus.api.mounts import Mounts, find, path_of
-from nexxus.api.requests import ClientDisconnected, Request, needed
-from nexxus.api.responses import Answer, Raw, encode
+from nexxus.api.mounts import MountServer, MountServices, MountTable, SessionAuthentication
+from nexxus.api.requests import Request
+from nexxus.api.responses import Answer, Raw
 from nexxus.api.routes import ENDPOINTS
 from nexxus.api.routing import Router
 from nexxus.api.services import Services
 from nexxus.domain.identity import Identity
-from nexxus.errors import (
-    MethodNotAllowed,
-    ServerError,
-    UserAuthenticationFailed,
-    WireError,
-)
+from nexxus.errors import ConfigurationError, UserAuthenticationFailed, WireError
 from nexxus.interfaces.logger import log_context
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _EXPOSED: Final = ("nxx-operation-id", "retry-after", "x-request-id")
-_NO_STORE: Final = (b"cache-control", b"no-store")
-_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
-_GONE: Final = 499
 _UNKNOWN_ROUTE: Final = "(none)"
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
 
 def build_api(services: Services) -> ASGIApp:
-    """The ASGI application of the contract's HTTP routes, and of what the transports serve."""
+    """Build the ASGI application of the contract's routes, and of what the transports serve."""
     shown = description.ENDPOINTS if services.api.docs else []
-    app: ASGIApp = _Api(services, (*ENDPOINTS, *shown, *description.DASHBOARD))
-    if services.http_routes:
-        app = Mounts(app, services.http_routes)
-    if services.api.cors_origins:
+    endpoints = (*ENDPOINTS, *shown, *description.DASHBOARD)
+    return _behind_proxies(_Api(services, endpoints, MountTable(services.mounted)), services)
+
+
+def build_gateway_api(services: Services) -> ASGIApp:
+    """Build what the gateway's port answers: how its process is doing, and the transports."""
+    table = MountTable(services.mounted, is_gateways=True)
+    return _behind_proxies(_Api(services, health.ENDPOINTS, table), services)
+
+
+def build_health_api(services: Services) -> ASGIApp:
+    """Build what the health port answers: how its process is doing."""
+    return _Api(services, health.ENDPOINTS, MountTable(()))
+
+
+def _behind_proxies(app: ASGIApp, services: Services) -> ASGIApp:
+    """Return the application with what the configuration puts before it."""
+    origins = services.api.cors_origins
+    if origins:
         app = CORSMiddleware(
             app,
-            allow_origins=services.api.cors_origins,
+            allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
             allow_headers=("*",),
+            # For the cookie by which a browser that follows events comes back; nothing else
+            # looks at cookies.
+            allow_credentials="*" not in origins,
             expose_headers=_EXPOSED,
             max_age=86_400,
         )
@@ -64,22 +72,35 @@ def build_api(services: Services) -> ASGIApp:
     return app
 
 
-def build_health_api(services: Services) -> ASGIApp:
-    """What a port without the API answers over HTTP: how its process is doing."""
-    return _Api(services, health.ENDPOINTS)
-
-
 class _Api:
-    def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(
+        self, services: Services, endpoints: Iterable[Endpoint], table: MountTable
+    ) -> None:
         self._services = services
         self._router = Router(tuple(endpoints))
+        _check_paths(table, self._router)
+        self._answering = Answering(
+            metrics=services.http_metrics,
+            logger=services.logger,
+            hsts_max_age=services.api.hsts_max_age,
+        )
+        self._mounts = MountServer(
+            table,
+            MountServices(
+                answering=self._answering,
+                authentication=SessionAuthentication(
+                    applications=services.applications,
+                    sessions=services.accounts.sessions,
+                    tickets=services.accounts.tickets,
+                ),
+                rate_limit=services.rate_limit,
+                body_limit=services.limits.body,
+                origins=services.api.cors_origins,
+            ),
+        )
         self._metrics = services.http_metrics
         self._limit = services.rate_limit
         self._admin_key = services.admin_key.encode()
-        self._hsts = (
-            b"strict-transport-security",
-            f"max-age={services.api.hsts_max_age}".encode(),
-        )
         self._guards = {
             Admission.PUBLIC: self._admit_anybody,
             Admission.APPLICATION: self._admit_application,
@@ -94,29 +115,29 @@ class _Api:
         if kind == "http":
             await self._answer(scope, receive, send)
         elif kind == "websocket":
-            await self._connect(scope, receive, send)
+            await self._mounts.connect(scope, receive, send)
         elif kind == "lifespan":
             await _live(receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        path = path_of(scope)
+        mounted = self._mounts.find(scope, path, headers)
+        if mounted is not None:
+            await self._mounts.serve(mounted, scope, receive, send, headers)
+            return
+        started = time.perf_counter()
         method: str = scope["method"]
-        given_id = headers.get(b"x-request-id")
-        request_id = (
-            given_id
-            if given_id is not None and _REQUEST_ID.fullmatch(given_id)
-            else b"%024x" % getrandbits(96)  # unique, not secret: a system call less
-        )
-        route, status = _UNKNOWN_ROUTE, _GONE
+        request_id = request_id_of(headers)
+        route, status = _UNKNOWN_ROUTE, GONE
         self._metrics.requests_running += 1
         try:
             answer: Answer | Raw
             try:
-                endpoint, path = self._router.match(method, path_of(scope))
+                endpoint, parameters = self._router.match(method, path)
                 route = endpoint.path
                 request: Request[Any] = Request(
-                    scope, receive, self._services, headers, endpoint, path
+                    scope, receive, self._services, headers, endpoint, parameters
                 )
                 await self._guards[endpoint.access](request)
                 with log_context(**_log_fields(request, request_id)):
@@ -124,49 +145,16 @@ class _Api:
                         request.body = await request.read(endpoint.decoder)
                     answer = await endpoint.handler(request)
             except WireError as error:
-                answer = _refuse(error, method, request_id.decode())
+                answer = self._answering.refuse(error, method, request_id)
             except ClientDisconnected:
                 return
             except Exception as error:
-                answer = self._apologise(error, method, route, request_id.decode())
+                answer = self._answering.apologise(error, method, route, request_id)
             status = answer.status
-            await self._send(scope, send, headers, answer, request_id)
+            await self._answering.send(scope, send, headers, answer, request_id)
         finally:
             self._metrics.requests_running -= 1
-            known = method if method in _METHODS else "OTHER"
-            self._metrics.observe(known, route, status, time.perf_counter() - started)
-
-    async def _send(
-        self,
-        scope: Scope,
-        send: Send,
-        request_headers: dict[bytes, bytes],
-        answer: Answer | Raw,
-        request_id: bytes,
-    ) -> None:
-        body, media_type = encode(answer, request_headers.get(b"accept"))
-        headers = [
-            (b"content-type", media_type),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", request_id),
-            _NO_SNIFF,
-            *answer.headers,
-        ]
-        if isinstance(answer, Answer):
-            headers.append(_NO_STORE)
-        if scope.get("scheme") == "https" and self._services.api.hsts_max_age:
-            headers.append(self._hsts)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.body", "body": body})
-
-    def _apologise(self, error: Exception, method: str, route: str, request_id: str) -> Answer:
-        self._services.logger.error(
-            "a request failed", error=error, method=method, route=route, requestId=request_id
-        )
-        sorry = ServerError("something went wrong here; the server's log says what")
-        return to_answer(sorry, request_id)
+            self._answering.observe(method, route, status, started)
 
     # Who may come in
 
@@ -224,14 +212,6 @@ class _Api:
         client = request.scope.get("client")
         self._limit.take(client[0] if client else "")
 
-    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = find(self._services.websocket_routes, path_of(scope))
-        if app is not None:
-            await app(scope, receive, send)
-            return
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
-
 
 def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:
     """What every log record of a request says; `application` is there where the guard knew it."""
@@ -242,11 +222,14 @@ def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:
     return fields
 
 
-def _refuse(error: WireError, method: str, request_id: str) -> Answer | Raw:
-    if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
-        allow = ", ".join(sorted({*error.allow, "OPTIONS"}))
-        return Raw(200, b"", b"text/plain; charset=utf-8", ((b"allow", allow.encode()),))
-    return to_answer(error, request_id)
+def _check_paths(table: MountTable, router: Router) -> None:
+    """Raise `ConfigurationError` for a mount at a path of the API's own."""
+    for path, mounted in table.http.items():
+        if router.knows(path):
+            raise ConfigurationError(
+                f"gateway.transports: {mounted.host.transport!r} serves {path}, which is a route "
+                "of the API; leave the transport out, or give its mount another path"
+            )
 
 
 async def _live(receive: Receive, send: Send) -> None:

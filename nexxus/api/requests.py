@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
+from nexxus.api.bodies import read_body
+from nexxus.api.credentials import bearer_token
 from nexxus.api.services import Services
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import Decoder
 from nexxus.domain.identity import Identity
-from nexxus.errors import (
-    InvalidParameters,
-    NoAuthPresent,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-)
+from nexxus.errors import InvalidParameters, UnsupportedMediaType
 from nexxus.objects.writes import Terms
 
 if TYPE_CHECKING:
     from nexxus.api.endpoints import Endpoint
-
-_DRAIN_SECONDS: Final = 2.0
-_DRAIN_BYTES: Final = 16 * 1024 * 1024
 
 B = TypeVar("B")
 
@@ -36,10 +28,6 @@ _WAIT: Final = re.compile(
 )
 _MAX_KEY: Final = 255
 _NO_TERMS: Final = Terms()
-
-
-class ClientDisconnected(Exception):
-    """The client has gone; nobody reads an answer."""
 
 
 class Request(Generic[B]):
@@ -113,11 +101,7 @@ class Request(Generic[B]):
 
     def token(self) -> str | None:
         """The bearer token; None without one or with another scheme."""
-        header = self.headers.get(b"authorization")
-        if header is None:
-            return None
-        scheme, _, token = header.decode("latin-1").strip().partition(" ")
-        return token.strip() or None if scheme.lower() == "bearer" else None
+        return bearer_token(self.headers)
 
     def app_id(self) -> str:
         """The application that the request names, or `InvalidParameters`."""
@@ -167,7 +151,7 @@ class Request(Generic[B]):
     async def read(self, decoder: Decoder) -> Any:
         """The decoded body. No body at all is an object without keys, where those are known."""
         limits = self.services.limits
-        data = await self._read_bytes(limits.body)
+        data = await read_body(self._receive, self.headers, limits.body)
         if not data:
             if self.endpoint.body == dict[str, Any]:
                 raise InvalidParameters("the body is missing; send an object", {"rule": "body"})
@@ -182,58 +166,3 @@ class Request(Generic[B]):
         raise UnsupportedMediaType(
             f"{media_type.decode('latin-1')}: send application/json or application/msgpack"
         )
-
-    async def _read_bytes(self, limit: int) -> bytes:
-        announced = self.headers.get(b"content-length")
-        if announced is not None and announced.isdigit() and int(announced) > limit:
-            await self._drain()
-            raise _too_large(limit)
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        first: bytes = message.get("body", b"")
-        if len(first) > limit:
-            if message.get("more_body", False):
-                await self._drain()
-            raise _too_large(limit)
-        if not message.get("more_body", False):
-            return first
-        chunks, size = [first], len(first)
-        while message.get("more_body", False):
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                if message.get("more_body", False):
-                    await self._drain()
-                raise _too_large(limit)
-            chunks.append(chunk)
-        return b"".join(chunks)
-
-    async def _drain(self) -> None:
-        """Read on for a moment and throw it away.
-
-        Whoever closes on an upload that still comes in resets the connection, and the client
-        never sees the answer.
-        """
-        drained = 0
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while drained < _DRAIN_BYTES:
-                    message = await self._receive()
-                    if not message.get("more_body", False):
-                        return
-                    drained += len(message["body"])
-
-
-def needed(token: str | None) -> str:
-    """The token, or `NoAuthPresent`."""
-    if token is None:
-        raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
-    return token
-
-
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"the body is larger than {limit} bytes", {"rule": "limits.body"})

@@ -46,6 +46,12 @@ class Router:
                 bucket.sort(key=lambda each: len(each.names))
             pattern.endpoints[endpoint.method] = endpoint
 
+    def knows(self, path: str) -> bool:
+        """Whether some endpoint is at exactly this path, without parameters."""
+        segments = _split(path)
+        patterns = self._table.get((segments[0], len(segments)), ())
+        return any(_fits(pattern, segments) and not pattern.names for pattern in patterns)
+
     def match(self, method: str, path: str) -> Match:
         """The endpoint for a request; raises `NotFound` or `MethodNotAllowed`.
 

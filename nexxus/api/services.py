@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from nexxus.accounts.accounts import Accounts
 from nexxus.api.metrics import HttpMetrics
+from nexxus.api.mounts.table import Mounted
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.config.sections import ApiSection, LimitsSection
 from nexxus.interfaces.logger import Logger
-from nexxus.interfaces.transport import AsgiApp
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.writes import Writes
@@ -24,9 +24,9 @@ class Services:
 
     `readiness` returns what is wrong, by the name of the adapter; nothing means ready. `metrics`
     returns the process's figures in the format that an ``Accept`` header asks for, and its media
-    type; `http_metrics` are those of the requests, whichever of its ports they come to.
-    `http_routes` and `websocket_routes` are what the transports serve here, by path. `demo_url` is
-    where the example pages are, "" if there are none.
+    type; `http_metrics` are those of the requests, whichever of its ports they come to. `mounted`
+    is what the transports serve here. `demo_url` is where the example pages are, "" if there are
+    none.
     """
 
     applications: Applications
@@ -44,6 +44,5 @@ class Services:
     http_metrics: HttpMetrics
     logger: Logger
     version: str
-    http_routes: Mapping[str, AsgiApp]
-    websocket_routes: Mapping[str, AsgiApp]
+    mounted: Sequence[Mounted]
     demo_url: str = ""

@@ -12,6 +12,7 @@ from nexxus.accounts.passwords import PASSWORD_PROVIDER
 from nexxus.accounts.redirect_sign_in import BeginRequest, Cookie
 from nexxus.accounts.sign_in import NewSession
 from nexxus.accounts.strategies import RedirectEntry
+from nexxus.accounts.tickets import LIFETIME
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
@@ -99,6 +100,13 @@ async def log_out(request: Request[RefreshRequest]) -> Answer:
         request.application, request.body.refresh_token
     )
     return Answer(200, answers.Done(message="logged out"))
+
+
+@_section.route("POST", "/auth/ticket", answers={200: answers.Ticket}, access=Admission.DEVICE)
+async def issue_ticket(request: Request[None]) -> Answer:
+    """Get a ticket, which stands once for the access token as ?ticket= of a live connection."""
+    ticket = request.services.accounts.tickets.issue(request.identity)
+    return Answer(200, answers.Ticket(ticket=ticket, expires_in=LIFETIME))
 
 
 @_section.route(

@@ -127,6 +127,14 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "0: not at all.",
         ),
     ] = 60.0
+    resume_window_max: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="The longest resume window that a connection may ask for, where its "
+            "transport lets it.",
+        ),
+    ] = 3600.0
     resume_frames: Annotated[
         int, Meta(ge=0, description="Missed frames that are kept per device for a resume.")
     ] = 1_000

@@ -113,7 +113,7 @@ class Adoption:
             )
             event = "model_deleted"
             data = {"event": event, "model": model, "reason": "denied", "metadata": metadata}
-            connection.send(event, data, cursor=cursor)
+            connection.send(event, data, cursor=cursor, channels=[channel_id])
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels anew, such as where it may see more than before."""

@@ -24,11 +24,18 @@ class GatewayActions:
         self._registry = registry
         self._rate_limit = rate_limit
 
-    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
+    async def verify_token(self, token: str) -> TokenClaims:
         """See `nexxus.gateway.seams.ClientActions`."""
         identity = self._sessions.read(token)
-        if not again:
-            self._count(identity)
+        self._count(identity)
+        return await self.verify_identity(identity)
+
+    async def verify_again(self, claims: TokenClaims) -> TokenClaims:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return await self.verify_identity(claims.caller)
+
+    async def verify_identity(self, identity: Identity) -> TokenClaims:
+        """See `nexxus.gateway.seams.ClientActions`."""
         try:
             await self._sessions.require_live(identity)
         except UserTokenExpired as error:

@@ -7,13 +7,14 @@ a hundred thousand of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.frames import encode_frame
-from nexxus.gateway.messages import Asked, Message, Payload, Unreadable
+from nexxus.gateway.messages import Asked, Message, Payload, Registration, Unreadable
 from nexxus.gateway.outbox import Outbox
 from nexxus.gateway.pipeline import Pipeline
 from nexxus.gateway.seams import TokenClaims
@@ -59,6 +60,10 @@ class Owner(Protocol):
         """The time for a first frame after ``register`` is over."""
         ...
 
+    def bound_window(self, seconds: float | None) -> float:
+        """Return the resume window that a connection gets which asks for `seconds`."""
+        ...
+
 
 class Connection:
     """One peer of a transport. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
@@ -76,6 +81,7 @@ class Connection:
         "_owner",
         "_patience",
         "_pipeline",
+        "_resume_window",
         "awaits_first_frame",
         "claims",
         "device",
@@ -88,7 +94,16 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, *, id: str, wire: Wire, framing: Framing, owner: Owner, now: float):
+    def __init__(
+        self,
+        *,
+        id: str,
+        wire: Wire,
+        framing: Framing,
+        owner: Owner,
+        now: float,
+        resume_window: float,
+    ) -> None:
         self.id = id
         self.wire = wire
         self.framing = framing
@@ -100,10 +115,11 @@ class Connection:
         self.is_closing = False
         self.due = inf
         self._owner = owner
+        self._resume_window = resume_window
         self._pipeline: Pipeline | None = None
         self._is_lost = False
         self._last_heard = now
-        self._next_ping = now + owner.settings.ping_interval
+        self._next_ping = now + (wire.ping_interval or owner.settings.ping_interval)
         # One deadline serves three states that follow each other: until `register`, until the
         # first frame after it, and until the peer has answered a close.
         self._patience = now + owner.settings.register_timeout
@@ -112,10 +128,17 @@ class Connection:
     # What goes out
 
     def send(
-        self, event: str, data: Any, *, ref: str | None = None, cursor: str | None = None
+        self,
+        event: str,
+        data: Any,
+        *,
+        ref: str | None = None,
+        cursor: str | None = None,
+        channels: Iterable[str] = (),
     ) -> None:
         """Send one frame, with whatever else leaves in this turn of the loop."""
-        self.send_bytes(encode_frame(self.framing, event, data, ref=ref, cursor=cursor))
+        frame = encode_frame(self.framing, event, data, ref=ref, cursor=cursor, channels=channels)
+        self.send_bytes(frame)
 
     def send_error(self, code: str, message: str, **more: Any) -> None:
         """Send an ``error`` frame; the connection stays open."""
@@ -175,10 +198,25 @@ class Connection:
 
     async def request(self, event: str, data: Any) -> tuple[int, Any]:
         """See `DeviceConnection.request`."""
-        asked = Asked(event, data)
+        return await self._answer_to(Asked(event, data))
+
+    async def register(self, identity: Identity) -> None:
+        """See `DeviceConnection.register`."""
+        await self._answer_to(Registration(identity))
+
+    async def _answer_to(self, asked: Asked) -> tuple[int, Any]:
         if not self._take(asked):
             raise ServiceUnavailable("this connection takes no more requests")
         return await asked.answered
+
+    @property
+    def resume_window(self) -> float:
+        """See `DeviceConnection.resume_window`."""
+        return self._resume_window
+
+    @resume_window.setter
+    def resume_window(self, seconds: float) -> None:
+        self._resume_window = self._owner.bound_window(seconds)
 
     def _take(self, message: Message) -> bool:
         """Handle a message after those before it; whether it was taken.
@@ -276,7 +314,7 @@ class Connection:
         if self.wire.answers_pings and now >= self._silent_from():
             self._abort()
         elif self.wire.wants_pings and now >= self._next_ping:
-            self._next_ping = now + self._owner.settings.ping_interval
+            self._next_ping = now + (self.wire.ping_interval or self._owner.settings.ping_interval)
             self.wire.ping()
 
     def _abort(self) -> None:

@@ -121,7 +121,7 @@ class DeliveryFrames:
     ) -> bytes:
         metadata = {"channels": channels, "cursor": cursor}
         whole = {"event": event, **data, "metadata": metadata}
-        return encode_frame(framing, event, whole, cursor=cursor)
+        return encode_frame(framing, event, whole, cursor=cursor, channels=channels)
 
 
 def identify(

@@ -60,7 +60,8 @@ class LocalDevice:
     """A device of this node. Whoever changes it over an await holds it by `DeviceTable.hold`.
 
     `floor` is the least sequence number that it may resume from, `begun` the one with which its
-    present connection began. `is_resumable` says that a
+    present connection began, `replaced` the last one that a connection which was replaced here
+    can have seen. `resume_window` is how long it may be silent. `is_resumable` says that a
     connection to this node came before; `is_foreign` that its subscriptions were found in the
     registry, left by another node. `silent_until` is the loop's time, None when connected.
     """
@@ -79,6 +80,8 @@ class LocalDevice:
         "is_live",
         "is_resumable",
         "lock",
+        "replaced",
+        "resume_window",
         "silent_until",
         "subscriptions",
     )
@@ -92,6 +95,8 @@ class LocalDevice:
         self.silent_until: float | None = None
         self.floor = 0
         self.begun = 0
+        self.replaced = 0
+        self.resume_window = 0.0
         self.is_live = False
         self.is_resumable = False
         self.is_foreign = False

@@ -59,7 +59,9 @@ class FanOut:
         """The common case: everybody is told the same, one frame."""
         told = ((verdict, audience.channel),)
         for framing, members in audience.members.items():
-            self._outbox.put_all(members, frames.frames(told, framing)[0])
+            frame = frames.frames(told, framing)[0]
+            if frame:
+                self._outbox.put_all(members, frame, joins=framing.joins)
 
     def _deliver_to_many(
         self, audiences: list[tuple[Audience, str, Verdict]], frames: DeliveryFrames
@@ -88,7 +90,8 @@ class FanOut:
         put = self._outbox.put
         for connection, verdicts in told.items():
             for frame in frames.frames(tuple(verdicts), connection.framing):
-                put(connection, frame)
+                if frame:
+                    put(connection, frame)
 
 
 def _has_missed(connection: Connection, channel: str, delivery: Delivery) -> bool:

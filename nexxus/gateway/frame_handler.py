@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from nexxus.errors import (
     InvalidParameters,
@@ -15,11 +15,13 @@ from nexxus.errors import (
 )
 from nexxus.gateway.connection import Connection
 from nexxus.gateway.frames import OPERATIONS, WRITES, ClientFrame
-from nexxus.gateway.messages import Message
+from nexxus.gateway.messages import Message, Registration
 from nexxus.gateway.presences import Presences
 from nexxus.gateway.resumption import Resumption
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
+
+_DONE: Final = (200, {"success": True})
 
 
 class FrameHandler:
@@ -53,7 +55,11 @@ class FrameHandler:
             if is_first and (frame is None or not _is_resume(frame)):
                 await self._resumption.start_anew(connection)
             if frame is not None:
-                status, data = await self._act(connection, frame, pass_on, is_first=is_first)
+                if isinstance(message, Registration):
+                    claims = await self._actions.verify_identity(message.identity)
+                    status, data = await self._register(connection, claims)
+                else:
+                    status, data = await self._act(connection, frame, pass_on, is_first=is_first)
                 message.answer(status, data)
         except WireError as error:
             message.refuse(error)
@@ -79,43 +85,46 @@ class FrameHandler:
     ) -> tuple[int, Any]:
         """Do what the frame asks for; the status and data of the answer."""
         if frame.event == "register":
-            await self._register(connection, frame)
-        elif connection.claims is None:
+            token = _only_string(frame, "token")
+            return await self._register(connection, await self._actions.verify_token(token))
+        if connection.claims is None:
             raise InvalidParameters(
                 'send {"event": "register", "data": {"token": …}} first: '
                 "this connection has no device yet"
             )
-        elif frame.event in OPERATIONS:
+        if frame.event in OPERATIONS:
             caller = connection.claims.caller
             return await self._actions.perform(caller, frame.event, frame.data, pass_on)
-        elif frame.event == "refresh_access_token":
-            await self._refresh(connection, frame, connection.claims)
-        else:
-            await self._resume(connection, frame, is_first=is_first)
-        return 200, {"success": True}
+        if frame.event == "refresh_access_token":
+            return await self._refresh(connection, frame, connection.claims)
+        return await self._resume(connection, frame, is_first=is_first)
 
-    async def _register(self, connection: Connection, frame: ClientFrame) -> None:
-        token = _only_string(frame, "token")
-        claims = await self._verify(token)
+    async def _register(self, connection: Connection, claims: TokenClaims) -> tuple[int, Any]:
+        _require_unexpired(claims)
         if connection.is_closing:
-            return
+            raise ServiceUnavailable("the connection has ended")
         if connection.claims is None:
-            await self._presences.claim(connection, claims, lambda: self._verify(token, again=True))
-            return
+            await self._presences.claim(connection, claims, self._actions.verify_again)
+            return _DONE
         _require_same_device(connection.claims, claims)
         self._presences.renew(connection, claims)
         self._presences.welcome(connection)
+        return _DONE
 
     async def _refresh(
         self, connection: Connection, frame: ClientFrame, present: TokenClaims
-    ) -> None:
-        claims = await self._verify(_only_string(frame, "token"))
+    ) -> tuple[int, Any]:
+        claims = await self._actions.verify_token(_only_string(frame, "token"))
+        _require_unexpired(claims)
         _require_same_device(present, claims)
         if not connection.is_closing:
             self._presences.renew(connection, claims)
             connection.send("refresh_access_token", {"success": True})
+        return _DONE
 
-    async def _resume(self, connection: Connection, frame: ClientFrame, *, is_first: bool) -> None:
+    async def _resume(
+        self, connection: Connection, frame: ClientFrame, *, is_first: bool
+    ) -> tuple[int, Any]:
         cursor = _only_string(frame, "cursor")
         if not is_first:
             raise InvalidParameters(
@@ -126,12 +135,12 @@ class FrameHandler:
         except ServiceUnavailable:
             await self._resumption.start_anew(connection)
             raise
+        return _DONE
 
-    async def _verify(self, token: str, *, again: bool = False) -> TokenClaims:
-        claims = await self._actions.verify_token(token, again=again)
-        if claims.expires_at <= time.time():
-            raise UserTokenExpired("the access token has expired; refresh it")
-        return claims
+
+def _require_unexpired(claims: TokenClaims) -> None:
+    if claims.expires_at <= time.time():
+        raise UserTokenExpired("the access token has expired; refresh it")
 
 
 def _is_resume(frame: ClientFrame) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -114,10 +114,17 @@ def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
 
 
 def encode_frame(
-    framing: Framing, event: str, data: Any, *, ref: str | None = None, cursor: str | None = None
+    framing: Framing,
+    event: str,
+    data: Any,
+    *,
+    ref: str | None = None,
+    cursor: str | None = None,
+    channels: Iterable[str] = (),
 ) -> bytes:
-    """A server's frame as bytes for the wire; `data` is anything msgspec encodes."""
-    return framing.frame(ServerFrame(event, _ENCODE[framing.encoding](data), ref, cursor))
+    """Return a server's frame as bytes for the wire; `data` is anything msgspec encodes."""
+    encoded = _ENCODE[framing.encoding](data)
+    return framing.frame(ServerFrame(event, encoded, ref, cursor, tuple(channels)))
 
 
 def encode_value(encoding: Encoding, value: Any) -> msgspec.Raw:

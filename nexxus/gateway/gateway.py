@@ -19,6 +19,7 @@ from nexxus.cluster.messages import (
 )
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Subscription
+from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
 from nexxus.gateway.adoption import Adoption
@@ -80,7 +81,11 @@ class Gateway:
         self.node = peers.here
         self.logger = logger
         self.may_listen = may_listen
-        self.limits = TransportLimits(frame=settings.frame, send_buffer=settings.send_buffer)
+        self.limits = TransportLimits(
+            frame=settings.frame,
+            send_buffer=settings.send_buffer,
+            silence=settings.ping_timeout,
+        )
         self.counters = Counters()
         self.deadlines = Deadlines(loop)
         self.outbox = Outbox(loop, self.counters)
@@ -94,7 +99,6 @@ class Gateway:
         self._cursors = cursors = Cursors(peers.here)
         self._fan_out = FanOut(self._routes, self.outbox, cursors)
         self._log = log = DeliveryLog(
-            window=_memory(settings),
             max_deliveries=settings.log_deliveries,
             max_bytes=settings.log_bytes,
         )
@@ -276,17 +280,46 @@ class Gateway:
         """Whether another connection is welcome."""
         return not self.is_draining and len(self._connections) < self.settings.max_connections
 
-    def accept(self, wire: Wire, framing: Framing) -> Connection:
-        """A connection for a peer that may be written to from now on."""
+    def accept(
+        self, wire: Wire, framing: Framing, *, resume_window: float | None = None
+    ) -> Connection:
+        """Return a connection for a peer that may be written to from now on."""
         connection = Connection(
-            id=new_id(), wire=wire, framing=framing, owner=self, now=self._loop.time()
+            id=new_id(),
+            wire=wire,
+            framing=framing,
+            owner=self,
+            now=self._loop.time(),
+            resume_window=self.bound_window(resume_window),
         )
         self._connections[connection.id] = connection
         self.counters.connections += 1
         self._all_gone.clear()
         return connection
 
+    def is_replaced(self, identity: Identity, cursor: str) -> bool:
+        """See `TransportHost.is_replaced`."""
+        if identity.device_id is None:
+            return False
+        device = self._devices.find(identity.app_id, identity.device_id)
+        seq = self._cursors.read(cursor)
+        if device is None or device.connection is None or seq is None:
+            return False
+        return seq <= device.replaced
+
     # What the connections call
+
+    def bound_window(self, seconds: float | None) -> float:
+        """Return the resume window that a connection gets which asks for `seconds`."""
+        settings = self.settings
+        if seconds is None:
+            seconds = settings.resume_window
+        else:
+            seconds = min(max(seconds, 0.0), settings.resume_window_max)
+        if seconds:
+            # A lost peer is noticed late; its window begins only then, but what it missed before.
+            self._log.keep(seconds + settings.ping_timeout + settings.resume_grace)
+        return seconds
 
     async def handle(
         self, connection: Connection, message: Message, pass_on: Callable[[], None]
@@ -376,13 +409,3 @@ class Gateway:
                 await asyncio.sleep(_ADOPT_AGAIN_AFTER)
             else:
                 return
-
-
-def _memory(settings: GatewaySettings) -> float:
-    """How long deliveries are remembered, in seconds.
-
-    A lost peer is noticed late; its window begins only then, but what it missed began before.
-    """
-    if not settings.resume_window:
-        return 0.0
-    return settings.resume_window + settings.ping_timeout + settings.resume_grace

@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, TooManyRequests, UserTokenExpired, WireError
 from nexxus.gateway.frames import ClientFrame, UnfitFrame, check_data, check_event, parse_frame
 from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded
@@ -117,6 +118,16 @@ class Asked(Message):
 
     def forget(self) -> None:
         self.refuse(ServiceUnavailable("the connection has ended"))
+
+
+class Registration(Asked):
+    """A request to register with the `identity` that a mount has authenticated."""
+
+    __slots__ = ("identity",)
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__("register", {})
+        self.identity = identity
 
 
 def error_code(error: WireError) -> str:

@@ -31,6 +31,7 @@ class Outbox:
         self._dirty: list[Connection] = []
         self._run: list[bytes] = []
         self._audience: Collection[Connection] | None = None
+        self._run_joins = True
         self._is_scheduled = False
 
     def put(self, connection: Connection, frame: bytes) -> None:
@@ -42,11 +43,17 @@ class Outbox:
         self._counters.frames += 1
         self._schedule()
 
-    def put_all(self, audience: Collection[Connection], frame: bytes) -> None:
-        """Send the same frame to an audience, which is known by its identity."""
+    def put_all(
+        self, audience: Collection[Connection], frame: bytes, *, joins: bool = True
+    ) -> None:
+        """Send the same frame to an audience, which is known by its identity.
+
+        `joins` is what the framing of the whole audience says.
+        """
         if audience is not self._audience:
             self.end_run()
             self._audience = audience
+            self._run_joins = joins
             self._schedule()
         self._run.append(frame)
         self._counters.frames += len(audience)
@@ -98,7 +105,7 @@ class Outbox:
 
     def _flush_pending(self, connection: Connection, now: float) -> None:
         pending, connection.pending = connection.pending, []
-        for part in _joined(pending):
+        for part in _joined(pending) if connection.framing.joins else pending:
             if now >= connection.expires or not connection.wire.write(part):
                 self._refuse(connection, now)
                 return
@@ -106,7 +113,7 @@ class Outbox:
 
     def _take_run(self) -> list[bytes]:
         run, self._run, self._audience = self._run, [], None
-        return _joined(run)
+        return _joined(run) if self._run_joins else run
 
     def _refuse(self, connection: Connection, now: float) -> None:
         """Nothing more is sent to it: its token has expired, or it does not read."""

@@ -61,7 +61,7 @@ class Presences:
         self,
         connection: Connection,
         claims: TokenClaims,
-        verify_again: Callable[[], Awaitable[TokenClaims]],
+        verify_again: Callable[[TokenClaims], Awaitable[TokenClaims]],
     ) -> None:
         """Give the token's device to the connection and answer ``register``.
 
@@ -72,8 +72,8 @@ class Presences:
             presence = self._place.presence(claims.app_id, claims.device_id, connection)
             former = await self._registry.presence.connect(presence)
             try:
-                claims = await verify_again()
-                left_behind = await self._find_left_behind(device, claims)
+                claims = await verify_again(claims)
+                left_behind = await self._find_left_behind(device, connection, claims)
             except BaseException:
                 await self._give_back(presence, former)
                 raise
@@ -112,7 +112,8 @@ class Presences:
         if device is None:
             return None
         self._devices.withdraw(device)
-        device.silent_until = self._now() + self._settings.resume_window
+        device.resume_window = connection.resume_window
+        device.silent_until = self._now() + device.resume_window
         return device
 
     async def release(self, device: LocalDevice, connection: Connection) -> None:
@@ -151,7 +152,7 @@ class Presences:
         await self._tell_lost(presence)
         if device.connection is not None:
             return  # It is back already.
-        if not self._settings.resume_window:
+        if not device.resume_window:
             if self._is_stopping:
                 device.silent_until = None  # The node's subscriptions go with the node.
             else:
@@ -186,7 +187,7 @@ class Presences:
         self._devices.remove(device, channels)
 
     async def _find_left_behind(
-        self, device: LocalDevice, claims: TokenClaims
+        self, device: LocalDevice, connection: Connection, claims: TokenClaims
     ) -> list[Subscription]:
         """What others have left in the registry and may be kept; what may not is ended.
 
@@ -195,7 +196,9 @@ class Presences:
         """
         is_known = not device.is_vacant
         is_same = device.claims is not None and device.claims.session_id == claims.session_id
-        if is_known and not (is_same and self._settings.resume_window):
+        former = device.connection
+        window = device.resume_window if former is None else former.resume_window
+        if is_known and not (is_same and window and connection.resume_window):
             await self._unsubscribe(device, list(device.subscriptions))
             return []
         placements = await self._registry.subscriptions.placements(device.app_id, device.device_id)
@@ -212,7 +215,7 @@ class Presences:
         kept = [
             subscription
             for subscription in found
-            if self._settings.resume_window
+            if connection.resume_window
             and subscription.user_id == claims.user_id
             and subscription.user_type == claims.user_type
         ]
@@ -233,6 +236,7 @@ class Presences:
     ) -> None:
         predecessor = device.connection
         if predecessor is not None:
+            device.replaced = self._log.seq
             self._devices.withdraw(device)
             predecessor.close(CloseCode.REPLACED, "replaced")
         device.silent_until = None

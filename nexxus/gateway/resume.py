@@ -43,18 +43,27 @@ class DeliveryLog:
 
     Only keys that are *held*, by a live or a kept subscription, are remembered. Per held key the
     log knows up to where it has forgotten, so that a quiet channel can be resumed from an old
-    cursor however busy the others were. Entries are kept `window` seconds (0: none are),
-    within `max_deliveries` and `max_bytes`.
+    cursor however busy the others were. Entries are kept for the longest window that was asked
+    for by `keep` (0: none are), within `max_deliveries` and `max_bytes`.
     """
 
-    def __init__(self, *, window: float, max_deliveries: int, max_bytes: int) -> None:
-        self._window = window
+    def __init__(self, *, max_deliveries: int, max_bytes: int) -> None:
+        self._window = 0.0
         self._max_deliveries = max_deliveries
         self._max_bytes = max_bytes
         self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._held: dict[str, _HeldKey] = {}
         self.seq = 0
+
+    def keep(self, window: float) -> None:
+        """Remember deliveries for `window` seconds at least, from now on."""
+        if window <= self._window:
+            return
+        if not self._window:  # Nothing was remembered until now.
+            for held in self._held.values():
+                held.forgotten = self.seq
+        self._window = window
 
     def advance(self) -> int:
         """Take the next sequence number, for something that is not remembered."""

@@ -174,7 +174,8 @@ def announce_resync(
     device.floor = log.advance()
     if device.is_live and device.connection is not None:
         cursor = cursors.write(device.floor)
-        device.connection.send("resync", {"channels": channels, "cursor": cursor}, cursor=cursor)
+        data = {"channels": channels, "cursor": cursor}
+        device.connection.send("resync", data, cursor=cursor, channels=channels)
 
 
 def _all_of(device: LocalDevice) -> list[Subscription]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from nexxus.domain.identity import Identity
 from nexxus.errors import UserAuthenticationFailed, UserTokenExpired
 
 
@@ -36,14 +37,20 @@ class TokenClaims(msgspec.Struct, frozen=True):
 class ClientActions(Protocol):
     """What a client may do on a connection; the HTTP routes do the same."""
 
-    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
-        """The claims of an access token whose session is live.
-
-        It counts as a request, but for a token that was verified a moment ago: `again`.
+    async def verify_token(self, token: str) -> TokenClaims:
+        """Return the claims of an access token whose session is live; it counts as a request.
 
         Raises `SessionHasEnded` and `DeviceNotFound` for a genuine token that came too late,
-        and else the `WireError` that an HTTP request with it would get.
+        and otherwise the `WireError` that an HTTP request with it would get.
         """
+        ...
+
+    async def verify_identity(self, identity: Identity) -> TokenClaims:
+        """Do the same for an identity whose request has been authenticated, and counted."""
+        ...
+
+    async def verify_again(self, claims: TokenClaims) -> TokenClaims:
+        """Return the claims if their session is still live; raises what `verify_token` does."""
         ...
 
     async def perform(

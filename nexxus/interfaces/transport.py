@@ -1,8 +1,8 @@
 """The transport: what carries devices' connections, such as WebSockets, SSE or MQTT.
 
-Nexxus knows devices, channels, deliveries, resuming and patience; a transport knows sockets. For
-every peer that connects, it gives the host a `Wire` to write to and a `Framing` that says what a
-frame looks like there, gets a `DeviceConnection`, and passes on what the peer sends::
+Nexxus knows devices, channels, deliveries, resuming and time limits; a transport knows sockets.
+For every peer that connects, it gives the host a `Wire` to write to and a `Framing` that says
+what a frame looks like there, gets a `DeviceConnection`, and passes on what the peer sends::
 
     connection = host.accept(wire, framing)
     connection.received(b'{"event": "register", "data": {"token": "…"}}')   # frames as they are
@@ -10,30 +10,30 @@ frame looks like there, gets a `DeviceConnection`, and passes on what the peer s
     …
     connection.lost()                                                       # exactly once
 
-A client's frames and a server's are those of the wire contract, whatever carries them.
+A transport listens on ports of its own, serves routes on the node's HTTP ports
+(`nexxus.interfaces.mounts`), or does both. The frames of a client and of the server are those of
+the wire contract, whatever carries them.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from asyncio import Protocol as AsyncioProtocol
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Sequence
 from enum import Enum, IntEnum
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
 
+from nexxus.domain.identity import Identity
 from nexxus.errors import WireError
 from nexxus.interfaces.logger import Logger
 
-AsgiMessage: TypeAlias = MutableMapping[str, Any]
-AsgiReceive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
-AsgiSend: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
-AsgiApp: TypeAlias = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[None]]
+if TYPE_CHECKING:
+    from nexxus.interfaces.mounts import HttpMount, WebSocketMount
 
 
 class Encoding(Enum):
-    """How the values in frames are written."""
+    """How the values in frames are encoded."""
 
     JSON = "json"
     MSGPACK = "msgpack"
@@ -44,7 +44,7 @@ SUBPROTOCOLS: Final = {"nexxus.v1.json": Encoding.JSON, "nexxus.v1.msgpack": Enc
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed by the host, in the numbers of the wire contract."""
+    """Why the host closes a connection, in the numbers of the wire contract."""
 
     GOING_AWAY = 1001
     POLICY = 1008
@@ -56,32 +56,39 @@ class CloseCode(IntEnum):
 
 
 class ServerFrame(msgspec.Struct, frozen=True):
-    """A frame on its way to a peer. `data` is encoded as the `Framing.encoding` says.
+    """A frame on its way to peers. `data` is encoded as `Framing.encoding` says.
 
-    `ref` is that of the client's frame which it answers. `cursor` is the one in `data`, for
-    transports that have a place of their own for it, such as SSE's ``id``.
+    `ref` is that of the client's frame which it answers. `channels` are the ids of the channels
+    that the frame is for, and `cursor` is the one in `data`: transports that have a place of
+    their own for either, such as MQTT's topics or the ``id`` of SSE, need not decode `data`.
     """
 
     event: str
     data: bytes
     ref: str | None = None
     cursor: str | None = None
+    channels: tuple[str, ...] = ()
 
 
 class Framing(ABC):
     """What frames look like to one kind of peer.
 
     A transport has one instance per kind, for all its connections of that kind: a frame that is
-    for many is made once per instance, and the same bytes are written to all.
+    for many peers is made once per instance, and the same bytes are written to all of them.
     """
 
     encoding: ClassVar[Encoding] = Encoding.JSON
 
+    joins: ClassVar[bool] = True
+    """Whether frames may be joined: what leaves in one turn of the loop then leaves in one
+    `Wire.write`. Otherwise each frame has a write of its own, with the very object that `frame`
+    returned: it may be a subclass of `bytes` that carries what the wire has to know."""
+
     @abstractmethod
     def frame(self, frame: ServerFrame) -> bytes:
-        """The frame in bytes, complete and delimited: frames are joined and written at once.
+        """Return the frame in bytes, complete and delimited.
 
-        Empty where this kind of peer is not told.
+        Returns empty bytes if peers of this kind do not get such a frame.
         """
 
 
@@ -91,41 +98,45 @@ class Wire(ABC):
     __slots__ = ()
 
     wants_pings: ClassVar[bool] = False
-    """`ping` is to be called every `gateway.ping_interval`."""
+    """Whether `ping` is to be called regularly."""
+
+    ping_interval: float | None = None
+    """Seconds between two pings; None: those of `gateway.ping_interval`."""
 
     answers_pings: ClassVar[bool] = False
-    """The peer's signs of life come to `DeviceConnection.heard`, and it is aborted without any
-    for `gateway.ping_timeout`. False where somebody else watches over the peer."""
+    """Whether the peer's signs of life come to `DeviceConnection.heard`. A peer that shows none
+    for `gateway.ping_timeout` is then aborted. False where something else detects a dead peer."""
 
     @abstractmethod
     def write(self, frames: bytes) -> bool:
         """Send whole frames, without waiting.
 
-        False, and nothing was sent, when more than `TransportLimits.send_buffer` bytes wait
-        unsent already: the peer is then closed with `CloseCode.SLOW_CONSUMER`.
+        Returns False, and sends nothing, if more than `TransportLimits.send_buffer` bytes are
+        still unsent: the peer is then closed with `CloseCode.SLOW_CONSUMER`.
         """
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
-        """End the connection after what was written, telling the peer why where that is possible.
+        """End the connection after what was written, and say why where that is possible.
 
-        Nothing is written later. `DeviceConnection.lost` has to follow, soon; else comes `abort`.
+        Nothing is written later. The transport must then call `DeviceConnection.lost`; if it does
+        not within some seconds, the host calls `abort`.
         """
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop the connection without another word; may be called twice, and after the end."""
+        """Drop the connection at once; may be called twice, and after its end."""
 
     def ping(self) -> None:
         """Ask the peer for a sign of life, or give it one."""
         return
 
     def pause_reading(self) -> None:
-        """Take no more from the peer: it has too much unanswered. May be called twice."""
+        """Read no more from the peer: too much is unanswered. May be called twice."""
         return
 
     def resume_reading(self) -> None:
-        """Take more from the peer again. May be called twice, and without a pause."""
+        """Read from the peer again. May be called twice, and without a pause."""
         return
 
 
@@ -136,17 +147,27 @@ class DeviceConnection(Protocol):
     def id(self) -> str:
         """Its name in the registry and the log."""
 
+    resume_window: float
+    """Seconds for which the subscriptions are kept once the connection is lost. It may be set
+    until then, such as where a peer says so with its goodbye; the host bounds it."""
+
     def heard(self) -> None:
-        """The peer has shown a sign of life, of whatever kind."""
+        """Note a sign of life of the peer, of whatever kind."""
 
     def received(self, frame: bytes) -> None:
-        """The peer has sent a frame in its encoding; what answers it is written to the wire.
+        """Take a frame that the peer has sent, in its encoding; answers are written to the wire.
 
-        Frames take effect in the order in which they come, `request` included.
+        Frames take effect in the order in which they come, `request` and `register` included.
         """
 
     def refuse(self, error: WireError) -> None:
-        """The peer has sent what is no frame at all: it gets an ``error`` frame, in its turn."""
+        """Answer what is not a frame at all with an ``error`` frame, in its turn."""
+
+    async def register(self, identity: Identity) -> None:
+        """Register with what a mount has authenticated, as a ``register`` frame does with a token.
+
+        The ``register`` frame that confirms it is written to the wire. Raises what `request` does.
+        """
 
     async def request(self, event: str, data: Any) -> tuple[int, Any]:
         """Do what a client's frame would, for transports with words of their own.
@@ -157,25 +178,30 @@ class DeviceConnection(Protocol):
         an ``error`` or a refusal, and `ServiceUnavailable` when the connection has ended.
         """
 
+    def send(self, event: str, data: Any, *, cursor: str | None = None) -> None:
+        """Send a frame of the transport's own, in its turn among the host's."""
+
     def close(self, code: int, reason: str) -> None:
-        """Close because the transport wants so, such as for what is `TOO_BIG`."""
+        """Close because the transport wants to, such as with `TOO_BIG`."""
 
     def closed_by_peer(self) -> None:
-        """The peer has said goodbye: nothing more is sent; what it asked for before is done."""
+        """Note the peer's goodbye: nothing more is sent; what it asked for before is done."""
 
     def lost(self) -> None:
-        """The connection is gone. The last call; later ones change nothing."""
+        """Note that the connection is gone. The last call; later ones change nothing."""
 
 
 class TransportLimits(msgspec.Struct, frozen=True):
-    """What a transport has to keep to. Bytes.
+    """What a transport has to keep to, in bytes and seconds.
 
     A peer's frame of more than `frame` bytes is refused with `CloseCode.TOO_BIG`; see
-    `Wire.write` for `send_buffer`.
+    `Wire.write` for `send_buffer`. A peer that gives no sign of life for `silence` seconds counts
+    as lost.
     """
 
     frame: int
     send_buffer: int
+    silence: float
 
 
 class TransportHost(Protocol):
@@ -195,21 +221,33 @@ class TransportHost(Protocol):
 
     @property
     def logger(self) -> Logger:
-        """Where to say what went wrong."""
+        """Where to report what went wrong."""
 
     @property
     def may_listen(self) -> bool:
-        """Whether the node has the role ``gateway``: else it serves routes, but no other port."""
+        """Whether the node has the role ``gateway``; without it a transport serves its mounts,
+        but opens no port of its own."""
 
     @property
     def is_accepting(self) -> bool:
-        """Whether another connection is welcome; it is not while draining, or beyond
+        """Whether another connection is welcome. It is not during a drain, nor beyond
         ``gateway.max_connections``."""
 
-    def accept(self, wire: Wire, framing: Framing) -> DeviceConnection:
-        """A connection for a peer that may be written to from now on.
+    def accept(
+        self, wire: Wire, framing: Framing, *, resume_window: float | None = None
+    ) -> DeviceConnection:
+        """Return a connection for a peer that may be written to from now on.
 
-        It has to register within ``gateway.register_timeout``.
+        It has to register within ``gateway.register_timeout``. `resume_window` is how long its
+        subscriptions are kept after it is lost, in seconds: None for ``gateway.resume_window``, 0
+        for not at all, and never more than ``gateway.resume_window_max``.
+        """
+
+    def is_replaced(self, identity: Identity, cursor: str) -> bool:
+        """Whether a peer that comes back by itself was replaced by a connection that lives here.
+
+        `cursor` is the last one that the peer has seen. Only what this node knows counts: False
+        says nothing about other nodes.
         """
 
 
@@ -225,29 +263,12 @@ class Transport(ABC):
 
     @abstractmethod
     async def stop(self) -> None:
-        """Close its ports and let go of everything; may be called twice, and without a start.
+        """Close its ports and release everything; may be called twice, and without a start.
 
         The host has been drained by then: no connection is left, and none is accepted.
         """
 
     @property
-    def http_routes(self) -> Mapping[str, AsgiApp]:
-        """ASGI applications for HTTP on the API's port, by path; asked for after `start`.
-
-        An application gets every request whose path is the one named here, or lies below it.
-        """
-        return {}
-
-    @property
-    def websocket_routes(self) -> Mapping[str, AsgiApp]:
-        """ASGI applications for WebSockets on the API's port, by path, where the server around
-        it speaks ASGI (a Nexxus that is embedded)."""
-        return {}
-
-    def upgrade(self, path: str) -> type[AsyncioProtocol] | None:  # noqa: ARG002
-        """What takes over a connection whose HTTP request asks for an upgrade, on a port where
-        `path` is the WebSocket's place; None where the transport has none.
-
-        It is made like uvicorn's WebSocket protocols, and gets the request as its first data.
-        """
-        return None
+    def mounts(self) -> Sequence[HttpMount | WebSocketMount]:
+        """What it serves on the node's HTTP ports; asked for once, after `start`."""
+        return ()

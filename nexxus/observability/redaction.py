@@ -11,11 +11,19 @@ MASK: Final = "***"
 _NAMES: Final = frozenset(
     {"key", "apikey", "adminkey", "accesskey", "privatekey", "authorization", "cookie"}
 )
-_ENDINGS: Final = ("secret", "password", "passphrase", "token", "secretaccesskey", "credentials")
+_ENDINGS: Final = (
+    "secret",
+    "password",
+    "passphrase",
+    "token",
+    "ticket",
+    "secretaccesskey",
+    "credentials",
+)
 
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)(?:([^/\s:@]*):)?[^/\s]+@")
 _URL_PARAMETER: Final = re.compile(
-    r"(?i)([?&](?:[\w.-]*(?:secret|password|token)|key|api_key)=)[^&\s#]+"
+    r"(?i)([?&](?:[\w.-]*(?:secret|password|token|ticket)|key|api_key)=)[^&\s#]+"
 )
 _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)[^\s,;\"']+")
 _JWT: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")

@@ -1,4 +1,4 @@
-"""Listeners: a port, served by uvicorn, with our own WebSocket protocol on the raw transport."""
+"""Listeners: a port, served by uvicorn, whose connections the application may take over."""
 
 from __future__ import annotations
 
@@ -90,15 +90,9 @@ class Listener:
             ) from error
         self.port = self._socket.getsockname()[1]
 
-    async def start(self, websocket_protocol: type[asyncio.Protocol] | None) -> None:
-        """Serve; on return connections are accepted.
-
-        `websocket_protocol` is the class that uvicorn hands upgraded connections to; with None
-        there are no WebSockets here.
-        """
+    async def start(self) -> None:
+        """Serve; on return connections are accepted."""
         assert self._socket is not None, "bind first"
-        if websocket_protocol is not None:
-            self._server.config.ws = websocket_protocol
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():

@@ -112,7 +112,7 @@ class _Listeners:
             )
         if "gateway" in roles and config.gateway.enabled:
             self.gateway = Listener(
-                self._serve_health,
+                self._serve_gateway,
                 host=config.gateway.host,
                 port=config.gateway.port,
                 max_connections=config.gateway.max_connections,
@@ -137,11 +137,8 @@ class _Listeners:
 
     async def start(self) -> None:
         """Serve on all ports."""
-        for listener, path in ((self.api, "/ws"), (self.gateway, "/")):
-            if listener is not None:
-                await listener.start(self._nexxus.transports.upgrade(path))
-        if self.health is not None:
-            await self.health.start(None)
+        for listener in self._all():
+            await listener.start()
 
     async def stop(self) -> None:
         """Close all ports."""
@@ -158,6 +155,9 @@ class _Listeners:
 
     async def _serve_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._nexxus.health_app(scope, receive, send)
+
+    async def _serve_gateway(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._nexxus.gateway_app(scope, receive, send)
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._nexxus.app(scope, receive, send)

@@ -19,6 +19,7 @@ from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.sign_in import SignIn
 from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.accounts.strategies import Strategies
+from nexxus.accounts.tickets import Tickets
 from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
@@ -229,8 +230,7 @@ def compose_services(
         http_metrics=parts.http_metrics,
         logger=parts.adapters.logger,
         version=__version__,
-        http_routes=parts.transports.http_routes,
-        websocket_routes=parts.transports.websocket_routes,
+        mounted=parts.transports.mounted,
         demo_url="/demo/" if config.server.demo else "",
     )
 
@@ -296,6 +296,7 @@ def _compose_accounts(
             passwords=passwords,
         ),
         sessions=sessions,
+        tickets=Tickets(applications=applications, registry=registry),
         devices=devices,
         passwords=passwords,
         strategies=strategies,
@@ -353,6 +354,7 @@ def _gateway_settings(config: Config) -> GatewaySettings:
         ping_timeout=section.ping_timeout,
         drain_timeout=config.server.drain_timeout,
         resume_window=section.resume_window,
+        resume_window_max=section.resume_window_max,
         resume_grace=section.resume_grace,
         handover_timeout=section.handover_timeout,
         resume_frames=section.resume_frames,

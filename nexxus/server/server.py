@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from starlette.types import ASGIApp
 
-from nexxus.api.app import build_api, build_health_api
+from nexxus.api.app import build_api, build_gateway_api, build_health_api
 from nexxus.applications.applications import Applications
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import ApplicationChanged
@@ -49,6 +49,14 @@ _CLOSE_WITHIN: Final = 5.0
 """Seconds that a part has for letting go of what it holds, before the others follow."""
 
 
+class _Apps(NamedTuple):
+    """What the process's ports serve."""
+
+    api: ASGIApp
+    gateway: ASGIApp
+    health: ASGIApp
+
+
 class Nexxus:
     """A whole server without its ports: ``async with Nexxus(config) as nexxus: …``.
 
@@ -76,7 +84,7 @@ class Nexxus:
         self._backing: Backing | None = None
         self._parts: Parts | None = None
         self._admin_key = ""
-        self._apps: tuple[ASGIApp, ASGIApp] | None = None
+        self._apps: _Apps | None = None
 
     # The life of a server
 
@@ -189,7 +197,7 @@ class Nexxus:
         api = build_api(services)
         if self.config.server.demo:
             api = _with_demo(api)
-        self._apps = (api, build_health_api(services))
+        self._apps = _Apps(api, build_gateway_api(services), build_health_api(services))
 
     def _start_roles(self, parts: Parts) -> None:
         roles = self.config.server.roles
@@ -239,13 +247,19 @@ class Nexxus:
     def app(self) -> ASGIApp:
         """The HTTP API, and the WebSocket at ``/ws``, once it has started."""
         assert self._apps is not None, "start first"
-        return self._apps[0]
+        return self._apps.api
+
+    @property
+    def gateway_app(self) -> ASGIApp:
+        """What the gateway's own port serves, once it has started."""
+        assert self._apps is not None, "start first"
+        return self._apps.gateway
 
     @property
     def health_app(self) -> ASGIApp:
         """The health routes alone, once it has started."""
         assert self._apps is not None, "start first"
-        return self._apps[1]
+        return self._apps.health
 
     @property
     def admin_key(self) -> str:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from nexxus.errors import ConfigurationError
+from nexxus.api.mounts.table import Mounted
 from nexxus.gateway import Gateway
-from nexxus.interfaces.transport import AsgiApp, Transport
+from nexxus.interfaces.transport import Transport
 
 
 class Transports:
@@ -39,37 +39,10 @@ class Transports:
                 stack.push_async_callback(transport.stop)
 
     @property
-    def http_routes(self) -> dict[str, AsgiApp]:
-        """What the transports serve over HTTP on the API's port, by path.
-
-        Raises `ConfigurationError` where two of them serve one path.
-        """
-        return _together({name: each.http_routes for name, each in self._transports.items()})
-
-    @property
-    def websocket_routes(self) -> dict[str, AsgiApp]:
-        """What they serve there over an ASGI server's WebSockets, by path; raises likewise."""
-        return _together({name: each.websocket_routes for name, each in self._transports.items()})
-
-    def upgrade(self, path: str) -> type[asyncio.Protocol] | None:
-        """What takes over the upgrades of a port where `path` is the WebSocket's place."""
-        for transport in self._transports.values():
-            protocol = transport.upgrade(path)
-            if protocol is not None:
-                return protocol
-        return None
-
-
-def _together(routes: Mapping[str, Mapping[str, AsgiApp]]) -> dict[str, AsgiApp]:
-    served: dict[str, AsgiApp] = {}
-    owners: dict[str, str] = {}
-    for name, apps in routes.items():
-        for path, app in apps.items():
-            owner = owners.setdefault(path, name)
-            if owner != name:
-                raise ConfigurationError(
-                    f"gateway.transports: {owner!r} and {name!r} both serve {path} on the API's "
-                    "port; leave one of them out, or give one another path"
-                )
-            served[path] = app
-    return served
+    def mounted(self) -> list[Mounted]:
+        """What the transports serve on the node's HTTP ports, each with its host."""
+        return [
+            Mounted(mount, self.gateways[name])
+            for name, transport in self._transports.items()
+            for mount in transport.mounts
+        ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,64 +10,34 @@ from typing import Any, Final
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
+from nexxus.api.metrics import HttpMetrics
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, SessionEnded, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.errors import UserAuthenticationFailed, VersionConflict
-from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
+from nexxus.gateway import Gateway, GatewaySettings
+from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
+from nexxus.testing.transport_port import Server, mounts_app, serving
+from nexxus.testing.transport_tokens import APP, KitActions, KitAuthentication, session_of
 
-APP: Final = "kit"
 NODE: Final = "kit-node"
-
-
-class KitActions:
-    """Tokens are ``<device>``, or ``<device>@<UNIX seconds of expiry>``; one with a space is bad.
-
-    An operation is answered with 202 and its own data, one whose data has ``fails`` with a 409.
-    `held` is what operations wait for.
-    """
-
-    def __init__(self) -> None:
-        self.performed: list[tuple[str, dict[str, Any]]] = []
-        self.held = asyncio.Event()
-        self.held.set()
-
-    async def verify_token(
-        self,
-        token: str,
-        *,
-        again: bool = False,  # noqa: ARG002 - nothing is counted here
-    ) -> TokenClaims:
-        if not token or " " in token:
-            raise UserAuthenticationFailed("that is not a token")
-        device, _, expires = token.partition("@")
-        until = float(expires) if expires else time.time() + 3600
-        return TokenClaims(APP, device, f"session of {device}", until, caller=device)
-
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
-        self.performed.append((event, data))
-        if event in ("create", "update", "delete"):
-            on_publish()
-        await self.held.wait()
-        if "fails" in data:
-            raise VersionConflict("somebody was faster", {"version": 3})
-        return 202, {**data, "device": caller}
 
 
 class KitHost:
     """One node with the transport under test. `journal` has what was logged as a warning or worse.
 
-    Nothing in it is faked but the actions, which need no database.
+    Nothing in it is faked but the actions, which need no database. `port` is where the transport's
+    mounts are served, 0 if it has none; `metrics` are the figures of the requests there.
     """
 
     def __init__(
         self, settings: GatewaySettings, broker: InProcessBroker, registry: InProcessRegistry
     ) -> None:
         self.actions = KitActions()
+        self.authentication = KitAuthentication(self.actions)
+        self.metrics = HttpMetrics()
+        self.port = 0
         self.journal = Journal()
         self.registry = registry
         self.gateway = Gateway(
@@ -101,12 +69,31 @@ class KitHost:
 
     def end_session(self, device: str) -> None:
         """End a device's session, as a logout would."""
-        self.inbox._dispatch(SessionEnded(APP, device, f"session of {device}"))
+        self.actions.ended.add(device)
+        self.inbox._dispatch(SessionEnded(APP, device, session_of(device)))
+
+    @asynccontextmanager
+    async def serving(self, transport: Transport, server: Server) -> AsyncIterator[None]:
+        """Serve at `port` what the transport mounts, and drain before that ends."""
+        if not transport.mounts:
+            yield
+            return
+        app = mounts_app(transport, self.gateway, self.authentication, metrics=self.metrics)
+        async with serving(app, server=server) as self.port:
+            try:
+                yield
+            finally:
+                await self.gateway.drain()
 
     async def is_present(self, device: str) -> bool:
         """Whether the registry says that the device is connected over this transport."""
         presence = await self.registry.presence.get(APP, device)
         return presence is not None and (presence.transport, presence.node) == ("kit", NODE)
+
+    async def channels_of(self, device: str) -> list[str]:
+        """The device's subscriptions, as the registry has them."""
+        held = await self.registry.subscriptions.of_device(APP, device)
+        return [subscription.channel_id for subscription in held]
 
     @property
     def connections(self) -> int:

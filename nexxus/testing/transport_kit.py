@@ -8,11 +8,14 @@ that is not started, and say how a device connects to it::
         def transport(self):
             return MyTransport(MySettings(port=0))
 
-        async def connect(self, transport):
+        async def connect(self, transport, host):
             return await MyPeer.open(transport.port)
 
-The kit starts the transport on a real gateway. A transport that cannot say why it closes, or over
-which clients cannot ask for operations, says so in `tells_close_codes` and `sends_requests`.
+The kit starts the transport on a real gateway, and serves what it mounts at ``host.port``: on a
+connection of Nexxus's own server, or of one that only knows ASGI, as `server` says; a transport
+with mounts is tested on both. A transport that cannot say why it closes, over which clients cannot
+ask for operations, or let them choose how long they may be away, says so in `tells_close_codes`,
+`sends_requests` and `keeps_for`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import pytest
 
 from nexxus.interfaces.transport import CloseCode, Transport
 from nexxus.testing.transport_host import KitHost, kit_host
+from nexxus.testing.transport_port import Server
 
 PATIENCE = 20.0
 """Seconds that anything may take before a test gives up on it."""
@@ -94,12 +98,13 @@ class Peer(ABC):
 class TransportConformance(ABC):
     """What every transport keeps."""
 
+    server: ClassVar[Server] = "ours"
     tells_close_codes: ClassVar[bool] = True
     sends_requests: ClassVar[bool] = True
 
     @abstractmethod
-    async def connect(self, transport: Transport) -> Peer:
-        """A new peer of a transport that has been started."""
+    async def connect(self, transport: Transport, host: KitHost) -> Peer:
+        """Return a new peer of a transport that has been started."""
 
     # What the tests stand on
 
@@ -109,14 +114,15 @@ class TransportConformance(ABC):
         async with kit_host(tmp_path, **SETTINGS) as host:
             await transport.start(host.gateway)
             try:
-                yield host
+                async with host.serving(transport, self.server):
+                    yield host
                 assert host.journal.records == []
             finally:
                 await host.gateway.drain()
                 await transport.stop()
 
-    async def _registered(self, transport: Transport, token: str) -> Peer:
-        peer = await self.connect(transport)
+    async def _registered(self, transport: Transport, host: KitHost, token: str) -> Peer:
+        peer = await self.connect(transport, host)
         async with asyncio.timeout(PATIENCE):
             await peer.register(token)
         return peer
@@ -124,7 +130,7 @@ class TransportConformance(ABC):
     async def _subscribed(
         self, transport: Transport, host: KitHost, device: str, *channels: str
     ) -> Peer:
-        peer = await self._registered(transport, device)
+        peer = await self._registered(transport, host, device)
         await host.subscribe(device, *channels)
         return peer
 
@@ -143,7 +149,7 @@ class TransportConformance(ABC):
     async def test_a_device_that_registers_is_present(
         self, transport: Transport, host: KitHost
     ) -> None:
-        await self._registered(transport, "d1")
+        await self._registered(transport, host, "d1")
 
         assert await host.is_present("d1")
         assert host.connections == 1
@@ -151,19 +157,19 @@ class TransportConformance(ABC):
     async def test_a_bad_token_is_refused_and_another_may_follow(
         self, transport: Transport, host: KitHost
     ) -> None:
-        peer = await self.connect(transport)
+        peer = await self.connect(transport, host)
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(PeerRefused) as refused:
                 await peer.register("not a token")
         assert refused.value.code == "INVALID_PARAMETERS"
 
-        await self._registered(transport, "d1")
+        await self._registered(transport, host, "d1")
         assert await host.is_present("d1")
 
     async def test_a_second_connection_of_a_device_replaces_the_first(
         self, transport: Transport, host: KitHost
     ) -> None:
-        first = await self._registered(transport, "d1")
+        first = await self._registered(transport, host, "d1")
         second = await self._subscribed(transport, host, "d1", "c1")
 
         await self._close_code(first, CloseCode.REPLACED)
@@ -219,7 +225,7 @@ class TransportConformance(ABC):
 
     async def test_a_request_gets_its_answer(self, transport: Transport, host: KitHost) -> None:
         self._skip_unless_requests()
-        peer = await self._registered(transport, "d1")
+        peer = await self._registered(transport, host, "d1")
         assert host.connections == 1
 
         async with asyncio.timeout(PATIENCE):
@@ -234,7 +240,7 @@ class TransportConformance(ABC):
         self, transport: Transport, host: KitHost
     ) -> None:
         self._skip_unless_requests()
-        peer = await self._registered(transport, "d1")
+        peer = await self._registered(transport, host, "d1")
 
         async with asyncio.timeout(PATIENCE):
             answers = await asyncio.gather(
@@ -249,8 +255,8 @@ class TransportConformance(ABC):
     async def test_a_peer_that_leaves_is_not_present(
         self, transport: Transport, host: KitHost
     ) -> None:
-        leaving = await self._registered(transport, "d1")
-        vanishing = await self._registered(transport, "d2")
+        leaving = await self._registered(transport, host, "d1")
+        vanishing = await self._registered(transport, host, "d2")
 
         await leaving.leave()
         vanishing.vanish()
@@ -262,7 +268,7 @@ class TransportConformance(ABC):
     async def test_a_session_that_ends_closes_its_connection(
         self, transport: Transport, host: KitHost
     ) -> None:
-        peer = await self._registered(transport, "d1")
+        peer = await self._registered(transport, host, "d1")
         other = await self._subscribed(transport, host, "d2", "c1")
 
         host.end_session("d1")
@@ -275,7 +281,7 @@ class TransportConformance(ABC):
     async def test_a_token_that_expires_closes_its_connection(
         self, transport: Transport, host: KitHost
     ) -> None:
-        peer = await self._registered(transport, f"d1@{time.time() + 1}")
+        peer = await self._registered(transport, host, f"d1@{time.time() + 1}")
 
         await self._close_code(peer, CloseCode.TOKEN_EXPIRED)
         await until(lambda: host.connections == 0)
@@ -300,7 +306,7 @@ class TransportConformance(ABC):
     async def test_a_drain_closes_everything_and_accepts_no_more(
         self, transport: Transport, host: KitHost
     ) -> None:
-        peers = [await self._registered(transport, f"d{number}") for number in range(3)]
+        peers = [await self._registered(transport, host, f"d{number}") for number in range(3)]
 
         async with asyncio.timeout(PATIENCE):
             await host.gateway.drain()
@@ -309,10 +315,10 @@ class TransportConformance(ABC):
             await self._close_code(peer, CloseCode.GOING_AWAY)
         assert host.connections == 0
         with pytest.raises(Exception):  # noqa: B017, PT011 - refused, whatever that is to a client
-            await asyncio.wait_for(self._registered(transport, "d9"), PATIENCE)
+            await asyncio.wait_for(self._registered(transport, host, "d9"), PATIENCE)
 
     async def test_stopping_twice_is_fine(self, transport: Transport, host: KitHost) -> None:
-        await self._registered(transport, "d1")
+        await self._registered(transport, host, "d1")
         await host.gateway.drain()
 
         await transport.stop()
@@ -332,7 +338,7 @@ class TransportConformance(ABC):
         for version in (2, 3):
             host.push(version, "c1")
 
-        again = await self._registered(transport, "d1")
+        again = await self._registered(transport, host, "d1")
         await again.resume(peer.cursor)
 
         assert [(await next_event(again))[1]["model"]["version"] for _ in range(2)] == [2, 3]
@@ -347,7 +353,7 @@ class TransportConformance(ABC):
         peer.vanish()
         await until(lambda: _is_absent(host, "d1"))
 
-        again = await self._registered(transport, "d1")
+        again = await self._registered(transport, host, "d1")
         await again.resume("nobody:knows-1")
 
         event, data = await next_event(again)

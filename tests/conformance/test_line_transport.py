@@ -7,6 +7,7 @@ import pytest
 from transport_peers import LinePeer
 
 from nexxus.interfaces.transport import Transport
+from nexxus.testing.transport_host import KitHost
 from nexxus.testing.transport_kit import Peer, TransportConformance
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "line-transport"
@@ -21,6 +22,6 @@ class TestLineTransport(TransportConformance):
 
         return LineTransport(LineSettings(port=0))
 
-    async def connect(self, transport: Transport) -> Peer:
+    async def connect(self, transport: Transport, host: KitHost) -> Peer:
         port = transport.port  # type: ignore[attr-defined]
         return LinePeer(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))

@@ -32,7 +32,7 @@ async def listener() -> AsyncIterator[Listener]:
         setting="api.port",
     )
     listener.bind()
-    await listener.start(None)
+    await listener.start()
     yield listener
     await listener.stop()
 

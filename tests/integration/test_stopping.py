@@ -20,6 +20,7 @@ from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import EVENTS, Message, Topic
+from nexxus.interfaces.mounts import WebSocketMount
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.worker import Worker
 
@@ -86,8 +87,8 @@ class Plugin:
 
         class Sound(WebSocketTransport):
             @property
-            def websocket_routes(self) -> dict[str, Any]:
-                return {}
+            def mounts(self) -> list[WebSocketMount]:
+                return []
 
             async def stop(sound) -> None:  # noqa: N805
                 self.closed.append("transport")

@@ -13,8 +13,9 @@ import pytest
 from transport_peers import LinePeer
 
 from nexxus.config import Config
-from nexxus.errors import ConfigurationError, StartupError, WireError
+from nexxus.errors import ConfigurationError, StartupError
 from nexxus.hookspecs import Adapter, hookimpl
+from nexxus.interfaces.mounts import HttpMount, MountRequest, Stream
 from nexxus.interfaces.transport import Framing, ServerFrame, Transport, TransportHost, Wire
 from nexxus.server import Nexxus
 
@@ -43,56 +44,49 @@ class EventStreams(Transport):
         return
 
     @property
-    def http_routes(self) -> dict[str, Any]:
-        return {"/events": self._serve}
+    def mounts(self) -> list[HttpMount]:
+        return [HttpMount("/events", self._serve)]
 
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        wire = QueueWire()
+    async def _serve(self, request: MountRequest) -> None:
+        assert request.identity is not None
+        wire = StreamWire()
         connection = self._host.accept(wire, self.framing)
-        token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
-        start = {"type": "http.response.start", "status": 200, "headers": []}
         try:
-            await connection.request("register", {"token": token})
-            cursor = headers.get(b"last-event-id")
+            await connection.register(request.identity)
+            cursor = request.headers.get("last-event-id")
             if cursor is not None:
-                await connection.request("resume", {"cursor": cursor.decode()})
-        except WireError as error:
-            await send({**start, "status": error.status})
-            await send({"type": "http.response.body", "body": error.message.encode()})
+                await connection.request("resume", {"cursor": cursor})
+            wire.begin(await request.stream(b"text/event-stream", lost=connection.lost))
+        except BaseException:
             connection.lost()
-            return
-        await send(start)
-        leaving = asyncio.ensure_future(receive())
-        try:
-            while frames := await wire.next(leaving):
-                await send({"type": "http.response.body", "body": frames, "more_body": True})
-        finally:
-            leaving.cancel()
-            connection.lost()
+            raise
 
 
-class QueueWire(Wire):
-    """What waits to be sent; empty bytes are the end."""
+class StreamWire(Wire):
+    """Holds back what comes before the stream has begun."""
 
     def __init__(self) -> None:
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._stream: Stream | None = None
+        self._early: list[bytes] = []
 
-    async def next(self, leaving: asyncio.Future[Any]) -> bytes:
-        """The next frames; nothing once the peer has left."""
-        following = asyncio.ensure_future(self._frames.get())
-        await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return following.result() if following.done() else b""
+    def begin(self, stream: Stream) -> None:
+        self._stream = stream
+        for frames in self._early:
+            stream.write(frames)
 
     def write(self, frames: bytes) -> bool:
-        self._frames.put_nowait(frames)
-        return True
+        if self._stream is None:
+            self._early.append(frames)
+            return True
+        return self._stream.write(frames)
 
     def close(self, code: int, reason: str) -> None:
-        self._frames.put_nowait(b"")
+        if self._stream is not None:
+            self._stream.end()
 
     def abort(self) -> None:
-        self._frames.put_nowait(b"")
+        if self._stream is not None:
+            self._stream.abort()
 
 
 class EventStreamPlugin:
@@ -100,17 +94,17 @@ class EventStreamPlugin:
 
     @hookimpl
     def nexxus_transports(self) -> list[Adapter]:
-        return [Adapter("sse", None, lambda *_: EventStreams(), interface=1)]
+        return [Adapter("events", None, lambda *_: EventStreams(), interface=1)]
 
 
 STREAMS = EventStreamPlugin()
 
 
-class Stream:
+class StreamClient:
     """A client of server-sent events, straight into an ASGI application."""
 
     def __init__(self, app: Any, token: str, last_event_id: str | None = None) -> None:
-        headers = [(b"authorization", f"Bearer {token}".encode())]
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"nxx-app-id", b"open")]
         if last_event_id is not None:
             headers.append((b"last-event-id", last_event_id.encode()))
         scope = {"type": "http", "method": "GET", "path": "/events", "headers": headers}
@@ -181,7 +175,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
     """A server with the built-in transport and server-sent events."""
-    config = configuration(tmp_path, "websockets", "sse", given=[STREAMS])
+    config = configuration(tmp_path, "websockets", "events", given=[STREAMS])
     async with Nexxus(config) as nexxus:
         yield nexxus
 
@@ -191,7 +185,7 @@ async def test_a_device_subscribes_over_http_and_is_told_over_its_transport(
 ) -> None:
     async with client_of(nexxus) as http:
         token, headers = await device(http)
-        stream = Stream(nexxus.app, token)
+        stream = StreamClient(nexxus.app, token)
         assert await stream.status == 200
         assert (await stream.next())[0] == "register"
 
@@ -203,14 +197,14 @@ async def test_a_device_subscribes_over_http_and_is_told_over_its_transport(
         assert (event, data["model"]["id"]) == ("model_created", "t1")
         assert stream.last_event_id == data["metadata"]["cursor"]
         known = await http.get("/device", headers=headers)
-        assert (known.json()["status"], known.json()["transport"]) == ("online", "sse")
+        assert (known.json()["status"], known.json()["transport"]) == ("online", "events")
         await stream.leave()
 
 
 async def test_a_stream_resumes_where_it_was(nexxus: Nexxus) -> None:
     async with client_of(nexxus) as http:
         token, headers = await device(http)
-        stream = Stream(nexxus.app, token)
+        stream = StreamClient(nexxus.app, token)
         await stream.next()
         await http.post("/subscription/", json={"model": "task"}, headers=headers)
         await http.post("/model/task", json={"id": "t1", "title": "x"})
@@ -218,7 +212,7 @@ async def test_a_stream_resumes_where_it_was(nexxus: Nexxus) -> None:
         await stream.leave()
         await http.post("/model/task", json={"id": "t2", "title": "x"})
 
-        again = Stream(nexxus.app, token, stream.last_event_id)
+        again = StreamClient(nexxus.app, token, stream.last_event_id)
 
         events = [await again.next() for _ in range(3)]
         assert [event for event, _ in events] == ["register", "model_created", "resume"]
@@ -226,8 +220,8 @@ async def test_a_stream_resumes_where_it_was(nexxus: Nexxus) -> None:
         await again.leave()
 
 
-async def test_a_bad_token_is_the_transports_to_refuse(nexxus: Nexxus) -> None:
-    stream = Stream(nexxus.app, "nonsense")
+async def test_a_bad_token_is_refused_before_the_mount_is_called(nexxus: Nexxus) -> None:
+    stream = StreamClient(nexxus.app, "nonsense")
 
     assert await stream.status == 401
     await stream.task
@@ -242,10 +236,10 @@ async def test_the_api_is_what_no_transport_serves(nexxus: Nexxus) -> None:
 async def test_a_device_has_one_connection_whatever_the_transports(
     tmp_path: Path, lines: Any
 ) -> None:
-    config = configuration(tmp_path, "sse", "lines", given=[STREAMS, lines])
+    config = configuration(tmp_path, "events", "lines", given=[STREAMS, lines])
     async with Nexxus(config) as nexxus, client_of(nexxus) as http:
         token, headers = await device(http)
-        stream = Stream(nexxus.app, token)
+        stream = StreamClient(nexxus.app, token)
         await stream.next()
         await http.post("/subscription/", json={"model": "task"}, headers=headers)
 

@@ -20,6 +20,7 @@ from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.sign_in import DeviceHint, NewSession, SignIn
 from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.accounts.strategies import CredentialsEntry, RedirectEntry, Strategies
+from nexxus.accounts.tickets import Tickets
 from nexxus.accounts.user_records import User, UserRecords
 from nexxus.accounts.users import Users
 from nexxus.adapters.in_process.registry import InProcessRegistry
@@ -185,6 +186,7 @@ class AccountsWorld:
                 passwords=self.passwords,
             ),
             sessions=sessions,
+            tickets=Tickets(applications=applications, registry=self.registry, clock=self.clock),
             devices=devices,
             passwords=self.passwords,
             strategies=strategies,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
-import uvicorn
 import websockets
 from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
-from nexxus.adapters.websockets.raw import websocket_protocol
+from nexxus.adapters.websockets.transport import WebSocketTransport
+from nexxus.api.mounts import MountServer
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import (
     Acknowledged,
@@ -26,10 +26,14 @@ from nexxus.cluster.messages import (
 )
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.identity import Identity
 from nexxus.errors import UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
 from nexxus.interfaces.registry import Node
+from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
+from nexxus.testing.transport_port import mounts_app, serving
+from nexxus.testing.transport_tokens import KitActions, KitAuthentication
 
 APP = "tasks"
 TRANSPORT = "websockets"
@@ -46,7 +50,7 @@ class FakeActions:
         self.overlapping: tuple[str, ...] = ("create", "update", "delete")
         self.on_verify: Callable[..., Any] | None = None
 
-    async def verify_token(self, token: str, *, again: bool = False) -> TokenClaims:
+    async def verify_token(self, token: str) -> TokenClaims:
         if self.on_verify is not None:
             await self.on_verify(token)
         device, session, user, expires = (*token.split("."), "", "", "")[:4]
@@ -63,6 +67,16 @@ class FakeActions:
             user_id=user or None,
             caller=device,
         )
+
+    async def verify_identity(self, identity: Identity) -> TokenClaims:
+        return await self.verify_token(f"{identity.device_id}.{identity.session_id}")
+
+    async def verify_again(self, claims: TokenClaims) -> TokenClaims:
+        if self.on_verify is not None:
+            await self.on_verify(claims.device_id)
+        if claims.session_id in self.ended:
+            raise SessionHasEnded("the session has ended")
+        return claims
 
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
@@ -203,34 +217,29 @@ class World:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[World]:
-        config = uvicorn.Config(
-            _no_http,
-            port=0,
-            loop="none",
-            http="httptools",
-            ws=websocket_protocol(self.gateway, "/"),
-            lifespan="off",
-            log_config=None,
-        )
-        server = _Server(config)
+        transport = WebSocketTransport()
+        await transport.start(self.gateway)
+        app = self.app(transport, is_gateways=True)
         inboxes = (self.inbox, self.node_inbox)
         for inbox in inboxes:
             await inbox.open()
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(inbox.run()) for inbox in inboxes]
-            serving = group.create_task(server.serve())
-            await eventually(lambda: server.started)
-            self.address = server.servers[0].sockets[0].getsockname()[:2]
-            self.url = f"ws://{self.address[0]}:{self.address[1]}/"
-            try:
-                yield self
-            finally:
-                await self.gateway.drain()
-                await self._stack.aclose()
-                server.should_exit = True
-                await serving
-                for task in reading:
-                    task.cancel()
+            async with serving(app) as port:
+                self.address = ("127.0.0.1", port)
+                self.url = f"ws://127.0.0.1:{port}/"
+                try:
+                    yield self
+                finally:
+                    await self.gateway.drain()
+                    await self._stack.aclose()
+            for task in reading:
+                task.cancel()
+
+    def app(self, transport: Transport, *, is_gateways: bool = False) -> MountServer:
+        """An ASGI application with what a transport of this node mounts."""
+        authentication = KitAuthentication(KitActions())
+        return mounts_app(transport, self.gateway, authentication, is_gateways=is_gateways)
 
 
 async def drop(world: World, client: Client) -> None:
@@ -246,19 +255,6 @@ async def delivered(world: World, *events: Any) -> None:
     for one in events:
         await world.tell(one)
     await eventually(lambda: world.gateway.counters.deliveries == target)
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the test run."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _no_http(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 404, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def subscription_to(device: str, channel: str, key: str = "", **more: Any) -> Subscription:

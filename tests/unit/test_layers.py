@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "demo": frozenset(),
     "process": CONTRACTS | PLUGGING | {"server", "demo"},
     "cli": CONTRACTS | PLUGGING | {"process"},
-    "testing": CONTRACTS | ROOMS | ROLES | {"adapters", "hookspecs"},
+    "testing": CONTRACTS | ROOMS | ROLES | {"adapters", "hookspecs", "process"},
     "": PLUGGING | {"server"},
     "__main__": frozenset({"cli"}),
 }

@@ -12,7 +12,7 @@ import pytest
 from gateway_world import APP, PATIENCE, World, event
 from waiting import eventually
 
-from nexxus.adapters.websockets.asgi import WebSocketApp
+from nexxus.adapters.websockets.transport import WebSocketTransport
 
 
 class AsgiClient:
@@ -27,7 +27,9 @@ class AsgiClient:
         self.is_sending = False
         """A message of the application is on its way, and cannot go on where nobody reads."""
         self._inbox.put_nowait({"type": "websocket.connect"})
-        app = WebSocketApp(world.gateway, "/ws")
+        transport = WebSocketTransport()
+        transport._host = world.gateway
+        app = world.app(transport)
         everything = {"type": "websocket", "path": path, "subprotocols": [], **scope}
         self.task = asyncio.create_task(app(everything, self._inbox.get, self._send))
 

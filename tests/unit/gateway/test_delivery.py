@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from nexxus.adapters.websockets.framing import JSON, MSGPACK, payload_of
+from nexxus.adapters.websockets.framing import JSON, MSGPACK
 from nexxus.cluster.messages import Delivery
 from nexxus.gateway.cursors import Around
 from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
+from nexxus.toolkit.web_socket_frames import split_messages
 
 EVENT = Delivery("a", "task", "t", 3, user_id="u", object={"id": "t"}, patches=[{"op": "x"}])
 
@@ -19,7 +20,7 @@ AROUND = Around(before="n:0", after="n:1")
 
 def frames(*told: tuple[Verdict, str]) -> list[Any]:
     made = DeliveryFrames(EVENT, AROUND).frames(told, JSON)
-    return [json.loads(bytes(payload_of(memoryview(frame))[0])) for frame in made]
+    return [json.loads(bytes(split_messages(frame)[0].payload)) for frame in made]
 
 
 def test_only_the_last_frame_has_the_cursor_of_a_client_that_has_seen_all() -> None:

@@ -14,7 +14,8 @@ from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from nexxus.adapters.websockets.framing import JSON, MSGPACK, choose_subprotocol, payload_of
+from nexxus.adapters.websockets.framing import JSON, MSGPACK
+from nexxus.api.mounts.handshake import choose_subprotocol
 from nexxus.errors import InvalidParameters
 from nexxus.gateway.frames import (
     ClientFrame,
@@ -23,7 +24,8 @@ from nexxus.gateway.frames import (
     encode_value,
     parse_frame,
 )
-from nexxus.interfaces.transport import Encoding, Framing
+from nexxus.interfaces.transport import SUBPROTOCOLS, Encoding, Framing, ServerFrame
+from nexxus.toolkit.web_socket_frames import split_messages
 
 
 def parse(payload: bytes, encoding: Encoding = Encoding.JSON, **options: Any) -> ClientFrame:
@@ -56,13 +58,29 @@ def test_an_encoded_frame_is_one_a_client_can_read(framing: Framing, size: int) 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6))
 def test_joined_frames_come_apart_again(texts: list[str]) -> None:
-    rest = memoryview(b"".join(encode_frame(JSON, "x", text) for text in texts))
-    found = []
-    while rest:
-        payload, rest = payload_of(rest)
-        found.append(json.loads(bytes(payload))["data"])
+    joined = b"".join(encode_frame(JSON, "x", text) for text in texts)
 
-    assert found == texts
+    found = split_messages(joined)
+
+    assert [json.loads(bytes(message.payload))["data"] for message in found] == texts
+    assert all(message.is_text for message in found)
+
+
+def test_a_frame_says_which_channels_it_is_for() -> None:
+    seen: list[ServerFrame] = []
+
+    class Recording(Framing):
+        def frame(self, frame: ServerFrame) -> bytes:
+            seen.append(frame)
+            return b""
+
+    encode_frame(Recording(), "x", {}, cursor="n:1", channels=["c1", "c2"])
+    encode_frame(Recording(), "reply", {}, ref="r")
+
+    assert [(frame.channels, frame.cursor, frame.ref) for frame in seen] == [
+        (("c1", "c2"), "n:1", None),
+        ((), None, "r"),
+    ]
 
 
 @pytest.mark.parametrize("framing", [JSON, MSGPACK])
@@ -141,6 +159,8 @@ def test_what_messagepack_can_say_is_refused_or_plain(value: Any) -> None:
 
 
 def test_the_first_subprotocol_that_we_speak_is_chosen() -> None:
-    assert choose_subprotocol(["x", "nexxus.v1.msgpack", "nexxus.v1.json"]) == "nexxus.v1.msgpack"
-    assert choose_subprotocol(["x"]) is None
-    assert choose_subprotocol([]) is None
+    known = tuple(SUBPROTOCOLS)
+    offered = ["x", "nexxus.v1.msgpack", "nexxus.v1.json"]
+    assert choose_subprotocol(offered, known) == "nexxus.v1.msgpack"
+    assert choose_subprotocol(["x"], known) is None
+    assert choose_subprotocol([], known) is None

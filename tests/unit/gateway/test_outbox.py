@@ -32,15 +32,17 @@ class FakeLoop:
 
 
 class FakeConnection:
-    """A connection and its wire in one; `room` is how many writes it takes."""
+    """A connection, its wire and its framing in one; `room` is how many writes it takes."""
 
-    def __init__(self, room: float = inf) -> None:
+    def __init__(self, room: float = inf, *, joins: bool = True) -> None:
         self.pending: list[bytes] = []
         self.expires = inf
         self.is_closing = False
         self.written: list[bytes] = []
         self.closed_as = ""
         self.wire = self
+        self.framing = self
+        self.joins = joins
         self._room = room
 
     def write(self, frames: bytes) -> bool:
@@ -140,6 +142,23 @@ def test_large_frames_are_not_copied_together() -> None:
     loop.turn()
 
     assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_frames_that_may_not_be_joined_leave_as_they_were_made(is_run: bool) -> None:
+    loop, outbox, counters = make()
+    one, two = FakeConnection(joins=False), FakeConnection(joins=False)
+    frames = [b"first", b"second"]
+    audience = {one: None, two: None}
+
+    for frame in frames:
+        outbox.put_all(audience, frame, joins=False)
+    if not is_run:
+        outbox.end_run()
+    loop.turn()
+
+    assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
+    assert counters.bytes == 2 * len(b"firstsecond")
 
 
 def test_one_connection_may_be_flushed_before_the_others() -> None:

@@ -13,7 +13,10 @@ from nexxus.gateway.resume import DeliveryLog
 
 def new_log(**options: float) -> DeliveryLog:
     everything = {"window": 60.0, "max_deliveries": 100, "max_bytes": 1 << 20, **options}
-    return DeliveryLog(**everything)  # type: ignore[arg-type]
+    window = everything.pop("window")
+    log = DeliveryLog(**everything)  # type: ignore[arg-type]
+    log.keep(window)
+    return log
 
 
 def event(number: int, *keys: str) -> Delivery:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nexxus.api.mounts import MountTable
 from nexxus.errors import ConfigurationError
+from nexxus.interfaces.mounts import HttpMount, WebSocketMount
 from nexxus.interfaces.transport import Transport
 from nexxus.server.transports import Transports
 
@@ -14,30 +17,52 @@ from nexxus.server.transports import Transports
 class Serving(Transport):
     """A transport that serves some paths."""
 
-    def __init__(self, *paths: str) -> None:
-        self.apps: dict[str, Any] = dict.fromkeys(paths, self)
+    def __init__(self, *mounts: HttpMount | WebSocketMount) -> None:
+        self._mounts = mounts
 
     @property
-    def http_routes(self) -> dict[str, Any]:
-        return self.apps
-
-    @property
-    def websocket_routes(self) -> dict[str, Any]:
-        return self.apps
+    def mounts(self) -> Any:
+        return self._mounts
 
     async def start(self, host: Any) -> None: ...
 
     async def stop(self) -> None: ...
 
 
+async def handler(request: Any) -> None: ...
+
+
+def listener(*_: Any) -> Any: ...
+
+
+def transports(**given: Transport) -> Transports:
+    hosts: dict[str, Any] = {name: SimpleNamespace(transport=name) for name in given}
+    return Transports(given, hosts)
+
+
 def test_what_several_transports_serve_is_served_together() -> None:
-    one, two = Serving("/a", "/b"), Serving("/c")
-    transports = Transports({"one": one, "two": two}, {})
-    assert transports.http_routes == {"/a": one, "/b": one, "/c": two}
+    both = transports(
+        one=Serving(HttpMount("/a", handler), WebSocketMount("/a", listener)),
+        two=Serving(HttpMount("/b/", handler)),
+    )
+
+    table = MountTable(both.mounted)
+
+    assert sorted(table.http) == ["/a", "/a/", "/b", "/b/"]
+    assert table.http["/b"].host.transport == "two"
+    assert sorted(table.web_sockets) == ["/a", "/a/"]
 
 
-@pytest.mark.parametrize("kind", ["http_routes", "websocket_routes"])
-def test_two_transports_on_one_path_are_refused_by_name(kind: str) -> None:
-    transports = Transports({"one": Serving("/a"), "two": Serving("/a")}, {})
+def test_a_web_socket_may_be_elsewhere_on_the_gateways_port() -> None:
+    one = transports(one=Serving(WebSocketMount("/ws", listener, gateway_path="/")))
+
+    assert sorted(MountTable(one.mounted).web_sockets) == ["/ws", "/ws/"]
+    assert sorted(MountTable(one.mounted, is_gateways=True).web_sockets) == ["", "/"]
+
+
+@pytest.mark.parametrize("mount", [HttpMount("/a", handler), WebSocketMount("/a", listener)])
+def test_two_transports_on_one_path_are_refused_by_name(mount: Any) -> None:
+    both = transports(one=Serving(mount), two=Serving(mount))
+
     with pytest.raises(ConfigurationError, match="'one' and 'two' both serve /a"):
-        getattr(transports, kind)
+        MountTable(both.mounted)

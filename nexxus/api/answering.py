@@ -1,0 +1,102 @@
+"""Answering: what all answers of a port have in common, whatever they say."""
+
+from __future__ import annotations
+
+import re
+import time
+from random import getrandbits
+from typing import Final
+
+from starlette.types import Scope, Send
+
+from nexxus.api.errors import to_answer
+from nexxus.api.metrics import HttpMetrics
+from nexxus.api.responses import Answer, Raw, encode
+from nexxus.errors import MethodNotAllowed, ServerError, WireError
+from nexxus.interfaces.logger import Logger
+
+GONE: Final = 499
+"""The status, in figures, of a request whose client did not wait for the answer."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+class Answering:
+    """Gives answers their headers, errors their shape, and requests their place in the figures."""
+
+    def __init__(self, *, metrics: HttpMetrics, logger: Logger, hsts_max_age: int) -> None:
+        self.metrics = metrics
+        self.logger = logger
+        self._hsts_max_age = hsts_max_age
+        self._hsts = (b"strict-transport-security", f"max-age={hsts_max_age}".encode())
+
+    def headers(self, scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the headers that every answer has."""
+        headers = [(b"x-request-id", request_id), _NO_SNIFF]
+        if scope.get("scheme") == "https" and self._hsts_max_age:
+            headers.append(self._hsts)
+        return headers
+
+    async def send(
+        self,
+        scope: Scope,
+        send: Send,
+        request_headers: dict[bytes, bytes],
+        answer: Answer | Raw,
+        request_id: bytes,
+    ) -> None:
+        """Send a whole answer."""
+        body, media_type = encode(answer, request_headers.get(b"accept"))
+        headers = [
+            (b"content-type", media_type),
+            (b"content-length", str(len(body)).encode()),
+            *self.headers(scope, request_id),
+            *answer.headers,
+        ]
+        if isinstance(answer, Answer):
+            headers.append(_NO_STORE)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    def refuse(self, error: WireError, method: str, request_id: bytes) -> Answer | Raw:
+        """Return the answer that an error is."""
+        if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
+            allow = ", ".join(sorted({*error.allow, "OPTIONS"}))
+            return Raw(200, b"", b"text/plain; charset=utf-8", ((b"allow", allow.encode()),))
+        return to_answer(error, request_id.decode())
+
+    def apologise(self, error: Exception, method: str, route: str, request_id: bytes) -> Answer:
+        """Log an error of ours; return its answer, which says nothing about it."""
+        self.logger.error(
+            "a request failed",
+            error=error,
+            method=method,
+            route=route,
+            requestId=request_id.decode(),
+        )
+        sorry = ServerError("something went wrong here; the server's log says what")
+        return to_answer(sorry, request_id.decode())
+
+    def observe(self, method: str, route: str, status: int, started: float) -> None:
+        """Count one request, which `started` at that time of `time.perf_counter`."""
+        known = method if method in _METHODS else "OTHER"
+        self.metrics.observe(known, route, status, time.perf_counter() - started)
+
+
+def request_id_of(headers: dict[bytes, bytes]) -> bytes:
+    """Return the id that a request brings, or a new one."""
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return b"%024x" % getrandbits(96)  # unique, not secret: a system call less
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path below where the API itself is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

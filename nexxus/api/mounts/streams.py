@@ -1,0 +1,130 @@
+"""Streams: answers without an end, on a connection of our own or over somebody else's server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from starlette.types import Receive, Send
+
+from nexxus.interfaces.http_connection import Heir
+from nexxus.interfaces.mounts import Stream
+from nexxus.interfaces.transport import TransportLimits
+
+_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+
+class RawStream(Heir, Stream):
+    """A stream that is written to the socket as it is; it ends with the connection.
+
+    What the client sends meanwhile is read and dropped. A client that acknowledges nothing for
+    `TransportLimits.silence` is dropped by the kernel, where that can be asked for.
+    """
+
+    __slots__ = ("_limits", "_lost")
+
+    def __init__(self, limits: TransportLimits, lost: Callable[[], None]) -> None:
+        self._limits = limits
+        self._lost = lost
+
+    def take(self, transport: asyncio.BaseTransport, connections: set[Any]) -> None:
+        """See `Heir.take`."""
+        super().take(transport, connections)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and _USER_TIMEOUT is not None:
+            with suppress(OSError):
+                milliseconds = int(self._limits.silence * 1000)
+                raw.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        super().connection_lost(exc)
+        self._lost()
+
+    def write(self, data: bytes) -> bool:
+        """See `Stream.write`."""
+        transport = self.transport
+        if transport.get_write_buffer_size() > self._limits.send_buffer:
+            return False
+        transport.write(data)
+        return True
+
+    def end(self) -> None:
+        """See `Stream.end`."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """See `Stream.abort`."""
+        self.transport.abort()
+
+
+class AsgiStream(Stream):
+    """A stream whose bytes leave as ASGI messages."""
+
+    def __init__(self, limits: TransportLimits, lost: Callable[[], None]) -> None:
+        self._limits = limits
+        self._lost = lost
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._is_ended = False
+        self._has_work = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._is_aborted = False
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Send what is written, until the end or until the client has gone."""
+        try:
+            if self._is_aborted:
+                return
+            async with asyncio.TaskGroup() as group:
+                self._running = group.create_task(self._send_all(send))
+                leaving = group.create_task(_until_gone(receive))
+                await asyncio.wait((self._running, leaving), return_when=asyncio.FIRST_COMPLETED)
+                self._running.cancel()
+                leaving.cancel()
+        finally:
+            self._lost()
+
+    def write(self, data: bytes) -> bool:
+        """See `Stream.write`."""
+        if self._size > self._limits.send_buffer:
+            return False
+        self._waiting.append(data)
+        self._size += len(data)
+        self._has_work.set()
+        return True
+
+    def end(self) -> None:
+        """See `Stream.end`."""
+        self._is_ended = True
+        self._has_work.set()
+
+    def abort(self) -> None:
+        """See `Stream.abort`."""
+        self._is_aborted = True
+        # The server may be waiting for the client with what it was given last, and for long.
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _send_all(self, send: Send) -> None:
+        # A server reports a lost client with an `OSError`, which is not an error here.
+        with suppress(OSError):
+            while True:
+                await self._has_work.wait()
+                self._has_work.clear()
+                while self._waiting:
+                    waiting, self._waiting = self._waiting, []
+                    for data in waiting:
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
+                        self._size -= len(data)
+                if self._is_ended:
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
