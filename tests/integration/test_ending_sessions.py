@@ -13,7 +13,7 @@ from waiting import eventually
 from nexxus import Config, Nexxus
 from nexxus.cluster.messages import SessionEnded
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import Message, Queue
+from nexxus.interfaces.broker import Mailbox
 from nexxus.interfaces.transport import CloseCode, Framing, ServerFrame, Wire
 
 APP = "signed"
@@ -70,13 +70,13 @@ class World:
         self.nexxus = nexxus
         self.http = http
         self.is_mute = False
-        self._publish = nexxus.broker.publish
-        monkeypatch.setattr(nexxus.broker, "publish", self._publish_unless_mute)
+        self._send = nexxus.broker.send
+        monkeypatch.setattr(nexxus.broker, "send", self._send_unless_mute)
 
-    async def _publish_unless_mute(self, queue: Queue[Any], messages: list[Message[Any]]) -> None:
-        if self.is_mute and any(isinstance(each.payload, SessionEnded) for each in messages):
+    async def _send_unless_mute(self, mailbox: Mailbox[Any], messages: list[Any]) -> None:
+        if self.is_mute and any(isinstance(each, SessionEnded) for each in messages):
             raise ServiceUnavailable("the broker is away")
-        await self._publish(queue, messages)
+        await self._send(mailbox, messages)
 
     async def sign_in(self, path: str = "/auth/local", **more: Any) -> SignedIn:
         answer = await self.http.post(path, json={**CREDENTIALS, **more})

@@ -74,6 +74,9 @@ def new_http(timeout: float = 60) -> httpx.AsyncClient:
     )
 
 
+_REFUSALS = {400: "InvalidParametersException", 409: "ApplicationAlreadyExistsException"}
+
+
 class Admin:
     """Manages the applications of a server."""
 
@@ -104,6 +107,11 @@ class Admin:
         """Change a user's type, or disable or enable it."""
         response = self.http.put(f"/applications/{app_id}/users/{user_id}", json=change)
         assert response.status_code == 200, response.text
+
+    def refused(self, document: Document, *mentions: str, status: int = 400) -> None:
+        """An application that cannot be created, for a reason that names each of `mentions`."""
+        name = _REFUSALS[status]
+        assert_error(self.http.post("/applications", json=document), status, name, *mentions)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -228,6 +236,10 @@ class NexxusClient:
         """A request that fails so, with an error that names each of `mentions`."""
         response = await self.send(method, path, body, **options)
         return assert_error(response, status, error, *mentions)
+
+    async def denied(self, method: str, path: str, body: Any = None) -> None:
+        """A request that roles do not allow."""
+        await self.refused(method, path, body, status=403, error="AccessDeniedException")
 
     # Sessions
 

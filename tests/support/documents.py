@@ -116,6 +116,9 @@ def guarded_application(**more: Any) -> Document:
     )
 
 
+ALL: Document = {"statements": [{"effect": "Allow", "action": ["*"], "resource": ["*"]}]}
+"""The statements of a role that may do everything."""
+
 PUBLISHED: Document = {"StringEquals": {"status": ["published"]}}
 OWN: Document = {"StringEquals": {"userId": ["$nxx:userId"]}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, NOTHING, Filter
 from nexxus.domain.schema import compile_model
 from nexxus.errors import InvalidParameters
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 TASK = compile_model(
     "task",
@@ -85,6 +88,7 @@ def test_a_statement_speaks_of_its_models_and_no_others() -> None:
     assert rows(statement(resource="memo")) == NOTHING
 
 
+@contract("roles: a Deny wins")
 @pytest.mark.parametrize("deny_first", [True, False])
 def test_a_deny_wins_over_any_allow_whatever_the_order(deny_first: bool) -> None:
     allow, deny = [statement(), only(status=["open"])], [statement("Deny", action="delete")]
@@ -110,6 +114,7 @@ def test_a_condition_holds_for_the_models_of_its_statement_alone() -> None:
     assert not permits(rows(*statements), status="done")
 
 
+@contract("roles: conditions")
 @pytest.mark.parametrize(
     ("operator", "fields", "row", "permitted"),
     [
@@ -136,6 +141,7 @@ def test_the_rows_are_those_that_meet_every_part_of_a_condition(
 strings = st.sampled_from(["", "a", "A", "b"])
 
 
+@contract("roles: conditions")
 @given(st.lists(strings, min_size=1), st.none() | strings)
 def test_one_of_the_values_must_equal_or_for_a_not_operator_none(
     values: list[str], status: str | None
@@ -146,6 +152,7 @@ def test_one_of_the_values_must_equal_or_for_a_not_operator_none(
     assert permits(rows(differ), status=status) is (status not in values)
 
 
+@contract("roles: conditions")
 def test_operators_and_filter_of_one_condition_all_hold() -> None:
     condition = {
         "StringEquals": {"status": ["open"]},
@@ -161,6 +168,7 @@ def test_operators_and_filter_of_one_condition_all_hold() -> None:
     assert not permits(found, status="done", points=6)
 
 
+@contract("roles: conditions")
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("$nxx:userId", "ann"), ("$nxx:userType", "member"), ("$nxx:appId", "app")],
@@ -193,6 +201,7 @@ def test_a_caller_without_a_user_does_not_own_what_nobody_owns() -> None:
     assert rows(only(userId=["$nxx:userId"]), caller=Caller("app", None, "member")) == NOTHING
 
 
+@contract("roles: what no statement allows is denied")
 @pytest.mark.parametrize(
     ("user_type", "permitted"),
     [("default", EVERYTHING), ("idle", NOTHING), ("unheard", NOTHING), (None, NOTHING)],
@@ -205,6 +214,7 @@ def test_without_roles_default_may_do_everything_and_any_other_nothing(
     assert of.decide(Caller("app", "ann", user_type), Action.GET, "task") == permitted
 
 
+@contract("roles: what no statement allows is denied")
 def test_default_with_roles_may_do_only_what_they_allow() -> None:
     of = access([statement(action=["get"])], default=["0"])
 
@@ -222,6 +232,7 @@ STATEMENT = "roles.0.statements[0]"
 CONDITION = f"{STATEMENT}.condition"
 
 
+@contract("roles: conditions")
 @pytest.mark.parametrize(
     ("refused", "place", "rule"),
     [

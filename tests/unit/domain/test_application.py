@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from nexxus.domain.access import Action, Caller
 from nexxus.domain.application import merge_application, parse_application, without_secrets
 from nexxus.domain.filters import EVERYTHING, NOTHING
 from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, NotFound
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 GOOGLE = {"clientID": "public", "clientSecret": "hidden"}
 STORED = {
@@ -77,11 +80,13 @@ def test_of_two_limits_the_one_that_is_not_given_gives_way(
     assert (application.default_limit, application.max_limit) == (default, largest)
 
 
+@contract("an id is made, or chosen")
 @pytest.mark.parametrize("id", ["a", "0", "a_-9", "a" * 64])
 def test_an_id_may_be_chosen(id: str) -> None:
     assert parse_application({"id": id}).id == id
 
 
+@contract("an id is made, or chosen")
 @pytest.mark.parametrize("id", ["", "A", "-a", "_a", "a b", "a:b", "é", "a\n", "a" * 65, None, 1])
 def test_anything_else_is_no_id(id: Any) -> None:
     with pytest.raises(InvalidParameters, match=r"^id: "):
@@ -118,6 +123,7 @@ def test_without_auth_there_are_no_users() -> None:
     assert application.access.decide(Caller("shop"), Action.DELETE, "task") == EVERYTHING
 
 
+@contract("user types")
 def test_with_auth_there_is_always_the_default_user_type() -> None:
     assert parse_application({"auth": {}}).users().user_types.keys() == {"default"}
     assert parse_application(STORED).users().user_types.keys() == {"default", "staff"}
@@ -131,6 +137,7 @@ def details(name: str, user_type: str = "default") -> dict[str, Any]:
     return users(userDetailSchema={user_type: {name: {"type": "string"}}})
 
 
+@contract("an application's document is checked")
 @pytest.mark.parametrize(
     ("document", "place"),
     [
@@ -142,7 +149,9 @@ def details(name: str, user_type: str = "default") -> dict[str, Any]:
         ({"defaultLimit": None}, "defaultLimit"),
         ({"maxLimit": 0}, "maxLimit"),
         ({"maxLimit": 10_001}, "maxLimit"),
+        ({"maxLimit": -1}, "maxLimit"),
         ({"session": {"jwtExpiresIn": 0}}, "session"),
+        ({"session": {"jwtExpiresIn": "1h"}}, "session.jwtExpiresIn"),
         ({"session": {"refreshTokenExpiresIn": -1}}, "session"),
         ({"session": {"expiresIn": 60}}, "session.expiresIn"),
         ({"signingSecret": None}, "signingSecret"),
@@ -182,6 +191,7 @@ def test_a_document_is_an_object(document: Any) -> None:
         parse_application(document)
 
 
+@contract("secrets are never shown")
 def test_secrets_are_not_shown_and_not_forgotten() -> None:
     application = parse_application(STORED)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from nexxus.domain.schema import compile_model
 from nexxus.errors import AccessDenied, InvalidParameters
 from nexxus.testing.strategies import RICH_MODEL, documents
 
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
+
 MODEL = compile_model(
     "task",
     {
@@ -39,6 +42,7 @@ def build(user_id: str | None = "ann", **body: Any) -> dict[str, Any]:
     return build_object(MODEL, {"title": "t", **body}, app_id="app", user_id=user_id, now=7)
 
 
+@contract("what an object carries")
 def test_the_server_says_what_an_object_is_and_the_body_what_is_in_it() -> None:
     assert build(id="1", points=2.0, due="1970-01-02") == {
         "id": "1",
@@ -74,6 +78,7 @@ def test_a_body_may_repeat_what_the_server_knows() -> None:
     assert build(id="1", type="task", appId="app", userId="ann") == build(id="1")
 
 
+@contract("the schema is closed")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -82,6 +87,8 @@ def test_a_body_may_repeat_what_the_server_knows() -> None:
         ("appId", "other"),
         ("id", 1),
         ("colour", "red"),
+        ("place.lat", 1),
+        ("$where", "1"),
         ("points", None),
         ("place", {"lat": "north"}),
     ],
@@ -95,6 +102,7 @@ def test_a_body_that_says_otherwise_is_refused_by_name(name: str, value: Any) ->
     assert refusal.value.details["field"].startswith(name)
 
 
+@contract("the schema is closed")
 @pytest.mark.parametrize("name", ["createdAt", "updatedAt", "version"])
 def test_what_the_server_counts_is_not_for_a_body(name: str) -> None:
     with pytest.raises(InvalidParameters, match=f"^{name} is set by the server") as refusal:
@@ -103,12 +111,14 @@ def test_what_the_server_counts_is_not_for_a_body(name: str) -> None:
     assert refusal.value.details == {"field": name}
 
 
+@contract("an object belongs to its maker")
 @pytest.mark.parametrize(("user_id", "claimed"), [("ann", "bob"), ("ann", None), (None, "ann")])
 def test_nobody_creates_for_somebody_else(user_id: str | None, claimed: str | None) -> None:
     with pytest.raises(AccessDenied):
         build(user_id=user_id, userId=claimed)
 
 
+@contract("values are checked")
 def test_a_required_field_must_be_there() -> None:
     with pytest.raises(InvalidParameters, match=r"^title is required") as refusal:
         build_object(MODEL, {"points": 1}, app_id="app", user_id=None, now=7)
@@ -125,11 +135,13 @@ def test_the_body_is_left_as_it_was() -> None:
     assert body == before
 
 
+@contract("what an object carries")
 @pytest.mark.parametrize("id", ["a", "A.z_~-9", "...", "-", "a" * 128])
 def test_an_id_may_stand_in_an_address_as_it_is(id: str) -> None:
     assert check_id(id) == id
 
 
+@contract("what an object carries")
 @pytest.mark.parametrize(
     "id", ["", ".", "..", "a/b", "a:b", "a#b", "a b", "é", "a\n", "%20", "a" * 129, 1, None, ["a"]]
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from nexxus.domain.schema import Field, Kind, compile_fields, compile_model, retyped_paths
 from nexxus.errors import InvalidParameters
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 STRING = {"type": "string"}
 BUILT_IN = {"id", "userId", "createdAt", "updatedAt"}
@@ -39,10 +42,12 @@ TREE = {
 }
 
 
+@contract("the short form of a model")
 def test_the_short_form_is_the_long_one_without_settings() -> None:
     assert compile_model("task", TREE) == compile_model("task", {"fields": TREE})
 
 
+@contract("the short form of a model")
 def test_a_field_that_is_called_fields_has_a_type() -> None:
     assert compile_model("task", {"fields": STRING}).fields == {"fields": Field(Kind.STRING)}
 
@@ -56,6 +61,7 @@ def test_a_field_is_optional_and_neither_nullable_nor_filterable_unless_it_says_
     assert fields["b"] == Field(Kind.INT, required=True, nullable=True, filterable=True, acl=True)
 
 
+@contract("field types")
 def test_a_number_is_a_float() -> None:
     fields = compile_model("task", {"a": {"type": "number"}, "b": arrays("number")}).fields
 
@@ -84,6 +90,7 @@ def test_conditions_may_use_only_what_is_marked_for_them_and_filterable() -> Non
     assert model.acl == {"id", "userId", "createdAt", "title", "place.lat"}
 
 
+@contract("models that cannot be followed")
 def test_all_primitives_of_a_model_that_nobody_subscribes_to_are_filterable() -> None:
     fields = {**TREE, "plain": arrays("string")}
 
@@ -101,11 +108,13 @@ def test_a_transient_model_is_pushed_and_so_it_is_subscribable() -> None:
     assert model.subscribable
 
 
+@contract("names of models and fields")
 @pytest.mark.parametrize("name", ["a", "Z", "a1_B", "a" * 64])
 def test_a_name_is_a_letter_and_up_to_63_letters_digits_and_underscores(name: str) -> None:
     assert compile_model(name, {name: STRING}).fields.keys() == {name}
 
 
+@contract("names of models and fields")
 @pytest.mark.parametrize("name", ["", "1a", "_a", "a-b", "a.b", "$a", "a b", "é", "a\n", "a" * 65])
 def test_nothing_else_is_a_name(name: str) -> None:
     with pytest.raises(InvalidParameters, match="is not a name") as refusal:
@@ -117,6 +126,7 @@ def test_nothing_else_is_a_name(name: str) -> None:
     assert refusal.value.details == {"field": f"schema.task.a.properties.{name}"}
 
 
+@contract("names of models and fields")
 @pytest.mark.parametrize("name", ["count", "user", "application", "device", "setting", "acl"])
 def test_the_names_of_routes_are_not_for_models(name: str) -> None:
     with pytest.raises(InvalidParameters, match=rf"^schema\.{name}: the name is reserved"):
@@ -124,6 +134,7 @@ def test_the_names_of_routes_are_not_for_models(name: str) -> None:
     compile_model("task", {name: STRING})
 
 
+@contract("names of models and fields")
 @pytest.mark.parametrize(
     "name", ["id", "type", "appId", "userId", "createdAt", "updatedAt", "version"]
 )
@@ -141,6 +152,7 @@ def test_objects_nest_16_levels_and_no_deeper() -> None:
         compile_model("task", nested(17))
 
 
+@contract("field types")
 @pytest.mark.parametrize(
     ("document", "place", "rule"),
     [
@@ -195,6 +207,7 @@ def test_a_schema_that_cannot_be_is_refused_with_the_place(
     assert rule in refusal.value.message
 
 
+@contract("a schema must fit what is stored")
 @pytest.mark.parametrize(
     ("former", "present", "retyped"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from nexxus.domain.schema import compile_model
 from nexxus.domain.values import coerce, coerce_fields, parse_date
 from nexxus.errors import InvalidParameters
 from nexxus.testing.strategies import date_form
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 NAN, INFINITY, LIMIT = float("nan"), float("inf"), 2**53
 FIELDS = compile_model(
@@ -37,6 +40,7 @@ FIELDS = compile_model(
 ).fields
 
 
+@contract("values are checked")
 @pytest.mark.parametrize(
     ("name", "value", "stored"),
     [
@@ -67,6 +71,7 @@ def test_a_value_has_one_stored_form(name: str, value: Any, stored: Any) -> None
     assert repr(coerced) == repr(stored)  # 1, 1.0 and True are equal, but not the same
 
 
+@contract("dates")
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -89,6 +94,7 @@ def test_a_date_is_utc_and_midnight_unless_it_says_otherwise(text: str, seconds:
     assert parse_date(text, "date") == seconds
 
 
+@contract("dates")
 @given(st.integers(-62_135_596_800, 253_402_214_399), st.randoms(use_true_random=False))
 def test_all_spellings_of_a_moment_are_stored_as_its_seconds(seconds: int, random: Any) -> None:
     stored = parse_date(date_form(seconds, random), "date")
@@ -97,6 +103,7 @@ def test_all_spellings_of_a_moment_are_stored_as_its_seconds(seconds: int, rando
     assert type(stored) is int
 
 
+@contract("values are checked")
 @pytest.mark.parametrize(
     ("name", "value", "field"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from nexxus.domain.identity import Identity
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound
 from nexxus.objects.queries import Paging
 from nexxus.objects.reads import Page
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 
 async def search(world: ObjectsWorld, identity: Identity = NOBODY, **asked: Any) -> Page:
@@ -64,6 +67,7 @@ async def test_a_transient_object_cannot_be_read(world: ObjectsWorld) -> None:
         await world.reads.get(NOBODY, "typing", "t")
 
 
+@contract("roles: reading is narrowed")
 async def test_an_object_of_somebody_else_is_denied_as_one_that_is_not_there(
     shared: ObjectsWorld,
 ) -> None:
@@ -88,6 +92,7 @@ async def test_without_a_role_nothing_is_asked_of_the_database(shared: ObjectsWo
 # Several
 
 
+@contract("roles: reading is narrowed")
 async def test_a_search_and_a_count_are_narrowed_to_the_permitted_rows(
     shared: ObjectsWorld,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ from nexxus.errors import (
 )
 from nexxus.objects.queries import Paging
 from nexxus.objects.subscriptions import Subscribed
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 CHANNEL = "nxx:subscription:app:task"
 
@@ -204,6 +207,7 @@ async def test_a_device_has_no_more_subscriptions_than_the_limit(connected: Obje
 # Access control
 
 
+@contract("roles: subscriptions are narrowed")
 async def test_a_subscription_is_narrowed_to_what_may_be_seen(world: ObjectsWorld) -> None:
     await world.application(WITH_USERS)
     await world.connect(ANN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from nexxus.errors import (
 )
 from nexxus.interfaces.broker import EVENTS, WRITES
 from nexxus.objects.writes import Accepted, Terms
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 TITLE = {"op": "replace", "path": "title", "value": "two"}
 CONFLICT = OperationError("VersionConflictException", "it has another version")
@@ -163,6 +166,7 @@ async def test_whoever_may_write_nothing_is_denied_at_once(world: ObjectsWorld, 
 # What only the writer can judge
 
 
+@contract("roles: writes need the row before and after")
 async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_now(
     world: ObjectsWorld,
 ) -> None:
@@ -174,6 +178,7 @@ async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_no
     assert operation.reply_to == ""
 
 
+@contract("roles: writing what does not exist tells nothing")
 @pytest.mark.parametrize("write", [update, delete])
 async def test_of_what_is_hidden_or_not_there_the_writer_is_asked(
     world: ObjectsWorld, write: Any

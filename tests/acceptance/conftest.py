@@ -1,0 +1,45 @@
+"""An application under access control, and users of its types."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import pytest
+from client import Admin, NexxusClient, unique
+from documents import guarded_application
+
+UserMaker: TypeAlias = Callable[..., Awaitable[NexxusClient]]
+
+
+@pytest.fixture
+def user_of_type(new_client: Any, admin: Admin) -> UserMaker:
+    """Makes users of a type of an application, private ones too, and signs them in."""
+
+    async def make(app: Any, kind: str) -> NexxusClient:
+        name = unique(kind)
+        client: NexxusClient = await new_client(app).register_user(name)
+        admin.set_user(app["id"], client.user_id or "", userType=kind)
+        await client.sign_in(name)
+        return client
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def guarded(admin: Admin) -> Any:
+    """An application whose members see what is published and what is theirs."""
+    return admin.create(guarded_application())
+
+
+@pytest.fixture
+async def member(guarded: Any, new_client: Any) -> NexxusClient:
+    """A user of the default type."""
+    client: NexxusClient = await new_client(guarded).register_user(unique("member"))
+    return client
+
+
+@pytest.fixture
+async def staff(guarded: Any, user_of_type: UserMaker) -> NexxusClient:
+    """A user who may do nearly everything."""
+    return await user_of_type(guarded, "staff")

@@ -1,0 +1,273 @@
+"""Contract §2: what roles allow and deny."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from client import Admin, NexxusClient, assert_error, replace, unique
+from documents import (
+    ALL,
+    GUARDED_ROLES,
+    guarded_application,
+    open_application,
+    signed_application,
+)
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
+
+# Reading
+
+
+@contract("roles: reading is narrowed")
+async def test_search_and_count_show_the_permitted_rows_only(
+    member: NexxusClient, staff: NexxusClient
+) -> None:
+    name = unique("narrowed")
+    hidden = await staff.create("task", title=name, status="draft")
+    shown = await staff.create("task", title=name, status="published")
+    own = await member.create("task", title=name, status="draft")
+
+    found = await member.search("task", filter={"title": name})
+    assert sorted(item["id"] for item in found) == sorted([shown["id"], own["id"]])
+    assert await member.count("task", filter={"title": name}) == 2
+    assert await staff.count("task", filter={"title": name}) == 3
+    assert await member.search("task", filter={"id": hidden["id"]}) == []
+
+
+@contract("roles: reading is narrowed")
+async def test_reading_what_is_not_permitted_is_denied_as_is_what_does_not_exist(
+    member: NexxusClient, staff: NexxusClient
+) -> None:
+    hidden = await staff.create("task", title="x", status="draft")
+
+    await member.denied("GET", f"/model/task/{hidden['id']}")
+    await member.denied("GET", f"/model/task/{unique('nothing')}")
+
+
+# What no statement allows
+
+
+@contract("roles: what no statement allows is denied")
+async def test_a_model_that_no_statement_names_is_denied(member: NexxusClient) -> None:
+    await member.denied("POST", "/model/note", {"text": "x"})
+    await member.denied("GET", "/model/note/x")
+    await member.denied("PUT", "/model/note/x", {"patch": replace(text="y")})
+    await member.denied("DELETE", "/model/note/x")
+    await member.denied("POST", "/model/note/search", {})
+    await member.denied("POST", "/model/count", {"type": "note"})
+    await member.denied("POST", "/subscription/", {"model": "note", "getOnly": True})
+
+
+@contract("roles: what no statement allows is denied")
+async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
+    user_of_type: Any, guarded: Any, new_client: Any, admin: Admin
+) -> None:
+    stranger = await user_of_type(guarded, "stranger")
+    await stranger.denied("POST", "/model/task", {"title": "x"})
+
+    free = admin.create(signed_application(auth={"acl": True, "userTypes": {"default": {}}}))
+    user = await new_client(free).register_user("u")
+    note = await user.create("note", text="x")
+    await user.delete("note", note["id"])
+
+
+@contract("roles: what no statement allows is denied")
+async def test_a_role_without_statements_is_a_role_that_allows_nothing(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(
+        signed_application(
+            roles={"idle": {"statements": []}},
+            auth={"acl": True, "userTypes": {"default": {"roles": ["idle"]}}},
+        )
+    )
+    user = await new_client(app).register_user("u")
+    await user.denied("POST", "/model/note", {"text": "x"})
+
+
+@contract("roles: what no statement allows is denied")
+async def test_a_session_from_before_there_were_users_may_do_nothing(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(open_application())
+    client = await new_client(app).register_device()
+    note = await client.create("note", text="x")
+    auth = {"strategies": {"local": {}}, "acl": True}
+    admin.put(app["id"], {"auth": auth, "roles": {"all": ALL}})
+
+    await client.denied("GET", f"/model/note/{note['id']}")
+    await client.denied("POST", "/model/note", {"text": "x"})
+
+
+@contract("roles: a Deny wins")
+async def test_a_deny_wins_over_any_allow(staff: NexxusClient) -> None:
+    note = await staff.create("note", text="x")
+
+    await staff.update("note", note["id"], replace(stars=1))
+    await staff.denied("DELETE", f"/model/note/{note['id']}")
+
+
+# Conditions
+
+
+@contract("roles: conditions")
+@pytest.mark.parametrize(
+    ("condition", "visible"),
+    [
+        ({"StringNotEquals": {"status": ["a", "b"]}}, {"c", "none"}),
+        ({"StringEquals": {"status": ["a", "b"]}, "NumericEquals": {"level": [2]}}, {"b"}),
+        ({"filter": {"$or": [{"status": "a"}, {"level": {"exists": False}}]}}, {"a", "none"}),
+        ({"StringEquals": {"status": ["$nxx:userType"]}}, {"a"}),
+    ],
+)
+async def test_a_condition_chooses_the_rows(
+    admin: Admin, new_client: Any, condition: Any, visible: set[str]
+) -> None:
+    text = {"type": "string", "filterable": True, "acl": True}
+    level = {"type": "int", "filterable": True, "acl": True}
+    read = {"effect": "Allow", "action": ["read"], "resource": ["row"], "condition": condition}
+    app = admin.create(
+        signed_application(
+            schema={"row": {"fields": {"status": text, "level": level}}},
+            roles={"reader": {"statements": [read]}, "all": ALL},
+            auth={
+                "acl": True,
+                "userTypes": {"default": {"roles": ["all"]}, "a": {"roles": ["reader"]}},
+            },
+        )
+    )
+    writer = await new_client(app).register_user("writer")
+    for number, status in enumerate("abc", start=1):
+        await writer.create("row", id=status, status=status, level=number)
+    await writer.create("row", id="none")
+    reader = await new_client(app).register_user("reader", userType="a")
+
+    found = await reader.search("row")
+    assert {item["id"] for item in found} == visible
+    assert await reader.count("row") == len(visible)
+
+
+@contract("roles: conditions")
+async def test_a_missing_field_equals_nothing_whatever_the_values(
+    admin: Admin, new_client: Any
+) -> None:
+    condition = {"StringEquals": {"status": [None, "x"]}}
+    app = admin.create(
+        guarded_application(
+            roles={
+                **GUARDED_ROLES,
+                "member": {
+                    "statements": [
+                        {
+                            "effect": "Allow",
+                            "action": ["*"],
+                            "resource": ["task"],
+                            "condition": condition,
+                        }
+                    ]
+                },
+            }
+        )
+    )
+    member = await new_client(app).register_user("m")
+
+    await member.denied("POST", "/model/task", {"title": "without a status"})
+    await member.create("task", title="x", status="x")
+
+
+@contract("roles: conditions")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"effect": "Allow", "condition": {"StringEquals": {"title": ["x"]}}},  # not acl
+        {"effect": "Deny", "condition": {"StringEquals": {"status": ["x"]}}},
+    ],
+)
+async def test_a_condition_that_makes_no_sense_is_refused(admin: Admin, statement: Any) -> None:
+    whole = {"action": ["read"], "resource": ["task"], **statement}
+    admin.refused(guarded_application(roles={**GUARDED_ROLES, "x": {"statements": [whole]}}))
+
+
+# Writing
+
+
+@contract("roles: writes need the row before and after")
+async def test_an_update_needs_the_row_permitted_before_and_after(
+    guarded: Any, admin: Admin, new_client: Any
+) -> None:
+    roles = {
+        "painter": {
+            "statements": [
+                {
+                    "effect": "Allow",
+                    "action": ["*"],
+                    "resource": ["task"],
+                    "condition": {"StringEquals": {"status": ["red", "green"]}},
+                }
+            ]
+        }
+    }
+    auth = {"acl": True, "userTypes": {"default": {"roles": ["painter"]}, "boss": {}}}
+    app = admin.create(signed_application(roles=roles | {"all": ALL}, auth=auth | {
+        "userTypes": {"default": {"roles": ["painter"]}, "boss": {"roles": ["all"]}}
+    }))  # fmt: skip
+    painter = await new_client(app).register_user("painter")
+    boss = await new_client(app).register_user("boss", userType="boss")
+
+    await painter.denied("POST", "/model/task", {"title": "x", "status": "blue"})
+    await painter.denied("POST", "/model/task", {"title": "x"})
+    red = await painter.create("task", title="x", status="red")
+    await painter.update("task", red["id"], replace(status="green"))
+    assert await rejected_or_refused(painter, "PUT", red["id"], {"patch": replace(status="blue")})
+    assert (await boss.get("task", red["id"]))["status"] == "green"
+
+    blue = await boss.create("task", title="x", status="blue")
+    assert await rejected_or_refused(painter, "PUT", blue["id"], {"patch": replace(status="red")})
+    assert await rejected_or_refused(painter, "DELETE", blue["id"])
+    assert await boss.get("task", blue["id"]) == blue
+
+
+async def rejected_or_refused(
+    client: NexxusClient, method: str, object_id: str, body: Any = None
+) -> bool:
+    """Denied at once, or, where only the writer can know, as the fate of the operation."""
+    response = await client.send(method, f"/model/task/{object_id}", body)
+    if response.status_code == 202:
+        fate = await client.decided(response.headers["nxx-operation-id"])
+        assert fate["state"] == "rejected", fate
+        assert fate["error"]["error"] == "AccessDeniedException", fate
+        return True
+    assert_error(response, 403, "AccessDeniedException")
+    return True
+
+
+@contract("roles: writing what does not exist tells nothing")
+async def test_writing_what_is_hidden_and_what_is_not_there_look_the_same(
+    member: NexxusClient, staff: NexxusClient
+) -> None:
+    hidden = await staff.create("task", title="x", status="draft")
+
+    answers = []
+    for object_id in (hidden["id"], unique("nothing")):
+        response = await member.write(
+            "PUT", f"/model/task/{object_id}", {"patch": replace(points=1)}
+        )
+        body = assert_error(response, 403, "AccessDeniedException")
+        answers.append(body["message"].replace(object_id, "…"))
+    assert answers[0] == answers[1]
+
+
+@contract("roles: writes need the row before and after")
+async def test_a_repeated_write_is_answered_though_its_row_is_gone(
+    member: NexxusClient,
+) -> None:
+    own = await member.create("task", title="x")
+    answers = [
+        await member.write("DELETE", f"/model/task/{own['id']}", Idempotency_Key="once")
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()

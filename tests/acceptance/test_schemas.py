@@ -1,0 +1,134 @@
+"""Contract §2: an application's schema, and what its models may be."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from client import Admin, NexxusClient, replace
+from documents import (
+    open_application,
+)
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
+
+
+@pytest.fixture(scope="module")
+def app(admin: Admin) -> Any:
+    return admin.create(open_application())
+
+
+@pytest.fixture
+async def client(app: Any, new_client: Any) -> NexxusClient:
+    return await new_client(app).register_device()
+
+
+def with_field(**definition: Any) -> Any:
+    return open_application(schema={"thing": {"fields": {"f": definition}}})
+
+
+# Names
+
+
+@contract("names of models and fields")
+@pytest.mark.parametrize("name", ["1st", "größe"])
+async def test_a_model_or_a_field_of_an_impossible_name_is_refused(admin: Admin, name: str) -> None:
+    field = {"type": "string"}
+
+    admin.refused(open_application(schema={name: {"fields": {"f": field}}}))
+    admin.refused(open_application(schema={"thing": {"fields": {name: field}}}))
+    inside = {"type": "object", "properties": {name: field}}
+    admin.refused(open_application(schema={"thing": {"fields": {"f": inside}}}))
+
+
+@contract("names of models and fields")
+@pytest.mark.parametrize("name", ["count", "user"])
+async def test_a_reserved_model_name_is_refused(admin: Admin, name: str) -> None:
+    admin.refused(open_application(schema={name: {"fields": {"f": {"type": "int"}}}}), name)
+
+
+@contract("names of models and fields")
+@pytest.mark.parametrize("name", ["id", "version"])
+async def test_a_reserved_field_name_is_refused(admin: Admin, name: str) -> None:
+    admin.refused(open_application(schema={"thing": {"fields": {name: {"type": "int"}}}}), name)
+
+
+@contract("names of models and fields")
+async def test_a_name_of_64_letters_is_fine(admin: Admin, new_client: Any) -> None:
+    model, field = "M" + "o" * 63, "f" * 64
+    app = admin.create(open_application(schema={model: {"fields": {field: {"type": "int"}}}}))
+    client = await new_client(app).register_device()
+
+    assert (await client.create(model, **{field: 1}))[field] == 1
+
+
+# Fields
+
+
+@contract("field types")
+@pytest.mark.parametrize("definition", [{"type": "array"}, {"type": "object"}])
+async def test_a_field_that_is_not_fully_described_is_refused(
+    admin: Admin, definition: Any
+) -> None:
+    admin.refused(with_field(**definition))
+
+
+@contract("field types")
+async def test_number_is_another_word_for_float(admin: Admin, new_client: Any) -> None:
+    app = admin.create(with_field(type="number", filterable=True))
+    client = await new_client(app).register_device()
+
+    thing = await client.create("thing", f=1.5)
+    assert await client.search("thing", filter={"f": {"gt": 1}}) == [thing]
+
+
+@contract("the short form of a model")
+async def test_a_model_may_be_just_its_fields(client: NexxusClient) -> None:
+    note = await client.create("note", text="short", stars=4)
+
+    assert await client.search("note", filter={"stars": 4}) == [note]
+
+
+@contract("the short form of a model")
+async def test_a_field_called_fields_is_a_field_when_it_has_a_type(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(open_application(schema={"farm": {"fields": {"type": "int"}}}))
+    client = await new_client(app).register_device()
+
+    assert (await client.create("farm", fields=3))["fields"] == 3
+
+
+# Models
+
+
+@contract("transient models")
+async def test_an_object_of_a_transient_model_is_never_stored(client: NexxusClient) -> None:
+    response = await client.write("POST", "/model/cursor", {"x": 1}, wait=False)
+
+    assert response.status_code == 202, response.text
+    assert set(response.json()["data"]) == {"id", "type"}
+    object_id = response.json()["data"]["id"]
+    await client.refused("GET", f"/model/cursor/{object_id}")
+    await client.refused("PUT", f"/model/cursor/{object_id}", {"patch": replace(x=2)})
+    await client.refused("DELETE", f"/model/cursor/{object_id}")
+    await client.refused("POST", "/model/cursor/search", {})
+    await client.refused("POST", "/model/count", {"type": "cursor"})
+
+
+@contract("models that cannot be followed")
+async def test_a_model_that_is_not_subscribable_is_stored_and_searched_by_any_primitive(
+    client: NexxusClient,
+) -> None:
+    line = await client.create("log", line="started", level=3)
+
+    assert await client.search("log", filter={"line": "started", "level": {"gte": 3}}) == [line]
+    await client.connect()
+    await client.refused("POST", "/subscription/", {"model": "log"})
+
+
+@contract("models that cannot be followed")
+async def test_transient_and_not_subscribable_at_once_is_refused(admin: Admin) -> None:
+    model = {"fields": {"f": {"type": "int"}}, "transient": True, "subscribable": False}
+    admin.refused(open_application(schema={"thing": model}))

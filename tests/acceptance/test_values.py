@@ -1,0 +1,215 @@
+"""Contract §2: which values an object may have, and what the server adds to it."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+from client import Admin, NexxusClient, assert_error, replace
+from documents import (
+    open_application,
+    signed_application,
+)
+
+contract = partial(pytest.mark.contract, "2. Applications and schemas")
+
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def app(admin: Admin) -> Any:
+    return admin.create(open_application())
+
+
+@pytest.fixture
+async def client(app: Any, new_client: Any) -> NexxusClient:
+    return await new_client(app).register_device()
+
+
+# What is refused
+
+
+@contract("the schema is closed")
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"titel": "x"}, "titel"),
+        ({"steps": [{"text": "a", "txt": "b"}]}, "txt"),
+        ({"__proto__": {}}, "__proto__"),
+    ],
+)
+async def test_a_field_that_is_not_declared_is_named(
+    client: NexxusClient, fields: Any, named: str
+) -> None:
+    await client.refused("POST", "/model/task", {"title": "x", **fields}, named)
+
+
+@contract("the schema is closed")
+@pytest.mark.parametrize("name", ["version"])
+async def test_what_the_server_sets_cannot_be_given(client: NexxusClient, name: str) -> None:
+    await client.refused("POST", "/model/task", {"title": "x", name: 1}, name)
+
+
+@contract("values are checked")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", None),
+        ("points", 2**53 + 1),
+        ("dueDate", "2026-02-30"),
+        ("tags", [1]),
+        ("location", {"lat": "x"}),
+        ("steps", [{"minutes": 1}]),
+    ],
+)
+async def test_a_value_of_another_type_is_named(
+    client: NexxusClient, field: str, value: Any
+) -> None:
+    await client.refused("POST", "/model/task", {"title": "x", field: value}, field)
+
+
+@contract("values are checked")
+async def test_a_required_field_must_be_there(client: NexxusClient) -> None:
+    await client.refused("POST", "/model/task", {"points": 1}, "title")
+
+
+@contract("values are checked")
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+async def test_a_number_that_is_none_is_refused(client: NexxusClient, number: str) -> None:
+    response = await client.send(
+        "POST",
+        "/model/task",
+        headers={"Content-Type": "application/json"},
+        content=f'{{"title": "x", "weight": {number}}}',
+    )
+
+    assert_error(response, 400, "InvalidParametersException")
+
+
+# What is kept
+
+
+@contract("values are checked")
+async def test_null_is_for_nullable_fields(client: NexxusClient) -> None:
+    task = await client.create("task", title="x", dueDate=None, notes=None)
+
+    assert task["dueDate"] is None
+    assert task["notes"] is None
+
+
+@contract("values are checked")
+async def test_an_int_may_be_written_as_a_float_and_reaches_as_far_as_2_to_the_53(
+    client: NexxusClient,
+) -> None:
+    response = await client.send(
+        "POST",
+        "/model/task",
+        headers={"Content-Type": "application/json", "Prefer": "wait=20"},
+        content='{"title": "x", "points": 1.0, "scores": [9007199254740992, -9007199254740992]}',
+    )
+
+    task = response.json()["data"]
+    assert task["points"] == 1
+    assert isinstance(task["points"], int)
+    assert task["scores"] == [2**53, -(2**53)]
+    assert (await client.get("task", task["id"]))["scores"] == [2**53, -(2**53)]
+
+
+@contract("dates")
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (1_700_000_000, 1_700_000_000),
+        ("2023-11-14", 1_699_920_000),
+        ("2023-11-15T00:13:20.999+02:00", 1_700_000_000),
+    ],
+)
+async def test_a_date_is_stored_as_unix_seconds(
+    client: NexxusClient, given: Any, stored: int
+) -> None:
+    task = await client.create("task", title="x", dueDate=given, steps=[{"text": "s", "at": given}])
+
+    assert task["dueDate"] == stored
+    assert task["steps"][0]["at"] == stored
+    found = await client.search("task", filter={"id": task["id"], "dueDate": given})
+    assert found == [task]
+
+
+@contract("strings survive")
+@pytest.mark.parametrize("text", ["", "e\u0301", "\u0000", "𝄞", "x" * 10_000])
+async def test_any_string_is_kept_as_it_is(client: NexxusClient, text: str) -> None:
+    task = await client.create("task", title=text, tags=[text])
+
+    assert task["title"] == text
+    assert await client.get("task", task["id"]) == task
+    assert await client.search("task", filter={"id": task["id"], "title": text}) == [task]
+
+
+# What an object carries
+
+
+@contract("what an object carries")
+async def test_an_object_carries_what_the_server_sets(client: NexxusClient, app: Any) -> None:
+    task = await client.create("task", title="x", points=1)
+
+    assert set(task) == {
+        *("id", "type", "appId", "createdAt", "updatedAt", "version"),
+        *("title", "points"),
+    }
+    assert UUID7.fullmatch(task["id"])
+    assert task["type"] == "task"
+    assert task["appId"] == app["id"]
+    assert task["version"] == 1
+    assert type(task["createdAt"]) is type(task["updatedAt"]) is int
+    assert task["createdAt"] == task["updatedAt"]
+
+
+@contract("what an object carries")
+async def test_versions_count_the_writes_of_one_object(client: NexxusClient) -> None:
+    task = await client.create("task", title="x")
+
+    for expected in (2, 3, 4):
+        task = await client.update("task", task["id"], replace(points=expected))
+        assert task["version"] == expected
+        assert task["updatedAt"] >= task["createdAt"]
+    assert (await client.delete("task", task["id"]))["version"] == 5
+
+
+@contract("what an object carries")
+@pytest.mark.parametrize("id", ["A.b_c~d-e", "0" * 128])
+async def test_an_id_may_be_chosen(client: NexxusClient, id: str) -> None:
+    task = await client.create("note", id=id, text="x")
+
+    assert task["id"] == id
+    assert await client.get("note", id) == task
+    assert (await client.update("note", id, replace(stars=1)))["version"] == 2
+    await client.delete("note", id)
+
+
+@contract("what an object carries")
+@pytest.mark.parametrize("id", ["..", "a/b", 7])
+async def test_an_id_of_other_letters_is_refused(client: NexxusClient, id: Any) -> None:
+    await client.refused("POST", "/model/note", {"id": id, "text": "x"}, "id")
+
+
+@contract("an object belongs to its maker")
+async def test_an_object_belongs_to_the_user_who_makes_it(admin: Admin, new_client: Any) -> None:
+    app = admin.create(signed_application())
+    ann = await new_client(app).register_user("ann")
+    bob = await new_client(app).register_user("bob")
+
+    task = await ann.create("task", title="x")
+    assert task["userId"] == ann.user_id
+    repeated = await ann.create("task", title="y", userId=ann.user_id)
+    assert repeated["userId"] == ann.user_id
+    await bob.refused(
+        "POST",
+        "/model/task",
+        {"title": "z", "userId": ann.user_id},
+        status=403,
+        error="AccessDeniedException",
+    )
+    changed = await bob.update("task", task["id"], replace(points=1))
+    assert changed["userId"] == ann.user_id
