@@ -11,7 +11,7 @@ from nexxus.api.answers import Shape
 from nexxus.domain.events import EventName
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
-from nexxus.gateway.frames import CLIENT_EVENTS, OPERATIONS
+from nexxus.gateway.connections.frames import CLIENT_EVENTS, OPERATIONS
 from nexxus.interfaces.transport import SUBPROTOCOLS
 from nexxus.objects.requests import (
     DeleteRequest,

@@ -22,27 +22,27 @@ from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
-from nexxus.gateway.adoption import Adoption
-from nexxus.gateway.connection import Connection
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.connections.deadlines import Deadlines
+from nexxus.gateway.connections.frame_handler import FrameHandler
+from nexxus.gateway.connections.requests import Message
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.devices import DeviceTable, DeviceView, LocalDevice
-from nexxus.gateway.fan_out import FanOut
-from nexxus.gateway.frame_handler import FrameHandler
-from nexxus.gateway.handover import Handover
-from nexxus.gateway.messages import Message
-from nexxus.gateway.notices import Notices
-from nexxus.gateway.outbox import Outbox
-from nexxus.gateway.place import Place
-from nexxus.gateway.placing import Placing
-from nexxus.gateway.presences import Presences
-from nexxus.gateway.restoration import Restoration
-from nexxus.gateway.resume import DeliveryLog
-from nexxus.gateway.resumption import Resumption
-from nexxus.gateway.routing import Routes
+from nexxus.gateway.delivery.audiences import Routes
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.delivery.fan_out import FanOut
+from nexxus.gateway.delivery.outbox import Outbox
+from nexxus.gateway.devices.adoption import Adoption
+from nexxus.gateway.devices.handover import Handover
+from nexxus.gateway.devices.notices import Notices
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.placing import Placing
+from nexxus.gateway.devices.presences import Presences
+from nexxus.gateway.devices.residents import DeviceTable, DeviceView, LocalDevice
+from nexxus.gateway.devices.restoration import Restoration
+from nexxus.gateway.devices.resuming import Resumption
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.settings import GatewaySettings
-from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.interfaces.transport import CloseCode, Framing, TransportLimits, Wire

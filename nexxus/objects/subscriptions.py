@@ -96,7 +96,7 @@ class Subscriptions:
         subscription = await self._place(identity, model, descriptor, access)
         await self._registry.subscriptions.put(subscription, presence.transport, presence.node)
         # The device may have gone to another node meanwhile. That one found the subscription, or
-        # is found now and moves it to itself; see `nexxus.gateway.placing`.
+        # is found now and moves it to itself; see `nexxus.gateway.devices.placing`.
         presence = await self._registry.presence.get(application.id, identity.device()) or presence
         await self._adopt(presence, subscription.channel_id)
         if model.transient:

@@ -12,7 +12,7 @@ from waiting import eventually
 
 from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, UserTokenExpired
-from nexxus.gateway.connection import Connection
+from nexxus.gateway.connections.connection import Connection
 from nexxus.interfaces.transport import Framing, ServerFrame, Wire
 
 NewWorld = Callable[..., Any]

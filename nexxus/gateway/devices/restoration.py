@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from nexxus.domain.channels import Subscription
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.place import Place
-from nexxus.gateway.placing import Placing
-from nexxus.gateway.resume import DeliveryLog
-from nexxus.gateway.resumption import announce_resync
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.placing import Placing
+from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
+from nexxus.gateway.devices.resuming import announce_resync
 from nexxus.interfaces.registry import Registry
 
 

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nexxus.gateway.messages import Message
+from nexxus.gateway.connections.requests import Message
 
 if TYPE_CHECKING:
-    from nexxus.gateway.connection import Connection, Owner
+    from nexxus.gateway.connections.connection import Connection, Owner
 
 
 class Pipeline:

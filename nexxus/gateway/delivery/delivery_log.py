@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.delivery import verdicts_of
+from nexxus.gateway.delivery.frames import verdicts_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Delivery).decode

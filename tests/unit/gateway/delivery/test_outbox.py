@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.delivery.outbox import Outbox
 
 
 class FakeLoop:

@@ -9,8 +9,8 @@ import pytest
 
 from nexxus.adapters.websockets.framing import JSON, MSGPACK
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.cursors import Around
-from nexxus.gateway.delivery import DeliveryFrames, Verdict, verdicts_of, while_narrowing
+from nexxus.gateway.delivery.cursors import Around
+from nexxus.gateway.delivery.frames import DeliveryFrames, Verdict, verdicts_of, while_narrowing
 from nexxus.toolkit.web_socket_frames import split_messages
 
 EVENT = Delivery("a", "task", "t", 3, user_id="u", object={"id": "t"}, patches=[{"op": "x"}])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nexxus.gateway.counters import Counters
 
 if TYPE_CHECKING:
-    from nexxus.gateway.connection import Connection
+    from nexxus.gateway.connections.connection import Connection
 
 _JOIN_UP_TO: Final = 64 * 1024
 """More bytes than this are not copied together: each frame's bytes are shared by its sockets."""

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.delivery import verdicts_of
-from nexxus.gateway.handover import join
+from nexxus.gateway.delivery.frames import verdicts_of
+from nexxus.gateway.devices.handover import join
 
 KEYS = ("k1", "k2", "k3")
 

@@ -17,7 +17,7 @@ from websockets.streams import StreamReader
 from nexxus.adapters.websockets.framing import JSON, MSGPACK
 from nexxus.api.mounts.handshake import choose_subprotocol
 from nexxus.errors import InvalidParameters
-from nexxus.gateway.frames import (
+from nexxus.gateway.connections.frames import (
     ClientFrame,
     UnfitFrame,
     encode_frame,

@@ -16,9 +16,9 @@ class Around(NamedTuple):
 class Cursors:
     """Makes and reads cursors: ``<node>:<start of the node>-<sequence number>``.
 
-    A client takes them as they are. The node is named so that another node can tell whom to
-    ask (`nexxus.gateway.handover`); a node that was started anew under the same name does not know
-    its former cursors.
+    To a client they are opaque. The node is named so that another node knows which one to ask
+    (`nexxus.gateway.devices.handover`). A node that was started again under the same name does not
+    know its former cursors.
     """
 
     def __init__(self, node: str) -> None:

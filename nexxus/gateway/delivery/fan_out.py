@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import channel_of
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.delivery import (
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.delivery.audiences import Audience, Routes
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.frames import (
     DeliveryFrames,
     Verdict,
     verdicts_of,
     while_narrowing,
 )
-from nexxus.gateway.outbox import Outbox
-from nexxus.gateway.routing import Audience, Routes
+from nexxus.gateway.delivery.outbox import Outbox
 
 
 class FanOut:

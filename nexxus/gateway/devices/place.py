@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nexxus.gateway.connection import Connection
+from nexxus.gateway.connections.connection import Connection
 from nexxus.interfaces.registry import Presence
 
 

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, TooManyRequests, UserTokenExpired, WireError
-from nexxus.gateway.frames import ClientFrame, UnfitFrame, check_data, check_event, parse_frame
+from nexxus.gateway.connections.frames import (
+    ClientFrame,
+    UnfitFrame,
+    check_data,
+    check_event,
+    parse_frame,
+)
 from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded
 
 if TYPE_CHECKING:
-    from nexxus.gateway.connection import Connection
+    from nexxus.gateway.connections.connection import Connection
 
 
 class Message(ABC):

@@ -17,9 +17,9 @@ from collections.abc import Iterable
 
 from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.domain.channels import Subscription
-from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.notices import Notices
-from nexxus.gateway.place import Place
+from nexxus.gateway.devices.notices import Notices
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
 from nexxus.interfaces.registry import Presence, Registry
 from nexxus.interfaces.transport import CloseCode
 

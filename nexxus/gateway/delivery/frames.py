@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.cursors import Around
-from nexxus.gateway.frames import encode_frame, encode_value
+from nexxus.gateway.connections.frames import encode_frame, encode_value
+from nexxus.gateway.delivery.cursors import Around
 from nexxus.interfaces.transport import Encoding, Framing
 
 

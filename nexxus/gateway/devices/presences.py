@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable
 from nexxus.cluster.messages import ConnectionReplaced
 from nexxus.domain.channels import Subscription
 from nexxus.errors import ServiceUnavailable
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.notices import Notices
-from nexxus.gateway.place import Place
-from nexxus.gateway.resume import DeliveryLog
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.connections.deadlines import Deadlines
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.devices.notices import Notices
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
-from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Presence, Registry
 from nexxus.interfaces.transport import CloseCode

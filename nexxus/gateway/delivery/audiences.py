@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from nexxus.domain.channels import Subscription, channel_of
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.outbox import Outbox
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.delivery.outbox import Outbox
 from nexxus.interfaces.transport import Framing
 
 Members: TypeAlias = dict[Connection, None]

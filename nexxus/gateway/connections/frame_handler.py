@@ -13,11 +13,11 @@ from nexxus.errors import (
     UserTokenExpired,
     WireError,
 )
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.frames import OPERATIONS, WRITES, ClientFrame
-from nexxus.gateway.messages import Message, Registration
-from nexxus.gateway.presences import Presences
-from nexxus.gateway.resumption import Resumption
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.connections.frames import OPERATIONS, WRITES, ClientFrame
+from nexxus.gateway.connections.requests import Message, Registration
+from nexxus.gateway.devices.presences import Presences
+from nexxus.gateway.devices.resuming import Resumption
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 

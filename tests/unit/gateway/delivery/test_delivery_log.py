@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.resume import DeliveryLog
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
 
 
 def new_log(**options: float) -> DeliveryLog:

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 import msgspec
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.cursors import Around
-from nexxus.gateway.delivery import (
+from nexxus.gateway.delivery.cursors import Around
+from nexxus.gateway.delivery.delivery_log import DeliveryLog, Entry
+from nexxus.gateway.delivery.frames import (
     DeliveryFrames,
     Told,
     Verdict,
     verdicts_of,
     while_narrowing,
 )
-from nexxus.gateway.devices import LocalDevice
-from nexxus.gateway.resume import DeliveryLog, Entry
+from nexxus.gateway.devices.residents import LocalDevice
 from nexxus.gateway.settings import GatewaySettings
 
 _LISTS = ("created", "updated", "left", "denied", "deleted")

@@ -18,13 +18,13 @@ import msgspec
 from nexxus.cluster.messages import Delivery, HandoverAsked, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.errors import ServiceUnavailable, WireError
-from nexxus.gateway.cursors import Cursors
-from nexxus.gateway.delivery import verdicts_of
-from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.place import Place
-from nexxus.gateway.placing import Placing
-from nexxus.gateway.replay import missed_by, only_for
-from nexxus.gateway.resume import DeliveryLog
+from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.delivery.frames import verdicts_of
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.placing import Placing
+from nexxus.gateway.devices.replay import missed_by, only_for
+from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry

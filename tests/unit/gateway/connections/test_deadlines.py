@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from nexxus.gateway.timers import Deadlines
+from nexxus.gateway.connections.deadlines import Deadlines
 
 
 class FakeLoop:

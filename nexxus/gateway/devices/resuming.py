@@ -5,16 +5,16 @@ from __future__ import annotations
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Subscription, channel_of
 from nexxus.errors import ServiceUnavailable
-from nexxus.gateway.connection import Connection
+from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.cursors import Around, Cursors
-from nexxus.gateway.delivery import verdicts_of
-from nexxus.gateway.devices import DeviceTable, LocalDevice
-from nexxus.gateway.handover import Handover, join
-from nexxus.gateway.place import Place
-from nexxus.gateway.placing import Placing
-from nexxus.gateway.replay import frames_of, missed_by
-from nexxus.gateway.resume import DeliveryLog
+from nexxus.gateway.delivery.cursors import Around, Cursors
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.delivery.frames import verdicts_of
+from nexxus.gateway.devices.handover import Handover, join
+from nexxus.gateway.devices.place import Place
+from nexxus.gateway.devices.placing import Placing
+from nexxus.gateway.devices.replay import frames_of, missed_by
+from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry

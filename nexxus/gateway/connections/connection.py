@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, WireError
-from nexxus.gateway.frames import encode_frame
-from nexxus.gateway.messages import Asked, Message, Payload, Registration, Unreadable
-from nexxus.gateway.outbox import Outbox
-from nexxus.gateway.pipeline import Pipeline
+from nexxus.gateway.connections.deadlines import Deadlines
+from nexxus.gateway.connections.frames import encode_frame
+from nexxus.gateway.connections.request_queue import Pipeline
+from nexxus.gateway.connections.requests import Asked, Message, Payload, Registration, Unreadable
+from nexxus.gateway.delivery.outbox import Outbox
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
-from nexxus.gateway.timers import Deadlines
 from nexxus.interfaces.transport import CloseCode, Framing, Wire
 
 if TYPE_CHECKING:
-    from nexxus.gateway.devices import LocalDevice
+    from nexxus.gateway.devices.residents import LocalDevice
 
 
 _SOON: Final = 1.0

@@ -17,9 +17,9 @@ from typing import Final, Protocol
 import msgspec
 
 from nexxus.domain.channels import Subscription
-from nexxus.gateway.connection import Connection
-from nexxus.gateway.resume import DeliveryLog
-from nexxus.gateway.routing import Routes
+from nexxus.gateway.connections.connection import Connection
+from nexxus.gateway.delivery.audiences import Routes
+from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.seams import TokenClaims
 
 _VISITED_AT_ONCE: Final = 32

@@ -1,0 +1,1 @@
+"""Devices: which of them this node serves, and how that outlasts lost connections and moves."""
