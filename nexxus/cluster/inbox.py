@@ -42,6 +42,8 @@ class Inbox(Generic[T]):
         self._handlers: dict[type, list[Callable[[Any], None]]] = {}
         self._on_loss: list[Callable[[], None]] = []
         self._receiver: Receiver[T] | None = None
+        self._is_broken = False
+        """The mailbox ended with its reader, and what was sent since is lost."""
 
     def on(self, kind: type[M], handler: Callable[[M], None]) -> None:
         """Call `handler` with every message of type `kind`."""
@@ -64,6 +66,7 @@ class Inbox(Generic[T]):
                     await self._read()
                 except ServiceUnavailable as error:
                     self._logger.warning("the broker is away; trying again", reason=str(error))
+                    self._is_broken = self._is_broken or self._receiver is not None
                     await self._close()
                     await asyncio.sleep(self._retry_delay)
         finally:
@@ -73,6 +76,9 @@ class Inbox(Generic[T]):
         await self.open()
         receiver = self._receiver
         assert receiver is not None, "opened"
+        if self._is_broken:
+            self._is_broken = False
+            self._report_loss()
         while True:
             try:
                 batch = await receiver.take(_BATCH)

@@ -122,8 +122,9 @@ class Consumer(ABC, Generic[T]):
     ) -> None:
         """Deliver these again after `delay` seconds, before any later message of their keys.
 
-        Messages of other keys are not held up. `Received.attempts` grows by one where they
-        `failed`; not where they only have to wait, for a service or behind another message.
+        Messages of other keys are not held up, unless a broker that delivers ahead has delivered as
+        many as it may, and all of them wait. `Received.attempts` grows by one where they `failed`;
+        not where they only have to wait, for a service or behind another message.
         """
 
     async def refuse(self, messages: Sequence[Received[T]], error: Exception) -> None:  # noqa: ARG002
@@ -191,7 +192,10 @@ class Broker(ABC):
 
     @abstractmethod
     async def remove(self, group: Group[Any]) -> None:
-        """Remove a group with all that waits for it. None there is no error."""
+        """Remove a group with all that waits for it. None there is no error.
+
+        Its members must have left everywhere: one that is still there may declare it again.
+        """
 
     @abstractmethod
     async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
@@ -230,7 +234,10 @@ class Broker(ABC):
 
     @abstractmethod
     async def receive(self, mailbox: Mailbox[T]) -> Receiver[T]:
-        """Make a mailbox and become its reader: from now on it loses nothing that is sent to it."""
+        """Make a mailbox and become its reader: from now on it loses nothing that is sent to it.
+
+        There is one reader at a time; what another one still has is not specified.
+        """
 
     @abstractmethod
     async def depth(self, group: Group[Any]) -> int:

@@ -98,13 +98,16 @@ class Backlog(Generic[E]):
             parked.items = list(filter(is_wanted, parked.items))
             self._release_due(key)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self) -> list[E]:
+        """Forget everything; return what was there, in no particular order."""
+        forgotten = [*self._fresh, *(item for _, item in self._returned)]
         for parked in self._parked.values():
             parked.cancel_timer()
+            forgotten += parked.items
         self._parked.clear()
         self._fresh.clear()
         self._returned.clear()
+        return forgotten
 
     def _release_due(self, key: str) -> None:
         """Give back what is due of a key, and look again when the next is."""

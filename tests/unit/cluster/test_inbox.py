@@ -155,3 +155,26 @@ async def test_a_broker_that_was_away_is_asked_again(
     assert len(journal.messages) == 2
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_mailbox_that_ended_with_its_reader_has_lost_messages(
+    broker: Broker, journal: Journal
+) -> None:
+    inbox = Inbox(broker, MAILBOX, logger=journal, retry_delay=0.01)
+    told: list[str] = []
+    inbox.on_loss(lambda: told.append("loss"))
+    inbox.on(Outcome, lambda outcome: told.append(outcome.operation_id))
+    await inbox.open()
+    task = asyncio.create_task(inbox.run())
+    await tell(broker, Outcome("1"))
+    await eventually(lambda: told == ["1"])
+
+    await broker.close()
+    await eventually(lambda: journal.messages)
+    await broker.open()
+
+    await eventually(lambda: told == ["1", "loss"])
+    await tell(broker, Outcome("2"))
+    await eventually(lambda: told == ["1", "loss", "2"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

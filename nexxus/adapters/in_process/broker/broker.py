@@ -117,6 +117,8 @@ class InProcessBroker(Broker):
     async def receive(self, mailbox: Mailbox[T]) -> Receiver[T]:
         self._check_open()
         name = mailbox.name
+        if (former := self._mailboxes.get(name)) is not None:
+            await former.close()
         local: LocalMailbox[T] = LocalMailbox(
             self._settings.queue_limit, on_close=lambda: self._forget(name, local)
         )

@@ -50,7 +50,7 @@ class Confirmation:
 class QueueEntry:
     """A message in one group's queue. `due` is in the loop's time; 0 means at once."""
 
-    __slots__ = ("attempts", "confirmation", "due", "key", "payload", "sequence")
+    __slots__ = ("attempts", "confirmation", "due", "key", "payload", "sequence", "was_delivered")
 
     def __init__(self, key: str, payload: Any, confirmation: Confirmation | None) -> None:
         self.key = key
@@ -59,11 +59,17 @@ class QueueEntry:
         self.attempts = 0
         self.due = 0.0
         self.sequence = 0
+        self.was_delivered = False
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether its publisher gave up before it was ever delivered."""
-        return self.confirmation is not None and self.confirmation.abandoned and not self.attempts
+        """Whether its publisher gave up before it was ever delivered.
+
+        What was delivered once may have been acted upon, and must be finished.
+        """
+        return (
+            self.confirmation is not None and self.confirmation.abandoned and not self.was_delivered
+        )
 
 
 class GroupQueue:
@@ -111,6 +117,7 @@ class GroupQueue:
                 self.finish(entry)
                 self.room.admit()  # what is let in may be all that this consumer gets
                 continue
+            entry.was_delivered = True
             consumer.unsettled[entry.sequence] = entry
             is_waiting = entry.confirmation is not None
             batch.append(Received(entry.key, entry.payload, entry.attempts, is_waiting, entry))
@@ -154,11 +161,15 @@ class GroupQueue:
 
     def close(self, error: Exception) -> None:
         """Forget everything; publishers that wait get the error."""
-        self._backlog.clear()
+        forgotten = self._backlog.clear()
         self.room.close(error)
         for consumer in self.consumers:
+            forgotten += [*consumer.unsettled.values(), *consumer.reserved]
             consumer.shut()
         self.consumers.clear()
+        for entry in forgotten:
+            if entry.confirmation is not None:
+                entry.confirmation.fail(error)
 
 
 class LocalConsumer(Consumer[T]):

@@ -231,3 +231,40 @@ async def test_what_another_holds_waits_for_it_and_keeps_its_order(broker: InPro
     assert facts(await take(other, 1)) == [("b", 1)]
     await holder.retry(held, 0.0)
     assert facts(await take(other, 3)) == [("a", 1), ("a", 2), ("a", 3)]
+
+
+async def test_a_write_that_was_in_the_writers_hands_comes_again_though_its_publisher_gave_up(
+    small: InProcessBroker,
+) -> None:
+    consumer, publishing = await taken_write(small)
+    batch = await take(consumer, 1, settle=False)
+    with pytest.raises(ServiceUnavailable, match="did not confirm"):
+        await publishing
+    await consumer.retry(batch, 0.0, failed=False)
+    [again] = await take(consumer, 1)
+    assert again.key == "a"
+
+
+async def test_a_publisher_that_waits_for_a_group_learns_that_the_group_was_removed(
+    broker: InProcessBroker,
+) -> None:
+    consumer = await consume(broker, WRITER)
+    publishing = [asyncio.create_task(broker.publish(WRITES, [write(each)])) for each in "abab"]
+    await take(consumer, 1, limit=1, settle=False)
+    await broker.remove(WRITER)
+    for each in publishing:
+        with pytest.raises(ServiceUnavailable, match="removed"):
+            await each
+
+
+async def test_a_new_reader_of_a_mailbox_ends_the_one_before(broker: InProcessBroker) -> None:
+    mailbox = new_mailbox()
+    former = await broker.receive(mailbox)
+    waiting = asyncio.create_task(former.take(1))
+    await asyncio.sleep(0)
+    receiver = await broker.receive(mailbox)
+    with pytest.raises(ServiceUnavailable):
+        await waiting
+    await former.close()
+    await broker.send(mailbox, [Note("new")])
+    assert [note.text for note in await receiver.take(1)] == ["new"]
