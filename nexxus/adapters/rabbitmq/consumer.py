@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 from aio_pika.abc import AbstractConnection
 
-from nexxus.adapters.rabbitmq.link import AWAY, Link, unavailable_when_away
+from nexxus.adapters.rabbitmq.link import Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.reading import TRY_AGAIN, Reading, first_of
 from nexxus.adapters.rabbitmq.roster import GONE_AFTER, Roster
 from nexxus.adapters.rabbitmq.subscription import Poison, Subscription, acknowledge
@@ -56,15 +56,17 @@ class RabbitMQConsumer(Reading, Consumer[T]):
         self._poisoned = asyncio.Event()
         self._member = new_id()
         self._look = asyncio.Event()
-        self._given_back = asyncio.Event()
+        self._places: list[_Place] = []
         self._roster = Roster(topology, group.name, self._member, self._look.set, logger)
 
     # The interface
 
     async def take(self, limit: int) -> list[Received[T]]:
-        while not self.is_closed:
+        while True:
             # What was received in this turn of the loop makes one batch.
             await asyncio.sleep(0)
+            if self.is_closed:
+                raise ServiceUnavailable("this consumer of RabbitMQ is closed")
             batch = self.buffer.take(limit)
             if batch:
                 return [
@@ -73,7 +75,6 @@ class RabbitMQConsumer(Reading, Consumer[T]):
             self.check_running()
             self.buffer.awake.clear()
             await self.buffer.awake.wait()
-        raise ServiceUnavailable("this consumer of RabbitMQ is closed")
 
     async def settle(self, messages: Sequence[Received[T]]) -> None:
         deliveries = self.buffer.out(message.handle for message in messages)
@@ -82,16 +83,21 @@ class RabbitMQConsumer(Reading, Consumer[T]):
         finally:
             # Only now: a place is not left before RabbitMQ knows what was done there.
             self.buffer.finish(deliveries)
-            self._given_back.set()
+            self._note_given_back()
 
     async def retry(
         self, messages: Sequence[Received[T]], delay: float, *, failed: bool = True
     ) -> None:
         self.buffer.retry((message.handle for message in messages), delay, failed=failed)
-        self._given_back.set()
+        self._note_given_back()
 
     async def close(self) -> None:
         await self.stop()
+
+    def _note_given_back(self) -> None:
+        """Let those places look that are to be left once nothing of them is out."""
+        for place in self._places:
+            place.given_back.set()
 
     # Staying in line
 
@@ -99,7 +105,7 @@ class RabbitMQConsumer(Reading, Consumer[T]):
         """Receive until the connection is lost; when cancelled, leave the line in order."""
         with unavailable_when_away():
             await self._topology.declare(connection, self._group)
-        places = [
+        places = self._places = [
             _Place(name, partition)
             for partition, name in enumerate(self._topology.queues_of(self._group))
         ]
@@ -118,10 +124,10 @@ class RabbitMQConsumer(Reading, Consumer[T]):
 
         We greet only now: those who give way for us then find us in line before them.
         """
-        with unavailable_when_away():
-            await self._roster.join(connection)
-        tasks.create_task(self._roster.run())
         try:
+            with unavailable_when_away():
+                await self._roster.join(connection)
+            tasks.create_task(self._roster.run())
             while True:
                 owners = assign(len(places), self._roster.members)
                 for place in places:
@@ -131,8 +137,7 @@ class RabbitMQConsumer(Reading, Consumer[T]):
                         await self._look.wait()
                 self._look.clear()
         finally:
-            with suppress(*AWAY):
-                await self._roster.leave()
+            await self._roster.leave()
 
     def _give_way(self, place: _Place, owner: str) -> None:
         """Have a place left, to be taken again behind its owner, where that is needed."""
@@ -168,8 +173,8 @@ class RabbitMQConsumer(Reading, Consumer[T]):
         try:
             await first_of(lost, place.leave)
             while not lost.done() and self.buffer.is_out(subscription):
-                self._given_back.clear()
-                await first_of(lost, self._given_back)
+                place.given_back.clear()
+                await first_of(lost, place.given_back)
         finally:
             lost.cancel()
         if subscription.lost.is_set():
@@ -211,6 +216,7 @@ class _Place:
         """Since when it is ours and should not be, in the loop's time, where that is so."""
         self.taken = asyncio.Event()
         self.leave = asyncio.Event()
+        self.given_back = asyncio.Event()
 
     def take(self, subscription: Subscription) -> None:
         """We are in line, behind all who were before."""

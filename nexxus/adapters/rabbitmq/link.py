@@ -154,6 +154,8 @@ class Link(Generic[L]):
                 return await self._connect_once()
             except (ServiceUnavailable, StartupError) as error:
                 self._logger.info("RabbitMQ cannot be reached", reason=str(error))
+            except Exception as error:  # whatever the library raises, it must not end the link
+                self._logger.error("RabbitMQ cannot be reached", error=error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 
@@ -208,6 +210,6 @@ def unavailable_when_away_unless_wrong() -> Iterator[None]:
 
 async def _let_go(connection: AbstractConnection) -> None:
     # Not every `CancelledError` is the library's: whoever closes the link waits for ours.
-    with suppress(ServiceUnavailable), unavailable_when_away():
+    with suppress(Exception), unavailable_when_away():
         async with asyncio.timeout(_CLOSING):
             await connection.close()

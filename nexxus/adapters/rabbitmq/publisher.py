@@ -16,7 +16,7 @@ from nexxus.adapters.rabbitmq.link import AWAY, Link, describe, unavailable_when
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.broker import Group, Mailbox, Message, Topic
 from nexxus.interfaces.logger import Logger
 
@@ -175,7 +175,10 @@ class Publisher:
         # spent waiting for the turn counts: else each would wait as long as all before it together.
         async with self._turn:
             equipment = await self._link.get(max(0.0, patience_ends - loop.time()))
-            await prepare(equipment)
+            try:
+                await prepare(equipment)
+            except StartupError as error:  # a queue was lost, and made otherwise by somebody
+                raise ServiceUnavailable(str(error)) from error
             tasks = [
                 asyncio.create_task(_publish(equipment.channel, message)) for message in messages
             ]
@@ -281,4 +284,4 @@ def _outcome_of(task: asyncio.Task[None]) -> type[_Unroutable] | ServiceUnavaila
         return ServiceUnavailable("a queue in RabbitMQ is full; try again later")
     if isinstance(error, (*AWAY, AMQPException)):
         return ServiceUnavailable(f"RabbitMQ is away: {describe(error)}")
-    raise error
+    return ServiceUnavailable(f"RabbitMQ did not confirm: {describe(error)}")

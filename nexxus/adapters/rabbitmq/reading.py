@@ -44,10 +44,15 @@ class Reading(ABC):
         """
         task = self._task = asyncio.create_task(self._run())
         task.add_done_callback(lambda _: self.buffer.awake.set())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await first_of(task, self.is_reading)
-        self.check_running()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await first_of(task, self.is_reading)
+            self.check_running()
+        except BaseException:
+            # Nobody would read what it goes on receiving.
+            await self.stop()
+            raise
         return self.is_reading.is_set()
 
     def check_running(self) -> None:

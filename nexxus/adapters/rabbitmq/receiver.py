@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -40,20 +41,22 @@ class RabbitMQReceiver(Reading, Receiver[T]):
         self._topology = topology
         self._decode = msgspec.json.Decoder(mailbox.payload).decode
         self._taken: Sequence[Delivery] = ()
-        self._poison: list[Poison] = []
+        self._poison: deque[Poison] = deque()
         self._has_lost = False
 
     async def open(self, patience: float) -> None:
         """Make the mailbox; raises `ServiceUnavailable` when RabbitMQ is away for too long."""
         if not await self.start(patience):
-            await self.close()
+            await self.stop()
             raise ServiceUnavailable("RabbitMQ is away")
 
     async def take(self, limit: int) -> list[T]:
         await self._finish_taken()
-        while not self.is_closed:
+        while True:
             # What was received in this turn of the loop makes one batch.
             await asyncio.sleep(0)
+            if self.is_closed:
+                raise ServiceUnavailable("this mailbox is closed")
             if self._has_lost:
                 self._has_lost = False
                 raise MessagesLost(f"{self.name} expired while RabbitMQ was out of reach")
@@ -65,7 +68,6 @@ class RabbitMQReceiver(Reading, Receiver[T]):
             self.check_running()
             self.buffer.awake.clear()
             await self.buffer.awake.wait()
-        raise ServiceUnavailable("this mailbox is closed")
 
     async def close(self) -> None:
         await self.stop()
@@ -87,12 +89,11 @@ class RabbitMQReceiver(Reading, Receiver[T]):
         raise ServiceUnavailable(f"RabbitMQ has ended the subscription to {self._queue}")
 
     async def _finish_taken(self) -> None:
-        """Acknowledge what was taken last."""
-        taken, self._taken = self.buffer.out(self._taken), ()
-        try:
-            await acknowledge(taken)
-        finally:
-            self.buffer.finish(taken)
+        """Acknowledge what was taken last; where this is cancelled, the next call does the rest."""
+        taken = self.buffer.out(self._taken)
+        await acknowledge(taken)
+        self.buffer.finish(taken)
+        self._taken = ()
 
     def _take_poison(self, poison: Poison) -> None:
         self._poison.append(poison)
@@ -100,9 +101,10 @@ class RabbitMQReceiver(Reading, Receiver[T]):
 
     async def _drop_poison(self) -> None:
         """Drop what cannot be decoded, such as what a newer node sends: it cannot be acted on."""
-        poisoned, self._poison = self._poison, []
-        for poison in poisoned:
+        while self._poison:
+            poison = self._poison[0]
+            await poison.subscription.settle([poison.tag])
+            self._poison.popleft()
             self._logger.error(
                 "a message cannot be decoded", mailbox=self.name, reason=poison.reason
             )
-            await poison.subscription.settle([poison.tag])

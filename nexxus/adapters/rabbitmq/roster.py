@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel as HighChannel
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
+from nexxus.adapters.rabbitmq.link import AWAY
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
 from nexxus.interfaces.logger import Logger
@@ -19,6 +22,7 @@ GREET_EVERY: Final = 1.0
 GONE_AFTER: Final = 4.0
 """Seconds of silence after which a consumer counts as gone."""
 
+_LEAVING: Final = 2.0
 _HELLO: Final = "hello"
 _BYE: Final = "bye"
 
@@ -44,6 +48,7 @@ class Roster:
         self._member = member
         self._on_change = on_change
         self._heard: dict[str, float] = {}
+        self._high: HighChannel | None = None
         self._channel: AbstractChannel | None = None
         self._stranger = asyncio.Event()
 
@@ -55,7 +60,7 @@ class Roster:
     async def join(self, connection: AbstractConnection) -> None:
         """Listen, and greet the others."""
         self._heard.clear()
-        channel = connection.channel(publisher_confirms=False)
+        channel = self._high = connection.channel(publisher_confirms=False)
         await channel.initialize()
         exchange = await channel.declare_exchange(self._exchange, ExchangeType.DIRECT, durable=True)
         # A new name each time: RabbitMQ may still keep the former one for a lost connection.
@@ -79,9 +84,13 @@ class Roster:
             await self._say(_HELLO)
 
     async def leave(self) -> None:
-        """Say goodbye, so that the others need not wait for our silence."""
-        if self._channel is not None and not self._channel.is_closed:
-            await self._say(_BYE)
+        """Say goodbye, so that the others need not wait for our silence, and listen no more."""
+        with suppress(*AWAY):
+            async with asyncio.timeout(_LEAVING):
+                if self._channel is not None and not self._channel.is_closed:
+                    await self._say(_BYE)
+                if self._high is not None:
+                    await self._high.close()
 
     async def _say(self, what: str) -> None:
         assert self._channel is not None, "joined"

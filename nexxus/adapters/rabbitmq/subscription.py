@@ -92,10 +92,12 @@ class Subscription:
             first = tag
         if first:
             await channel.basic_ack(first, multiple=True, wait=False)
+        # A tag is forgotten once its frame is on its way, and not before: whoever is cancelled in
+        # between may settle the rest later. To send one twice would end the channel.
         for tag in sorted(done):
-            del self._unsettled[tag]
             if tag > first:
                 await channel.basic_ack(tag, wait=False)
+            del self._unsettled[tag]
 
     async def close(self) -> None:
         """Leave the line; what is not settled goes back to its place in the queue."""

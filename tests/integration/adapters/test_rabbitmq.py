@@ -405,3 +405,22 @@ async def test_a_message_without_a_key_is_like_any_other(open_broker: OpenBroker
     await broker.publish(group.topic, [Message("", payload)])
     [received] = await take(await consume(broker, group), 1)
     assert (received.key, received.payload) == ("", payload)
+
+
+async def test_a_consumer_that_has_left_leaves_nothing_behind_in_rabbitmq(
+    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
+):
+    broker = await open_broker(partitions=1)
+    group = await declared(broker)
+    consumers = [await consume(broker, group) for _ in range(3)]
+
+    async def greet_each_other() -> bool:
+        return len(rabbitmq_server.queues(f"{prefix}.consumers.")) == 3
+
+    async def are_gone() -> bool:
+        return rabbitmq_server.queues(prefix) == [f"{prefix}.{group.name}.0"]
+
+    await eventually(greet_each_other)
+    for consumer in consumers:
+        await consumer.close()
+    await eventually(are_gone)

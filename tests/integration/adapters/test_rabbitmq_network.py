@@ -146,3 +146,37 @@ async def test_a_link_can_be_closed_while_it_lets_a_lost_connection_go(
 
     async with asyncio.timeout(SOON):
         await link.close()
+
+
+async def test_a_link_survives_an_error_that_nobody_foresaw(
+    proxy: TcpProxy, settings_with: Settings, journal: Journal
+):
+    attempts: list[AbstractConnection] = []
+
+    async def equip(connection: AbstractConnection) -> int:
+        attempts.append(connection)
+        if len(attempts) == 2:
+            raise KeyError("a bug of the client library")
+        return len(attempts)
+
+    link = Link(settings_with(), "is robust", equip, journal)
+    await link.open()
+    link.fail(await link.get())
+    await eventually(lambda: len(attempts) == 3)
+    assert await link.get(PATIENCE) == 3
+    await link.close()
+
+
+async def test_a_consumer_whose_start_was_cancelled_does_not_stay_in_line(
+    proxy: TcpProxy, open_broker: OpenBroker, cut_off: CutOff
+):
+    broker = await open_broker(partitions=1, patience=PATIENCE)
+    group = await declared(broker)
+    await cut_off()
+    starting = asyncio.create_task(consume(broker, group))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    proxy.refuses = False
+    await broker.publish(group.topic, [event("a", 1)])
+    assert facts(await take(await consume(broker, group), 1)) == [("a", 1)]
