@@ -2,7 +2,8 @@
 
 A message that cannot be processed must not hold up others. One that fails is tried again after a
 growing delay, the later ones of its key behind it, and is stored as a dead letter in the end.
-Where a whole batch fails and nobody knows why, its messages are processed one by one.
+Where a whole batch fails and nobody knows why, its messages are processed one by one. A message
+that only lacks a service that is away is not at fault: it waits for the service, however long.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _DELIVERIES: Final = 20
 
 class Failure(NamedTuple, Generic[T]):
     """A message that could not be processed. It is tried again after `delay` seconds; None leaves
-    that to `Retries`."""
+    that to `Retries`. A `ServiceUnavailable` does not count as an attempt."""
 
     message: Received[T]
     error: Exception
@@ -47,13 +48,14 @@ GiveUp: TypeAlias = Callable[[Received[T], Exception], Awaitable[None]]
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """How often a failing message is tried, and after which delays. Times are in seconds.
 
-    The delay doubles from `first_delay` to `longest_delay`. A consumer that was lost is replaced
-    after `reconnect_delay`.
+    The delay doubles from `first_delay` to `longest_delay`; it is `away_delay` where a service is
+    away. A consumer that was lost is replaced after `reconnect_delay`.
     """
 
     attempts: int = 8
     first_delay: float = 0.5
     longest_delay: float = 15.0
+    away_delay: float = 5.0
     reconnect_delay: float = 1.0
 
     def delay_after(self, attempts: int) -> float:
@@ -117,6 +119,8 @@ class _Consumption(Generic[T]):
         consumer = await broker.consume(
             self._group, prefetch=2 * self._batch, set_aside=self._bury_undecodable
         )
+        if not broker.is_durable:
+            consumer = _Noting(consumer, self._group, self._dead_letters, self._logger)
         try:
             while True:
                 await _finish(self._handle(consumer, await consumer.take(self._batch)))
@@ -164,7 +168,7 @@ class _Consumption(Generic[T]):
         failures: Sequence[Failure[T]],
     ) -> None:
         """Decide on the failures of each key, in their order, and on what came behind them."""
-        retried = [each for each in failures if not self._is_last_attempt(each.message)]
+        retried = [each for each in failures if not self._is_last_attempt(each)]
         if retried:
             self._logger.warning(
                 "messages failed and are tried again",
@@ -177,7 +181,7 @@ class _Consumption(Generic[T]):
             by_key.setdefault(failure.message.key, []).append(failure)
         for key, its_failures in by_key.items():
             for failure in its_failures:
-                if self._is_last_attempt(failure.message):
+                if self._is_last_attempt(failure):
                     await self._bury(consumer, failure.message, failure.error)
                 else:
                     await self._retry(consumer, failure)
@@ -188,13 +192,16 @@ class _Consumption(Generic[T]):
                 await consumer.retry(behind, 0.0, failed=False)
 
     async def _retry(self, consumer: Consumer[T], failure: Failure[T]) -> None:
-        delay = failure.delay
-        if delay is None:
+        delay, is_at_fault = failure.delay, _is_at_fault(failure)
+        if delay is None and is_at_fault:
             delay = self._retries.delay_after(failure.message.attempts)
-        await consumer.retry((failure.message,), delay)
+        elif delay is None:
+            delay = self._retries.away_delay
+        await consumer.retry((failure.message,), delay, failed=is_at_fault)
 
-    def _is_last_attempt(self, message: Received[T]) -> bool:
-        return message.attempts + 1 >= self._retries.attempts
+    def _is_last_attempt(self, failure: Failure[T]) -> bool:
+        is_last = failure.message.attempts + 1 >= self._retries.attempts
+        return is_last and _is_at_fault(failure)
 
     async def _bury(self, consumer: Consumer[T], message: Received[T], error: Exception) -> None:
         """Store a message as a dead letter, so that those behind it can go on."""
@@ -205,8 +212,8 @@ class _Consumption(Generic[T]):
             await self._dead_letters.bury(self._group, message, reason)
             if self._give_up is not None:
                 await self._give_up(message, error)
-        except ServiceUnavailable as away:
-            self._logger.warning("a dead letter cannot be stored yet", reason=away.message)
+        except Exception as failure:  # whatever it is, it must not end the role
+            self._logger.warning("a dead letter cannot be stored yet", error=failure)
             await consumer.retry((message,), self._retries.longest_delay, failed=False)
             return
         if message.is_waiting:
@@ -217,7 +224,53 @@ class _Consumption(Generic[T]):
 
     async def _bury_undecodable(self, undecodable: Undecodable) -> None:
         self._logger.error("a message cannot be decoded", reason=undecodable.reason)
-        await self._dead_letters.bury_undecodable(self._group, undecodable)
+        try:
+            await self._dead_letters.bury_undecodable(self._group, undecodable)
+        except ServiceUnavailable:
+            raise
+        except Exception as error:  # the broker knows only the other one, and offers it again
+            raise ServiceUnavailable(f"a dead letter cannot be stored: {error}") from error
+
+
+class _Noting(Consumer[T]):
+    """A consumer of a broker that is not durable: dead letters learn what became of replayed ones.
+
+    They are kept in the database until then.
+    """
+
+    def __init__(
+        self, consumer: Consumer[T], group: Group[T], dead_letters: DeadLetters, logger: Logger
+    ) -> None:
+        self._consumer = consumer
+        self._group = group
+        self._dead_letters = dead_letters
+        self._logger = logger
+
+    async def take(self, limit: int) -> list[Received[T]]:
+        return await self._consumer.take(limit)
+
+    async def settle(self, messages: Sequence[Received[T]]) -> None:
+        await self._consumer.settle(messages)
+        try:
+            await self._dead_letters.settled(self._group, messages)
+        except ServiceUnavailable as error:
+            self._logger.warning("a handled dead letter is still stored", reason=error.message)
+
+    async def retry(
+        self, messages: Sequence[Received[T]], delay: float, *, failed: bool = True
+    ) -> None:
+        await self._consumer.retry(messages, delay, failed=failed)
+
+    async def refuse(self, messages: Sequence[Received[T]], error: Exception) -> None:
+        await self._consumer.refuse(messages, error)
+
+    async def close(self) -> None:
+        await self._consumer.close()
+
+
+def _is_at_fault(failure: Failure[Any]) -> bool:
+    """Whether it is the message that failed, and not a service that it needs."""
+    return not isinstance(failure.error, ServiceUnavailable)
 
 
 def _subject(message: Received[Any]) -> list[str]:

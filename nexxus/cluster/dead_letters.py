@@ -74,6 +74,8 @@ class DeadLetters:
         self._records = OwnRecords(database, DEAD_LETTER)
         self._broker = broker
         self._groups = {group.name: group for group in groups}
+        self._replayed: set[str] = set()
+        """Letters that were delivered again, and are kept until they are settled."""
 
     async def open(self) -> None:
         """Prepare the database."""
@@ -92,14 +94,15 @@ class DeadLetters:
     async def get(self, id: str) -> DeadLetter | None:
         """Return one dead letter."""
         document = await self._records.get(id)
-        return None if document is None else _to_letter(document)
+        return None if document is None or id in self._replayed else _to_letter(document)
 
     async def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """Return the oldest dead letters, of the group of that name or of all."""
         wanted = EVERYTHING if queue is None else _of(queue)
         letters: list[DeadLetter] = []
         async for document in self._records.find(wanted, order="buriedAt"):
-            letters.append(_to_letter(document))
+            if document["id"] not in self._replayed:
+                letters.append(_to_letter(document))
             if len(letters) == limit:
                 break
         return letters
@@ -112,27 +115,54 @@ class DeadLetters:
     async def replay(self, ids: Collection[str]) -> int:
         """Deliver dead letters to their groups again, behind what waits there, in their order.
 
-        They are no dead letters then. Returns how many there were; ids that name none are ignored,
+        They are no dead letters then. Where the broker is not durable, a crash makes them some
+        again, until they are settled. Returns how many there were. Ids that name none are ignored,
         so that it may be called again: a letter may be delivered twice. Raises `InvalidParameters`
         for one that no group takes, or that still cannot be decoded; those before it are replayed.
         """
         count = 0
         for document in sorted(await self._records.find_all(ids), key=_place):
             group = self._group_of(document)
-            await self._broker.redeliver(group, [_to_message(document, group)])
-            count += await self._records.delete(document["id"])
+            message = _to_message(document, group)
+            if self._broker.is_durable:
+                await self._broker.redeliver(group, [message])
+                count += await self._records.delete(document["id"])
+            elif document["id"] not in self._replayed:
+                await self._redeliver_and_keep(document["id"], group, message)
+                count += 1
         return count
+
+    async def settled(self, group: Group[Any], messages: Iterable[Received[Any]]) -> None:
+        """Delete those letters that were replayed, and are settled now.
+
+        Raises `ServiceUnavailable`; the letter is then one like any other, and may be replayed.
+        """
+        if not self._replayed:
+            return
+        for message in messages:
+            letter = _id(group, message.key, msgspec.json.encode(message.payload))
+            if letter in self._replayed:
+                self._replayed.discard(letter)
+                await self._records.delete(letter)
 
     async def discard(self, ids: Collection[str]) -> int:
         """Delete dead letters; return how many there were."""
         return sum([await self._records.delete(each) for each in ids])
 
+    async def _redeliver_and_keep(self, id: str, group: Group[Any], message: Message[Any]) -> None:
+        self._replayed.add(id)
+        try:
+            await self._broker.redeliver(group, [message])
+        except BaseException:
+            self._replayed.discard(id)
+            raise
+
     async def _store(
         self, group: Group[Any], key: str, body: bytes, attempts: int, reason: str
     ) -> None:
-        digest = hashlib.sha256(b"\0".join((group.name.encode(), key.encode(), body))).hexdigest()
+        letter = _id(group, key, body)
         await self._records.put(
-            digest[:32],
+            letter,
             {
                 "queue": group.name,
                 "key": key,
@@ -142,6 +172,7 @@ class DeadLetters:
                 "buriedAt": time.time(),
             },
         )
+        self._replayed.discard(letter)
 
     def _group_of(self, document: Document) -> Group[Any]:
         group = self._groups.get(document["queue"])
@@ -155,6 +186,11 @@ class DeadLetters:
 
 def _of(group: str) -> Filter:
     return equals_one_of("queue", [group])
+
+
+def _id(group: Group[Any], key: str, body: bytes) -> str:
+    """Return a letter's id, a digest of the message."""
+    return hashlib.sha256(b"\0".join((group.name.encode(), key.encode(), body))).hexdigest()[:32]
 
 
 def _place(document: Document) -> tuple[float, str]:

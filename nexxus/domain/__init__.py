@@ -1,1 +1,1 @@
-"""The domain rules: schema, objects, filters, patches, channels, access. No I/O, no asyncio."""
+"""The rules: schema, objects, filters, patches, channels, access. No I/O, no asyncio."""

@@ -1,8 +1,8 @@
-"""Channels: queries that clients subscribe to, and their ids.
+"""Channels: what can be subscribed to, and the ids that name it.
 
-A *channel id* is public and names the query. Nodes subscribe with a *routing key*: the channel id,
-followed by ``#`` and a digest if access control splits the channel into several audiences. (Object
-ids never contain ``#``.)
+A *channel id* is public: it names the query. A *routing key* is what nodes subscribe with: it
+is the channel id, followed by ``#`` and a digest where access control splits one channel id
+into several audiences. (Ids of objects have no ``#``.)
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import msgspec
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client subscribed to.
+    """What a client asked to follow; `filter` is its own, as a normalised document.
 
-    `filter` is the client's own filter as a normalised document, None for an unfiltered channel.
-    `id` and `user_id` exclude each other.
+    `id` and `user_id` exclude each other. An unfiltered channel has no `filter`.
     """
 
     model: str
@@ -26,10 +25,10 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 
 
 class Route(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One audience of a channel: its descriptor, and the objects that its members may see.
+    """One audience of events: a descriptor, narrowed by what its members may see.
 
-    `access` is a normalised filter document, None if access is not restricted. The route receives
-    the events of objects that match both.
+    `access` is a normalised filter document, None where nothing restricts. An event is for the
+    route when its object matches both.
     """
 
     key: str
@@ -39,12 +38,12 @@ class Route(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, rename="camel"):
-    """A device's subscription to a channel.
+    """A device's place in a channel.
 
-    `channel_id` never changes during the subscription; `route` changes with the roles.
-    `narrowing_from` is the former route while such a change is in progress, otherwise None.
-    `user_id` and `user_type` are the subscriber's; they determine the route when roles change. A
-    subscription that `is_persistent` needs no connection: its device can be sent pushes.
+    `channel_id` never changes while the subscription lives; `route` does when roles change.
+    `narrowing_from` is the former route while the change is in progress, None otherwise.
+    `user_id` and `user_type` are the subscriber's; they decide the route when roles change. One
+    that `is_persistent` does not need a connection: it belongs to a device that can be pushed to.
     """
 
     app_id: str
@@ -59,9 +58,9 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
 
 
 SPLIT: Final = "#"
-"""Separates a channel id from the digest of one of its audiences."""
+"""Stands between a channel id and the digest of one of its audiences."""
 
 
 def channel_of(key: str) -> str:
-    """Return the channel id of a routing key."""
+    """The channel id of a routing key."""
     return key.partition(SPLIT)[0]

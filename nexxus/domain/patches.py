@@ -1,8 +1,8 @@
-"""JsonPatch: validated by the schema, applied to objects and sent to clients.
+"""JsonPatch: judged by the schema, applied to an object, told to the world.
 
-`parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` applies them to
-a stored object and returns the new object, and the patches for clients: applied to a copy of the
-old object, they produce exactly the new one, without the schema.
+`parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` runs them
+on a stored object and returns the new object together with the patches that clients need: those
+bring a copy of the old object to exactly the new one without knowing the schema.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nexxus.errors import InvalidParameters
 
 
 class PatchOp(StrEnum):
-    """The operation of a patch."""
+    """What a patch does to a path."""
 
     REPLACE = "replace"
     APPEND = "append"
@@ -33,9 +33,9 @@ class PatchOp(StrEnum):
 
 
 class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One validated patch: one value per path, in stored form; no values for `PatchOp.REMOVE`.
+    """One validated patch: one value per path, in stored form; none for `PatchOp.REMOVE`.
 
-    To append or prepend to an array, the value is the list of elements to add.
+    For an array, the value of an append or a prepend is the list of elements to add.
     """
 
     op: PatchOp
@@ -49,9 +49,9 @@ _COUNTING: Final = frozenset({PatchOp.INCR, PatchOp.DECR})
 
 
 def parse_patches(document: Any, model: ModelType) -> list[Patch]:
-    """Parse an update's ``patch``: one patch or a list of them.
+    """The patches of an update's ``patch``: one patch or a list of them.
 
-    Raises `InvalidParameters`, which names the path and the rule.
+    Raises `InvalidParameters` naming the path and the rule.
     """
     documents = document if isinstance(document, list) else [document]
     if not documents:
@@ -79,16 +79,16 @@ def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
 
 
 def _pair(document: dict[str, Any], op: PatchOp, where: str) -> tuple[list[str], list[Any]]:
-    """Return the paths and a value for each; if ``path`` is scalar, the value is taken as it is."""
+    """The paths and one value for each; a scalar path takes the value itself."""
     path = document.get("path")
     paths: list[Any] = path if isinstance(path, list) else [path]
     if not paths:
-        raise InvalidParameters(f"{where}.path: the list is empty", {"field": "path"})
+        raise InvalidParameters(f"{where}.path: names no path", {"field": "path"})
     if not all(isinstance(entry, str) and entry for entry in paths):
         raise InvalidParameters(f"{where}.path: expected dotted paths", {"field": "path"})
     if op is PatchOp.REMOVE:
         if "value" in document:
-            raise InvalidParameters(f"{where}.value: remove takes no value", {"field": "value"})
+            raise InvalidParameters(f"{where}.value: remove takes none", {"field": "value"})
         return paths, [None] * len(paths)
     if "value" not in document:
         raise InvalidParameters(f"{where}.value: is missing", {"field": "value"})
@@ -109,7 +109,7 @@ def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
     if field is None:
         if path.partition(".")[0] in BUILT_IN:
             raise InvalidParameters(
-                f"{path} is set by the server and cannot be patched", {"field": path}
+                f"{path} is kept by the server and cannot be patched", {"field": path}
             )
         raise undeclared(path)
     if op is PatchOp.REPLACE:
@@ -122,7 +122,7 @@ def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
         return _parse_growth(op, path, value, field)
     if field.kind not in NUMERIC:
         raise _misplaced(op, path, "the field is not an int, a float or a date")
-    # The operand for a date is a number of seconds, not a date.
+    # A date is moved by a number of seconds, not by another date.
     step = Kind.FLOAT if field.kind is Kind.FLOAT else Kind.INT
     return coerce_primitive(value, step, path)
 
@@ -132,27 +132,27 @@ def _parse_growth(op: PatchOp, path: str, value: Any, field: Field) -> Any:
         return coerce_primitive(value, Kind.STRING, path)
     if field.kind is not Kind.ARRAY:
         raise _misplaced(op, path, "the field is not an array or a string")
-    # An array of scalars takes several elements at once; an array of objects takes one object.
+    # Only an array of scalars takes several elements at once; one of objects takes an object.
     many = isinstance(value, list) and field.element is not Kind.OBJECT
     elements = value if many else [value]
     return [coerce_element(item, field, f"{path}[{i}]") for i, item in enumerate(elements)]
 
 
 def _misplaced(op: PatchOp, path: str, why: str) -> InvalidParameters:
-    return InvalidParameters(f"{path}: cannot {op}; {why}", {"field": path, "rule": str(op)})
+    return InvalidParameters(f"{path}: cannot {op} here, {why}", {"field": path, "rule": str(op)})
 
 
 def apply(
     patches: Sequence[Patch], document: Document, model: ModelType, *, now: int
 ) -> tuple[Document, list[dict[str, Any]]]:
-    """Return the object's next version, and the patches that lead a client's copy to it.
+    """The object one version later, and the patches that tell a client how to get there.
 
-    `document` itself is not modified. Raises `InvalidParameters` if a patch does not fit the
-    stored value; then no patch is applied. The returned patches include ``updatedAt``, which never
-    decreases.
+    All patches or none: `document` itself is never touched. Raises `InvalidParameters` when a
+    patch does not fit the stored value. The told patches include ``updatedAt``, which never
+    goes back.
     """
     result = dict(document)
-    changes: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     owned: set[str] = set()
     made: set[str] = set()
     for patch in patches:
@@ -160,13 +160,13 @@ def apply(
         for path, value in zip(patch.path, values, strict=True):
             change = _apply_one(result, patch.op, path, value, model, owned, made)
             if change is not None:
-                changes.append(change)
+                told.append(change)
     for path in made:
         _check_made(result, path, model)
     result["updatedAt"] = max(now, document["updatedAt"])
     result["version"] = document["version"] + 1
-    changes.append(_change(PatchOp.REPLACE, "updatedAt", result["updatedAt"]))
-    return result, changes
+    told.append(_tell(PatchOp.REPLACE, "updatedAt", result["updatedAt"]))
+    return result, told
 
 
 def _apply_one(
@@ -194,21 +194,21 @@ def _apply_one(
     current = parent.get(name)
     parent[name] = _next_value(op, path, current, value, field)
     if op is PatchOp.REPLACE:
-        # The copied branch was replaced; the new value belongs to the patch and must be copied.
+        # What stood here is gone, and what stands here now is the patch's own.
         owned -= {known for known in owned if known == path or known.startswith(f"{path}.")}
     if created is not None:
         made.add(created)
-        # The parent is missing in the client's copy, so the client gets the whole new branch.
-        return _change(PatchOp.REPLACE, created, _branch(document, created))
+        # The client's copy has no parent to set into: it gets the whole new branch.
+        return _tell(PatchOp.REPLACE, created, _branch(document, created))
     if op is PatchOp.REPLACE or current is None:
-        return _change(PatchOp.REPLACE, path, parent[name])
+        return _tell(PatchOp.REPLACE, path, parent[name])
     if isinstance(value, list) and len(value) == 1:
-        return _change(op, path, value[0])
-    return _change(op, path, value)
+        return _tell(op, path, value[0])
+    return _tell(op, path, value)
 
 
 def _check_made(document: Document, path: str, model: ModelType) -> None:
-    """Raise `InvalidParameters` if an object created for a patched field lacks required fields."""
+    """An object made on the way to a patched field needs its required fields too."""
     node: Any = document
     for part in path.split("."):
         node = node.get(part) if isinstance(node, dict) else None
@@ -224,17 +224,17 @@ def _next_value(op: PatchOp, path: str, current: Any, value: Any, field: Field) 
         base = empty if current is None else current
         return base + value if op is PatchOp.APPEND else value + base
     base = 0 if current is None else current
-    result = base + value if op is PatchOp.INCR else base - value
+    moved = base + value if op is PatchOp.INCR else base - value
     if field.kind is Kind.FLOAT:
-        result = float(result)
-        in_range = math.isfinite(result)
+        moved = float(moved)
+        in_range = math.isfinite(moved)
     else:
-        in_range = -MAX_INT <= result <= MAX_INT
+        in_range = -MAX_INT <= moved <= MAX_INT
     if not in_range:
         raise InvalidParameters(
             f"{path}: the result of {op} would be out of range", {"field": path, "rule": "range"}
         )
-    return result
+    return moved
 
 
 def _existing_parent(
@@ -251,10 +251,7 @@ def _existing_parent(
 def _parent_for_writing(
     document: Document, parts: list[str], owned: set[str]
 ) -> tuple[dict[str, Any], str | None]:
-    """Return the object that contains the path's last part, and the topmost path created for it.
-
-    Objects that are missing on the way are created; the second value is None if there are none.
-    """
+    """The object that holds the last part, made where it is unset, and the topmost path made."""
     node: Any = document
     created: str | None = None
     for depth in range(1, len(parts)):
@@ -266,7 +263,7 @@ def _parent_for_writing(
 
 
 def _own(node: dict[str, Any], parts: list[str], depth: int, owned: set[str]) -> dict[str, Any]:
-    """Return the child object at `depth`, copied once so that the stored one is not modified."""
+    """The child object at `depth`, copied once, so that the stored one is never touched."""
     name, path = parts[depth - 1], ".".join(parts[:depth])
     if path not in owned:
         node[name] = dict(node[name])
@@ -281,5 +278,5 @@ def _branch(document: Document, path: str) -> Any:
     return copy.deepcopy(node)
 
 
-def _change(op: PatchOp, path: str, value: Any) -> dict[str, Any]:
+def _tell(op: PatchOp, path: str, value: Any) -> dict[str, Any]:
     return {"op": str(op), "path": [path], "value": [value]}

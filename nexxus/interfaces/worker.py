@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
 from nexxus.domain.events import Event
 from nexxus.domain.objects import Document
 from nexxus.interfaces.logger import Logger
+
+LONGEST_RETRY: Final = 900.0
+"""Seconds that `Failed.retry_after` is at most: brokers take back what is held for long."""
 
 
 class WorkerObjects(Protocol):
@@ -107,7 +110,8 @@ class WorkerContext(msgspec.Struct, frozen=True):
 class Failed(NamedTuple):
     """An event that could not be handled, why, and in how many seconds to try again.
 
-    Without `retry_after` the delay grows from half a second to a minute.
+    Without `retry_after` the delay grows from half a second to a minute. More than `LONGEST_RETRY`
+    is shortened to that. With `ServiceUnavailable` as the `error`, it does not count as an attempt.
     """
 
     event: Event
@@ -154,8 +158,11 @@ class Worker(ABC):
         object come behind it, also if this call has handled them already. Other objects do not
         wait.
 
-        An exception fails all of the events. They come again in ever smaller batches, in the end
-        one by one, so that an event cannot fail for its neighbours.
+        An exception fails all of the events. They come again in ever smaller batches, the last
+        attempt is made one by one: neighbours cannot cause an event to become a dead letter.
+
+        Raise `ServiceUnavailable` when what the worker needs is away: all of the events come again
+        every 5 s until it is back, and none becomes a dead letter.
 
         When the process stops, this has ``server.drain_timeout`` to return, and is cancelled then;
         its events come again to the next process.

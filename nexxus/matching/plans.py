@@ -1,4 +1,4 @@
-"""Plans: the conditions by which a filter is indexed."""
+"""Plans: by which of its conditions a filter is looked up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UPPER: Final = frozenset({Op.LT, Op.LTE})
 class Plan(NamedTuple):
     """Every object that matches the filter meets one of `anchors`.
 
-    `residual` is the filter that remains to be evaluated for such objects, None if nothing remains.
+    `residual` is what remains to be asked of those that do, None for nothing.
     """
 
     anchors: tuple[Anchor, ...]
@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 
 def plan(filter: Filter, share: Share) -> Plan | None:
-    """Return the plan by which the fewest events are evaluated, or None if no condition helps."""
+    """The plan by which the fewest events need judging; None when every one does."""
     match filter:
         case Compare(_, Op.EQ | Op.CONTAINS) | In() | Missing():
             return Plan((filter,), None)

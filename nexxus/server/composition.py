@@ -131,7 +131,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     }
     dead_letters = DeadLetters(adapters.database, broker, groups)
     outbox = None
-    if worker_groups and not broker.is_durable:
+    if not broker.is_durable:
         outbox = Outbox(adapters.database, broker, worker_groups, logger)
     requests = _compose_requests(config, adapters, peers, applications, actions, transports)
     client_actions.requests = requests

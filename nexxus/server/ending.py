@@ -36,7 +36,9 @@ async def finish_writes(parts: Parts, roles: Roles, *, within: float) -> None:
     workers = [f"worker {name}" for name in parts.workers]
     await roles.end("transport-manager", *workers, within=_left(until))
     if parts.outbox is not None:
-        await parts.outbox.clear()
+        with suppress(TimeoutError):  # what is not cleared is delivered once more
+            async with asyncio.timeout(_left(until)):
+                await parts.outbox.clear()
 
 
 class _Emptying:

@@ -13,7 +13,7 @@ from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, Received, worker_group
-from nexxus.interfaces.worker import Failed, Worker, WorkerContext
+from nexxus.interfaces.worker import LONGEST_RETRY, Failed, Worker, WorkerContext
 from nexxus.observability.figures import counter
 
 OnSettled = Callable[[str, Iterable[Event]], None]
@@ -117,8 +117,9 @@ class WorkerRunner:
         held_up: set[str] = set()
         wanted = [message for message in batch if self._wants(message.payload)]
         if len(wanted) < len(batch):
-            await self._settle(consumer, [each for each in batch if each not in wanted])
-        for part in _parts(wanted, self._worker.batch):
+            unwanted = [message for message in batch if not self._wants(message.payload)]
+            await self._settle(consumer, unwanted)
+        for part in _parts(wanted, largest=self._worker.batch, attempts=self._worker.attempts):
             ready = [message for message in part if message.key not in held_up]
             if not ready:
                 continue
@@ -135,9 +136,9 @@ class WorkerRunner:
         """Call the worker; what failed, and how."""
         try:
             failed = await self._worker.handle([message.payload for message in part])
+            return [_failure(each, part) for each in failed or ()]
         except Exception as error:  # a plugin may raise anything, and must not end the process
             return [Failure(message, error) for message in part]
-        return [_failure(each, part) for each in failed or ()]
 
     def _wants(self, event: Event) -> bool:
         return self._worker.models is None or event.type in self._worker.models
@@ -152,16 +153,20 @@ class WorkerRunner:
             self._on_settled(self.group.name, (message.payload,))
 
 
-def _parts(batch: Sequence[Received[Event]], largest: int) -> Iterator[Sequence[Received[Event]]]:
+def _parts(
+    batch: Sequence[Received[Event]], *, largest: int, attempts: int
+) -> Iterator[Sequence[Received[Event]]]:
     """Yield the batch in pieces, smaller ones of events that have failed before.
 
     With each attempt the largest piece is half of what it was, so that one that always fails is
-    soon alone.
+    soon alone. The last of the `attempts` is made alone, so that neighbours cannot cause it to
+    fail.
     """
     part: list[Received[Event]] = []
     limit = largest
     for message in batch:
-        its_limit = max(1, largest >> message.attempts)
+        is_last = message.attempts + 1 >= attempts
+        its_limit = 1 if is_last else max(1, largest >> message.attempts)
         if part and (its_limit != limit or len(part) >= limit):
             yield part
             part = []
@@ -175,7 +180,10 @@ def _failure(failed: Failed, part: Sequence[Received[Event]]) -> Failure[Event]:
     """Return the failure of a message; raises `ValueError` for an event that is not of `part`."""
     for message in part:
         if message.payload is failed.event or message.payload == failed.event:
-            return Failure(message, failed.error, failed.retry_after)
+            delay = failed.retry_after
+            return Failure(
+                message, failed.error, None if delay is None else min(delay, LONGEST_RETRY)
+            )
     raise ValueError(f"handle returned an event that it was not given: {failed.event.key}")
 
 

@@ -42,8 +42,14 @@ class Announcer:
         """Notify the nodes that wait, and the writing devices of what was rejected."""
         outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
         if outcomes:
-            # Side by side: a broker confirms each one, and a round may have hundreds.
-            await asyncio.gather(*(self._report_one(*outcome) for outcome in outcomes))
+            # Side by side: a broker confirms each one, and a round may have hundreds. All are
+            # awaited, also where one fails: none may go on when the writer has ended.
+            results = await asyncio.gather(
+                *(self._report_one(*outcome) for outcome in outcomes), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
 
     async def _report_one(self, operation: AnyOperation, outcome: Outcome) -> None:
         if operation.reply_to:

@@ -8,8 +8,10 @@ The records are slots that are used again and again. A batch needs one, and a sl
 are done with is overwritten by the next batch: what a commit costs more is one row.
 
 Where the database is not atomic, the events are stored first. At the next start, an event whose
-object never reached the event's version is dropped. (There is one writer: the broker, not being
-durable, serves one process only.)
+write is not among those that its object remembers is dropped.
+
+There is one writer, which commits one batch after the other: the broker, not being durable, serves
+one process only.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from nexxus.domain.events import Event
 from nexxus.domain.schema import build_model
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Group, Message
-from nexxus.interfaces.database import Database, Mutation
+from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
+from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
 
 OUTBOX: Final = build_model("outbox", {})
 """A slot: its ``body`` is a JSON list of events, empty when there are none."""
@@ -43,7 +46,7 @@ _decode = msgspec.json.Decoder(list[Event]).decode
 class Outbox:
     """Commits objects together with their events, and remembers what workers have yet to settle.
 
-    `groups` are those of the workers.
+    `groups` are those of the workers. Without any, it only clears what former ones left behind.
     """
 
     def __init__(
@@ -62,6 +65,13 @@ class Outbox:
         self._unsettled: dict[str, dict[str, set[str]]] = {}
         """Slot → operation id of an event → names of the groups that have yet to settle it."""
         self._slot_of: dict[str, str] = {}
+        self._doubtful: dict[str, Sequence[Event]] = {}
+        """Slots of commits that failed, and may be stored all the same."""
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are, used or free."""
+        return self._slots
 
     async def open(self) -> None:
         """Prepare the database."""
@@ -94,24 +104,35 @@ class Outbox:
         self._used = set(slots)
         for slot, events in slots.items():
             self._track(slot, events)
-        pending = [event for events in slots.values() for event in events]
-        return sorted(pending, key=lambda event: event.version or 0)
+        if not self._groups:
+            return []
+        # One that is in two slots was committed once more, after a failure.
+        pending = {event.operation_id: event for events in slots.values() for event in events}
+        return sorted(pending.values(), key=lambda event: event.version or 0)
 
     async def commit(self, mutations: Sequence[Mutation], events: Sequence[Event]) -> list[bool]:
-        """Commit mutations, as `Database.commit` does, with the events that follow from them."""
-        if not events:
+        """Commit mutations, as `Database.commit` does, with the events that follow from them.
+
+        If it raises, it may have been done all the same: then the events are delivered at the next
+        start, unless every worker settles them before, since they are published again.
+        """
+        if not events or not self._groups:
             return await self._database.commit(mutations)
         slot = self._take_slot()
         try:
             stored = await self._records.load(slot)
+        except BaseException:
+            self._free.append(slot)
+            raise
+        self._used.add(slot)
+        try:
             entry = self._records.replacement(slot, stored, {"body": _encode(events)})
             won = await self._commit(mutations, entry)
         except BaseException:
-            # Perhaps some of it is stored: the slot is read at the next start, and not used again.
-            self._used.discard(slot)
+            self._doubtful[slot] = events
+            self._track(slot, events)
             raise
         lost = {m.key for m, is_won in zip(mutations, won, strict=True) if not is_won}
-        self._used.add(slot)
         self._track(slot, [event for event in events if event.key not in lost])
         return won
 
@@ -121,14 +142,10 @@ class Outbox:
             slot = self._slot_of.get(event.operation_id)
             if slot is None:
                 continue
-            unsettled = self._unsettled[slot]
-            groups = unsettled[event.operation_id]
+            groups = self._unsettled[slot][event.operation_id]
             groups.discard(group)
             if not groups:
-                del unsettled[event.operation_id], self._slot_of[event.operation_id]
-                if not unsettled:
-                    del self._unsettled[slot]
-                    self._free.append(slot)
+                self._forget(event.operation_id)
 
     async def run(self) -> None:
         """Clear the slots that are not needed, until cancelled."""
@@ -138,15 +155,37 @@ class Outbox:
 
     async def clear(self) -> None:
         """Clear what every worker has settled. What cannot be cleared is delivered once more."""
-        for slot in [slot for slot in self._free if slot in self._used]:
-            self._free.remove(slot)
-            try:
-                await self._records.put(slot, {"body": _EMPTY})
-                self._used.discard(slot)
-            except ServiceUnavailable as error:
-                self._logger.warning("settled events are still stored", reason=error.message)
-            finally:
-                self._free.append(slot)
+        try:
+            for slot in list(self._doubtful):
+                await self._resolve(slot)
+            for slot in [slot for slot in self._free if slot in self._used]:
+                # A batch may have taken it meanwhile.
+                if slot in self._free:
+                    await self._empty(slot)
+        except ServiceUnavailable as error:
+            self._logger.warning("settled events are still stored", reason=error.message)
+
+    async def _resolve(self, slot: str) -> None:
+        """Find out whether a commit that failed is stored; expect nobody to settle what is not."""
+        record = await self._records.load(slot)
+        events = self._doubtful.get(slot)
+        if events is None:
+            return
+        is_stored = record is not None and record.document.get("body") == _encode(events)
+        stored = await self._committed(events) if is_stored else []
+        if self._doubtful.pop(slot, None) is None:
+            return
+        for event in events:
+            if event not in stored and self._slot_of.get(event.operation_id) == slot:
+                self._forget(event.operation_id)
+
+    async def _empty(self, slot: str) -> None:
+        self._free.remove(slot)
+        try:
+            await self._records.put(slot, {"body": _EMPTY})
+            self._used.discard(slot)
+        finally:
+            self._free.append(slot)
 
     async def _commit(self, mutations: Sequence[Mutation], entry: Mutation) -> list[bool]:
         if self._database.is_atomic:
@@ -158,16 +197,12 @@ class Outbox:
             raise ServiceUnavailable("another process uses this one's outbox; stop one of them")
         return won
 
-    async def _committed(self, events: list[Event]) -> list[Event]:
+    async def _committed(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return those events whose writes are stored."""
         if self._database.is_atomic or not events:
             return events
         records = await self._database.load([event.key for event in events])
-        return [
-            event
-            for event, record in zip(events, records, strict=True)
-            if record is not None and record.version >= (event.version or 0)
-        ]
+        return [each for each, record in zip(events, records, strict=True) if _made(each, record)]
 
     async def _deliver(self, events: Sequence[Event]) -> None:
         messages = [Message(event.key.partition, event) for event in events]
@@ -190,14 +225,38 @@ class Outbox:
         return str(self._slots - 1)
 
     def _track(self, slot: str, events: Sequence[Event]) -> None:
-        """Expect every group to settle these events; without any, the slot is free."""
-        if not events:
+        """Expect every group to settle these events; without any, the slot is free.
+
+        An event that is in another slot, whose commit failed, is needed only here.
+        """
+        names = [group.name for group in self._groups]
+        if not events or not names:
             self._free.append(slot)
             return
-        names = [group.name for group in self._groups]
+        former = [event.operation_id for event in events if event.operation_id in self._slot_of]
+        for operation_id in former:
+            self._forget(operation_id)
         self._unsettled[slot] = {event.operation_id: set(names) for event in events}
         for event in events:
             self._slot_of[event.operation_id] = slot
+
+    def _forget(self, operation_id: str) -> None:
+        """Expect nobody to settle an event any more; a slot with no other one is free."""
+        slot = self._slot_of.pop(operation_id)
+        unsettled = self._unsettled[slot]
+        del unsettled[operation_id]
+        if not unsettled:
+            del self._unsettled[slot]
+            self._doubtful.pop(slot, None)
+            self._free.append(slot)
+
+
+def _made(event: Event, record: Record | None) -> bool:
+    """Whether an event's write is stored: the object remembers it, or too much has come since."""
+    if record is None or event.version is None or record.version < event.version:
+        return False
+    is_forgotten = record.version - event.version >= OPERATIONS_REMEMBERED
+    return is_forgotten or is_remembered(record.memory, event.operation_id)
 
 
 def _encode(events: Sequence[Event]) -> str:

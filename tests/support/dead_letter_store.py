@@ -22,3 +22,6 @@ class DeadLetterStore:
 
     async def bury_undecodable(self, group: Any, undecodable: Any) -> None:
         await self.bury(group, undecodable, undecodable.reason)
+
+    async def settled(self, group: Any, messages: Any) -> None:
+        """Nothing is ever replayed here."""

@@ -198,3 +198,58 @@ async def test_a_broker_that_goes_away_under_the_last_batch_does_not_hold_up_the
     await asyncio.wait([task], timeout=PATIENCE / 10)
 
     assert task.cancelled()
+
+
+async def test_a_dead_letter_that_cannot_be_stored_whatever_the_reason_does_not_end_the_role(
+    broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = DeadLetterStore()
+    bury, errors = letters.bury, [TypeError("it cannot be encoded")]
+
+    async def fail_once(*arguments: Any) -> None:
+        if errors:
+            raise errors.pop()
+        await bury(*arguments)
+
+    monkeypatch.setattr(letters, "bury", fail_once)
+    process = Processing("a1")
+    await publish(broker, "a1", "b1")
+    async with consuming(broker, letters, process):
+        await eventually(lambda: letters.buried)
+    assert process.done == ["b1"]
+
+
+async def test_what_fails_because_a_service_is_away_is_never_set_aside(
+    broker: InProcessBroker, letters: DeadLetterStore
+) -> None:
+    attempts: list[int] = []
+
+    async def process(consumer: Consumer[Any], batch: Sequence[Received[Any]]) -> Any:
+        attempts.extend(message.attempts for message in batch)
+        if len(attempts) > 2 * FAST.attempts:
+            await consumer.settle(batch)
+            return ()
+        return [Failure(message, ServiceUnavailable("away"), 0.0) for message in batch]
+
+    await publish(broker, "a1")
+    async with consuming(broker, letters, process):
+        await eventually(lambda: len(attempts) > 2 * FAST.attempts)
+    assert set(attempts) == {0}
+    assert letters.buried == []
+
+
+async def test_dead_letters_learn_what_was_settled_where_the_broker_would_lose_a_replayed_one(
+    broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters, settled = DeadLetterStore(), []
+
+    async def note(group: Group[Any], messages: Sequence[Received[Any]]) -> None:
+        settled.extend((group.name, message.payload) for message in messages)
+        raise ServiceUnavailable("the letter cannot be deleted")
+
+    monkeypatch.setattr(letters, "settled", note)
+    await publish(broker, "a1", "b1")
+    async with consuming(broker, letters, Processing()) as journal:
+        await eventually(lambda: len(settled) == 2)
+    assert settled == [("transport-manager", "a1"), ("transport-manager", "b1")]
+    assert journal.messages == ["a handled dead letter is still stored"]

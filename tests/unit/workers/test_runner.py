@@ -11,11 +11,12 @@ from dead_letter_store import DeadLetterStore
 from waiting import eventually
 
 from nexxus.adapters.in_process.broker import InProcessBroker
+from nexxus.adapters.in_process.broker.queues import LocalConsumer
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import EVENTS, Message, worker_group
-from nexxus.interfaces.worker import Failed, Worker, WorkerContext
+from nexxus.interfaces.worker import LONGEST_RETRY, Failed, Worker, WorkerContext
 from nexxus.testing.broker_kit.materials import consume
 from nexxus.testing.journal import Journal
 from nexxus.workers.runner import OpenRetries, WorkerRunner
@@ -183,10 +184,12 @@ class Picky(Worker):
     """Fails what it is told to: by an exception for all, or by naming the failures."""
 
     models = ("task",)
-    batch = 8
-    attempts = 5
 
-    def __init__(self, poison: set[str], *, raises: bool) -> None:
+    def __init__(
+        self, poison: set[str], *, raises: bool, batch: int = 8, attempts: int = 5
+    ) -> None:
+        self.batch = batch  # type: ignore[misc]
+        self.attempts = attempts  # type: ignore[misc]
         self.poison = poison
         self.raises = raises
         self.batches: list[list[str]] = []
@@ -247,3 +250,61 @@ async def test_events_of_other_models_are_settled_unseen(
     await end(running)
     assert worker.batches == [["a"]]
     assert settled == ["worker.recorder o", "worker.recorder a"]
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+async def test_the_last_attempt_is_made_alone_however_few_there_are(
+    broker: InProcessBroker, journal: Journal, attempts: int
+) -> None:
+    worker, letters = Picky({"e3"}, raises=True, batch=100, attempts=attempts), DeadLetterStore()
+    ids = [f"e{number}" for number in range(8)]
+    await tell(broker, *ids)
+    running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
+    await eventually(lambda: letters.buried and len(worker.handled) == 7)
+    await end(running)
+    assert [key for _, key, _ in letters.buried] == ["e3"]
+    assert len([batch for batch in worker.batches if "e3" in batch]) == attempts
+
+
+async def test_a_worker_that_names_an_event_it_was_not_given_fails_those_that_it_was(
+    broker: InProcessBroker, journal: Journal
+) -> None:
+    class Confused(Picky):
+        async def handle(self, events: Sequence[Event]) -> Sequence[Failed]:
+            await super().handle(events)
+            other = Event("model_created", "app", "task", "other", 1, None, {})
+            return [Failed(other, ValueError("mixed up"))] if "e2" in self.batches[-1] else []
+
+    worker, letters = Confused(set(), raises=False, batch=2, attempts=1), DeadLetterStore()
+    worker.attempts = 2  # type: ignore[misc]
+    await tell(broker, "e0", "e1", "e2", "e3")
+    running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
+    await eventually(lambda: letters.buried)
+    await end(running)
+    assert [key for _, key, _ in letters.buried] == ["e2"]
+    assert worker.batches[:2] == [["e0", "e1"], ["e2", "e3"]]
+    assert worker.batches.count(["e0", "e1"]) == 1
+    assert not any("e0" in batch for batch in worker.batches[1:])
+
+
+async def test_a_delay_that_a_worker_asks_for_is_kept_within_what_a_broker_bears(
+    broker: InProcessBroker, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    retry = LocalConsumer.retry
+
+    async def note(self: Any, messages: Any, delay: float, *, failed: bool = True) -> None:
+        delays.append(delay)
+        await retry(self, messages, delay, failed=failed)
+
+    monkeypatch.setattr(LocalConsumer, "retry", note)
+
+    class Patient(Picky):
+        async def handle(self, events: Sequence[Event]) -> Sequence[Failed]:
+            return [Failed(each, ValueError("later"), 86_400.0) for each in events]
+
+    await tell(broker, "a")
+    running = asyncio.create_task(runner_of(Patient(set(), raises=False), broker, journal).run())
+    await eventually(lambda: delays)
+    await end(running)
+    assert delays == [LONGEST_RETRY]

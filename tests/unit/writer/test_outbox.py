@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nexxus.adapters.in_process.broker import InProcessBroker
@@ -15,10 +17,11 @@ from nexxus.domain.events import Event
 from nexxus.domain.objects import ObjectKey
 from nexxus.domain.schema import build_model
 from nexxus.errors import ServiceUnavailable
-from nexxus.interfaces.broker import worker_group
+from nexxus.interfaces.broker import Group, worker_group
 from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.testing.broker_kit.materials import consume, is_quiet
 from nexxus.testing.journal import Journal
+from nexxus.writer.memory import remember
 from nexxus.writer.outbox import Outbox
 
 MAIL, HOOKS = worker_group("mail"), worker_group("hooks")
@@ -26,8 +29,11 @@ ITEM = build_model("item", {})
 
 
 def write(object_id: str, version: int = 1, expected: Record | None = None) -> Mutation:
+    """The mutation of the operation that `event` is about."""
     key = ObjectKey("shop", "item", object_id)
-    return Mutation(key, expected, Record(document(object_id, version), version))
+    former = b"" if expected is None else expected.memory
+    memory = remember(former, f"{object_id}@{version}", None, committed_together=1)
+    return Mutation(key, expected, Record(document(object_id, version), version, memory=memory))
 
 
 def document(object_id: str, version: int) -> dict[str, object]:
@@ -46,9 +52,9 @@ def event(object_id: str, version: int = 1) -> Event:
 class Process:
     """A process on a database: its broker, its outbox, and what its workers' groups get."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, groups: Sequence[Group[Event]] = (MAIL, HOOKS)) -> None:
         self.broker = InProcessBroker(InProcessBrokerSettings())
-        self.outbox = Outbox(database, self.broker, [MAIL, HOOKS], Journal())
+        self.outbox = Outbox(database, self.broker, groups, Journal())
 
     async def start(self) -> Process:
         await self.broker.open()
@@ -154,3 +160,133 @@ async def test_without_a_transaction_an_event_whose_object_was_never_stored_is_d
     monkeypatch.setattr(database, "commit", commit)
 
     assert (await (await Process(database).start()).delivered())[MAIL.name] == ["a@1"]
+
+
+def settle(outbox: Outbox, *events: Event) -> None:
+    for group in (MAIL, HOOKS):
+        outbox.settle(group.name, events)
+
+
+async def test_without_a_transaction_an_event_of_a_write_that_another_one_forestalled_is_dropped(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteDatabase, "is_atomic", False)
+    outbox = (await Process(database).start()).outbox
+    never = msgspec.structs.replace(event("a"), operation_id="never applied")
+    assert await outbox.commit([write("b")], [event("b")]) == [True]
+    commit = database.commit
+
+    async def fail(mutations: Sequence[Mutation]) -> list[bool]:
+        if mutations[0].key.app_id == "shop":
+            raise ServiceUnavailable("the process is killed here")
+        return await commit(mutations)
+
+    monkeypatch.setattr(database, "commit", fail)
+    with pytest.raises(ServiceUnavailable):
+        await outbox.commit([write("a")], [never])
+    monkeypatch.setattr(database, "commit", commit)
+    assert await outbox.commit([write("a")], [event("a")]) == [True]
+
+    delivered = await (await Process(database).start()).delivered()
+    assert sorted(delivered[MAIL.name]) == ["a@1", "b@1"]
+
+
+async def test_a_batch_may_take_a_slot_while_others_are_cleared(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = (await Process(database).start()).outbox
+    for name in ("a", "b"):
+        await outbox.commit([write(name)], [event(name)])
+    settle(outbox, event("a"), event("b"))
+    commit, begun, may_go_on = database.commit, asyncio.Event(), asyncio.Event()
+
+    async def wait(mutations: Sequence[Mutation]) -> list[bool]:
+        begun.set()
+        await may_go_on.wait()
+        return await commit(mutations)
+
+    monkeypatch.setattr(database, "commit", wait)
+    clearing = asyncio.create_task(outbox.clear())
+    await begun.wait()
+    monkeypatch.setattr(database, "commit", commit)
+    await outbox.commit([write("c")], [event("c")])
+    may_go_on.set()
+    await clearing
+
+    delivered = await (await Process(database).start()).delivered()
+    assert delivered[MAIL.name] == ["c@1"]
+
+
+async def test_a_commit_whose_answer_was_lost_is_settled_like_any_other(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = (await Process(database).start()).outbox
+    commit = database.commit
+
+    async def lose_the_answer(mutations: Sequence[Mutation]) -> list[bool]:
+        await commit(mutations)
+        raise ServiceUnavailable("no answer")
+
+    monkeypatch.setattr(database, "commit", lose_the_answer)
+    with pytest.raises(ServiceUnavailable):
+        await outbox.commit([write("a")], [event("a")])
+    monkeypatch.setattr(database, "commit", commit)
+    await outbox.clear()
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == ["a@1"]
+
+    settle(outbox, event("a"))  # the writer finds it applied, and publishes the event again
+    await outbox.clear()
+
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == []
+
+
+async def test_a_commit_that_never_was_leaves_no_slot_behind(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = (await Process(database).start()).outbox
+    commit = database.commit
+
+    async def fail(mutations: Sequence[Mutation]) -> list[bool]:
+        raise ServiceUnavailable("away")
+
+    for number in range(5):
+        monkeypatch.setattr(database, "commit", fail)
+        with pytest.raises(ServiceUnavailable):
+            await outbox.commit([write("a")], [event("a")])
+        monkeypatch.setattr(database, "commit", commit)
+        await outbox.clear()
+        if number == 2:
+            await outbox.commit([write("b")], [event("b")])
+    await outbox.commit([write("a")], [event("a")])
+    assert outbox.slots == 2
+
+
+async def test_the_outbox_outlives_a_database_that_is_away_when_it_is_cleared(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = (await Process(database).start()).outbox
+    await outbox.commit([write("a")], [event("a")])
+    settle(outbox, event("a"))
+    commit, asked = database.commit, asyncio.Event()
+
+    async def fail(mutations: Sequence[Mutation]) -> list[bool]:
+        asked.set()
+        raise ServiceUnavailable("away")
+
+    monkeypatch.setattr(database, "commit", fail)
+    await outbox.clear()
+    assert asked.is_set()
+    monkeypatch.setattr(database, "commit", commit)
+    await outbox.clear()
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == []
+
+
+async def test_without_workers_what_former_ones_left_is_cleared(database: Database) -> None:
+    outbox = (await Process(database).start()).outbox
+    await outbox.commit([write("a")], [event("a")])
+
+    without = (await Process(database, groups=()).start()).outbox
+    assert await without.commit([write("b")], [event("b")]) == [True]
+    await without.clear()
+
+    assert (await (await Process(database).start()).delivered())[MAIL.name] == []
