@@ -18,7 +18,7 @@ from nexxus.hookspecs import INTERFACES, PROJECT, Adapter, AdapterContext
 from nexxus.version import __version__
 
 
-class Kind(StrEnum):
+class AdapterKind(StrEnum):
     """What an adapter is an implementation of."""
 
     DATABASE = "database"
@@ -31,20 +31,25 @@ class Kind(StrEnum):
     CONFIG_PROVIDER = "configuration provider"
 
 
-_HOOKS: Final[Mapping[Kind, str]] = {
-    Kind.DATABASE: "nexxus_databases",
-    Kind.BROKER: "nexxus_brokers",
-    Kind.REGISTRY: "nexxus_registries",
-    Kind.TRANSPORT: "nexxus_transports",
-    Kind.LOGGER: "nexxus_loggers",
-    Kind.WORKER: "nexxus_workers",
-    Kind.AUTH_STRATEGY: "nexxus_auth_strategies",
-    Kind.CONFIG_PROVIDER: "nexxus_config_providers",
+_HOOKS: Final[Mapping[AdapterKind, str]] = {
+    AdapterKind.DATABASE: "nexxus_databases",
+    AdapterKind.BROKER: "nexxus_brokers",
+    AdapterKind.REGISTRY: "nexxus_registries",
+    AdapterKind.TRANSPORT: "nexxus_transports",
+    AdapterKind.LOGGER: "nexxus_loggers",
+    AdapterKind.WORKER: "nexxus_workers",
+    AdapterKind.AUTH_STRATEGY: "nexxus_auth_strategies",
+    AdapterKind.CONFIG_PROVIDER: "nexxus_config_providers",
 }
-_WITH_SECTION: Final = (Kind.DATABASE, Kind.BROKER, Kind.REGISTRY, Kind.LOGGER)
+_WITH_SECTION: Final = (
+    AdapterKind.DATABASE,
+    AdapterKind.BROKER,
+    AdapterKind.REGISTRY,
+    AdapterKind.LOGGER,
+)
 """The kinds of which a process has one, configured in a section of their own."""
 
-_WITH_SCOPE: Final = (Kind.DATABASE, Kind.BROKER, Kind.REGISTRY)
+_WITH_SCOPE: Final = (AdapterKind.DATABASE, AdapterKind.BROKER, AdapterKind.REGISTRY)
 """The kinds whose adapters decide whether several processes can work together."""
 
 _SCOPES: Final = {"process": "for one process", "shared": "for any number of nodes"}
@@ -55,7 +60,7 @@ BUILT_IN: Final = "nexxus.adapters.builtin"
 class Offer(msgspec.Struct, frozen=True):
     """An adapter and where it comes from: ``built in``, or a package with its version."""
 
-    kind: Kind
+    kind: AdapterKind
     adapter: Adapter[Any, Any]
     origin: str
 
@@ -72,7 +77,7 @@ class Catalog:
     """Everything that the configuration may select, by kind and name."""
 
     def __init__(self, offers: Iterable[Offer]) -> None:
-        self._offers: dict[Kind, dict[str, Offer]] = {kind: {} for kind in Kind}
+        self._offers: dict[AdapterKind, dict[str, Offer]] = {kind: {} for kind in AdapterKind}
         self._with_settings: dict[str, Offer] = {}
         for offer in offers:
             self._add(offer)
@@ -106,21 +111,21 @@ class Catalog:
             register(plugin, f"given by the embedder: {plugin!r}")
         return cls(_offers(manager, origins))
 
-    def offers(self, kind: Kind | None = None) -> list[Offer]:
+    def offers(self, kind: AdapterKind | None = None) -> list[Offer]:
         """Return the offers, of one kind or of all, in the order of the kinds and then by name."""
-        kinds = Kind if kind is None else (kind,)
+        kinds = AdapterKind if kind is None else (kind,)
         return [self._offers[kind][name] for kind in kinds for name in sorted(self._offers[kind])]
 
-    def names(self, kind: Kind) -> list[str]:
+    def names(self, kind: AdapterKind) -> list[str]:
         """The names that the configuration may select from, sorted."""
         return sorted(self._offers[kind])
 
-    def get(self, kind: Kind, name: str) -> Adapter[Any, Any] | None:
+    def get(self, kind: AdapterKind, name: str) -> Adapter[Any, Any] | None:
         """Return the adapter of that name, None if there is none."""
         offer = self._offers[kind].get(name)
         return None if offer is None else offer.adapter
 
-    def create(self, kind: Kind, name: str, settings: Any, context: AdapterContext) -> Any:
+    def create(self, kind: AdapterKind, name: str, settings: Any, context: AdapterContext) -> Any:
         """Create what an adapter is an implementation of, from its checked `settings`.
 
         The adapter gets `context` with a logger and a place for figures of its own. Raises

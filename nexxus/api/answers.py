@@ -221,7 +221,7 @@ class DeadLetterItems(Shape, frozen=True, kw_only=True):
     items: list[DeadLetter]
 
 
-class DeadLetters(Shape, frozen=True, kw_only=True):
+class DeadLetterList(Shape, frozen=True, kw_only=True):
     """Messages that were set aside."""
 
     data: DeadLetterItems

@@ -28,7 +28,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @_section.route(
     "GET",
     "/admin/dead-letters",
-    answers={200: answers.DeadLetters},
+    answers={200: answers.DeadLetterList},
     errors=(ServiceUnavailable,),
     parameters=(
         Parameter("queue", "query", "Only those of this queue.", {"type": "string"}),
@@ -46,7 +46,7 @@ async def list_dead_letters(request: Request[None]) -> Answer:
         queue=request.query.get("queue"),
         limit=request.integer("limit", 100, low=1, high=_MAX_LIMIT),
     )
-    return Answer(200, answers.DeadLetters(data=answers.DeadLetterItems(items=letters)))
+    return Answer(200, answers.DeadLetterList(data=answers.DeadLetterItems(items=letters)))
 
 
 @_section.route(

@@ -30,7 +30,7 @@ from nexxus.config.sources import (
     from_mapping,
     from_overrides,
 )
-from nexxus.plugins import Catalog, Kind
+from nexxus.plugins import AdapterKind, Catalog
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "server": ServerSection,
@@ -119,9 +119,9 @@ def _resolve(settings: list[Setting], catalog: Catalog, providers: Providers) ->
     server = resolver.section("server", ServerSection)
     gateway = resolver.section("gateway", GatewaySection)
     selected = {
-        "gateway.transports": (Kind.TRANSPORT, gateway.transports),
-        "server.workers": (Kind.WORKER, server.workers),
-        "server.config_providers": (Kind.CONFIG_PROVIDER, server.config_providers),
+        "gateway.transports": (AdapterKind.TRANSPORT, gateway.transports),
+        "server.workers": (AdapterKind.WORKER, server.workers),
+        "server.config_providers": (AdapterKind.CONFIG_PROVIDER, server.config_providers),
     }
     for key, (kind, names) in selected.items():
         resolver.check_names(kind, names, key)

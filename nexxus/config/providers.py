@@ -21,7 +21,7 @@ from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.config_provider import ConfigProvider
 from nexxus.observability.figures import Figures
 from nexxus.observability.standard_error import StandardErrorLogger
-from nexxus.plugins import Catalog, Kind
+from nexxus.plugins import AdapterKind, Catalog
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Providers:
         """Return the settings of the providers that ``server.config_providers`` names."""
         self._server = self._resolver.section("server", ServerSection)
         names = self._server.config_providers
-        self._resolver.check_names(Kind.CONFIG_PROVIDER, names, "server.config_providers")
+        self._resolver.check_names(AdapterKind.CONFIG_PROVIDER, names, "server.config_providers")
         provided: list[Setting] = []
         for name in names:
             provider = self._provider(name)
@@ -91,8 +91,8 @@ class Providers:
         """
         if reference not in self._resolved:
             name = reference.provider
-            if self._catalog.get(Kind.CONFIG_PROVIDER, name) is None:
-                known = self._catalog.names(Kind.CONFIG_PROVIDER)
+            if self._catalog.get(AdapterKind.CONFIG_PROVIDER, name) is None:
+                known = self._catalog.names(AdapterKind.CONFIG_PROVIDER)
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigurationError(
@@ -119,7 +119,7 @@ class Providers:
                 self._server.node, self._server.data_dir, StandardErrorLogger(), Figures()
             )
             provider: ConfigProvider = self._catalog.create(
-                Kind.CONFIG_PROVIDER, name, settings, context
+                AdapterKind.CONFIG_PROVIDER, name, settings, context
             )
             if self._loop is None:
                 self._loop = self._ends.enter_context(_Loop())

@@ -13,15 +13,15 @@ from nexxus.config.references import Reference
 from nexxus.config.sections import AdapterSection
 from nexxus.config.sources import Setting
 from nexxus.errors import ConfigurationError
-from nexxus.plugins import Catalog, Kind
+from nexxus.plugins import AdapterKind, Catalog
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-ADAPTER_SECTIONS: Final[Mapping[str, tuple[Kind, str]]] = {
-    "database": (Kind.DATABASE, "sqlite"),
-    "broker": (Kind.BROKER, "in-process"),
-    "registry": (Kind.REGISTRY, "in-process"),
-    "logger": (Kind.LOGGER, "loguru"),
+ADAPTER_SECTIONS: Final[Mapping[str, tuple[AdapterKind, str]]] = {
+    "database": (AdapterKind.DATABASE, "sqlite"),
+    "broker": (AdapterKind.BROKER, "in-process"),
+    "registry": (AdapterKind.REGISTRY, "in-process"),
+    "logger": (AdapterKind.LOGGER, "loguru"),
 }
 """The sections that name an adapter, its kind, and the adapter they name by default."""
 
@@ -124,7 +124,7 @@ class Resolver:
             self.origins[_APPLICATIONS] = setting.origin
         return documents
 
-    def check_names(self, kind: Kind, names: Sequence[str], key: str) -> None:
+    def check_names(self, kind: AdapterKind, names: Sequence[str], key: str) -> None:
         """Raise unless every one of the names that `key` lists is one of that kind."""
         for name in names:
             if self._catalog.get(kind, name) is None:
@@ -227,7 +227,9 @@ class Resolver:
         hint = _nearest(f"{section}.{wanted}", candidates)
         return ConfigurationError(f"{setting.origin}: unknown key {section}.{wanted}{hint}")
 
-    def _unknown_name(self, kind: Kind, name: str, key: str, origin: str) -> ConfigurationError:
+    def _unknown_name(
+        self, kind: AdapterKind, name: str, key: str, origin: str
+    ) -> ConfigurationError:
         known = self._catalog.names(kind)
         installed = f"installed: {', '.join(known)}" if known else "none is installed"
         return ConfigurationError(

@@ -25,13 +25,13 @@ from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.deadlines import Deadlines
 from nexxus.gateway.connections.frame_handler import FrameHandler
-from nexxus.gateway.connections.requests import Message
+from nexxus.gateway.connections.requests import PeerRequest
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.delivery.audiences import Routes
+from nexxus.gateway.delivery.audiences import Audiences
 from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.fan_out import FanOut
-from nexxus.gateway.delivery.outbox import Outbox
+from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.gateway.devices.adoption import Adoption
 from nexxus.gateway.devices.handover import Handover
 from nexxus.gateway.devices.notices import Notices
@@ -88,16 +88,16 @@ class Gateway:
         )
         self.counters = Counters()
         self.deadlines = Deadlines(loop)
-        self.outbox = Outbox(loop, self.counters)
+        self.collector = FrameCollector(loop, self.counters)
         self._loop = loop
         self._tasks = Tasks(loop, logger)
         self._peers = peers
         self._connections: dict[str, Connection] = {}
         self.is_draining = False
         self._all_gone = asyncio.Event()
-        self._routes = Routes(self.outbox)
+        self._routes = Audiences(self.collector)
         self._cursors = cursors = Cursors(peers.here)
-        self._fan_out = FanOut(self._routes, self.outbox, cursors)
+        self._fan_out = FanOut(self._routes, self.collector, cursors)
         self._log = log = DeliveryLog(
             max_deliveries=settings.log_deliveries,
             max_bytes=settings.log_bytes,
@@ -322,7 +322,7 @@ class Gateway:
         return seconds
 
     async def handle(
-        self, connection: Connection, message: Message, pass_on: Callable[[], None]
+        self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message of a connection; `pass_on` lets the next one begin earlier."""
         await self._frame_handler.handle(connection, message, pass_on)

@@ -11,7 +11,7 @@ from nexxus.config import Config
 from nexxus.errors import ConfigurationError, StartupError
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.config_provider import ConfigProvider
-from nexxus.plugins import Kind
+from nexxus.plugins import AdapterKind
 
 
 class ConfigurationWatch:
@@ -49,7 +49,7 @@ class ConfigurationWatch:
         catalog, settings = self._running.catalog, self._running.plugins.get(name)
         try:
             provider: ConfigProvider = catalog.create(
-                Kind.CONFIG_PROVIDER, name, settings, self._context
+                AdapterKind.CONFIG_PROVIDER, name, settings, self._context
             )
             try:
                 async with aclosing(provider.watch(references)) as changes:

@@ -45,7 +45,7 @@ from nexxus.objects.requests import Requests
 from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Writes
 from nexxus.observability.calls import CallFigures, measure_calls
-from nexxus.plugins import Kind
+from nexxus.plugins import AdapterKind
 from nexxus.server.metrics import Metrics, show_waiting
 from nexxus.server.parts import Actions, Adapters, Parts
 from nexxus.server.transports import Transports
@@ -65,21 +65,21 @@ _BROKER_CALLS: Final = ("publish", "send", "redeliver")
 
 
 def create_adapter(
-    config: Config, kind: Kind, section: AdapterSection, context: AdapterContext
+    config: Config, kind: AdapterKind, section: AdapterSection, context: AdapterContext
 ) -> Any:
     """Create the adapter that a section of the configuration names."""
     return config.catalog.create(kind, section.adapter, section.settings, context)
 
 
-def _create_plugin(config: Config, kind: Kind, name: str, context: AdapterContext) -> Any:
+def _create_plugin(config: Config, kind: AdapterKind, name: str, context: AdapterContext) -> Any:
     """Create an adapter whose settings are in ``[plugins.<name>]``."""
     return config.catalog.create(kind, name, config.plugins.get(name), context)
 
 
 def create_adapters(config: Config, context: AdapterContext, logger: Logger) -> Adapters:
     """Create the adapters of the backing services; calls to the slow ones are measured."""
-    database = create_adapter(config, Kind.DATABASE, config.database, context)
-    broker = create_adapter(config, Kind.BROKER, config.broker, context)
+    database = create_adapter(config, AdapterKind.DATABASE, config.database, context)
+    broker = create_adapter(config, AdapterKind.BROKER, config.broker, context)
     for name, service, methods in (
         ("database", database, _DATABASE_CALLS),
         ("broker", broker, _BROKER_CALLS),
@@ -91,7 +91,7 @@ def create_adapters(config: Config, context: AdapterContext, logger: Logger) -> 
         logger=logger,
         database=database,
         broker=broker,
-        registry=create_adapter(config, Kind.REGISTRY, config.registry, context),
+        registry=create_adapter(config, AdapterKind.REGISTRY, config.registry, context),
     )
 
 
@@ -101,8 +101,8 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     peers = Peers(broker, here=context.node)
     strategies = Strategies(
         {
-            name: _create_plugin(config, Kind.AUTH_STRATEGY, name, context)
-            for name in config.catalog.names(Kind.AUTH_STRATEGY)
+            name: _create_plugin(config, AdapterKind.AUTH_STRATEGY, name, context)
+            for name in config.catalog.names(AdapterKind.AUTH_STRATEGY)
         }
     )
     applications = Applications(
@@ -329,7 +329,7 @@ def _compose_transports(
     transports, gateways = {}, {}
     if {"gateway", "api"} & set(config.server.roles):
         for name in config.gateway.transports:
-            transports[name] = _create_plugin(config, Kind.TRANSPORT, name, context)
+            transports[name] = _create_plugin(config, AdapterKind.TRANSPORT, name, context)
             gateways[name] = Gateway(
                 _gateway_settings(config),
                 transport=name,
@@ -398,7 +398,7 @@ def _compose_workers(
 ) -> dict[str, WorkerRunner]:
     runners = {}
     for name in states:
-        worker: Worker = _create_plugin(config, Kind.WORKER, name, context)
+        worker: Worker = _create_plugin(config, AdapterKind.WORKER, name, context)
         worker_context = WorkerContext(
             name=name,
             node=context.node,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Broker, Group
 from nexxus.server.parts import Parts
-from nexxus.server.roles import Roles
+from nexxus.server.role_tasks import RoleTasks
 
 _A_MOMENT: Final = 1.0
 """Seconds that a role has for ending even when there is no time left: most have nothing in hand."""
@@ -18,7 +18,7 @@ _LOOK_AGAIN: Final = 0.02
 """Seconds between two looks at a queue that has to run empty."""
 
 
-async def finish_writes(parts: Parts, roles: Roles, *, within: float) -> None:
+async def finish_writes(parts: Parts, roles: RoleTasks, *, within: float) -> None:
     """End the writer, and then the roles that consume its events.
 
     Unless the broker is durable, its queues are emptied first. No writes may be submitted any more.
@@ -44,7 +44,7 @@ async def finish_writes(parts: Parts, roles: Roles, *, within: float) -> None:
 class _Emptying:
     """Lets roles work until their queues are empty, or `until` of the loop's time."""
 
-    def __init__(self, broker: Broker, roles: Roles, until: float) -> None:
+    def __init__(self, broker: Broker, roles: RoleTasks, until: float) -> None:
         self._broker = broker
         self._roles = roles
         self._until = until
@@ -66,7 +66,7 @@ class _Emptying:
                 self._roles.start(role, run())
 
 
-async def _are_workers_done(parts: Parts, roles: Roles) -> bool:
+async def _are_workers_done(parts: Parts, roles: RoleTasks) -> bool:
     """Whether the workers that run have nothing left to do. Nobody gives them more."""
     for name, worker in parts.workers.items():
         if roles.is_running(f"worker {name}") and not await worker.is_done():

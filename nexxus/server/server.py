@@ -29,7 +29,7 @@ from nexxus.interfaces.registry import Registry
 from nexxus.observability.figures import Figures
 from nexxus.observability.process_figures import LoopLag, process_figures
 from nexxus.observability.standard_error import StandardErrorLogger
-from nexxus.plugins import Kind
+from nexxus.plugins import AdapterKind
 from nexxus.server.admin_key import FILE_NAME, load_admin_key, prepare_data_dir
 from nexxus.server.backing import Backing
 from nexxus.server.composition import (
@@ -40,7 +40,7 @@ from nexxus.server.composition import (
 )
 from nexxus.server.ending import finish_writes
 from nexxus.server.parts import Parts
-from nexxus.server.roles import Roles
+from nexxus.server.role_tasks import RoleTasks
 from nexxus.server.transports import Transports
 from nexxus.toolkit.tasks import Tasks
 from nexxus.version import __version__
@@ -73,10 +73,12 @@ class Nexxus:
         early = AdapterContext(
             self.node_id, self.config.server.data_dir, StandardErrorLogger(), Figures()
         )
-        self.logger: Logger = create_adapter(self.config, Kind.LOGGER, self.config.logger, early)
+        self.logger: Logger = create_adapter(
+            self.config, AdapterKind.LOGGER, self.config.logger, early
+        )
         self.context = msgspec.structs.replace(early, logger=self.logger)
         self._lag = LoopLag()
-        self._roles = Roles(self.logger)
+        self._roles = RoleTasks(self.logger)
         self._ends = AsyncExitStack()
         self._stopping = asyncio.Lock()
         self._is_draining = False

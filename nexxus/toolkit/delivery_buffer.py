@@ -15,7 +15,7 @@ from typing import Any
 from nexxus.toolkit.backlog import Backlog
 
 
-class Delivery:
+class BufferedMessage:
     """One message as a source delivered it. `tag` is what the source knows it by."""
 
     __slots__ = ("attempts", "due", "key", "payload", "sequence", "source", "tag")
@@ -42,38 +42,40 @@ class DeliveryBuffer:
     def __init__(self, prefetch: int) -> None:
         self.awake = asyncio.Event()
         self._prefetch = prefetch
-        self._backlog: Backlog[Delivery] = Backlog(on_return=self.awake.set)
-        self._out: dict[int, Delivery] = {}
+        self._backlog: Backlog[BufferedMessage] = Backlog(on_return=self.awake.set)
+        self._out: dict[int, BufferedMessage] = {}
         self._ending: set[Hashable] = set()
 
-    def add(self, delivery: Delivery) -> None:
+    def add(self, delivery: BufferedMessage) -> None:
         """Append what a source has delivered; nothing more of one that ends."""
         if delivery.source in self._ending:
             return
         self._backlog.add((delivery,))
         self.awake.set()
 
-    def take(self, limit: int) -> list[Delivery]:
+    def take(self, limit: int) -> list[BufferedMessage]:
         """Hand out up to `limit` deliveries, oldest first; none when there is nothing to take."""
-        batch: list[Delivery] = []
+        batch: list[BufferedMessage] = []
         room = min(limit, self._prefetch - len(self._out))
         while len(batch) < room and (delivery := self._backlog.next()) is not None:
             self._out[delivery.sequence] = delivery
             batch.append(delivery)
         return batch
 
-    def out(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+    def out(self, deliveries: Iterable[BufferedMessage]) -> list[BufferedMessage]:
         """Those that are still out: neither settled nor given back nor lost."""
         return [each for each in deliveries if each.sequence in self._out]
 
-    def finish(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+    def finish(self, deliveries: Iterable[BufferedMessage]) -> list[BufferedMessage]:
         """These are done with; those of them that were still out."""
         finished = [each for each in deliveries if self._out.pop(each.sequence, None) is not None]
         if finished:
             self.awake.set()
         return finished
 
-    def retry(self, deliveries: Iterable[Delivery], delay: float, *, failed: bool = True) -> None:
+    def retry(
+        self, deliveries: Iterable[BufferedMessage], delay: float, *, failed: bool = True
+    ) -> None:
         """Hand these out again after `delay` seconds, before any later one of their keys.
 
         Those of a source that ends are given back to it, that is, forgotten.

@@ -16,7 +16,7 @@ PING: Final = b"\x89\x00"
 """A whole ping frame."""
 
 
-class Message(NamedTuple):
+class WebSocketMessage(NamedTuple):
     """One message: its payload, and whether that is text."""
 
     payload: memoryview
@@ -33,7 +33,7 @@ def binary_message(payload: bytes) -> bytes:
     return _whole(_FIN | _BINARY, payload)
 
 
-def split_messages(messages: bytes) -> list[Message]:
+def split_messages(messages: bytes) -> list[WebSocketMessage]:
     """Return the messages in a run of those that were made here."""
     found = []
     rest = memoryview(messages)
@@ -44,7 +44,7 @@ def split_messages(messages: bytes) -> list[Message]:
             start = 4 if length == 126 else 10
             length = int.from_bytes(rest[2:start], "big")
         end = start + length
-        found.append(Message(rest[start:end], rest[0] & 0x0F == _TEXT))
+        found.append(WebSocketMessage(rest[start:end], rest[0] & 0x0F == _TEXT))
         rest = rest[end:]
     return found
 

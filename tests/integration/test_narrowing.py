@@ -1,4 +1,4 @@
-"""Roles that change while events are under way, in a whole server."""
+"""RoleTasks that change while events are under way, in a whole server."""
 
 from __future__ import annotations
 

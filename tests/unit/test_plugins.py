@@ -13,7 +13,7 @@ import pytest
 from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.observability.figures import gauge
-from nexxus.plugins import Catalog, Kind
+from nexxus.plugins import AdapterKind, Catalog
 from nexxus.testing.context import adapter_context
 from nexxus.testing.journal import Journal
 from nexxus.version import __version__
@@ -44,10 +44,10 @@ class Offers:
 
 def test_the_built_in_adapters_come_through_the_same_hooks():
     catalog = Catalog.discover(installed=False)
-    assert "sqlite" in catalog.names(Kind.DATABASE)
-    assert "in-process" in catalog.names(Kind.BROKER)
-    assert "in-process" in catalog.names(Kind.REGISTRY)
-    assert "loguru" in catalog.names(Kind.LOGGER)
+    assert "sqlite" in catalog.names(AdapterKind.DATABASE)
+    assert "in-process" in catalog.names(AdapterKind.BROKER)
+    assert "in-process" in catalog.names(AdapterKind.REGISTRY)
+    assert "loguru" in catalog.names(AdapterKind.LOGGER)
     assert {offer.origin for offer in catalog.offers()} == {"built in"}
 
 
@@ -73,7 +73,7 @@ async def test_an_adapter_is_given_a_logger_that_names_it_and_figures_under_its_
     catalog = Catalog.discover(offers, installed=False)
     journal = Journal()
     context = adapter_context(tmp_path, logger=journal)
-    given = catalog.create(Kind.DATABASE, "mine-own", None, context)
+    given = catalog.create(AdapterKind.DATABASE, "mine-own", None, context)
     assert (given.node, given.data_dir) == ("a-node", tmp_path)
     given.logger.warning("something is odd", table="users")
     (record,) = journal.records
@@ -86,15 +86,15 @@ async def test_an_adapter_is_given_a_logger_that_names_it_and_figures_under_its_
 def test_an_adapter_that_nobody_offers_cannot_be_created(tmp_path: Path):
     context = adapter_context(tmp_path)
     with pytest.raises(ConfigurationError, match=r"no database 'oracle' .*elasticsearch, sqlite"):
-        Catalog.discover(installed=False).create(Kind.DATABASE, "oracle", None, context)
+        Catalog.discover(installed=False).create(AdapterKind.DATABASE, "oracle", None, context)
 
 
 def test_an_embedders_plugin_stands_beside_the_built_in_ones():
     adapter = Adapter("mine", None, make, interface=1, scope="shared", summary="my own")
     catalog = Catalog.discover(Offers(databases=[adapter]), installed=False)
-    assert {"mine", "sqlite"} <= set(catalog.names(Kind.DATABASE))
-    assert catalog.get(Kind.DATABASE, "mine") is adapter
-    assert catalog.get(Kind.BROKER, "mine") is None
+    assert {"mine", "sqlite"} <= set(catalog.names(AdapterKind.DATABASE))
+    assert catalog.get(AdapterKind.DATABASE, "mine") is adapter
+    assert catalog.get(AdapterKind.BROKER, "mine") is None
 
 
 def test_two_adapters_of_one_name_are_refused():
@@ -138,7 +138,9 @@ def test_a_database_has_to_state_its_scope(scope: object):
 
 def test_a_summary_says_who_can_share_the_adapter():
     catalog = Catalog.discover(installed=False)
-    summaries = {offer.adapter.name: offer.summary for offer in catalog.offers(Kind.DATABASE)}
+    summaries = {
+        offer.adapter.name: offer.summary for offer in catalog.offers(AdapterKind.DATABASE)
+    }
     assert summaries["sqlite"].endswith("; for one process")
     assert summaries["elasticsearch"].endswith("; for any number of nodes")
 

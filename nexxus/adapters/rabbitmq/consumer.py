@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection
 from nexxus.adapters.rabbitmq.link import Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.reading import TRY_AGAIN, Reading, first_of
 from nexxus.adapters.rabbitmq.roster import GONE_AFTER, Roster
-from nexxus.adapters.rabbitmq.subscription import Poison, Subscription, acknowledge
+from nexxus.adapters.rabbitmq.subscription import Poison, QueueSubscription, acknowledge
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
 from nexxus.errors import ServiceUnavailable
@@ -154,7 +154,9 @@ class RabbitMQConsumer(Reading, Consumer[T]):
 
     async def _stay_in_line(self, connection: AbstractConnection, place: _Place) -> None:
         while True:
-            subscription = Subscription(place.queue, self.buffer, self._decode, self._take_poison)
+            subscription = QueueSubscription(
+                place.queue, self.buffer, self._decode, self._take_poison
+            )
             try:
                 with unavailable_when_away():
                     await subscription.open(connection, self._prefetch)
@@ -164,7 +166,7 @@ class RabbitMQConsumer(Reading, Consumer[T]):
                 place.subscription = None
                 await subscription.close()
 
-    async def _until_it_must_go(self, place: _Place, subscription: Subscription) -> None:
+    async def _until_it_must_go(self, place: _Place, subscription: QueueSubscription) -> None:
         """Wait until others shall have the place, and nothing of it is under way here.
 
         Raises `ServiceUnavailable` when RabbitMQ has ended the subscription.
@@ -209,7 +211,7 @@ class _Place:
     def __init__(self, queue: str, partition: int) -> None:
         self.queue = queue
         self.partition = partition
-        self.subscription: Subscription | None = None
+        self.subscription: QueueSubscription | None = None
         self.owner = ""
         """Who should have the partition, as far as we know."""
         self.misplaced_since = 0.0
@@ -218,7 +220,7 @@ class _Place:
         self.leave = asyncio.Event()
         self.given_back = asyncio.Event()
 
-    def take(self, subscription: Subscription) -> None:
+    def take(self, subscription: QueueSubscription) -> None:
         """We are in line, behind all who were before."""
         self.subscription = subscription
         self.leave.clear()

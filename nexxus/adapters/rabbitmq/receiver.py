@@ -12,12 +12,12 @@ from aio_pika.abc import AbstractConnection
 
 from nexxus.adapters.rabbitmq.link import Link, unavailable_when_away
 from nexxus.adapters.rabbitmq.reading import Reading
-from nexxus.adapters.rabbitmq.subscription import Poison, Subscription, acknowledge
+from nexxus.adapters.rabbitmq.subscription import Poison, QueueSubscription, acknowledge
 from nexxus.adapters.rabbitmq.topology import Topology, waiting
 from nexxus.errors import MessagesLost, ServiceUnavailable
 from nexxus.interfaces.broker import Mailbox, Receiver
 from nexxus.interfaces.logger import Logger
-from nexxus.toolkit.delivery_buffer import Delivery
+from nexxus.toolkit.delivery_buffer import BufferedMessage
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class RabbitMQReceiver(Reading, Receiver[T]):
         self._queue = topology.mailbox_queue(mailbox)
         self._topology = topology
         self._decode = msgspec.json.Decoder(mailbox.payload).decode
-        self._taken: Sequence[Delivery] = ()
+        self._taken: Sequence[BufferedMessage] = ()
         self._poison: deque[Poison] = deque()
         self._has_lost = False
 
@@ -78,7 +78,7 @@ class RabbitMQReceiver(Reading, Receiver[T]):
                 self._has_lost = True
                 self.buffer.awake.set()
             await self._topology.declare_mailbox(connection, self._mailbox)
-        subscription = Subscription(self._queue, self.buffer, self._decode, self._take_poison)
+        subscription = QueueSubscription(self._queue, self.buffer, self._decode, self._take_poison)
         try:
             with unavailable_when_away():
                 await subscription.open(connection, _PREFETCH)

@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 from nexxus.adapters.rabbitmq.link import AWAY, unavailable_when_away
 from nexxus.adapters.rabbitmq.publisher import KEY
 from nexxus.errors import ServiceUnavailable
-from nexxus.toolkit.delivery_buffer import Delivery, DeliveryBuffer
+from nexxus.toolkit.delivery_buffer import BufferedMessage, DeliveryBuffer
 
 _COUNT: Final = "x-delivery-count"
 _CLOSING: Final = 5.0
@@ -25,7 +25,7 @@ _CLOSING: Final = 5.0
 class Poison(NamedTuple):
     """A message that cannot be decoded, and why."""
 
-    subscription: Subscription
+    subscription: QueueSubscription
     tag: int
     body: bytes
     key: str
@@ -33,7 +33,7 @@ class Poison(NamedTuple):
     reason: str
 
 
-class Subscription:
+class QueueSubscription:
     """Receives a queue's messages into a buffer, until it is closed or lost.
 
     The queue has a single active consumer: of all subscriptions to it, in whichever process,
@@ -127,14 +127,14 @@ class Subscription:
         except ValueError as error:  # msgspec's errors, and text that is no UTF-8
             self._on_poison(Poison(self, tag, message.body, str(key), attempts, str(error)))
             return
-        self._buffer.add(Delivery(self, tag, str(key), payload, attempts))
+        self._buffer.add(BufferedMessage(self, tag, str(key), payload, attempts))
 
 
-async def acknowledge(deliveries: Iterable[Delivery]) -> None:
+async def acknowledge(deliveries: Iterable[BufferedMessage]) -> None:
     """Settle deliveries, each where it came from."""
-    by_source: dict[Subscription, list[int]] = defaultdict(list)
+    by_source: dict[QueueSubscription, list[int]] = defaultdict(list)
     for delivery in deliveries:
-        assert isinstance(delivery.source, Subscription)
+        assert isinstance(delivery.source, QueueSubscription)
         by_source[delivery.source].append(delivery.tag)
     for subscription, tags in by_source.items():
         await subscription.settle(tags)

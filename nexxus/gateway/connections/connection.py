@@ -15,9 +15,15 @@ from nexxus.domain.identity import Identity
 from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.connections.deadlines import Deadlines
 from nexxus.gateway.connections.frames import encode_frame
-from nexxus.gateway.connections.request_queue import Pipeline
-from nexxus.gateway.connections.requests import Asked, Message, Payload, Registration, Unreadable
-from nexxus.gateway.delivery.outbox import Outbox
+from nexxus.gateway.connections.request_queue import RequestQueue
+from nexxus.gateway.connections.requests import (
+    DirectRequest,
+    FrameRequest,
+    PeerRequest,
+    Registration,
+    UnreadableFrame,
+)
+from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.gateway.seams import TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.transport import CloseCode, Framing, Wire
@@ -35,11 +41,11 @@ class Owner(Protocol):
 
     settings: GatewaySettings
     deadlines: Deadlines
-    outbox: Outbox
+    collector: FrameCollector
     is_draining: bool
 
     async def handle(
-        self, connection: Connection, message: Message, pass_on: Callable[[], None]
+        self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message; the connection's next begins when it is done, or at `pass_on`."""
         ...
@@ -66,7 +72,7 @@ class Owner(Protocol):
 
 
 class Connection:
-    """One peer of a transport. `due` belongs to `Deadlines`, `pending` to the `Outbox`.
+    """One peer of a transport. `due` belongs to `Deadlines`, `pending` to the `FrameCollector`.
 
     `claims` is None until the connection has registered, and `device` once it no longer holds
     one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is
@@ -80,7 +86,7 @@ class Connection:
         "_next_ping",
         "_owner",
         "_patience",
-        "_pipeline",
+        "_requests",
         "_resume_window",
         "awaits_first_frame",
         "claims",
@@ -116,7 +122,7 @@ class Connection:
         self.due = inf
         self._owner = owner
         self._resume_window = resume_window
-        self._pipeline: Pipeline | None = None
+        self._requests: RequestQueue | None = None
         self._is_lost = False
         self._last_heard = now
         self._next_ping = now + (wire.ping_interval or owner.settings.ping_interval)
@@ -147,14 +153,14 @@ class Connection:
     def send_bytes(self, frame: bytes) -> None:
         """Send an encoded frame, with whatever else leaves in this turn of the loop."""
         if not self.is_closing and frame:
-            self._owner.outbox.put(self, frame)
+            self._owner.collector.put(self, frame)
 
     def close(self, code: int, reason: str, *, after_pending: bool = True) -> None:
         """Close with a code; what is pending is sent before, or else forgotten."""
         if self.is_closing:
             return
         if after_pending:
-            self._owner.outbox.flush_one(self)
+            self._owner.collector.flush_one(self)
             if self.is_closing:
                 return
         self._close(code, reason)
@@ -180,7 +186,7 @@ class Connection:
     def _begin_closing(self) -> None:
         self.is_closing = True
         self.pending.clear()
-        self.expires = -inf  # The outbox looks at this alone.
+        self.expires = -inf  # The collector looks at this alone.
 
     # What comes in
 
@@ -190,21 +196,21 @@ class Connection:
 
     def received(self, frame: bytes) -> None:
         """See `DeviceConnection.received`."""
-        self._take(Payload(self, frame))
+        self._take(FrameRequest(self, frame))
 
     def refuse(self, error: WireError) -> None:
         """See `DeviceConnection.refuse`."""
-        self._take(Unreadable(self, error))
+        self._take(UnreadableFrame(self, error))
 
     async def request(self, event: str, data: Any) -> tuple[int, Any]:
         """See `DeviceConnection.request`."""
-        return await self._answer_to(Asked(event, data))
+        return await self._answer_to(DirectRequest(event, data))
 
     async def register(self, identity: Identity) -> None:
         """See `DeviceConnection.register`."""
         await self._answer_to(Registration(identity))
 
-    async def _answer_to(self, asked: Asked) -> tuple[int, Any]:
+    async def _answer_to(self, asked: DirectRequest) -> tuple[int, Any]:
         if not self._take(asked):
             raise ServiceUnavailable("this connection takes no more requests")
         return await asked.answered
@@ -218,32 +224,32 @@ class Connection:
     def resume_window(self, seconds: float) -> None:
         self._resume_window = self._owner.bound_window(seconds)
 
-    def _take(self, message: Message) -> bool:
+    def _take(self, message: PeerRequest) -> bool:
         """Handle a message after those before it; whether it was taken.
 
         While the node drains it is not: nothing has been promised for it yet.
         """
         if self.is_closing or self._owner.is_draining:
             return False
-        if self._pipeline is None:
-            self._pipeline = Pipeline(self, self._owner)
-        self._pipeline.put(message)
-        if self._pipeline.is_full:
+        if self._requests is None:
+            self._requests = RequestQueue(self, self._owner)
+        self._requests.put(message)
+        if self._requests.is_full:
             self.wire.pause_reading()
         return True
 
     async def earlier_answered(self) -> None:
         """Wait for the answers to the messages before the one that is being handled."""
-        if self._pipeline is not None:
-            await self._pipeline.alone()
+        if self._requests is not None:
+            await self._requests.alone()
 
     def answered(self) -> None:
         """A message has been dealt with; only its pipeline says so."""
-        assert self._pipeline is not None
-        if not self._pipeline.is_full:
+        assert self._requests is not None
+        if not self._requests.is_full:
             self.wire.resume_reading()
-        if self._pipeline.is_idle:
-            self._pipeline = None
+        if self._requests.is_idle:
+            self._requests = None
 
     def closed_by_peer(self) -> None:
         """The closing handshake is done, or the peer broke the protocol: nothing more is sent."""
@@ -267,8 +273,8 @@ class Connection:
         self._owner.gone(self)
 
     def _forget_waiting(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.clear()
+        if self._requests is not None:
+            self._requests.clear()
 
     # When patience ends
 

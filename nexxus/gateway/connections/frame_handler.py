@@ -15,7 +15,7 @@ from nexxus.errors import (
 )
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.frames import OPERATIONS, WRITES, ClientFrame
-from nexxus.gateway.connections.requests import Message, Registration
+from nexxus.gateway.connections.requests import PeerRequest, Registration
 from nexxus.gateway.devices.presences import Presences
 from nexxus.gateway.devices.resuming import Resumption
 from nexxus.gateway.seams import ClientActions, TokenClaims
@@ -25,7 +25,7 @@ _DONE: Final = (200, {"success": True})
 
 
 class FrameHandler:
-    """Handles the messages of all connections; see `Pipeline` for what may overlap."""
+    """Handles the messages of all connections; see `RequestQueue` for what may overlap."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class FrameHandler:
         self._logger = logger
 
     async def handle(
-        self, connection: Connection, message: Message, pass_on: Callable[[], None]
+        self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message. Whatever goes wrong is told to the client, and never raised."""
         is_first = connection.awaits_first_frame
@@ -67,7 +67,7 @@ class FrameHandler:
             self._logger.exception("a client's frame could not be handled")
             message.refuse(ServerError("the server failed; try again"))
 
-    def _read(self, message: Message) -> ClientFrame | None:
+    def _read(self, message: PeerRequest) -> ClientFrame | None:
         """The frame of a message; None if it was refused, which does not make it no message."""
         try:
             return message.read(self._max_depth)

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nexxus.gateway.connections.requests import Message
+from nexxus.gateway.connections.requests import PeerRequest
 
 if TYPE_CHECKING:
     from nexxus.gateway.connections.connection import Connection, Owner
 
 
-class Pipeline:
+class RequestQueue:
     """Begins a connection's frames in the order in which they came, and lets some overlap.
 
     A frame that begins has the *turn*. A write passes it on once it is published, so that the
@@ -38,7 +38,7 @@ class Pipeline:
     def __init__(self, connection: Connection, owner: Owner) -> None:
         self._connection = connection
         self._owner = owner
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[PeerRequest] = deque()
         self._under_way = 0
         self._unanswered_bytes = 0
         self._has_turn_to_give = True
@@ -56,7 +56,7 @@ class Pipeline:
         unanswered = self._under_way + len(self._waiting)
         return unanswered >= settings.frames_queued or self._unanswered_bytes > settings.frame
 
-    def put(self, message: Message) -> None:
+    def put(self, message: PeerRequest) -> None:
         """Take a message, to be handled after those before it."""
         self._waiting.append(message)
         self._unanswered_bytes += message.size
@@ -82,7 +82,7 @@ class Pipeline:
             self._under_way += 1
             self._owner.start(self._handle(self._waiting.popleft()))
 
-    async def _handle(self, message: Message) -> None:
+    async def _handle(self, message: PeerRequest) -> None:
         turn = _Turn(self._take_turn_back)
         try:
             await self._owner.handle(self._connection, message, turn.pass_on)

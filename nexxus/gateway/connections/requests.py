@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nexxus.gateway.connections.connection import Connection
 
 
-class Message(ABC):
+class PeerRequest(ABC):
     """One thing that a peer asks for. It is answered, refused or forgotten, once.
 
     `size` is in bytes.
@@ -48,7 +48,7 @@ class Message(ABC):
         return
 
 
-class Payload(Message):
+class FrameRequest(PeerRequest):
     """A frame in bytes; its answers are frames.
 
     Those of a registered device's operations are replies by their ``ref``. Before that, and of
@@ -87,7 +87,7 @@ class Payload(Message):
             self._connection.send("reply", told, ref=self._ref)
 
 
-class Unreadable(Payload):
+class UnreadableFrame(FrameRequest):
     """What the transport could not make a frame of."""
 
     __slots__ = ("_error",)
@@ -100,7 +100,7 @@ class Unreadable(Payload):
         raise self._error
 
 
-class Asked(Message):
+class DirectRequest(PeerRequest):
     """A request in the transport's own words; `answered` becomes a status and data."""
 
     __slots__ = ("_data", "_event", "answered")
@@ -126,7 +126,7 @@ class Asked(Message):
         self.refuse(ServiceUnavailable("the connection has ended"))
 
 
-class Registration(Asked):
+class Registration(DirectRequest):
     """A request to register with the `identity` that a mount has authenticated."""
 
     __slots__ = ("identity",)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from nexxus.domain.channels import Subscription, channel_of
 from nexxus.gateway.connections.connection import Connection
-from nexxus.gateway.delivery.outbox import Outbox
+from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.interfaces.transport import Framing
 
 Members: TypeAlias = dict[Connection, None]
@@ -31,11 +31,11 @@ class Audience:
         return bool(self.members or self.narrowing)
 
 
-class Routes:
+class Audiences:
     """Routing key → audience, for the connections that are live."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, collector: FrameCollector) -> None:
+        self._collector = collector
         self._audiences: dict[str, Audience] = {}
         self._delivered: dict[str, _Delivered] = {}
 
@@ -45,7 +45,7 @@ class Routes:
 
     def add(self, connection: Connection, subscription: Subscription, seq: int) -> None:
         """Route the subscription's events to the connection, for what comes after `seq`."""
-        self._outbox.end_run()
+        self._collector.end_run()
         key = subscription.route.key
         self._audience(key).members.setdefault(connection.framing, {})[connection] = None
         former = subscription.narrowing_from
@@ -60,7 +60,7 @@ class Routes:
 
     def remove(self, connection: Connection, subscription: Subscription) -> None:
         """Undo `add`."""
-        self._outbox.end_run()
+        self._collector.end_run()
         key = subscription.route.key
         audience = self._audiences.get(key)
         if audience is not None:

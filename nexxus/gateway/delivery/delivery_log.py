@@ -17,7 +17,7 @@ _ENTRY_BYTES: Final = 400
 """What an entry takes beside its encoded delivery, roughly."""
 
 
-class Entry:
+class LoggedDelivery:
     """A remembered delivery: the keys it was for, and the whole of it, packed."""
 
     __slots__ = ("at", "keys", "packed", "seq")
@@ -51,7 +51,7 @@ class DeliveryLog:
         self._window = 0.0
         self._max_deliveries = max_deliveries
         self._max_bytes = max_bytes
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[LoggedDelivery] = deque()
         self._bytes = 0
         self._held: dict[str, _HeldKey] = {}
         self.seq = 0
@@ -77,7 +77,7 @@ class DeliveryLog:
             held = self._held
             keys = [key for key, _ in verdicts_of(delivery) if key in held]
             if keys:
-                entry = Entry(seq, now, keys, _encode(delivery))
+                entry = LoggedDelivery(seq, now, keys, _encode(delivery))
                 for key in keys:
                     held[key].append(entry)
                 self._entries.append(entry)
@@ -99,12 +99,12 @@ class DeliveryLog:
         if not held.holders:
             del self._held[key]
 
-    def since(self, key: str, seq: int) -> list[Entry] | None:
+    def since(self, key: str, seq: int) -> list[LoggedDelivery] | None:
         """What was delivered for a held `key` after `seq`, in order; None if not all is known."""
         held = self._held[key]
         if held.forgotten > seq or not self._window:
             return None
-        found: list[Entry] = []
+        found: list[LoggedDelivery] = []
         for entry in reversed(held.entries or ()):
             if entry.seq <= seq:
                 break
@@ -137,16 +137,16 @@ class _HeldKey:
     __slots__ = ("entries", "forgotten", "holders")
 
     def __init__(self, seq: int) -> None:
-        self.entries: deque[Entry] | None = None
+        self.entries: deque[LoggedDelivery] | None = None
         self.forgotten = seq
         self.holders = 0
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: LoggedDelivery) -> None:
         if self.entries is None:
             self.entries = deque()
         self.entries.append(entry)
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: LoggedDelivery) -> None:
         """Drop `entry` if it is the oldest; it is not here if it is older than the hold."""
         if self.entries and self.entries[0] is entry:
             self.entries.popleft()

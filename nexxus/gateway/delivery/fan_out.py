@@ -5,23 +5,23 @@ from __future__ import annotations
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import channel_of
 from nexxus.gateway.connections.connection import Connection
-from nexxus.gateway.delivery.audiences import Audience, Routes
+from nexxus.gateway.delivery.audiences import Audience, Audiences
 from nexxus.gateway.delivery.cursors import Cursors
+from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.gateway.delivery.frames import (
     DeliveryFrames,
     Verdict,
     verdicts_of,
     while_narrowing,
 )
-from nexxus.gateway.delivery.outbox import Outbox
 
 
 class FanOut:
-    """Puts a delivery's frames into the outbox, once per device and kind."""
+    """Puts a delivery's frames into the collector, once per device and kind."""
 
-    def __init__(self, routes: Routes, outbox: Outbox, cursors: Cursors) -> None:
+    def __init__(self, routes: Audiences, collector: FrameCollector, cursors: Cursors) -> None:
         self._routes = routes
-        self._outbox = outbox
+        self._collector = collector
         self._cursors = cursors
 
     def deliver(self, delivery: Delivery, seq: int) -> None:
@@ -61,7 +61,7 @@ class FanOut:
         for framing, members in audience.members.items():
             frame = frames.frames(told, framing)[0]
             if frame:
-                self._outbox.put_all(members, frame, joins=framing.joins)
+                self._collector.put_all(members, frame, joins=framing.joins)
 
     def _deliver_to_many(
         self, audiences: list[tuple[Audience, str, Verdict]], frames: DeliveryFrames
@@ -87,7 +87,7 @@ class FanOut:
         self, told: dict[Connection, list[tuple[Verdict, str]]], frames: DeliveryFrames
     ) -> None:
         """Send each connection the frames of what the event is to its channels."""
-        put = self._outbox.put
+        put = self._collector.put
         for connection, verdicts in told.items():
             for frame in frames.frames(tuple(verdicts), connection.framing):
                 if frame:

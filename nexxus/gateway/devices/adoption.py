@@ -6,7 +6,7 @@ from typing import Any
 
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected
-from nexxus.gateway.delivery.audiences import Routes
+from nexxus.gateway.delivery.audiences import Audiences
 from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.frames import identify
@@ -27,7 +27,7 @@ class Adoption:
         registry: Registry,
         placing: Placing,
         devices: DeviceTable,
-        routes: Routes,
+        routes: Audiences,
         log: DeliveryLog,
         cursors: Cursors,
     ) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from nexxus.cluster.messages import Delivery
 from nexxus.gateway.delivery.cursors import Around
-from nexxus.gateway.delivery.delivery_log import DeliveryLog, Entry
+from nexxus.gateway.delivery.delivery_log import DeliveryLog, LoggedDelivery
 from nexxus.gateway.delivery.frames import (
     DeliveryFrames,
     Told,
@@ -30,7 +30,7 @@ def missed_by(
     Each delivery, with its number, has only the routing keys that the device is to be told of.
     None if not all of it is known, or it is too much.
     """
-    entries: dict[int, Entry] = {}
+    entries: dict[int, LoggedDelivery] = {}
     begins: dict[str, int] = {}
     for held in device.subscriptions.values():
         for key in held.routing_keys():

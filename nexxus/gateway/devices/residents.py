@@ -18,7 +18,7 @@ import msgspec
 
 from nexxus.domain.channels import Subscription
 from nexxus.gateway.connections.connection import Connection
-from nexxus.gateway.delivery.audiences import Routes
+from nexxus.gateway.delivery.audiences import Audiences
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.seams import TokenClaims
 
@@ -144,9 +144,9 @@ class DeviceView(msgspec.Struct, frozen=True):
 
 
 class DeviceTable:
-    """The devices of this node; keeps `Routes` and the `DeliveryLog` in step with them."""
+    """The devices of this node; keeps `Audiences` and the `DeliveryLog` in step with them."""
 
-    def __init__(self, routes: Routes, log: DeliveryLog, owner: SilenceOwner) -> None:
+    def __init__(self, routes: Audiences, log: DeliveryLog, owner: SilenceOwner) -> None:
         self._routes = routes
         self._log = log
         self._owner = owner

@@ -20,7 +20,7 @@ class AsgiClient:
 
     def __init__(self, world: World, path: str = "/ws", **scope: Any) -> None:
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
-        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._collector: asyncio.Queue[Any] = asyncio.Queue()
         self._may_send = asyncio.Event()
         self._may_send.set()
         self._is_lost = False
@@ -39,7 +39,7 @@ class AsgiClient:
         self.is_sending = False
         if self._is_lost:
             raise ConnectionResetError("nobody is there")
-        self._outbox.put_nowait(message)
+        self._collector.put_nowait(message)
 
     def stop_reading(self) -> None:
         self._may_send.clear()
@@ -60,7 +60,7 @@ class AsgiClient:
 
     async def next(self) -> Any:
         async with asyncio.timeout(PATIENCE):
-            return await self._outbox.get()
+            return await self._collector.get()
 
     async def frame(self) -> Any:
         message = await self.next()

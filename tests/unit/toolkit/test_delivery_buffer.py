@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexxus.toolkit.delivery_buffer import Delivery, DeliveryBuffer
+from nexxus.toolkit.delivery_buffer import BufferedMessage, DeliveryBuffer
 
 HERE, THERE = "here", "there"
 
@@ -18,11 +18,11 @@ def filled(*keys: str, prefetch: int = 100, source: str = HERE) -> DeliveryBuffe
     """A buffer with a delivery per key; the payloads count from 1."""
     buffer = DeliveryBuffer(prefetch)
     for number, key in enumerate(keys, 1):
-        buffer.add(Delivery(source, number, key, number))
+        buffer.add(BufferedMessage(source, number, key, number))
     return buffer
 
 
-def payloads(deliveries: list[Delivery]) -> list[Any]:
+def payloads(deliveries: list[BufferedMessage]) -> list[Any]:
     return [delivery.payload for delivery in deliveries]
 
 
@@ -64,7 +64,7 @@ async def test_of_a_source_that_ends_only_what_is_out_counts():
     buffer = filled("a", "a", "b", "c")
     first, second, third = buffer.take(3)
     buffer.end(HERE)
-    buffer.add(Delivery(HERE, 9, "d", 9))
+    buffer.add(BufferedMessage(HERE, 9, "d", 9))
     assert buffer.take(10) == []
     assert buffer.is_out(HERE)
     assert buffer.finish([first]) == [first]
@@ -77,7 +77,7 @@ async def test_what_a_lost_source_delivered_is_nobodys():
     buffer = filled("a", "b", "a")
     taken = buffer.take(2)
     buffer.drop(HERE)
-    buffer.add(Delivery(THERE, 1, "a", "new"))
+    buffer.add(BufferedMessage(THERE, 1, "a", "new"))
     assert buffer.out(taken) == buffer.finish(taken) == []
     buffer.retry(taken, 0)
     assert payloads(buffer.take(10)) == ["new"]
@@ -86,7 +86,7 @@ async def test_what_a_lost_source_delivered_is_nobodys():
 async def test_a_lost_source_does_not_hold_back_the_keys_of_another():
     buffer = filled("a")
     buffer.retry(buffer.take(1), 3600)
-    buffer.add(Delivery(THERE, 1, "a", "other"))
+    buffer.add(BufferedMessage(THERE, 1, "a", "other"))
     assert buffer.take(10) == []
     buffer.drop(HERE)
     assert payloads(buffer.take(10)) == ["other"]
@@ -104,7 +104,7 @@ def test_nothing_is_lost_and_nothing_overtakes_within_its_key(
         buffer = filled(*keys)
         settled: dict[str, list[int]] = defaultdict(list)
 
-        def settle(deliveries: list[Delivery]) -> None:
+        def settle(deliveries: list[BufferedMessage]) -> None:
             for delivery in buffer.finish(deliveries):
                 settled[delivery.key].append(delivery.payload)
 

@@ -1,4 +1,4 @@
-"""Roles run until they are told to end, and end in time."""
+"""RoleTasks run until they are told to end, and end in time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import asyncio
 import pytest
 from waiting import PATIENCE
 
-from nexxus.server import roles
-from nexxus.server.roles import Roles
+from nexxus.server.role_tasks import RoleTasks
 from nexxus.testing.journal import Journal
 
 
@@ -18,8 +17,8 @@ def journal() -> Journal:
 
 
 @pytest.fixture
-def running(journal: Journal) -> Roles:
-    return Roles(journal)
+def running(journal: Journal) -> RoleTasks:
+    return RoleTasks(journal)
 
 
 async def for_ever() -> None:
@@ -41,7 +40,7 @@ def told(journal: Journal) -> list[str]:
 
 
 async def test_a_role_that_ends_by_itself_is_a_failure_and_is_told_with_its_reason(
-    running: Roles, journal: Journal
+    running: RoleTasks, journal: Journal
 ) -> None:
     async def fail() -> None:
         raise ValueError("no more")
@@ -57,7 +56,7 @@ async def test_a_role_that_ends_by_itself_is_a_failure_and_is_told_with_its_reas
 
 
 @pytest.mark.parametrize("how", ["it returns", "it is cancelled"])
-async def test_a_role_is_not_to_end_in_any_other_way_either(running: Roles, how: str) -> None:
+async def test_a_role_is_not_to_end_in_any_other_way_either(running: RoleTasks, how: str) -> None:
     async def end() -> None:
         if how == "it is cancelled":
             raise asyncio.CancelledError
@@ -68,7 +67,9 @@ async def test_a_role_is_not_to_end_in_any_other_way_either(running: Roles, how:
         await running.failed()
 
 
-async def test_a_role_that_is_told_to_end_is_no_failure(running: Roles, journal: Journal) -> None:
+async def test_a_role_that_is_told_to_end_is_no_failure(
+    running: RoleTasks, journal: Journal
+) -> None:
     running.start("writer", for_ever())
     running.start("membership", for_ever())
     assert running.is_running("writer")
@@ -81,7 +82,7 @@ async def test_a_role_that_is_told_to_end_is_no_failure(running: Roles, journal:
     await running.end("membership", within=PATIENCE)
 
 
-async def test_a_role_finishes_what_it_has_begun(running: Roles, journal: Journal) -> None:
+async def test_a_role_finishes_what_it_has_begun(running: RoleTasks, journal: Journal) -> None:
     begun, may_go_on, finished = asyncio.Event(), asyncio.Event(), False
 
     async def work() -> None:
@@ -107,7 +108,7 @@ async def test_a_role_finishes_what_it_has_begun(running: Roles, journal: Journa
 
 
 async def test_a_role_that_does_not_end_in_time_is_cut_off_and_named(
-    running: Roles, journal: Journal
+    running: RoleTasks, journal: Journal
 ) -> None:
     running.start("worker mail", stubbornly(1))
     await asyncio.sleep(0)
@@ -123,9 +124,9 @@ async def test_a_role_that_does_not_end_in_time_is_cut_off_and_named(
 
 
 async def test_a_role_that_will_not_end_at_all_keeps_nobody(
-    running: Roles, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal,
 ) -> None:
-    monkeypatch.setattr(roles, "_LAST_WORDS", 0.01)
+    running = RoleTasks(journal, last_words=0.01)
     running.start("worker mail", stubbornly(2))
     await asyncio.sleep(0)
 
@@ -138,7 +139,7 @@ async def test_a_role_that_will_not_end_at_all_keeps_nobody(
     assert not running.is_running("worker mail")
 
 
-async def test_a_role_whose_end_fails_is_told(running: Roles, journal: Journal) -> None:
+async def test_a_role_whose_end_fails_is_told(running: RoleTasks, journal: Journal) -> None:
     async def fail_at_the_end() -> None:
         try:
             await for_ever()
@@ -154,7 +155,9 @@ async def test_a_role_whose_end_fails_is_told(running: Roles, journal: Journal) 
     assert str(journal.records[0].error) == "cannot close"
 
 
-async def test_a_role_that_has_ended_may_be_started_again(running: Roles, journal: Journal) -> None:
+async def test_a_role_that_has_ended_may_be_started_again(
+    running: RoleTasks, journal: Journal
+) -> None:
     running.start("writer", for_ever())
     await running.end("writer", within=PATIENCE)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.delivery.outbox import Outbox
+from nexxus.gateway.delivery.frame_collector import FrameCollector
 
 
 class FakeLoop:
@@ -66,18 +66,18 @@ class FakeConnection:
 
 def make() -> tuple[FakeLoop, Any, Counters]:
     loop, counters = FakeLoop(), Counters()
-    return loop, Outbox(loop, counters), counters  # type: ignore[arg-type]
+    return loop, FrameCollector(loop, counters), counters  # type: ignore[arg-type]
 
 
 def test_what_is_sent_in_one_turn_leaves_in_one_write() -> None:
-    loop, outbox, counters = make()
+    loop, collector, counters = make()
     one, two = FakeConnection(), FakeConnection()
     audience = {one: None, two: None}
 
-    outbox.put_all(audience, b"a")
-    outbox.put_all(audience, b"b")
-    outbox.put(one, b"c")
-    outbox.put_all(audience, b"d")
+    collector.put_all(audience, b"a")
+    collector.put_all(audience, b"b")
+    collector.put(one, b"c")
+    collector.put_all(audience, b"d")
     assert one.written == []
     loop.turn()
 
@@ -88,14 +88,14 @@ def test_what_is_sent_in_one_turn_leaves_in_one_write() -> None:
 
 
 def test_a_run_is_for_those_who_were_there() -> None:
-    loop, outbox, _ = make()
+    loop, collector, _ = make()
     one, two = FakeConnection(), FakeConnection()
     audience = {one: None}
 
-    outbox.put_all(audience, b"a")
-    outbox.end_run()
+    collector.put_all(audience, b"a")
+    collector.end_run()
     audience[two] = None
-    outbox.put_all(audience, b"b")
+    collector.put_all(audience, b"b")
     loop.turn()
 
     assert (one.written, two.written) == ([b"ab"], [b"b"])
@@ -103,12 +103,12 @@ def test_a_run_is_for_those_who_were_there() -> None:
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_one_that_takes_no_more_is_dropped_alone(is_run: bool) -> None:
-    loop, outbox, counters = make()
+    loop, collector, counters = make()
     slow, other = FakeConnection(room=0), FakeConnection()
 
-    outbox.put_all({slow: None, other: None}, b"a")
+    collector.put_all({slow: None, other: None}, b"a")
     if not is_run:
-        outbox.end_run()
+        collector.end_run()
     loop.turn()
 
     assert (slow.closed_as, slow.written) == ("slow", [])
@@ -118,13 +118,13 @@ def test_one_that_takes_no_more_is_dropped_alone(is_run: bool) -> None:
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_nothing_is_sent_from_the_moment_of_expiry_on(is_run: bool) -> None:
-    loop, outbox, counters = make()
+    loop, collector, counters = make()
     connection = FakeConnection()
     connection.expires = loop.now = 5.0
 
-    outbox.put_all({connection: None}, b"a")
+    collector.put_all({connection: None}, b"a")
     if not is_run:
-        outbox.end_run()
+        collector.end_run()
     loop.turn()
 
     assert (connection.closed_as, connection.written) == ("expired", [])
@@ -132,13 +132,13 @@ def test_nothing_is_sent_from_the_moment_of_expiry_on(is_run: bool) -> None:
 
 
 def test_large_frames_are_not_copied_together() -> None:
-    loop, outbox, _ = make()
+    loop, collector, _ = make()
     one, two = FakeConnection(), FakeConnection()
     frames = [b"a" * 50_000, b"b" * 50_000]
     audience = {one: None, two: None}
 
     for frame in frames:
-        outbox.put_all(audience, frame)
+        collector.put_all(audience, frame)
     loop.turn()
 
     assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
@@ -146,15 +146,15 @@ def test_large_frames_are_not_copied_together() -> None:
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_frames_that_may_not_be_joined_leave_as_they_were_made(is_run: bool) -> None:
-    loop, outbox, counters = make()
+    loop, collector, counters = make()
     one, two = FakeConnection(joins=False), FakeConnection(joins=False)
     frames = [b"first", b"second"]
     audience = {one: None, two: None}
 
     for frame in frames:
-        outbox.put_all(audience, frame, joins=False)
+        collector.put_all(audience, frame, joins=False)
     if not is_run:
-        outbox.end_run()
+        collector.end_run()
     loop.turn()
 
     assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
@@ -162,13 +162,13 @@ def test_frames_that_may_not_be_joined_leave_as_they_were_made(is_run: bool) -> 
 
 
 def test_one_connection_may_be_flushed_before_the_others() -> None:
-    loop, outbox, _ = make()
+    loop, collector, _ = make()
     one, two = FakeConnection(), FakeConnection()
 
-    outbox.put_all({one: None, two: None}, b"a")
-    outbox.flush_one(one)
+    collector.put_all({one: None, two: None}, b"a")
+    collector.flush_one(one)
     assert (one.written, two.written) == ([b"a"], [])
-    outbox.put(one, b"b")
+    collector.put(one, b"b")
     loop.turn()
 
     assert (one.written, two.written) == ([b"a", b"b"], [b"a"])
@@ -185,23 +185,23 @@ def test_one_connection_may_be_flushed_before_the_others() -> None:
     )
 )
 def test_every_connection_gets_its_frames_once_and_in_order(steps: list[tuple[str, int]]) -> None:
-    loop, outbox, _ = make()
+    loop, collector, _ = make()
     connections = [FakeConnection() for _ in range(4)]
     audiences = [dict.fromkeys(connections[start:end]) for start, end in ((0, 4), (0, 2), (1, 3))]
     expected: dict[FakeConnection, bytes] = dict.fromkeys(connections, b"")
     for number, (step, which) in enumerate(steps):
         frame = bytes((number % 256,))
         if step == "one":
-            outbox.put(connections[which], frame)
+            collector.put(connections[which], frame)
             expected[connections[which]] += frame
         elif step == "all":
-            outbox.put_all(audiences[which], frame)
+            collector.put_all(audiences[which], frame)
             for connection in audiences[which]:
                 expected[connection] += frame
         elif step == "turn":
             loop.turn()
         else:
-            outbox.flush_one(connections[which])
+            collector.flush_one(connections[which])
     loop.turn()
 
     assert {c: b"".join(c.written) for c in connections} == expected

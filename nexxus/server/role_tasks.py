@@ -12,11 +12,12 @@ _LAST_WORDS: Final = 5.0
 """Seconds that a role has for letting go of what it holds, once it is cut off."""
 
 
-class Roles:
+class RoleTasks:
     """Starts roles, notices when one ends by itself, and ends them."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, *, last_words: float = _LAST_WORDS) -> None:
         self._logger = logger
+        self._last_words = last_words
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ending: set[str] = set()
         self._failed = asyncio.Event()
@@ -40,12 +41,12 @@ class Roles:
     async def end(self, *names: str, within: float) -> None:
         """End roles; what they have begun they finish, where it takes less than so many seconds.
 
-        After that they are cut off, and get `_LAST_WORDS` to let go of what they hold; whoever
+        After that they are cut off, and get some seconds to release what they hold; whoever
         does not is left behind. Names of roles that do not run here are fine.
         """
         running = {self._tasks[name] for name in names if self.is_running(name)}
         self._ending.update(names)
-        for patience, fate in ((within, "cut off"), (_LAST_WORDS, "left behind")):
+        for patience, fate in ((within, "cut off"), (self._last_words, "left behind")):
             if not running:
                 return
             for task in running:

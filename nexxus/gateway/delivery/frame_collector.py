@@ -1,4 +1,4 @@
-"""The outbox: what leaves in one turn of the loop leaves in one write per connection."""
+"""The frame collector: what leaves in one turn of the loop leaves in one write per connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JOIN_UP_TO: Final = 64 * 1024
 """More bytes than this are not copied together: each frame's bytes are shared by its sockets."""
 
 
-class Outbox:
+class FrameCollector:
     """Collects frames per connection and flushes them at the end of the loop's turn.
 
     The hot path. A *run* is a series of frames for one and the same audience: it is joined
