@@ -1,13 +1,13 @@
-"""Every error that Nexxus raises on purpose, in one tree.
+"""All errors that Nexxus raises deliberately, in one tree.
 
 ::
 
     NexxusError
-    ├── ConfigurationError                 the process cannot start as configured (exit 2)
-    ├── StartupError                       the process cannot start here and now (exit 1)
-    ├── VersionMismatch                    a compare-and-set lost its race (never leaves the server)
-    ├── MessagesLost                       a node's own queue was away for too long (likewise)
-    └── WireError                          has a name and a status, and may be shown to a client
+    ├── ConfigurationError                 the configuration is invalid (exit 2)
+    ├── StartupError                       the environment prevents a start (exit 1)
+    ├── VersionMismatch                    a compare-and-set lost a race (internal)
+    ├── MessagesLost                       a node's own queue was lost (internal)
+    └── WireError                          has a name and a status; may be shown to a client
         ├── InvalidParameters              400
         ├── InvalidAuthMethod              400
         ├── NoAuthPresent                  401
@@ -29,8 +29,8 @@
         ├── ServerError                    500
         └── ServiceUnavailable             503
 
-A `WireError` travels as ``{"error": <wire name>, "message": …, "details"?: …}``; `name` and
-`status` are fixed per class, the message says what was wrong and how to mend it.
+A `WireError` is sent as ``{"error": <wire name>, "message": …, "details"?: …}``. `name` and
+`status` are fixed per class; the message says what is wrong and how to fix it.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ from typing import Any, ClassVar
 
 
 class NexxusError(Exception):
-    """The root of everything below."""
+    """The base class of all errors."""
 
 
 class ConfigurationError(NexxusError):
-    """The configuration cannot work; the message names the source, the key and the mend."""
+    """The configuration is invalid; the message names the source, the key and the fix."""
 
 
 class StartupError(NexxusError):
-    """The surroundings do not allow a start: a port in use, an unusable folder, a service away."""
+    """The environment prevents a start: a port in use, an unusable folder, a service down."""
 
 
 class VersionMismatch(NexxusError):
-    """A compare-and-set found another version than the expected one."""
+    """A compare-and-set found a version other than the expected one."""
 
 
 class MessagesLost(NexxusError):
-    """A node's own queue expired, or was deleted, while its consumer was cut off."""
+    """A node's own queue expired or was deleted while its consumer was disconnected."""
 
 
 class WireError(NexxusError):
-    """An error that a client may see.
+    """An error that may be shown to a client.
 
-    `message` is for a human, `details` for a program: which field, which rule. `operation_id`
-    names the accepted write that was then rejected, if it was one.
+    `message` is for people, `details` for programs: which field, which rule. `operation_id` is the
+    id of the accepted write that this error rejects, if any.
     """
 
     name: ClassVar[str]
@@ -75,7 +75,7 @@ class WireError(NexxusError):
         self.details = details
 
     def to_wire(self) -> dict[str, Any]:
-        """The error's body, without the request's id."""
+        """Return the response body, without the request's id."""
         body: dict[str, Any] = {"error": self.name, "message": self.message}
         if self.details is not None:
             body["details"] = self.details
@@ -123,7 +123,7 @@ class NotFound(WireError):
 
 
 class MethodNotAllowed(WireError):
-    """Carries the methods that the route knows, for the ``Allow`` header."""
+    """Has the methods that the route supports, for the ``Allow`` header."""
 
     name, status = "MethodNotAllowedException", 405
 
@@ -157,7 +157,7 @@ class UnsupportedMediaType(WireError):
 
 
 class TooManyRequests(WireError):
-    """Carries the seconds after which a retry makes sense, for the ``Retry-After`` header."""
+    """Has the seconds after which the client may retry, for the ``Retry-After`` header."""
 
     name, status = "TooManyRequestsException", 429
 
@@ -179,11 +179,11 @@ def _leaves(kind: type[WireError]) -> dict[str, type[WireError]]:
 
 
 BY_NAME: dict[str, type[WireError]] = _leaves(WireError)
-"""Wire name → class, to raise again what another process reported."""
+"""Wire name → class, to raise an error that another process reported."""
 
 
 def from_wire(name: str, message: str, details: dict[str, Any] | None = None) -> WireError:
-    """The error that `WireError.to_wire` described; an unknown name is a `ServerError`."""
+    """Recreate the error from `WireError.to_wire`; an unknown name becomes a `ServerError`."""
     kind = BY_NAME.get(name, ServerError)
     if kind is MethodNotAllowed:
         return MethodNotAllowed(message, allow=())

@@ -1,4 +1,4 @@
-"""``nexxus app``: applications, over the administration API."""
+"""``nexxus app``: manages applications through the administration API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _file_option = click.option(
     required=True,
     metavar="FILE",
     callback=lambda _ctx, _param, value: _read(value),
-    help="The application as JSON, or TOML where the name ends so; - for standard input.",
+    help="The application as JSON, or as TOML if the name ends in .toml; - for standard input.",
 )
 
 
@@ -61,7 +61,7 @@ def list_(as_json: bool, url: str | None, admin_key: str | None, config_file: st
     """List the applications."""
     with connect(url, admin_key, config_file) as server:
         items = server.admin("GET", "/applications")["data"]["items"]
-    none = "There is no application yet; nexxus app create --file FILE makes one."
+    none = "There are no applications; create one with nexxus app create --file FILE."
     print_list(items, as_json=as_json, headings=("ID", "NAME", "MODELS"), row=_row, none=none)
 
 
@@ -85,21 +85,21 @@ def update(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Replace the top-level keys that the file has, keep the others, and print the result."""
+    """Replace the top-level keys that the file contains, keep the others, and print the result."""
     with connect(url, admin_key, config_file) as server:
         print_json(server.admin("PUT", _path(app_id), json=document)["data"])
 
 
 @app.command()
 @click.argument("app_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def delete(
     app_id: str, yes: bool, url: str | None, admin_key: str | None, config_file: str | None
 ) -> None:
-    """Delete an application with all of its users, devices and objects."""
+    """Delete an application with all its users, devices and objects."""
     if not yes:
-        click.confirm(f"Delete {app_id} with everything in it?", abort=True)
+        click.confirm(f"Delete {app_id} with all its data?", abort=True)
     with connect(url, admin_key, config_file) as server:
         click.echo(server.admin("DELETE", _path(app_id))["message"])
 
@@ -117,7 +117,7 @@ def _read(file: str) -> dict[str, Any]:
     except (ValueError, msgspec.DecodeError) as error:
         raise Misuse(f"--file {file}: {error}") from error
     if not isinstance(document, dict):
-        raise Misuse(f"--file {file}: expected an application, that is, an object")
+        raise Misuse(f"--file {file}: expected an application document, which is an object")
     return document
 
 

@@ -1,4 +1,4 @@
-"""``nexxus bench``: what a running server does, measured from here."""
+"""``nexxus bench``: measures a running server."""
 
 from __future__ import annotations
 
@@ -24,21 +24,25 @@ _ANSWER_TIMEOUT: Final = 15.0
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Each part."
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=3.0,
+    show_default=True,
+    help="Duration of each of the two parts.",
 )
 @click.option(
     "--writers",
     type=click.IntRange(1, 1000),
     default=32,
     show_default=True,
-    help="Writes that are under way at a time.",
+    help="Number of concurrent writes.",
 )
 @click.option(
     "--devices",
     type=click.IntRange(1, 10_000),
     default=20,
     show_default=True,
-    help="Devices that each write is pushed to.",
+    help="Number of devices that each write is pushed to.",
 )
 @json_option
 @server_options
@@ -51,10 +55,10 @@ def bench(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Measure accepted writes per second, and the time from a write to its push.
+    """Measure accepted writes per second, and the latency from a write to its push.
 
-    Works in an application of its own, which it removes again. This process and the server
-    share what is measured when they share a machine: compare results, do not quote them.
+    The command creates its own application and deletes it at the end. On the same machine it
+    competes with the server for the CPU, so use the results only for comparisons.
 
     \b
     nexxus bench
@@ -86,7 +90,7 @@ def bench(
 async def _measure(
     server: ServerClient, app_id: str, seconds: float, writers: int, devices: int
 ) -> dict[str, Any]:
-    """Latency on an idle server first, then throughput."""
+    """Measure latency while the server is otherwise idle, then throughput."""
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(_device(server, app_id))
         readers = [await stack.enter_async_context(_device(server, app_id)) for _ in range(devices)]
@@ -110,7 +114,7 @@ async def _measure(
 
 
 async def _latencies(writer: _Device, readers: Sequence[_Device], seconds: float) -> list[float]:
-    """Seconds from sending a write to its arrival at each device, one write after the other."""
+    """Return the seconds from each write to its arrival at each device, one write at a time."""
     latencies: list[float] = []
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline or len(latencies) < 2:
@@ -127,7 +131,7 @@ async def _latencies(writer: _Device, readers: Sequence[_Device], seconds: float
 
 
 async def _writes(writer: _Device, seconds: float, concurrency: int) -> tuple[int, float]:
-    """How many writes were accepted in how many seconds."""
+    """Return the number of accepted writes and the elapsed seconds."""
     started = time.perf_counter()
     deadline = started + seconds
     written = 0
@@ -145,7 +149,7 @@ async def _writes(writer: _Device, seconds: float, concurrency: int) -> tuple[in
 
 
 class _Device:
-    """A connected device; `listen` must be running."""
+    """A connected device; `listen` must run meanwhile."""
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
@@ -154,7 +158,7 @@ class _Device:
         self._refs = 0
 
     async def call(self, event: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Send an action; the ``data`` of its reply."""
+        """Send an action and return the ``data`` of its reply."""
         self._refs += 1
         ref = str(self._refs)
         answer = self._calls[ref] = asyncio.get_running_loop().create_future()
@@ -169,12 +173,12 @@ class _Device:
         return result
 
     def next_event(self) -> asyncio.Future[tuple[str, float]]:
-        """The id of the next created object that is pushed, and when it came."""
+        """Return a future of the next pushed creation: the object's id and the arrival time."""
         self._event = asyncio.get_running_loop().create_future()
         return self._event
 
     async def listen(self, frames: AsyncIterator[str | bytes]) -> None:
-        """Hand out what comes, until the connection ends."""
+        """Dispatch incoming frames until the connection ends."""
         async for text in frames:
             frame = msgspec.json.decode(text, type=dict[str, Any])
             if frame["event"] == "reply":
@@ -187,7 +191,7 @@ class _Device:
 
 @asynccontextmanager
 async def _device(server: ServerClient, app_id: str) -> AsyncIterator[_Device]:
-    """A new device on a connection of its own, listening while the block runs."""
+    """Register a new device and connect it while the block runs."""
     from websockets.asyncio.client import connect as open_websocket
 
     session = server.ask(

@@ -1,4 +1,4 @@
-"""``nexxus check``: the health of a running server, for people and for scripts."""
+"""``nexxus check``: shows the health of a running server, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nexxus.cli.server_client import ServerClient, connect
 _PAUSE: Final = 0.2
 
 
-@click.command(epilog="Exit codes: 0 ready, 1 not ready or not there, 2 wrong usage.")
+@click.command(epilog="Exit codes: 0 ready, 1 not ready or not reachable, 2 wrong usage.")
 @server_options
 @click.option(
-    "--wait", type=float, default=0, metavar="SECONDS", help="Keep asking until it is ready."
+    "--wait", type=float, default=0, metavar="SECONDS", help="Retry this long until it is ready."
 )
 @json_option
 @click.pass_context
@@ -30,7 +30,7 @@ def check(
     wait: float,
     as_json: bool,
 ) -> None:
-    """Ask a running server whether it and every service behind it are ready.
+    """Check whether a running server and the services behind it are ready.
 
     \b
     nexxus check
@@ -48,7 +48,7 @@ def check(
 
 
 def _ask(server: ServerClient, deadline: float) -> tuple[bool, Any]:
-    """Whether the server is ready and what it said, asked again until the deadline."""
+    """Return whether the server is ready, and its response; retries until the deadline."""
     while True:
         try:
             response = server.send("GET", "/readyz")
@@ -59,13 +59,13 @@ def _ask(server: ServerClient, deadline: float) -> tuple[bool, Any]:
                 raise
         except ValueError as error:
             raise CommandFailed(
-                f"{server.url} answered no JSON; is this a Nexxus server?"
+                f"the response from {server.url} is not JSON; is this a Nexxus server?"
             ) from error
         time.sleep(_PAUSE)
 
 
 def _parts(answer: Any) -> list[tuple[str, str]]:
-    """The state of each part, from an answer of which only ``details`` or ``checks`` is sure."""
+    """Return the state of each part, from ``checks`` or ``details`` of the response."""
     if not isinstance(answer, dict):
         return []
     for key in ("checks", "details"):

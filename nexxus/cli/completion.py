@@ -1,4 +1,4 @@
-"""``nexxus completion``: completion for shells."""
+"""``nexxus completion``: prints shell completion scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexxus.cli.root import cli
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     \b
     bash   eval "$(nexxus completion bash)"     in ~/.bashrc

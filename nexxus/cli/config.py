@@ -1,4 +1,4 @@
-"""``nexxus config``: what is in force, and whether it can work."""
+"""``nexxus config``: validates and prints the configuration."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nexxus.config import Config
 
 @click.group()
 def config() -> None:
-    """Check the configuration, or show what is in force and where it comes from."""
+    """Validate the configuration, or show each effective setting and its source."""
 
 
 @config.command()
 @config_option
 @set_option
 def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
-    """Say whether the configuration is sound; connects to configuration providers only.
+    """Validate the configuration; connects only to configuration providers.
 
     \b
     nexxus config check
@@ -31,8 +31,8 @@ def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
     check_roles(loaded)
     check_applications(loaded)
     sources = sorted({origin for origin in loaded.origins.values() if origin != "default"})
-    click.echo("The configuration is sound.")
-    click.echo(f"Set by {', '.join(sources)}." if sources else "Everything is at its default.")
+    click.echo("The configuration is valid.")
+    click.echo(f"Set by {', '.join(sources)}." if sources else "All settings have their defaults.")
 
 
 @config.command()
@@ -40,7 +40,7 @@ def check(config_file: str | None, overrides: tuple[str, ...]) -> None:
 @set_option
 @json_option
 def show(config_file: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show every setting that is in force and where it comes from, secrets masked.
+    """Show every effective setting and its source, with secrets masked.
 
     \b
     nexxus config show

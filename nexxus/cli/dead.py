@@ -1,4 +1,4 @@
-"""``nexxus dead``: messages that were set aside, over the administration API."""
+"""``nexxus dead``: manages dead letters through the administration API."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ _ALL: Final = 10_000
 _WIDTH: Final = 60
 
 _ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)
-_all_option = click.option("--all", "every", is_flag=True, help="All of them, or all of --queue.")
-_queue_option = click.option("--queue", metavar="QUEUE", help="Those of one queue, such as writer.")
+_all_option = click.option(
+    "--all", "every", is_flag=True, help="All dead letters, or all of --queue."
+)
+_queue_option = click.option(
+    "--queue", metavar="QUEUE", help="Only those of one queue, such as writer."
+)
 
 
 @click.group()
 def dead() -> None:
     """List, show, replay and discard dead letters of a running server.
 
-    A dead letter is a message that was set aside: it could not be decoded, its worker gave it up,
-    or it ended its consumer again and again. Its reason says which. Mend the cause, then replay.
+    A dead letter is a message that could not be processed: it could not be decoded, its worker
+    gave up on it, or it crashed its consumer repeatedly. Its reason says which. Fix the cause, then
+    replay it.
 
     \b
     nexxus dead list
@@ -78,7 +83,7 @@ def replay(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Put dead letters back at the ends of their queues."""
+    """Put dead letters back at the end of their queues."""
     with connect(url, admin_key, config_file) as server:
         count = _act(server, "replay", _chosen(server, ids, queue, every=every))
     click.echo(f"{count} replayed.")
@@ -88,7 +93,7 @@ def replay(
 @_ids_argument
 @_all_option
 @_queue_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def discard(
     ids: tuple[str, ...],
@@ -99,11 +104,11 @@ def discard(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Forget dead letters for good."""
+    """Delete dead letters permanently."""
     with connect(url, admin_key, config_file) as server:
         chosen = _chosen(server, ids, queue, every=every)
         if chosen and not yes:
-            click.confirm(f"Forget {len(chosen)} messages for good?", abort=True)
+            click.confirm(f"Delete {len(chosen)} messages permanently?", abort=True)
         count = _act(server, "discard", chosen)
     click.echo(f"{count} discarded.")
 
@@ -112,7 +117,7 @@ def _chosen(
     server: ServerClient, ids: tuple[str, ...], queue: str | None, *, every: bool
 ) -> list[str]:
     if every == bool(ids) or (queue is not None and not every):
-        raise click.UsageError("Name the ids, or give --all, with --queue for those of one queue.")
+        raise click.UsageError("Give ids, or --all, with --queue for those of one queue.")
     return [item["id"] for item in _letters(server, queue, _ALL)] if every else list(ids)
 
 

@@ -14,7 +14,7 @@ config_option = click.option(
     "config_file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="The configuration file.  [default: nexxus.toml, where it exists]",
+    help="The configuration file.  [default: nexxus.toml, if it exists]",
 )
 set_option = click.option(
     "--set",
@@ -27,19 +27,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def server_options(command: F) -> F:
-    """``--url``, ``--admin-key`` and ``--config``: which server, and as whom."""
+    """Add ``--url``, ``--admin-key`` and ``--config``, which select the server and the key."""
     for option in (
         config_option,
         click.option(
             "--admin-key",
             metavar="KEY",
-            help="The admin key.  [default: admin.key of the configuration (NEXXUS_ADMIN__KEY), "
-            "else the file admin.key in the data directory]",
+            help="The admin key.  [default: the setting admin.key (NEXXUS_ADMIN__KEY), otherwise "
+            "the file admin.key in the data directory]",
         ),
         click.option(
             "--url",
             metavar="URL",
-            help="The server.  [default: as the configuration here says, http://127.0.0.1:8080]",
+            help="The server.  [default: from the configuration, http://127.0.0.1:8080]",
         ),
     ):
         command = option(command)

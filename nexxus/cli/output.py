@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""The output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 
 
 def print_json(value: Any) -> None:
-    """One value as indented JSON."""
+    """Print a value as indented JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows in columns as wide as their widest cell, under dimmed headings."""
+    """Print rows in columns as wide as their widest cell, under dimmed headings."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     click.secho(_line(headings, widths), dim=True)
     for row in rows:
@@ -30,7 +30,7 @@ def print_list(
     row: Callable[[Any], Sequence[str]],
     none: str,
 ) -> None:
-    """A list as JSON or as a table with a `row` for each item; `none` says that there is none."""
+    """Print a list as JSON, or as a table with a `row` per item, or `none` if it is empty."""
     if as_json:
         print_json(items)
     elif not items:

@@ -1,4 +1,4 @@
-"""``nexxus plugins``: what the configuration may select from."""
+"""``nexxus plugins``: lists the adapters that the configuration may select."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nexxus.plugins import Catalog
 @click.command()
 @json_option
 def plugins(as_json: bool) -> None:
-    """List the adapters that the configuration may select, and what offers them.
+    """List the adapters that the configuration may select, and where they come from.
 
-    Installing a plugin's package into the same environment adds it to this list.
+    Installing a plugin's package into the same environment adds its adapters to this list.
     """
     offers = Catalog.discover().offers()
     rows = [(str(offer.kind), offer.adapter.name, offer.origin, offer.summary) for offer in offers]

@@ -1,4 +1,4 @@
-"""The command ``nexxus`` itself: finds its subcommands and turns errors into exit codes."""
+"""The ``nexxus`` command: finds its subcommands and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MISUSED: Final = 2
 
 
 class CommandFailed(click.ClickException):
-    """A command could not do its work; shown as one line, with exit code 1."""
+    """A command failed; shown as one line, with exit code 1."""
 
     exit_code = FAILED
 
 
 class Misuse(CommandFailed):
-    """A command or the configuration is wrong; shown as one line, with exit code 2."""
+    """The command line or the configuration is wrong; shown as one line, with exit code 2."""
 
     exit_code = MISUSED
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are needed.
+    """A group whose commands are imported only when they are used.
 
-    `commands` maps a command's name to its ``module:attribute`` and its line of help, so that
-    the overview imports none of them.
+    `lazy` maps a command's name to its ``module:attribute`` and its line of help, so that the
+    overview imports no command.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class LazyGroup(click.Group):
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("nexxus.cli.serve:serve", "Run the server, or some of its roles."),
-    "check": ("nexxus.cli.check:check", "Ask a running server whether it is ready."),
+    "check": ("nexxus.cli.check:check", "Check whether a running server is ready."),
     "app": ("nexxus.cli.app:app", "Create, show, change and delete applications."),
     "user": ("nexxus.cli.user:user", "List, change and delete an application's users."),
     "dead": ("nexxus.cli.dead:dead", "List, show, replay and discard dead letters."),
-    "tail": ("nexxus.cli.tail:tail", "Print what happens to a model's objects, live."),
-    "bench": ("nexxus.cli.bench:bench", "Measure a running server, quickly."),
-    "config": ("nexxus.cli.config:config", "Check the configuration, or show what is in force."),
-    "plugins": ("nexxus.cli.plugins:plugins", "List the adapters and what offers them."),
-    "completion": ("nexxus.cli.completion:completion", "Print a shell's completion script."),
+    "tail": ("nexxus.cli.tail:tail", "Print changes of a model's objects as they happen."),
+    "bench": ("nexxus.cli.bench:bench", "Measure a running server in a few seconds."),
+    "config": ("nexxus.cli.config:config", "Validate or show the configuration."),
+    "plugins": ("nexxus.cli.plugins:plugins", "List the adapters and where they come from."),
+    "completion": ("nexxus.cli.completion:completion", "Print a completion script for a shell."),
     "version": ("nexxus.cli.version:version", "Print the version."),
 }
 
@@ -93,22 +93,22 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     cls=LazyGroup,
     lazy=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all is well, 1 it failed, 2 the command or the configuration is wrong.",
+    epilog="Exit codes: 0 success, 1 failure, 2 the command line or the configuration is wrong.",
 )
 @click.version_option(__version__, prog_name="nexxus")
 def cli() -> None:
     """Nexxus, a self-hosted real-time synchronization backend.
 
     \b
-    nexxus serve --demo          a server with an application to look at
-    nexxus serve                 a server, as nexxus.toml says where there is one
-    nexxus app create --file app.json
-    nexxus tail tasks task       every change to a task, as it happens
+    nexxus serve --demo                  run a server with a demo application
+    nexxus serve                         run a server, configured by nexxus.toml if it exists
+    nexxus app create --file app.json    create an application
+    nexxus tail tasks task               print every change of a task as it happens
     """
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit."""
+    """Run the command from the command line, and exit."""
     cli(prog_name="nexxus")
 
 

@@ -1,4 +1,4 @@
-"""``nexxus serve``: run the server."""
+"""``nexxus serve``: runs the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nexxus.config import Config, Setting
 
 
 @click.command(
-    epilog="Exit codes: 0 it was stopped and has drained, 1 it could not start here and now, "
+    epilog="Exit codes: 0 stopped after draining, 1 the start or a role failed, "
     "2 the configuration is wrong."
 )
 @config_option
@@ -24,18 +24,20 @@ from nexxus.config import Config, Setting
 )
 @click.option("--host", metavar="HOST", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, metavar="PORT", help="The API's port.  [default: 8080]")
-@click.option("--gateway-port", type=int, metavar="PORT", help="The gateway's.  [default: 8081]")
-@click.option("--data-dir", metavar="DIR", help="Where data is kept.  [default: ./nexxus-data]")
+@click.option(
+    "--gateway-port", type=int, metavar="PORT", help="The gateway's port.  [default: 8081]"
+)
+@click.option("--data-dir", metavar="DIR", help="The data directory.  [default: ./nexxus-data]")
 @set_option
-@click.option("--demo", is_flag=True, help="Create the application `demo`, open example pages.")
+@click.option("--demo", is_flag=True, help="Create the application `demo`, serve example pages.")
 @click.pass_context
 def serve(
     ctx: click.Context, /, config_file: str | None, overrides: tuple[str, ...], **flags: Any
 ) -> None:
-    """Run the server until it is told to stop (SIGTERM, Ctrl-C; twice: at once).
+    """Run the server until SIGTERM or Ctrl-C; a second one stops it immediately.
 
-    Settings come from these options, the environment (NEXXUS_API__PORT), configuration
-    providers, the file and the defaults, in this order; `nexxus config show` tells which.
+    In descending priority, settings come from these options, the environment (NEXXUS_API__PORT),
+    configuration providers, the file and the defaults; `nexxus config show` prints their sources.
 
     \b
     nexxus serve
@@ -51,9 +53,9 @@ def serve(
 
 
 def _settings(flags: dict[str, Any]) -> list[Setting]:
-    """The settings that the short options stand for; they win over ``--set``."""
+    """Return the settings that the short options stand for; they override ``--set``."""
     given = {name: value for name, value in flags.items() if value is not None}
-    if not given["demo"]:  # a flag that is left out says nothing
+    if not given["demo"]:  # without the flag, the configuration decides
         del given["demo"]
     if "roles" in given:
         given["roles"] = [role.strip() for role in given["roles"].split(",") if role.strip()]

@@ -1,4 +1,4 @@
-"""How commands talk to a running server."""
+"""The HTTP client with which commands call a running server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADMIN_KEY_FILE: Final = "admin.key"
 
 
 class ServerClient:
-    """Requests to one server; failures are raised as `CommandFailed`, in the server's words."""
+    """Sends requests to one server. Raises failures as `CommandFailed`, with the server's text."""
 
     def __init__(self, http: httpx.Client, url: str, admin_key: str | None) -> None:
         self.url = url
@@ -26,29 +26,30 @@ class ServerClient:
         self._admin_key = admin_key
 
     def admin(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Ask ``/admin`` with the admin key; the answer's body."""
+        """Send a request to ``/admin`` with the admin key, and return the response's body."""
         if self._admin_key is None:
             raise Misuse(
-                "no admin key: give --admin-key, set NEXXUS_ADMIN__KEY, or run this where the "
-                "server's data directory is"
+                "no admin key: give --admin-key, set NEXXUS_ADMIN__KEY, or run the command where "
+                "the server's data directory is"
             )
         headers = {"authorization": f"Bearer {self._admin_key}"}
         return self.ask(method, f"/admin{path}", headers=headers, **kwargs)
 
     def ask(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Ask anything; the answer's body."""
+        """Send a request and return the response's body. Raises `CommandFailed` for an error."""
         response = self.send(method, path, **kwargs)
         if response.is_success:
             return _body(response)
         raise CommandFailed(_explain(response))
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """Ask anything; the answer, whatever its status."""
+        """Send a request and return the response, whatever its status."""
         try:
             return self._http.request(method, path, **kwargs)
         except httpx.TransportError as error:
             raise CommandFailed(
-                f"{self.url} does not answer ({error}); is the server running, and is --url right?"
+                f"{self.url} does not respond ({error}); is the server running, and is --url "
+                "correct?"
             ) from error
 
 
@@ -56,7 +57,7 @@ class ServerClient:
 def connect(
     url: str | None, admin_key: str | None = None, config_file: str | None = None
 ) -> Iterator[ServerClient]:
-    """A client of the server that the options name, else of the one that is configured here."""
+    """Yield a client of the server given by the options, otherwise by the configuration."""
     if url is None or admin_key is None:
         try:
             config = Config.load(config_file)
@@ -77,14 +78,14 @@ def connect(
 
 
 def configured_url(config: Config) -> str:
-    """Where a server with this configuration answers, seen from its own machine."""
+    """Return the URL of a server with this configuration, as seen from its own machine."""
     scheme = "https" if config.api.tls_certificate else "http"
     host = "127.0.0.1" if config.api.host in _ANYWHERE else config.api.host
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.api.port}"
 
 
 def configured_admin_key(config: Config) -> str | None:
-    """The admin key of a server with this configuration; None where it is not to be found."""
+    """Return the admin key of a server with this configuration, or None if it is not found."""
     if config.admin.key:
         return config.admin.key
     try:
@@ -97,7 +98,9 @@ def _body(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise CommandFailed(f"{response.url} answered no JSON; is this a Nexxus server?") from error
+        raise CommandFailed(
+            f"the response from {response.url} is not JSON; is this a Nexxus server?"
+        ) from error
 
 
 def _explain(response: httpx.Response) -> str:
@@ -106,5 +109,5 @@ def _explain(response: httpx.Response) -> str:
     except ValueError:
         body = None
     if not isinstance(body, Mapping) or "error" not in body:
-        return f"{response.url} answered {response.status_code}; is this a Nexxus server?"
+        return f"{response.url} responded {response.status_code}; is this a Nexxus server?"
     return f"{body['error']} ({response.status_code}): {body.get('message', '')}"

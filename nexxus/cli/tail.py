@@ -1,4 +1,4 @@
-"""``nexxus tail``: a model's events, live, one JSON object a line."""
+"""``nexxus tail``: prints a model's events as they happen, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nexxus.cli.root import CommandFailed, Misuse
 from nexxus.cli.server_client import ServerClient, connect
 
 _REFRESH_AFTER: Final = 600.0
-"""Seconds after which a session of our own is refreshed; tokens live for an hour by default."""
+"""Seconds after which our own session is refreshed; tokens are valid for an hour by default."""
 _ANSWER_TIMEOUT: Final = 15.0
 
 
@@ -24,11 +24,11 @@ _ANSWER_TIMEOUT: Final = 15.0
 @click.option("--filter", "filter_", metavar="JSON", help="Only objects that match this filter.")
 @click.option("--id", "object_id", metavar="ID", help="Only this object.")
 @click.option("--user-id", metavar="ID", help="Only this user's objects.")
-@click.option("--token", metavar="TOKEN", help="An access token, where the application has users.")
+@click.option("--token", metavar="TOKEN", help="An access token, if the application has users.")
 @click.option("--username", metavar="NAME", help="Sign in as this user instead.")
-@click.option("--password", metavar="PASSWORD", help="With --username; asked for when left out.")
-@click.option("--snapshot/--no-snapshot", default=True, help="Print what is there already, first.")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
+@click.option("--password", metavar="PASSWORD", help="For --username; prompted for if left out.")
+@click.option("--snapshot/--no-snapshot", default=True, help="Print the existing objects first.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N events.")
 @server_options
 def tail(
     app_id: str,
@@ -45,7 +45,7 @@ def tail(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Print what happens to a model's objects, as it happens, until Ctrl-C.
+    """Print changes of a model's objects as they happen, until Ctrl-C.
 
     \b
     nexxus tail tasks task
@@ -61,7 +61,7 @@ def tail(
         descriptor["filter"] = _parse_filter(filter_)
     if username is not None and password is None:
         password = click.prompt("Password", hide_input=True, err=True)
-    # Ctrl-C is how following ends, not how it fails.
+    # Ctrl-C is the normal way to end the command, not a failure.
     with suppress(KeyboardInterrupt), connect(url, admin_key, config_file) as server:
         session = _Session(server, app_id)
         session.begin(token, username, password)
@@ -69,7 +69,7 @@ def tail(
 
 
 class _Session:
-    """A device of our own on the server, or the one whose token was given."""
+    """The session of a new device, or of the device whose token was given."""
 
     def __init__(self, server: ServerClient, app_id: str) -> None:
         self._server = server
@@ -90,7 +90,7 @@ class _Session:
 
     @property
     def seconds_to_refresh(self) -> float | None:
-        """How long the token is still good enough; None when it is not ours to refresh."""
+        """Seconds until the token should be refreshed; None if a token was given."""
         if self._refresh_token is None:
             return None
         return max(0.0, self._refresh_at - time.monotonic())
@@ -114,7 +114,7 @@ def _follow(
     snapshot: bool,
     count: int | None,
 ) -> None:
-    """Connect, subscribe, and print until the connection ends or `count` events have come."""
+    """Connect, subscribe, and print until the connection ends or `count` events have arrived."""
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect as open_websocket
 
@@ -145,7 +145,7 @@ def _follow(
 
 
 def _next(websocket: Any, session: _Session) -> dict[str, Any] | None:
-    """The next frame; None when the token had to be refreshed instead."""
+    """Return the next frame, or None if the token was refreshed instead."""
     try:
         return _decode(websocket.recv(timeout=session.seconds_to_refresh))
     except TimeoutError:
@@ -155,7 +155,7 @@ def _next(websocket: Any, session: _Session) -> dict[str, Any] | None:
 
 
 def _await(websocket: Any, event: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The data of the first frame of that event, and the frames that came before it."""
+    """Return the data of the first frame with that event, and the frames before it."""
     early: list[dict[str, Any]] = []
     while True:
         frame = _decode(websocket.recv(timeout=_ANSWER_TIMEOUT))
@@ -167,7 +167,7 @@ def _await(websocket: Any, event: str) -> tuple[dict[str, Any], list[dict[str, A
 
 
 def _print_event(frame: dict[str, Any], left: int | None) -> int | None:
-    """Print a frame if it is a model's event; how many are still wanted."""
+    """Print a frame if it is a model's event; return how many events are left to print."""
     if frame["event"] == "error":
         raise CommandFailed(f"{frame['data']['code']}: {frame['data']['message']}")
     if not frame["event"].startswith("model_"):
@@ -192,4 +192,4 @@ def _parse_filter(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise Misuse(f"--filter is not JSON: {error}") from error
+        raise Misuse(f"--filter is not valid JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""``nexxus user``: an application's users, over the administration API."""
+"""``nexxus user``: manages an application's users through the administration API."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def list_(
 @user.command()
 @click.argument("app_id", metavar="APP")
 @click.argument("user_id", metavar="USER")
-@click.option("--type", "user_type", metavar="TYPE", help="Give the user another type.")
-@click.option("--disable/--enable", "disabled", default=None, help="Lock the user out, or back in.")
+@click.option("--type", "user_type", metavar="TYPE", help="Change the user's type.")
+@click.option("--disable/--enable", "disabled", default=None, help="Disable or enable the user.")
 @server_options
 def update(
     app_id: str,
@@ -61,7 +61,7 @@ def update(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Change a user's type, disable or enable the user; ends the user's sessions."""
+    """Change a user's type, or disable or enable the user; this ends the user's sessions."""
     changes: dict[str, Any] = {}
     if user_type is not None:
         changes["userType"] = user_type
@@ -71,13 +71,13 @@ def update(
         raise click.UsageError("Nothing to change: give --type, --disable or --enable.")
     with connect(url, admin_key, config_file) as server:
         server.admin("PUT", f"{_path(app_id)}/{quote(user_id, safe='')}", json=changes)
-    click.echo(f"{user_id} is changed.")
+    click.echo(f"{user_id} was changed.")
 
 
 @user.command()
 @click.argument("app_id", metavar="APP")
 @click.argument("user_id", metavar="USER")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 def delete(
     app_id: str,
@@ -87,12 +87,12 @@ def delete(
     admin_key: str | None,
     config_file: str | None,
 ) -> None:
-    """Delete a user with the user's devices and sessions."""
+    """Delete a user with all devices and sessions of the user."""
     if not yes:
         click.confirm(f"Delete the user {user_id} of {app_id}?", abort=True)
     with connect(url, admin_key, config_file) as server:
         server.admin("DELETE", f"{_path(app_id)}/{quote(user_id, safe='')}")
-    click.echo(f"{user_id} is deleted.")
+    click.echo(f"{user_id} was deleted.")
 
 
 def _path(app_id: str) -> str:

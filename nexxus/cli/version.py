@@ -1,4 +1,4 @@
-"""``nexxus version``."""
+"""``nexxus version``: prints the version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration: sections, sources, and what came from where."""
+"""Configuration: sections, sources, and the origin of each setting."""
 
 from nexxus.config.config import Config
 from nexxus.config.sections import (

@@ -1,4 +1,4 @@
-"""The configuration of a process, complete and checked."""
+"""The complete, validated configuration of a process."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "admin": AdminSection,
     "limits": LimitsSection,
 }
-"""The sections whose keys are the same whatever adapters are chosen."""
+"""The sections whose keys do not depend on the selected adapters."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was configured, checked; made by `load` or `from_mapping`.
+    """The validated configuration; create it with `load` or `from_mapping`.
 
-    `plugins` has the settings of the plugins that have a section or are selected, by name;
-    `applications` are documents as administrators send them, unchecked. `origins` says for each
-    dotted key which source it came from, `references` what was written where a reference was
-    resolved. `providers` are the configuration providers that were asked, by name, each with the
-    references that it has resolved. `catalog` knows all adapters there are to choose from.
+    `plugins` maps the names of plugins that have a section or are selected to their settings.
+    `applications` are application documents that are not validated yet. `origins` maps each dotted
+    key to the source of its value, `references` to the text in which references were resolved.
+    `providers` maps each configuration provider that was used to the references that it resolved.
+    `catalog` has all available adapters.
     """
 
     server: ServerSection
@@ -85,14 +85,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         *,
         plugins: Iterable[object] = (),
     ) -> Config:
-        """The configuration from all sources, the strongest first: `overrides`
-        (``section.key=value``, the last one wins), `environ` (the process's own when None),
-        configuration providers, `file` (``nexxus.toml`` where it exists when None), defaults.
+        """Load the configuration from all sources.
 
-        `plugins` are modules with hooks, beside the installed ones. Blocks while files are read
-        and configuration providers are asked. Raises `ConfigurationError`, which names the
-        source, the key and the nearest known key, or the reference and its provider; and
-        `StartupError` if a provider cannot be reached.
+        In descending priority these are `overrides` (``section.key=value``; the last one wins),
+        `environ` (None: the process's environment), configuration providers, `file` (None:
+        ``nexxus.toml`` if it exists) and the defaults. `plugins` are modules with hooks that are
+        not installed. Blocks while it reads files and queries configuration providers.
+
+        Raises `ConfigurationError`, which names the source, the key and the nearest known key, or
+        the reference and its provider; and `StartupError` if a provider cannot be reached.
         """
         catalog = Catalog.discover(*plugins)
         lower = from_file(Path(file) if file is not None else None)
@@ -104,9 +105,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_mapping(cls, document: Mapping[str, Any], *, plugins: Iterable[object] = ()) -> Config:
-        """The configuration of an embedder: section → key → value over the defaults.
+        """Create a configuration from a mapping (section → key → value) and the defaults.
 
-        Neither a file nor the environment is read, except for references. Raises as `load` does.
+        Files and the environment are read only to resolve references. Raises the same errors as
+        `load`.
         """
         catalog = Catalog.discover(*plugins)
         settings = from_mapping(document, "mapping")

@@ -1,4 +1,4 @@
-"""Converts the values of settings to the types of their keys, references resolved."""
+"""Converts the values of settings to the types of their keys, resolving references."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from nexxus.errors import ConfigurationError, StartupError
 
 
 class Converter:
-    """Converts settings, and asks `resolve` what their references stand for.
+    """Converts settings, and resolves their references with `resolve`.
 
-    `references` fills with what was written where one was resolved, by the dotted key; within
-    lists and tables it goes on with the index or the name.
+    For each value with a resolved reference, `references` maps the dotted key to the text as it was
+    written. Within lists and tables, the key continues with the index or the name.
     """
 
     def __init__(self, resolve: Callable[[Reference], str]) -> None:
@@ -33,9 +33,10 @@ class Converter:
         self._resolve = resolve
 
     def convert(self, setting: Setting, type_: Any, key: tuple[str, ...]) -> Any:
-        """A setting's value as `type_`; text is a TOML value where that fits, else a string.
+        """Return a setting's value as `type_`.
 
-        What a reference resolves to is a string where that fits, else a TOML value.
+        Raw text is read as TOML if the result fits the type, otherwise as a string. A resolved
+        reference is used as a string if that fits, otherwise read as TOML.
         """
         candidates = [setting.value]
         if setting.raw:
@@ -56,7 +57,7 @@ class Converter:
         )
 
     def _resolved(self, written: Any, setting: Setting, key: tuple[str, ...]) -> Iterator[Any]:
-        """What a value may mean once its references are resolved."""
+        """Yield the possible values of a text after its references are resolved."""
 
         def resolve(reference: Reference) -> str:
             try:
@@ -82,7 +83,7 @@ class Converter:
 
 
 def has_references(setting: Setting) -> bool:
-    """Whether a setting's value contains references; one that is malformed does not count."""
+    """Return whether a setting's value contains references; malformed ones do not count."""
     with suppress(ValueError):
         return any(references_in(text) for _, text in leaves(setting.value))
     return False
@@ -94,7 +95,7 @@ def bare(type_: Any) -> Any:
 
 
 def struct_in(type_: Any) -> type[msgspec.Struct] | None:
-    """The struct that a type is, or that is one of its alternatives."""
+    """Return the struct that a type is or has among its alternatives, otherwise None."""
     plain = bare(type_)
     options = get_args(plain) if get_origin(plain) in (Union, types.UnionType) else (plain,)
     for option in map(bare, options):
@@ -110,7 +111,7 @@ def _decode(type_: type, value: Any) -> Any:
 
 
 def _choices(type_: Any) -> tuple[Any, ...]:
-    """The values that a type, or the elements of a list of it, may have, if they are named."""
+    """Return the values allowed by a `Literal` type, or by a list of such a type."""
     plain = bare(type_)
     if get_origin(plain) is Literal:
         return get_args(plain)
@@ -124,9 +125,9 @@ def _hint(type_: Any) -> str:
 
 
 def _reason(setting: Setting, reason: str) -> str:
-    """Why a value does not fit; what a reference resolves to is not shown."""
+    """Explain why a value does not fit, without showing what references resolve to."""
     if not has_references(setting):
         return reason
     found = [str(each) for _, text in leaves(setting.value) for each in references_in(text)]
     shown = "Invalid value" if reason.startswith("Invalid enum value") else reason
-    return f"what {' and '.join(dict.fromkeys(found))} resolves to does not fit: {shown}"
+    return f"the value of {' and '.join(dict.fromkeys(found))} does not fit: {shown}"

@@ -1,4 +1,4 @@
-"""Declared applications: those of the configuration, checked before anything is started."""
+"""Declared applications: those in the configuration, validated before anything is started."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from nexxus.errors import ConfigurationError, InvalidParameters
 
 
 def check_applications(config: Config) -> None:
-    """Raise `ConfigurationError` for the first that is not sound, naming it and its source.
+    """Raise `ConfigurationError` for the first invalid application, naming it and its source.
 
-    Each needs an ``id`` of its own: by that it is found again at the next start.
+    Each needs its own ``id``, by which it is found again at the next start.
     """
     seen: set[str] = set()
     for number, document in enumerate(config.applications, 1):
         name = document.get("id") or f"number {number}"
         where = f"{config.origins['applications']}: [[applications]] {name}"
         if "id" not in document:
-            raise ConfigurationError(f"{where}: an application that is declared needs an id")
+            raise ConfigurationError(f"{where}: a declared application needs an id")
         try:
             parse_application(document)
         except InvalidParameters as error:

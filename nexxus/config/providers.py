@@ -1,4 +1,4 @@
-"""Asks configuration providers, which are asynchronous, from code that is not."""
+"""Queries configuration providers, which are asynchronous, from synchronous code."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from nexxus.plugins import AdapterKind, Catalog
 T = TypeVar("T")
 
 _WITHIN: Final = 60.0
-"""Seconds that a provider may take for one answer, whatever its own limit is."""
+"""Seconds that a provider may take to respond, even if its own timeout is longer."""
 
 
 class Providers:
     """The providers that the configuration needs, each created at its first use.
 
     Their own settings come from `settings`: the file, the environment and the command line.
-    They may contain references to other providers. The event loop runs in a thread, so that an
-    embedder may load its configuration from a coroutine.
+    They may contain references to other providers. The event loop runs in a thread, so that a
+    program that embeds Nexxus may load its configuration from a coroutine.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Providers:
 
     @property
     def asked(self) -> dict[str, tuple[str, ...]]:
-        """The providers that have been asked so far, each with the references it has resolved."""
+        """The providers used so far, each with the references that it has resolved."""
         return {
             name: tuple(each.rest for each in self._resolved if each.provider == name)
             for name in self._providers
         }
 
     def resolve(self, reference: Reference) -> str:
-        """Return what a reference stands for; every provider is asked for it once.
+        """Return the value of a reference; each reference is resolved only once.
 
-        Raises `ConfigurationError` or `StartupError`, with the provider and the reason.
+        Raises `ConfigurationError` or `StartupError`, which names the provider and the reason.
         """
         if reference not in self._resolved:
             name = reference.provider
@@ -97,7 +97,7 @@ class Providers:
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigurationError(
                     f"there is no configuration provider {name!r}{hint} (installed: "
-                    f"{', '.join(known)}); install the plugin that offers it"
+                    f"{', '.join(known)}); install the plugin that provides it"
                 )
             provider = self._provider(name)
             self._resolved[reference] = self._ask(name, lambda: provider.resolve(reference.rest))
@@ -108,7 +108,7 @@ class Providers:
             if name in self._creating:
                 raise ConfigurationError(
                     f"the settings of the configuration provider {name!r} refer to itself; "
-                    "give them another way, such as ${env:NAME}"
+                    "set them in another way, such as ${env:NAME}"
                 )
             self._creating.append(name)
             try:
@@ -129,12 +129,12 @@ class Providers:
 
     def _ask(self, name: str, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._loop is None:
-            raise RuntimeError("a provider is asked before it was created")
+            raise RuntimeError("a provider was queried before it was created")
         try:
             return self._loop.run(question)
         except TimeoutError:
             raise StartupError(
-                f"the configuration provider {name!r} gave no answer within {_WITHIN:.0f} s"
+                f"the configuration provider {name!r} did not respond within {_WITHIN:.0f} s"
             ) from None
         except ConfigurationError as error:
             raise ConfigurationError(f"the configuration provider {name!r}: {error}") from error
@@ -143,7 +143,7 @@ class Providers:
 
 
 class _Loop:
-    """An event loop in a thread of its own."""
+    """An event loop in its own thread."""
 
     def __enter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nexxus-configuration")
@@ -155,7 +155,7 @@ class _Loop:
         self._thread.shutdown()
 
     def run(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the answer; raises `TimeoutError` if there is none within `_WITHIN`."""
+        """Run a coroutine and return its result. Raises `TimeoutError` after `_WITHIN`."""
 
         async def ask() -> T:
             async with asyncio.timeout(_WITHIN):

@@ -1,8 +1,8 @@
-"""Writes the reference of all settings from the settings themselves.
+"""Generates the reference of all settings from their definitions.
 
 ``python -m nexxus.config.reference --example`` prints ``nexxus.toml.example``, ``--markdown``
-prints ``docs/configuration.md``. Both cover what comes with Nexxus; a plugin's settings are in
-its own documentation and in ``nexxus config show``.
+prints ``docs/configuration.md``. Both cover Nexxus and its built-in adapters. A plugin's settings
+are described in its own documentation and listed by ``nexxus config show``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _WIDTH: Final = 96
 _MEANINGS: Final = {
     "database": "Where objects, users and applications are stored.",
     "broker": "The queues between the roles.",
-    "registry": "Devices, sessions, subscriptions: what every node must agree on.",
-    "logger": "Where the process says what happens to it.",
+    "registry": "The state that all nodes share: devices, sessions, subscriptions.",
+    "logger": "Where and how the process logs.",
 }
 _TYPE_NAMES: Final = {
     bool: "true or false",
@@ -39,9 +39,9 @@ _TYPE_NAMES: Final = {
 
 
 class SettingDescription(msgspec.Struct, frozen=True):
-    """One setting: its key in its section, what it takes, its default as TOML, its meaning.
+    """One setting: its key in the section, its type, its default as TOML, and its meaning.
 
-    A setting without a default has an empty one and must be given.
+    An empty `default` means that the setting is required.
     """
 
     key: str
@@ -51,9 +51,9 @@ class SettingDescription(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A section, or for an `adapter` what it adds to the section that names it.
+    """A section, or the settings that an `adapter` adds to the section that selects it.
 
-    `default` is then the adapter that the section has without a choice.
+    For an adapter, `default` is the section's default adapter.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 def sections() -> Iterator[Section]:
-    """All sections in the order of the reference, the built-in adapters' among them."""
+    """Yield all sections in the order of the reference, including those of built-in adapters."""
     catalog = Catalog.discover(installed=False)
     for name in ORDER:
         if name in SECTIONS:
@@ -73,7 +73,7 @@ def sections() -> Iterator[Section]:
             continue
         kind, default = ADAPTER_SECTIONS[name]
         known = ", ".join(f"`{adapter}`" for adapter in catalog.names(kind))
-        meaning = f"Which adapter: {known}, or one that a plugin adds."
+        meaning = f"The adapter: {known}, or one from a plugin."
         choice = SettingDescription("adapter", "text", toml_literal(default), meaning)
         yield Section(name, _MEANINGS[name], [choice])
         offers = {offer.adapter.name: offer for offer in catalog.offers(kind)}
@@ -86,11 +86,11 @@ def sections() -> Iterator[Section]:
 
 
 def example() -> str:
-    """``nexxus.toml.example``: every setting at its default, commented out."""
+    """Return ``nexxus.toml.example``: every setting with its default, commented out."""
     lines = [
         "# Every setting of Nexxus with its default. Copy this file to nexxus.toml and uncomment",
-        "# what you change. Times are in seconds and sizes in bytes, where nothing else is said.",
-        "# `nexxus config check` judges the result, `nexxus config show` says what is in force.",
+        "# what you change. Times are in seconds and sizes in bytes unless stated otherwise.",
+        "# `nexxus config check` validates the configuration, `nexxus config show` prints it.",
     ]
     for section in sections():
         lines.append("")
@@ -100,16 +100,16 @@ def example() -> str:
             lines += [f"# {section.meaning}", f"[{section.name}]"]
         for entry in section.entries:
             lines += ["", *_comment(entry.meaning)]
-            value = entry.default or '""  # must be given'
-            # What belongs to an adapter that is not the default one stands further in: it is
-            # wrong beside the others.
+            value = entry.default or '""  # required'
+            # The keys of an adapter other than the default are indented, because they are invalid
+            # with another adapter.
             indent = "  " if section.adapter and section.adapter != section.default else ""
             lines.append(f"# {indent}{entry.key} = {value}")
     return "\n".join([*lines, "", *_EXAMPLE_TAIL.splitlines()]) + "\n"
 
 
 def markdown() -> str:
-    """``docs/configuration.md``."""
+    """Return ``docs/configuration.md``."""
     parts = [_INTRODUCTION]
     for section in sections():
         if section.adapter:
@@ -118,9 +118,9 @@ def markdown() -> str:
             title = f"## `[{section.name}]`"
         parts.append(f"{title}\n\n{section.meaning}\n")
         if section.entries:
-            rows = ["| key | takes | default | meaning |", "| --- | --- | --- | --- |"]
+            rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
             for entry in section.entries:
-                default = f"`{entry.default}`" if entry.default else "must be given"
+                default = f"`{entry.default}`" if entry.default else "required"
                 cells = (f"`{entry.key}`", entry.takes, default, entry.meaning)
                 rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
             parts.append("\n".join(rows) + "\n")
@@ -190,8 +190,8 @@ def _comment(text: str) -> list[str]:
 
 
 _EXAMPLE_TAIL: Final = """\
-# Applications may be declared here. They are made at start where they do not exist, and
-# changed where they differ; `nexxus app` manages others.
+# Applications may be declared here. At start they are created if they do not exist, and
+# updated if they differ. `nexxus app` manages other applications.
 #
 # [[applications]]
 # id = "tasks"
@@ -199,7 +199,7 @@ _EXAMPLE_TAIL: Final = """\
 # schema.task.fields.title = { type = "string", required = true }
 # schema.task.fields.status = { type = "string", filterable = true }
 
-# A plugin's own settings, by the name of what it offers.
+# A plugin's own settings, under the name of what it provides.
 #
 # [plugins.audit-log]
 # path = "audit.jsonl"\
@@ -209,7 +209,7 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 ```toml
-# nexxus.toml, in the folder where `nexxus serve` is run
+# nexxus.toml, in the directory where `nexxus serve` runs
 [api]
 port = 9000
 
@@ -217,28 +217,28 @@ port = 9000
 format = "json"
 ```
 
-A setting comes from the first of these that has it:
+A setting is taken from the first of these sources that has it:
 
 1. the command line: `--set section.key=value`, and short options such as `--port`;
 2. the environment: `NEXXUS_<SECTION>__<KEY>`, for example `NEXXUS_API__PORT=9000`; a variable
-   without two underscores in a row is not a setting;
-3. configuration providers, which are plugins named in `server.config_providers`;
-4. the file: `--config FILE`, else `nexxus.toml` in the working directory where it exists;
+   without a double underscore is not a setting;
+3. configuration providers: plugins named in `server.config_providers`;
+4. the file: `--config FILE`, otherwise `nexxus.toml` in the working directory, if it exists;
 5. the default.
 
-Values on the command line and in the environment are TOML where that fits the key's type, else
-text: `NEXXUS_API__CORS_ORIGINS='["https://app.example"]'`, `--set logger.format=json`.
+Values on the command line and in the environment are read as TOML if that fits the key's type,
+otherwise as text: `NEXXUS_API__CORS_ORIGINS='["https://app.example"]'`, `--set logger.format=json`.
 
-`nexxus config check` says whether the configuration can work. `nexxus config show` shows every
-setting in force and where it comes from, secrets masked. A key that does not exist, or a value of
-the wrong type, is an error that names its source and the nearest key; the process exits with 2.
+`nexxus config check` validates the configuration. `nexxus config show` prints every effective
+setting and its source, with secrets masked. An unknown key or a value of the wrong type is an error
+that names its source and the nearest key; the process then exits with status 2.
 
-Times are in seconds and sizes in bytes, unless something else is said. This page is made from the
-settings themselves by `make reference`.
+Times are in seconds and sizes in bytes unless stated otherwise. `make reference` generates this
+page from the settings' definitions.
 
 ## References
 
-A value, or a part of it, may be a reference to a secret that is kept elsewhere:
+A value, or part of it, may be a reference to a secret stored elsewhere:
 
 ```toml
 [admin]
@@ -249,31 +249,30 @@ adapter = "rabbitmq"
 url = "amqp://nexxus:${env:RABBITMQ_PASSWORD}@rabbitmq:5672/"
 ```
 
-`${env:NAME}` stands for an environment variable and `${file:/path}` for a file's text, without the
-line break at its end. Any other name is that of a configuration provider that a plugin adds, as in
+`${env:NAME}` is replaced by an environment variable and `${file:/path}` by a file's text, without
+its final line break. Any other name is a configuration provider from a plugin, as in
 `${vault:nexxus/database#password}`; `nexxus plugins` lists them. References work in every source
-and in every value, also within lists, tables and `[[applications]]`. A provider's own section may
-refer to another provider.
+and every value, including lists, tables and `[[applications]]`. A provider's own section may refer
+to another provider.
 
-- A key that takes a number or a list takes a reference, too: the text behind it is then read as
-  TOML.
-- References are resolved at start, and only where the value is in force: a reference that a
-  stronger source replaces is not looked up. A reference that cannot be resolved prevents the start;
-  the error names the key, the reference, its provider and what to do.
-- `nexxus config show` and the logs show the reference, not what it stands for.
-- Write `$${` for the text `${` itself.
+- A reference may also be used for a number or a list: its text is then read as TOML.
+- References are resolved at start, and only for effective values: a reference that a source of
+  higher priority replaces is not looked up. If a reference cannot be resolved, the server does not
+  start; the error names the key, the reference, its provider and what to do.
+- `nexxus config show` and the logs show the reference, not its value.
+- Write `$${` for a literal `${`.
 """
 
 _OUTRO: Final = """\
 ## `[[applications]]`
 
-Each is an application as `POST /admin/applications` takes it, with an `id`. Names of keys are the
-same in TOML as in JSON. The list of the strongest source that has one is in force.
+Each entry is an application document as for `POST /admin/applications`, with an `id`. Keys have the
+same names in TOML as in JSON. Only the list from the source of highest priority is used.
 
 ## `[plugins.<name>]`
 
-The settings of a custom worker, transport, sign-in strategy or configuration provider that a
-plugin adds, under its name. In the environment a hyphen of the name is an underscore:
+The settings of a plugin's custom worker, transport, sign-in strategy or configuration provider,
+under its name. In the environment, write an underscore for a hyphen in the name:
 `NEXXUS_PLUGINS__AUDIT_LOG__PATH`. `nexxus plugins` lists the names.
 """
 

@@ -1,6 +1,6 @@
-"""References: ``${vault:db#password}`` in a setting stands for what a provider knows.
+"""References: ``${vault:db#password}`` in a setting stands for a provider's value.
 
-``$${`` is written for a ``${`` that begins no reference.
+``$${`` is an escaped ``${`` that does not begin a reference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _REFERENCE: Final = re.compile(r"([A-Za-z0-9._-]+):(.+)", re.DOTALL)
 
 
 class Reference(NamedTuple):
-    """What a provider, by its name, is asked for."""
+    """A provider's name, and what to look up in it."""
 
     provider: str
     rest: str
@@ -24,18 +24,18 @@ class Reference(NamedTuple):
 
 
 def references_in(text: str) -> list[Reference]:
-    """Return the references of a text, in order; raises `ValueError` for one that is malformed."""
+    """Return the references in a text, in order. Raises `ValueError` for a malformed one."""
     return [_parse(match) for match in _PATTERN.finditer(text) if not match.group(1)]
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text is a reference and nothing else."""
+    """Return whether a text is exactly one reference."""
     match = _PATTERN.fullmatch(text)
     return match is not None and not match.group(1)
 
 
 def replace(text: str, resolve: Callable[[Reference], str]) -> str:
-    """Return the text with what its references resolve to; raises `ValueError` likewise."""
+    """Return the text with its references resolved. Raises `ValueError` for a malformed one."""
 
     def replacement(match: re.Match[str]) -> str:
         return match.group(0)[1:] if match.group(1) else resolve(_parse(match))
@@ -70,7 +70,7 @@ def _parse(match: re.Match[str]) -> Reference:
     parts = _REFERENCE.fullmatch(match.group(2))
     if parts is None:
         raise ValueError(
-            f"{match.group(0)} is no reference: write ${{provider:reference}}, such as "
-            f"${{env:NAME}} or ${{file:/path}}, and $${{…}} for the text itself"
+            f"{match.group(0)} is not a valid reference: write ${{provider:reference}}, such as "
+            f"${{env:NAME}} or ${{file:/path}}, or $${{…}} for the literal text"
         )
     return Reference(*parts.groups())

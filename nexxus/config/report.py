@@ -1,4 +1,4 @@
-"""The configuration in force, for people and programs, with origins and without secrets."""
+"""The effective configuration, for people and programs, with origins and without secrets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ORDER: Final = (
     *("server", "api", "gateway", "health", "writer", "transport_manager"),
     *("database", "broker", "registry", "auth", "admin", "logger", "limits"),
 )
-"""The sections, in the order in which people read them."""
+"""The sections, in the order of the documentation."""
 
 
 def describe(config: Config) -> dict[str, dict[str, Any]]:
-    """Return every setting by its dotted key: ``{"value": …, "origin": …}``, secrets masked.
+    """Return ``{"value": …, "origin": …}`` for each dotted key, with secrets masked.
 
-    Where a reference was resolved, the value is the reference.
+    For a value with a resolved reference, the reference is shown.
     """
     return {
         key: {"value": _shown(config, value, key, name), "origin": config.origins.get(key, DEFAULT)}
@@ -32,7 +32,7 @@ def describe(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def changed_keys(former: Config, present: Config) -> list[str]:
-    """Return the dotted keys whose values differ, even if both would be shown as the same."""
+    """Return the dotted keys whose values differ, even if masking makes them look equal."""
     before, after = ({key: value for key, _, value in _settings(c)} for c in (former, present))
     missing = object()
     return [
@@ -43,7 +43,7 @@ def changed_keys(former: Config, present: Config) -> list[str]:
 
 
 def to_toml(config: Config) -> str:
-    """The same as a commented TOML file."""
+    """Return what `describe` returns as TOML with comments."""
     lines: list[str] = []
     section = ""
     for key, described in describe(config).items():
@@ -57,7 +57,7 @@ def to_toml(config: Config) -> str:
 
 
 def toml_literal(value: Any) -> str:
-    """A value as TOML, on one line."""
+    """Return a value as TOML, on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -72,7 +72,7 @@ def toml_literal(value: Any) -> str:
 
 
 def _settings(config: Config) -> Iterator[tuple[str, str, Any]]:
-    """Every setting: its dotted key, its name, and its value as JSON has it."""
+    """Yield the dotted key, the name and the JSON value of every setting."""
     if config.applications:
         yield "applications", "", config.applications
     for name in ORDER:
@@ -101,7 +101,7 @@ def _fields(prefix: str, settings: msgspec.Struct | None) -> Iterator[tuple[str,
 
 
 def _shown(config: Config, value: Any, key: str, name: str) -> Any:
-    """A value with what was written in the place of what references resolve to, masked."""
+    """Return a value masked, with references in place of their resolved values."""
     written = config.references.get(key)
     if written is not None:
         return written if is_reference(written) else redact(written, name)

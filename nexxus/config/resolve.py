@@ -1,4 +1,4 @@
-"""Judges settings: which key each one means, and which one wins."""
+"""Resolves settings: which key each one sets, and which source wins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ADAPTER_SECTIONS: Final[Mapping[str, tuple[AdapterKind, str]]] = {
     "registry": (AdapterKind.REGISTRY, "in-process"),
     "logger": (AdapterKind.LOGGER, "loguru"),
 }
-"""The sections that name an adapter, its kind, and the adapter they name by default."""
+"""The sections that select an adapter, with the adapter's kind and the default adapter."""
 
 DEFAULT: Final = "default"
 _ADAPTER_KEY: Final = "adapter"
@@ -33,12 +33,12 @@ _NEAR: Final = 0.6
 
 
 class Resolver:
-    """The settings of all sources, lowest first, and the sections that come out of them.
+    """Builds sections from the settings of all sources, given in ascending priority.
 
-    Every method raises `ConfigurationError` naming the source and the key. As sections are asked
-    for, `origins` fills with the source of each key, by dotted path, and `references` with what
-    was written where a reference was resolved. `resolve` is asked for the references of values
-    that are in force, not of those that a stronger source replaces.
+    Every method raises `ConfigurationError`, which names the source and the key. When sections are
+    built, `origins` and `references` are filled: they map dotted keys to their source, and to the
+    text in which references were resolved. `resolve` is called only for effective values, not for
+    those that a source of higher priority replaces.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class Resolver:
 
     @property
     def references(self) -> Mapping[str, str]:
-        """What was written where a reference was resolved, by the dotted key."""
+        """The texts in which references were resolved, by dotted key."""
         return self._values.references
 
     def section(self, name: str, kind: type[S]) -> S:
-        """The section of that name as its struct."""
+        """Return the section with this name as its struct."""
         return self._build((name,), kind, self._settings[name])
 
     def adapter(self, name: str) -> AdapterSection:
-        """A section that names an adapter, with the adapter's own settings."""
+        """Return a section that selects an adapter, with the adapter's own settings."""
         kind, selected = ADAPTER_SECTIONS[name]
         origin, own = DEFAULT, []
         for setting in self._settings[name]:
@@ -88,13 +88,13 @@ class Resolver:
         return AdapterSection(selected, None if struct is _Nothing else settings, adapter.scope)
 
     def plugins(self, selected: Iterable[str] = ()) -> dict[str, msgspec.Struct]:
-        """The sections ``[plugins.<name>]`` that are given, and those of `selected` names."""
+        """Return the given ``[plugins.<name>]`` sections, and those of the `selected` names."""
         names = dict.fromkeys([*selected, *self._plugin_settings()])
         built = {name: self.plugin(name) for name in names}
         return {name: settings for name, settings in built.items() if settings is not None}
 
     def plugin(self, name: str) -> msgspec.Struct | None:
-        """The settings of one plugin; None where it has nothing to set."""
+        """Return the settings of one plugin, or None if it has none."""
         struct = self._catalog.plugin_sections[name].settings or _Nothing
         settings = self._plugin_settings().get(name, [])
         built = self._build((_PLUGINS, name), struct, settings)
@@ -117,7 +117,10 @@ class Resolver:
         return given
 
     def applications(self) -> tuple[dict[str, Any], ...]:
-        """The declared applications' documents; the highest source that has any wins."""
+        """Return the documents of the declared applications.
+
+        They all come from the source of highest priority that declares any.
+        """
         documents: tuple[dict[str, Any], ...] = ()
         for setting in self._settings[_APPLICATIONS]:
             documents = self._values.convert(setting, tuple[dict[str, Any], ...], (_APPLICATIONS,))
@@ -125,7 +128,7 @@ class Resolver:
         return documents
 
     def check_names(self, kind: AdapterKind, names: Sequence[str], key: str) -> None:
-        """Raise unless every one of the names that `key` lists is one of that kind."""
+        """Raise unless each name listed by `key` is an adapter of that kind."""
         for name in names:
             if self._catalog.get(kind, name) is None:
                 raise self._unknown_name(kind, name, key, self.origins[key])
@@ -152,7 +155,7 @@ class Resolver:
         for path, candidates in found.items():
             key = (*prefix, *path)
             for setting, type_ in candidates[:-1]:
-                if not has_references(setting):  # what is replaced has to be right all the same
+                if not has_references(setting):  # even a replaced value must be valid
                     self._values.convert(setting, type_, key)
             setting, type_ = candidates[-1]
             _put(values, path, self._values.convert(setting, type_, key))
@@ -201,7 +204,7 @@ class Resolver:
     def _unknown_section(self, setting: Setting) -> ConfigurationError:
         name = setting.path[0]
         hint = _nearest(name, self._known)
-        if len(setting.path) == 1:  # perhaps a key that was written above all sections
+        if len(setting.path) == 1:  # perhaps a key written above the first section
             homes = [section for section, s in self._sections.items() if name in _keys(s)]
             hint = f"; did you mean {homes[0]}.{name}?" if homes else hint
         return ConfigurationError(
@@ -238,13 +241,13 @@ class Resolver:
 
 
 class _Nothing(msgspec.Struct, frozen=True):
-    """The settings of an adapter that has none."""
+    """The empty settings of an adapter without settings."""
 
 
 def _locate(
     struct: type[msgspec.Struct], setting: Setting, depth: int
 ) -> tuple[tuple[str, ...], Any] | None:
-    """The canonical path below `depth` and the type that is declared there; None: no such key."""
+    """Return the canonical path below `depth` and its declared type, or None for no such key."""
     type_: Any = struct
     path: list[str] = []
     for component in setting.path[depth:]:
@@ -267,7 +270,10 @@ def _locate(
 
 
 def _match(component: str, names: Sequence[str], setting: Setting) -> str | None:
-    """The name that a path's component means; the environment knows no case and no hyphens."""
+    """Return the name that a path component stands for, or None.
+
+    Names from the environment match regardless of case, with underscores for hyphens.
+    """
     if component in names:
         return component
     if setting.origin.startswith("environment "):

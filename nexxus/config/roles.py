@@ -1,4 +1,4 @@
-"""Roles: whether those of a process can work with its adapters, checked before anything starts."""
+"""Checks, before anything starts, that a process's roles can work with its adapters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from nexxus.config.config import Config
 from nexxus.errors import ConfigurationError
 
 _NEEDED: Final = frozenset({"api", "writer", "transport-manager", "gateway"})
-"""The roles without which some write goes unseen. A node of custom workers may be beside them."""
+"""The roles without which some writes would not be processed; custom workers are optional."""
 
 
 def check_roles(config: Config) -> None:
-    """Raise `ConfigurationError` if a role is left out that must run in this process."""
+    """Raise `ConfigurationError` if a role that must run in this process is left out."""
     roles = set(config.server.roles)
     missing = _NEEDED - roles
     alone = _adapters_of_one_process(config)
@@ -20,20 +20,20 @@ def check_roles(config: Config) -> None:
         raise ConfigurationError(
             f"server.roles leaves out {', '.join(sorted(missing))}, which must run in this "
             f"process with {' and '.join(alone)}; run all roles, or choose adapters that "
-            "connect processes"
+            "several processes can share"
         )
-    # Their queues would fill, and then no write would be accepted any more.
+    # The workers' queues would fill up, and then no more writes would be accepted.
     if config.broker.scope == "process" and config.server.workers and "workers" not in roles:
         raise ConfigurationError(
             f"server.roles leaves out workers, but server.workers names "
-            f"{', '.join(config.server.workers)}, whose events reach no other process with "
-            f"broker.adapter = {config.broker.adapter!r}; add the role, name no workers, or "
-            "choose a broker that connects processes"
+            f"{', '.join(config.server.workers)}, whose events do not reach other processes with "
+            f"broker.adapter = {config.broker.adapter!r}; add the role, remove the workers, or "
+            "choose a broker that several processes can share"
         )
 
 
 def _adapters_of_one_process(config: Config) -> list[str]:
-    """The settings that select an adapter which other processes cannot share."""
+    """Return the settings that select an adapter that processes cannot share."""
     sections = {
         "broker": config.broker,
         "registry": config.registry,

@@ -1,7 +1,7 @@
 """The sections of the configuration: each setting, its type, its default and its meaning.
 
-The descriptions are what ``nexxus.toml.example`` and ``docs/configuration.md`` are made of
-(`nexxus.config.reference`). Times are seconds, sizes are bytes, where nothing else is said.
+`nexxus.config.reference` generates ``nexxus.toml.example`` and ``docs/configuration.md`` from the
+descriptions. Times are in seconds and sizes in bytes unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -22,46 +22,49 @@ _MIB: Final = 1024 * _KIB
 
 
 class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The process: what it runs, where it keeps its data, how it starts and stops."""
+    """The process: which roles it runs, where it stores its data, how it starts and stops."""
 
     roles: Annotated[
         tuple[Role, ...],
         Meta(
             min_length=1,
-            description="The roles that this process runs; all of them unless told otherwise.",
+            description="The roles that this process runs.",
         ),
     ] = ROLES
     data_dir: Annotated[
-        Path, Meta(description="The folder for everything that must survive a restart.")
+        Path, Meta(description="The directory for all data that must survive a restart.")
     ] = Path("nexxus-data")
     node: Annotated[
         str,
         Meta(
             pattern=r"^[A-Za-z0-9._-]{0,64}$",
-            description="This process's id among all nodes; empty: a new one at every start.",
+            description="This process's id among all nodes; empty: a new id at every start.",
         ),
     ] = ""
     startup_timeout: Annotated[
-        float, Meta(gt=0, description="How long to wait at start for a backing service.")
+        float, Meta(gt=0, description="How long to wait for backing services at start.")
     ] = 60.0
     drain_timeout: Annotated[
         float,
         Meta(
             gt=0,
-            description="How long each step of a stop may take to finish what was accepted: "
-            "clients' frames, requests, and what waits in the process's queues.",
+            description="How long each step of a shutdown may take to finish accepted work: "
+            "clients' frames, requests, and messages in the process's queues.",
         ),
     ] = 20.0
     demo: Annotated[
-        bool, Meta(description="Create the application `demo` and open the example pages.")
+        bool, Meta(description="Create the application `demo` and serve its example pages.")
     ] = False
     workers: Annotated[
         tuple[str, ...],
-        Meta(description="The custom workers that the role `workers` runs, by name."),
+        Meta(description="Names of the custom workers that the role `workers` runs."),
     ] = ()
     config_providers: Annotated[
         tuple[str, ...],
-        Meta(description="Plugins to ask for configuration at start; the last one wins."),
+        Meta(
+            description="Configuration providers (from plugins) to load settings from at start; "
+            "the last one that has a setting wins."
+        ),
     ] = ()
 
 
@@ -76,83 +79,89 @@ class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...],
         Meta(
             description='Origins whose pages may call the API, such as "https://app.example"; '
-            '"*" for all.'
+            '"*" allows all.'
         ),
     ] = ()
     tls_certificate: Annotated[
-        str, Meta(description="PEM file of the certificate chain; empty: no TLS here.")
+        str, Meta(description="PEM file with the certificate chain; empty: no TLS.")
     ] = ""
-    tls_key: Annotated[str, Meta(description="PEM file of the certificate's private key.")] = ""
+    tls_key: Annotated[str, Meta(description="PEM file with the certificate's private key.")] = ""
     hsts_max_age: Annotated[
-        int, Meta(ge=0, description="Strict-Transport-Security in seconds, over TLS; 0: none.")
+        int,
+        Meta(
+            ge=0,
+            description="The max-age of Strict-Transport-Security, sent over TLS; "
+            "0: the header is not sent.",
+        ),
     ] = 31_536_000
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(
-            description="Addresses or networks of proxies whose X-Forwarded-For and -Proto count."
+            description="Addresses or networks of proxies whose X-Forwarded-For and "
+            "X-Forwarded-Proto headers are trusted."
         ),
     ] = ()
     docs: Annotated[bool, Meta(description="Serve /docs, /openapi.json and /asyncapi.json.")] = True
     max_connections: Annotated[
-        int, Meta(ge=1, description="Open HTTP connections before new ones are refused.")
+        int, Meta(ge=1, description="The most open HTTP connections; more are refused.")
     ] = 10_000
 
     def __post_init__(self) -> None:
         if bool(self.tls_certificate) != bool(self.tls_key):
-            raise ValueError("tls_certificate and tls_key are given together or not at all")
+            raise ValueError("set both tls_certificate and tls_key, or neither")
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The gateway: its transports, its port, its time limits, and what a resume can bring back."""
+    """The gateway: its transports, its port, its timeouts, and what a client can resume."""
 
     transports: Annotated[
         tuple[str, ...],
-        Meta(description="How devices may be connected, by name; plugins bring more."),
+        Meta(description="Names of the transports for devices; plugins can add more."),
     ] = ("websockets",)
     enabled: Annotated[
-        bool, Meta(description="Listen on the gateway's own port, beside /ws on the API's.")
+        bool, Meta(description="Listen on the gateway's own port, in addition to /ws on the API's.")
     ] = True
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0: any free one.")
     ] = 8081
     max_connections: Annotated[
-        int, Meta(ge=1, description="Open WebSocket connections before new ones are refused.")
+        int, Meta(ge=1, description="The most open WebSocket connections; more are refused.")
     ] = 100_000
     resume_window: Annotated[
         float,
         Meta(
             ge=0,
-            description="How long a lost connection's subscriptions are kept for a resume; "
-            "0: not at all.",
+            description="How long the subscriptions of a lost connection are kept for a resume; "
+            "0: they are not kept.",
         ),
     ] = 60.0
     resume_window_max: Annotated[
         float,
         Meta(
             ge=0,
-            description="The longest resume window that a connection may ask for, where its "
-            "transport lets it.",
+            description="The longest resume window that a connection may request, if its "
+            "transport supports that.",
         ),
     ] = 3600.0
     resume_frames: Annotated[
-        int, Meta(ge=0, description="Missed frames that are kept per device for a resume.")
+        int, Meta(ge=0, description="The most missed frames kept per device for a resume.")
     ] = 1_000
     resume_bytes: Annotated[
-        int, Meta(ge=0, description="Bytes of missed frames that are kept per device.")
+        int, Meta(ge=0, description="The most bytes of missed frames kept per device.")
     ] = 1 * _MIB
     log_deliveries: Annotated[
-        int, Meta(ge=0, description="Events that the node remembers for all resumes together.")
+        int, Meta(ge=0, description="The most events that the node keeps for all resumes together.")
     ] = 20_000
     log_bytes: Annotated[
-        int, Meta(ge=0, description="Bytes of events that the node remembers for all resumes.")
+        int, Meta(ge=0, description="The most bytes of events that the node keeps for all resumes.")
     ] = 64 * _MIB
     resume_grace: Annotated[
         float,
         Meta(
             ge=0,
-            description="How long after `register` a `resume` is waited for: a second at most "
-            "from when the device subscribes over HTTP.",
+            description="How long to wait for a `resume` after `register`; at most one second "
+            "once the device has subscribed over HTTP.",
         ),
     ] = 5.0
     handover_timeout: Annotated[
@@ -160,60 +169,71 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             description="How long another node may take to hand over a device that resumes here, "
-            "and how long a node that stops waits for its devices to resume elsewhere.",
+            "and how long a stopping node waits for its devices to resume elsewhere.",
         ),
     ] = 2.0
     send_buffer: Annotated[
         int,
-        Meta(ge=_KIB, description="Unsent bytes after which a slow consumer is closed with 4008."),
+        Meta(
+            ge=_KIB,
+            description="Unsent bytes above which a slow consumer is disconnected with 4008.",
+        ),
     ] = 1 * _MIB
     register_timeout: Annotated[
         float, Meta(gt=0, description="How long a connection may take to send `register`.")
     ] = 10.0
     frames_queued: Annotated[
-        int, Meta(ge=1, description="A client's unanswered frames before it is no longer read.")
+        int,
+        Meta(
+            ge=1,
+            description="The most unanswered frames of one client; then its socket is not read.",
+        ),
     ] = 256
-    ping_interval: Annotated[float, Meta(gt=0, description="How often a peer is pinged.")] = 25.0
+    ping_interval: Annotated[
+        float, Meta(gt=0, description="The time between pings to each client.")
+    ] = 25.0
     ping_timeout: Annotated[
-        float, Meta(gt=0, description="How long a peer may be silent before it is dropped.")
+        float,
+        Meta(gt=0, description="How long a client may be silent before its connection is dropped."),
     ] = 60.0
 
 
 class HealthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`/healthz`, `/readyz` and `/metrics` on a port of their own, whatever the roles are.
+    """A separate port for `/healthz`, `/readyz` and `/metrics`, available with any roles.
 
-    The API's and the gateway's port serve them as well; a node with other roles has no port.
+    The API's and the gateway's ports serve them too; a node with only other roles has no port
+    without this section.
     """
 
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[
-        int, Meta(ge=0, le=65535, description="The port to listen on; 0: no such port.")
+        int, Meta(ge=0, le=65535, description="The port to listen on; 0: no separate port.")
     ] = 0
 
 
 class WriterSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The writer, which applies accepted writes to the stored objects."""
 
-    batch: Annotated[int, Meta(ge=1, description="Writes that are applied in one go.")] = 512
+    batch: Annotated[int, Meta(ge=1, description="The most writes applied in one batch.")] = 512
     tombstone_hours: Annotated[
-        int, Meta(ge=24, description="Hours for which a deleted object's version is remembered.")
+        int, Meta(ge=24, description="Hours for which the version of a deleted object is kept.")
     ] = 24
 
 
 class TransportManagerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The transport manager, which finds the nodes that an event concerns."""
 
-    batch: Annotated[int, Meta(ge=1, description="Events that are routed in one go.")] = 512
+    batch: Annotated[int, Meta(ge=1, description="The most events routed in one batch.")] = 512
 
 
 class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How passwords are hashed (argon2id) and tokens are rotated."""
+    """Password hashing (argon2id) and token rotation."""
 
     time_cost: Annotated[int, Meta(ge=1, description="Passes of argon2id over its memory.")] = 3
     memory_cost: Annotated[int, Meta(ge=8, description="Memory of one argon2id hash, in KiB.")] = (
         65_536
     )
-    parallelism: Annotated[int, Meta(ge=1, description="Lanes of argon2id.")] = 1
+    parallelism: Annotated[int, Meta(ge=1, description="Parallel lanes of argon2id.")] = 1
     refresh_grace: Annotated[
         float,
         Meta(ge=0, description="How long the previous refresh token keeps working."),
@@ -226,26 +246,24 @@ class AdminSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Annotated[
         str,
         Meta(
-            description="The key for /admin/*; empty: made at the first start and kept in "
+            description="The key for /admin/*; empty: generated at the first start and stored in "
             "`admin.key` in the data directory."
         ),
     ] = ""
 
 
 class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one client may ask for."""
+    """The limits for each client; the response to a violation is in parentheses."""
 
     body: Annotated[int, Meta(ge=1, description="Bytes of a request's body (413).")] = 1 * _MIB
     frame: Annotated[int, Meta(ge=1, description="Bytes of a client's frame (1009).")] = 1 * _MIB
     depth: Annotated[
-        int, Meta(ge=1, le=512, description="Nested levels of a body or frame (400).")
+        int, Meta(ge=1, le=512, description="Levels of nesting in a body or frame (400).")
     ] = 64
-    filter_conditions: Annotated[int, Meta(ge=1, description="Conditions of one filter (400).")] = (
+    filter_conditions: Annotated[int, Meta(ge=1, description="Conditions in one filter (400).")] = (
         256
     )
-    subscriptions: Annotated[int, Meta(ge=1, description="Subscriptions of one device (400).")] = (
-        1_000
-    )
+    subscriptions: Annotated[int, Meta(ge=1, description="Subscriptions per device (400).")] = 1_000
     sign_in_attempts: Annotated[
         int, Meta(ge=1, description="Failed sign-ins per account and minute (429).")
     ] = 10
@@ -253,17 +271,17 @@ class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float,
         Meta(
             ge=0,
-            description="Requests and frames per device, else requests per address (429); "
-            "0: no limit.",
+            description="Requests and frames per second and device, or without a device requests "
+            "per second and address (429); 0: no limit.",
         ),
     ] = 0.0
 
 
 class AdapterSection(msgspec.Struct, frozen=True):
-    """A section that names an adapter; the rest of it is the adapter's checked `settings`.
+    """A section that selects an adapter; its other keys are the adapter's validated `settings`.
 
-    `settings` is an instance of the adapter's own struct, None if it has none. `scope` says who
-    can share the adapter; a logger has none.
+    `settings` is an instance of the adapter's own struct, None if it has none. `scope` states which
+    processes can share the adapter; a logger has none.
     """
 
     adapter: str

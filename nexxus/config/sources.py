@@ -1,7 +1,6 @@
-"""Where settings come from: a file, the environment, the command line, other mappings.
+"""The sources of settings: a file, the environment, the command line, other mappings.
 
-Every source is read into `Setting`s, which know their origin; judging them is the business
-of `nexxus.config.resolve`.
+Every source is read into `Setting`s, which have an origin. `nexxus.config.resolve` validates them.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ ENVIRONMENT_PREFIX: Final = "NEXXUS_"
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One value at one path, and who says so.
+    """One value at one path, and its source.
 
-    With `raw`, the value is text that may be a TOML value, depending on the key's type.
+    If `raw` is true, the value is text that may be parsed as TOML, depending on the key's type.
     """
 
     path: tuple[str, ...]
@@ -37,7 +36,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def from_file(file: Path | None) -> list[Setting]:
-    """The settings of a TOML file; of `DEFAULT_FILE`, where it exists, when none is named."""
+    """Read the settings of a TOML file. None: read `DEFAULT_FILE` if it exists."""
     if file is None:
         if not DEFAULT_FILE.is_file():
             return []
@@ -45,21 +44,21 @@ def from_file(file: Path | None) -> list[Setting]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"file {file}: there is no such file") from None
+        raise ConfigurationError(f"file {file}: no such file") from None
     except OSError as error:
         raise ConfigurationError(f"file {file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"file {file}: is not TOML: {error}") from error
+        raise ConfigurationError(f"file {file}: is not valid TOML: {error}") from error
     return from_mapping(document, f"file {file}")
 
 
 def from_mapping(document: Mapping[str, Any], origin: str) -> list[Setting]:
-    """The settings of nested mappings."""
+    """Return the settings of nested mappings."""
     return list(_leaves(document, (), origin))
 
 
 def from_environment(environ: Mapping[str, str]) -> list[Setting]:
-    """The settings of variables such as ``NEXXUS_API__PORT``, in the order of their names."""
+    """Return the settings of variables such as ``NEXXUS_API__PORT``, sorted by name."""
     return [
         Setting(_environment_path(name), environ[name], f"environment {name}", raw=True)
         for name in sorted(environ)
@@ -68,7 +67,7 @@ def from_environment(environ: Mapping[str, str]) -> list[Setting]:
 
 
 def from_overrides(overrides: Iterable[str]) -> list[Setting]:
-    """The settings of ``section.key=value`` texts, as given to ``--set``; the last one wins."""
+    """Parse ``section.key=value`` texts, as given to ``--set``; the last one wins."""
     settings = []
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -82,10 +81,10 @@ def from_overrides(overrides: Iterable[str]) -> list[Setting]:
 
 
 def toml_value(text: str) -> Any:
-    """The TOML value that a text is; raises `ValueError` when it is none, or more than one."""
+    """Parse a text as one TOML value. Raises `ValueError` if it is not exactly one."""
     document = tomllib.loads(f"value = {text}")
     if document.keys() != {"value"}:
-        raise ValueError("more than a value")
+        raise ValueError("more than one value")
     return document["value"]
 
 

@@ -1,4 +1,4 @@
-"""The command line: what it understands, what it says, and how it exits."""
+"""The command line: its options, its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def nexxus(*arguments: str, environ: dict[str, str] | None = None, stdin: str = 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
-    """The configurations with which a server would have been run, to its end."""
+    """The configurations with which servers would have been run."""
     configs: list[Config] = []
 
     def serve(config: Config, load: Callable[[], Config]) -> int:
@@ -56,13 +56,13 @@ def test_the_overview_names_every_command_and_the_exit_codes():
 @pytest.mark.parametrize("command", [*COMMANDS, "app create", "app list", "user update",
                                      "dead list", "dead show", "dead replay", "dead discard",
                                      "config show", "config check"])  # fmt: skip
-def test_every_command_explains_itself(command: str):
+def test_every_command_has_help(command: str):
     result = nexxus(*command.split(), "--help")
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: cli {command}")
 
 
-def test_a_misspelt_command_is_told_with_the_nearest_one():
+def test_a_misspelt_command_is_reported_with_the_nearest_one():
     result = nexxus("servee")
     assert result.exit_code == 2
     assert "There is no command 'servee'. Did you mean 'serve'?" in result.output
@@ -112,7 +112,7 @@ def test_port_0_is_a_port_too(served: list[Config]):
     assert (served[0].api.port, served[0].gateway.port) == (0, 0)
 
 
-def test_serve_reads_the_file_in_the_working_directory_or_the_one_it_is_given(
+def test_serve_reads_the_given_file_or_the_one_in_the_working_directory(
     served: list[Config], empty_folder: Path
 ):
     (empty_folder / "nexxus.toml").write_text("[api]\nport = 1\n")
@@ -128,12 +128,12 @@ def test_serve_reads_the_file_in_the_working_directory_or_the_one_it_is_given(
         (["--port", "70000"], "command line --port: api.port: Expected `int` <= 65535"),
         (["--port", "abc"], "'abc' is not a valid integer"),
         (["--roles", "apis"], "command line --roles: server.roles: Invalid enum value 'apis'"),
-        (["--config", "none.toml"], "file none.toml: there is no such file"),
+        (["--config", "none.toml"], "file none.toml: no such file"),
         (["--set", "api.prot=1"], "unknown key api.prot; did you mean api.port?"),
         (["--hots", "x"], "--host"),
     ],
 )
-def test_serve_refuses_what_is_wrong_with_2_and_the_reason(
+def test_serve_exits_with_2_and_the_reason_for_wrong_settings(
     served: list[Config], arguments: list[str], reason: str
 ):
     result = nexxus("serve", *arguments)
@@ -142,7 +142,7 @@ def test_serve_refuses_what_is_wrong_with_2_and_the_reason(
     assert served == []
 
 
-def test_what_prevents_a_start_here_and_now_exits_with_1(monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_start_exits_with_1(monkeypatch: pytest.MonkeyPatch):
     def serve(config: Config, load: Callable[[], Config]) -> int:
         raise StartupError("the port 8080 is in use")
 
@@ -152,14 +152,14 @@ def test_what_prevents_a_start_here_and_now_exits_with_1(monkeypatch: pytest.Mon
     assert result.output == "Error: the port 8080 is in use\n"
 
 
-def test_config_check_says_that_all_is_well_and_what_sets_it():
-    assert "Everything is at its default." in nexxus("config", "check").output
+def test_config_check_confirms_and_lists_the_sources():
+    assert "All settings have their defaults." in nexxus("config", "check").output
     result = nexxus("config", "check", environ={"NEXXUS_API__PORT": "1"})
     assert result.exit_code == 0
     assert "Set by environment NEXXUS_API__PORT." in result.output
 
 
-def test_config_check_judges_declared_applications_too(empty_folder: Path):
+def test_config_check_validates_declared_applications(empty_folder: Path):
     (empty_folder / "nexxus.toml").write_text(
         '[[applications]]\nid = "shop"\nschema.item.colour = { type = "color" }\n'
     )
@@ -168,7 +168,7 @@ def test_config_check_judges_declared_applications_too(empty_folder: Path):
     assert "file nexxus.toml: [[applications]] shop: schema.item.colour.type" in result.output
 
 
-def test_config_check_judges_whether_the_roles_can_work_with_the_adapters():
+def test_config_check_validates_the_roles_against_the_adapters():
     result = nexxus("config", "check", "--set", 'server.roles=["api"]')
     assert result.exit_code == 2
     assert "must run in this process with broker.adapter = 'in-process'" in result.output
@@ -197,14 +197,14 @@ def test_commands_are_completed():
 
 @pytest.mark.parametrize("command", ["check", "app list", "user list a", "tail a m", "bench",
                                      "dead list", "dead replay x"])  # fmt: skip
-def test_without_a_server_commands_exit_with_1_and_say_where_they_looked(command: str):
+def test_without_a_server_commands_exit_with_1_and_name_the_url(command: str):
     options = ["--url", "http://127.0.0.1:9", "--admin-key", "k"]
     result = nexxus(*command.split(), *options)
     assert result.exit_code == 1
-    assert "http://127.0.0.1:9 does not answer" in result.output
+    assert "http://127.0.0.1:9 does not respond" in result.output
 
 
-def test_without_an_admin_key_the_ways_to_give_it_are_told():
+def test_without_an_admin_key_the_ways_to_give_it_are_listed():
     result = nexxus("app", "list", "--url", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "--admin-key" in result.output
@@ -214,7 +214,7 @@ def test_without_an_admin_key_the_ways_to_give_it_are_told():
 @pytest.mark.parametrize(
     ("content", "reason"), [("{", "--file app.json"), ("[]", "expected an application")]
 )
-def test_a_document_that_is_none_is_refused_before_anything_is_asked(
+def test_an_invalid_document_is_refused_before_any_request(
     empty_folder: Path, content: str, reason: str
 ):
     (empty_folder / "app.json").write_text(content)
@@ -231,20 +231,20 @@ def test_an_update_of_nothing_is_wrong_usage():
 
 @pytest.mark.parametrize("arguments", [(), ("x", "--all"), ("x", "--queue", "writer")])
 @pytest.mark.parametrize("command", ["replay", "discard"])
-def test_dead_letters_are_named_or_all_are_meant(command: str, arguments: tuple[str, ...]):
+def test_dead_letters_need_ids_or_all(command: str, arguments: tuple[str, ...]):
     options = ["--url", "http://127.0.0.1:9", "--admin-key", "k"]
     result = nexxus("dead", command, *arguments, *options)
     assert result.exit_code == 2
-    assert "Name the ids, or give --all" in result.output
+    assert "Give ids, or --all" in result.output
 
 
-def test_a_filter_that_is_no_json_is_wrong_usage():
+def test_a_filter_that_is_not_json_is_wrong_usage():
     result = nexxus("tail", "a", "m", "--filter", "{")
     assert result.exit_code == 2
-    assert "--filter is not JSON" in result.output
+    assert "--filter is not valid JSON" in result.output
 
 
-def test_deleting_asks_first():
+def test_deleting_asks_for_confirmation():
     result = nexxus("app", "delete", "a", "--admin-key", "k", stdin="n\n")
     assert result.exit_code == 1
-    assert "Delete a with everything in it?" in result.output
+    assert "Delete a with all its data?" in result.output

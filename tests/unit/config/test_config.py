@@ -1,4 +1,4 @@
-"""Settings come from where they should, and wrong ones are told precisely."""
+"""Settings come from the right source, and wrong ones are reported precisely."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings with everything that an adapter's may have."""
+    """Settings of every kind that an adapter may have."""
 
     url: str
     pool: Annotated[int, msgspec.Meta(ge=1)] = 4
@@ -79,7 +79,7 @@ def error_of(*overrides: str, file: str | None = None, **environ: str) -> str:
     return str(caught.value)
 
 
-def test_without_any_source_everything_is_at_its_default():
+def test_without_any_source_every_setting_has_its_default():
     config = load()
     assert config.server.roles == ROLES
     assert (config.api.host, config.api.port, config.gateway.port) == ("127.0.0.1", 8080, 8081)
@@ -96,7 +96,7 @@ def test_the_limits_are_those_that_clients_are_promised():
     assert (limits.sign_in_attempts, limits.requests_per_second) == (10, 0)
 
 
-def test_a_stronger_source_wins_key_by_key(empty_folder: Path):
+def test_a_source_of_higher_priority_wins_key_by_key(empty_folder: Path):
     (empty_folder / "nexxus.toml").write_text(
         '[api]\nport = 1\nhost = "file"\ndocs = false\ncors_origins = ["*"]\n'
         "[server]\nconfig_providers = ['vault']\n[plugins.vault]\naddress = 'provided'\n"
@@ -123,11 +123,11 @@ def test_the_last_of_two_overrides_wins():
     assert config.origins["api.port"] == "command line --port"
 
 
-def test_a_variable_without_two_underscores_is_not_ours():
+def test_a_variable_without_two_underscores_is_ignored():
     assert load(NEXXUS_HOME="x", NEXXUS_PORT="abc", PORT="1").api.port == 8080
 
 
-def test_the_environment_reaches_sections_and_plugins_with_underscores_or_hyphens():
+def test_the_environment_sets_sections_and_plugins_with_underscores_or_hyphens():
     config = load(
         "server.workers=['mail-out']",
         NEXXUS_TRANSPORT_MANAGER__BATCH="7",
@@ -142,18 +142,18 @@ def test_the_environment_reaches_sections_and_plugins_with_underscores_or_hyphen
     ("text", "expected"),
     [("12345", "12345"), ('"quoted"', "quoted"), ("plain text", "plain text"), ("true", "true")],
 )
-def test_text_that_is_no_toml_string_stays_as_it_is_for_a_string(text: str, expected: str):
+def test_text_that_is_not_toml_is_taken_literally_for_a_string(text: str, expected: str):
     assert load(NEXXUS_ADMIN__KEY=text).admin.key == expected
 
 
-def test_values_are_toml_where_the_key_takes_such():
+def test_values_are_read_as_toml_if_the_key_is_not_a_string():
     config = load("api.docs=false", 'server.roles=["api", "writer"]', "gateway.resume_window=5")
     assert config.api.docs is False
     assert config.server.roles == ("api", "writer")
     assert config.gateway.resume_window == 5.0
 
 
-def test_an_adapter_brings_its_own_settings_nested_ones_and_maps_too(tmp_path: Path):
+def test_an_adapter_has_its_own_settings_including_nested_ones_and_maps(tmp_path: Path):
     file = tmp_path / "other.toml"
     file.write_text(
         '[database]\nadapter = "shop"\nurl = "shop://x"\n'
@@ -167,15 +167,13 @@ def test_an_adapter_brings_its_own_settings_nested_ones_and_maps_too(tmp_path: P
     assert config.origins["database.adapter"] == f"file {file}"
 
 
-def test_declared_applications_come_as_they_were_written(tmp_path: Path):
+def test_declared_applications_are_passed_on_as_written(tmp_path: Path):
     file = tmp_path / "nexxus.toml"
     file.write_text('[[applications]]\nid = "a"\n[applications.schema.task.title]\ntype = "int"\n')
     assert load().applications == ({"id": "a", "schema": {"task": {"title": {"type": "int"}}}},)
 
 
-def test_an_embedder_gives_a_mapping_and_nothing_else_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_with_a_mapping_no_other_source_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "nexxus.toml").write_text("[api]\nport = 1\n")
     monkeypatch.setenv("NEXXUS_API__PORT", "2")
     config = Config.from_mapping({"limits": {"body": 2048}, "server": {"data_dir": tmp_path}})
@@ -185,7 +183,7 @@ def test_an_embedder_gives_a_mapping_and_nothing_else_is_read(
     assert config.origins["limits.body"] == "mapping"
 
 
-async def test_providers_can_be_asked_from_within_a_running_loop():
+async def test_providers_can_be_queried_from_within_a_running_loop():
     assert load("server.config_providers=['vault']").api.port == 7001
 
 
@@ -200,14 +198,16 @@ async def test_providers_can_be_asked_from_within_a_running_loop():
         ("api.port.x=1", "api.port"),
     ],
 )
-def test_an_unknown_key_is_told_with_its_source_and_the_nearest_one(override: str, nearest: str):
+def test_an_unknown_key_is_reported_with_its_source_and_the_nearest_key(
+    override: str, nearest: str
+):
     key = override.partition("=")[0]
     message = error_of(override)
     assert message.startswith(f"command line --set {key}: unknown key {key}")
     assert f"did you mean {nearest}?" in message
 
 
-def test_an_unknown_section_or_plugin_is_told_with_the_nearest_one(tmp_path: Path):
+def test_an_unknown_section_or_plugin_is_reported_with_the_nearest_one(tmp_path: Path):
     file = tmp_path / "bad.toml"
     file.write_text("[databse]\npath = 'x'\n")
     message = error_of(file=str(file))
@@ -218,7 +218,7 @@ def test_an_unknown_section_or_plugin_is_told_with_the_nearest_one(tmp_path: Pat
     assert "did you mean api.port?" in error_of(file=str(file))
 
 
-def test_a_word_that_a_list_cannot_have_is_told_with_those_that_it_can():
+def test_a_value_that_a_list_does_not_allow_is_reported_with_those_allowed():
     assert "expected one of api, writer," in error_of('server.roles=["cook"]')
 
 
@@ -236,7 +236,7 @@ def test_a_word_that_a_list_cannot_have_is_told_with_those_that_it_can():
         ("NEXXUS_API__PORT", "1\nx = 2", "Expected `int`, got `str`"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_source_its_key_and_what_fits(
+def test_a_wrong_value_is_reported_with_its_source_its_key_and_what_fits(
     variable: str, value: str, reason: str
 ):
     message = error_of(**{variable: value})
@@ -245,47 +245,47 @@ def test_a_wrong_value_is_told_with_its_source_its_key_and_what_fits(
     assert reason in message
 
 
-def test_an_adapter_that_is_not_installed_is_told_with_those_that_are():
+def test_an_adapter_that_is_not_installed_is_reported_with_those_that_are():
     message = error_of("database.adapter=sqlit")
     assert message.startswith("command line --set database.adapter: database.adapter: ")
     assert "did you mean sqlite?" in message
     assert "shop, sqlite" in message
 
 
-def test_a_worker_that_is_not_installed_is_told():
+def test_a_worker_that_is_not_installed_is_reported():
     assert "there is no worker 'male-out'; did you mean mail-out?" in error_of(
         "server.workers=['male-out']"
     )
 
 
-def test_a_setting_that_must_be_given_is_told_with_its_variable():
+def test_a_missing_required_setting_is_reported_with_its_variable():
     message = error_of("database.adapter=shop")
     assert "database.url has no default" in message
     assert "NEXXUS_DATABASE__URL" in message
 
 
-def test_settings_that_contradict_each_other_are_told():
+def test_settings_that_contradict_each_other_are_reported():
     message = error_of("api.tls_key=key.pem")
-    assert "tls_certificate and tls_key are given together" in message
+    assert "set both tls_certificate and tls_key" in message
 
 
 @pytest.mark.parametrize("override", ["api", "api.port", "=1", "api.=1", ".port=1"])
-def test_an_override_that_is_none_is_told(override: str):
+def test_a_malformed_override_is_reported(override: str):
     assert "expected section.key=value" in error_of(override)
 
 
-def test_a_value_in_the_place_of_a_section_is_told(tmp_path: Path):
+def test_a_value_in_place_of_a_section_is_reported(tmp_path: Path):
     file = tmp_path / "bad.toml"
     file.write_text("api = 8080\n")
     assert error_of(file=str(file)).startswith(f"file {file}: api is a section, not a value")
 
 
-def test_a_file_that_is_missing_or_no_toml_is_told_with_the_line(tmp_path: Path):
-    assert "there is no such file" in error_of(file=str(tmp_path / "none.toml"))
+def test_a_missing_or_malformed_file_is_reported_with_the_line(tmp_path: Path):
+    assert "no such file" in error_of(file=str(tmp_path / "none.toml"))
     file = tmp_path / "bad.toml"
     file.write_text("[api]\nport = = 1\n")
     message = error_of(file=str(file))
-    assert message.startswith(f"file {file}: is not TOML")
+    assert message.startswith(f"file {file}: is not valid TOML")
     assert "line 2" in message
 
 

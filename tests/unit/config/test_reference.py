@@ -1,4 +1,4 @@
-"""The committed references say what the settings say."""
+"""The committed references match the settings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_example_with_everything_uncommented_is_the_default():
     assert {given.origins[key] for key in default.origins} == {"mapping"}
 
 
-def test_the_example_as_it_is_configures_nothing(tmp_path: Path):
+def test_the_unchanged_example_configures_nothing(tmp_path: Path):
     file = tmp_path / "nexxus.toml"
     file.write_text(example(), encoding="utf-8")
     assert set(Config.load(file, {}).origins.values()) == {"default"}

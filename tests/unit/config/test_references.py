@@ -1,4 +1,4 @@
-"""References stand for what a configuration provider knows, wherever a setting may have one."""
+"""References are replaced by values from configuration providers, in every setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vault(ConfigProvider):
-    """Knows some secrets, and remembers what was asked of it."""
+    """A provider with some secrets that records its calls."""
 
     def __init__(self, secrets: Mapping[str, str], settings: VaultSettings) -> None:
         self._secrets = secrets
@@ -42,7 +42,7 @@ class Vault(ConfigProvider):
 
 
 class Plugin:
-    """The vault, and a worker with settings of several types."""
+    """A plugin with the vault, and a worker with settings of several types."""
 
     class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         url: str = ""
@@ -82,7 +82,7 @@ def error_of(plugin: Plugin, /, **sections: Any) -> str:
     return str(caught.value)
 
 
-def test_a_reference_stands_for_what_its_provider_knows_whole_or_within_a_text():
+def test_a_reference_is_replaced_alone_or_within_a_text():
     plugin = Plugin(db__password="s3cret", db__user="ann")
     settings = mail(plugin, url="smtp://${vault:db#user}:${vault:db#password}@host")
     assert settings.url == "smtp://ann:s3cret@host"
@@ -99,7 +99,7 @@ def test_references_resolve_within_tables_lists_and_applications():
     assert application["auth"]["strategies"]["google"]["clientSecret"] == "1"
 
 
-def test_what_it_resolves_to_is_a_string_where_one_fits_and_else_a_toml_value():
+def test_a_resolved_reference_is_a_string_if_that_fits_otherwise_a_toml_value():
     plugin = Plugin(port="2525", quoted='"quoted"', list='["a", "b"]', text="123")
     assert mail(plugin, port="${vault:port}").port == 2525
     assert mail(plugin, cc="${vault:list}").cc == ("a", "b")
@@ -120,11 +120,11 @@ def test_references_resolve_in_the_environment_and_in_overrides(
     assert config.origins["api.port"] == "environment NEXXUS_API__PORT"
 
 
-def test_a_doubled_dollar_is_the_text_itself():
+def test_a_doubled_dollar_escapes_a_reference():
     assert mail(Plugin(), url="$${vault:a} and $5").url == "${vault:a} and $5"
 
 
-def test_a_provider_is_created_once_asked_once_for_each_reference_and_closed():
+def test_a_provider_is_created_once_queried_once_per_reference_and_closed():
     plugin = Plugin(a="1", b="2")
     mail(plugin, url="${vault:a}${vault:b}${vault:a}", headers={"x": "${vault:a}"})
     (vault,) = plugin.vaults
@@ -132,13 +132,13 @@ def test_a_provider_is_created_once_asked_once_for_each_reference_and_closed():
     assert vault.closed
 
 
-def test_a_provider_that_nothing_refers_to_is_not_created():
+def test_a_provider_without_references_is_not_created():
     plugin = Plugin()
     load(plugin)
     assert plugin.vaults == []
 
 
-def test_a_reference_that_a_stronger_source_replaces_is_not_resolved(tmp_path: Path):
+def test_a_replaced_reference_is_not_resolved(tmp_path: Path):
     plugin = Plugin()
     file = tmp_path / "nexxus.toml"
     file.write_text("[admin]\nkey = '${vault:missing}'\n")
@@ -194,9 +194,9 @@ def test_a_provider_that_is_not_installed_is_named_with_those_that_are():
 
 
 @pytest.mark.parametrize("text", ["${HOME}", "${}", "${:x}", "${vault:}"])
-def test_what_only_looks_like_a_reference_is_refused_with_how_to_write_it(text: str):
+def test_a_malformed_reference_is_refused_with_the_correct_form(text: str):
     message = error_of(Plugin(), admin={"key": text})
-    assert message.startswith(f"mapping: admin.key: {text} is no reference")
+    assert message.startswith(f"mapping: admin.key: {text} is not a valid reference")
     assert "$${" in message
 
 
@@ -207,16 +207,18 @@ def test_what_only_looks_like_a_reference_is_refused_with_how_to_write_it(text: 
         ({"logger": {"level": "${vault:secret}"}}, "logger.level"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_without_showing_it(sections: dict[str, Any], key: str):
+def test_a_secret_that_does_not_fit_is_reported_without_showing_it(
+    sections: dict[str, Any], key: str
+):
     message = error_of(Plugin(secret="hunter2"), **sections)
-    assert message.startswith(f"mapping: {key}: what ${{vault:secret}} resolves to does not fit")
+    assert message.startswith(f"mapping: {key}: the value of ${{vault:secret}} does not fit")
     assert "hunter2" not in message
 
 
 # What is shown
 
 
-def test_the_report_shows_references_and_never_what_they_resolve_to():
+def test_the_report_shows_references_and_never_their_values():
     plugin = Plugin(a="hunter2", b="hunter3")
     strategies = {"google": {"clientID": "${vault:a}", "clientSecret": "plain-secret"}}
     config = load(
@@ -236,7 +238,7 @@ def test_the_report_shows_references_and_never_what_they_resolve_to():
     assert "plain-secret" not in shown
 
 
-def test_a_secret_that_has_changed_behind_its_reference_is_a_change():
+def test_a_changed_secret_behind_a_reference_is_a_change():
     former = load(Plugin(a="1"), admin={"key": "${vault:a}"})
     present = load(Plugin(a="2"), admin={"key": "${vault:a}"}, api={"port": 1})
     assert changed_keys(former, present) == ["api.port", "admin.key"]
@@ -246,13 +248,13 @@ def test_a_secret_that_has_changed_behind_its_reference_is_a_change():
 # The built-in providers
 
 
-def test_a_file_is_read_without_the_line_break_at_its_end(tmp_path: Path):
+def test_a_file_is_read_without_its_final_line_break(tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_bytes(b" two\nlines \r\n")
     assert load(Plugin(), admin={"key": f"${{file:{secret}}}"}).admin.key == " two\nlines "
 
 
-def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path):
+def test_a_missing_or_binary_file_is_named(tmp_path: Path):
     missing = tmp_path / "missing"
     assert f"there is no file {missing}" in error_of(
         Plugin(), admin={"key": f"${{file:{missing}}}"}

@@ -1,4 +1,4 @@
-"""What is in force is shown with its origin, and never a secret."""
+"""The effective settings are shown with their origins, and never with secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_setting_has_its_value_and_its_origin():
     assert described["database.adapter"]["value"] == "sqlite"
 
 
-def test_secrets_are_masked_and_what_is_not_set_stays_empty():
+def test_secrets_are_masked_and_unset_ones_stay_empty():
     config = Config.from_mapping({"admin": {"key": "hunter2"}, "applications": [APPLICATION]})
     shown = to_toml(config)
     assert "hunter2" not in shown
@@ -30,13 +30,13 @@ def test_secrets_are_masked_and_what_is_not_set_stays_empty():
     assert describe(Config.from_mapping({}))["admin.key"]["value"] == ""
 
 
-def test_the_report_is_toml():
+def test_the_report_is_valid_toml():
     config = Config.from_mapping({"api": {"cors_origins": ['a"b', "c"]}})
     document = tomllib.loads(to_toml(config))
     assert document["api"]["cors_origins"] == ['a"b', "c"]
     assert document["gateway"]["resume_window"] == 60.0
 
 
-def test_values_are_written_as_toml_reads_them():
+def test_written_values_are_read_back_by_toml():
     for value in (True, 1, 1.5, "", 'a "b"\n\x7f', [1, [2]], {"a b": {"c": ["é"]}, "d-e": "f"}):
         assert tomllib.loads(f"v = {toml_literal(value)}")["v"] == value

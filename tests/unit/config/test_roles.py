@@ -15,7 +15,7 @@ WITHOUT_WORKERS = [role for role in ROLES if role != "workers"]
 
 
 class Plugin:
-    """Adapters that connect processes, and others that do not, and a worker."""
+    """Adapters that processes can share, others that they cannot, and a worker."""
 
     @hookimpl
     def nexxus_databases(self) -> list[Adapter]:
@@ -50,7 +50,7 @@ def test_a_worker_that_no_process_runs_is_refused_with_its_name() -> None:
         nexxus(WITHOUT_WORKERS, server={"workers": ["mail"]})
 
 
-def test_workers_may_run_elsewhere_with_a_broker_that_connects_processes() -> None:
+def test_workers_may_run_elsewhere_with_a_shared_broker() -> None:
     far = {"database": {"adapter": "far"}, **FAR}
     nexxus(WITHOUT_WORKERS, server={"workers": ["mail"]}, **far)
     nexxus(["workers"], server={"workers": ["mail"]}, **far)
@@ -60,13 +60,13 @@ def test_without_workers_their_role_may_be_left_out() -> None:
     nexxus(WITHOUT_WORKERS)
 
 
-def test_a_node_of_workers_needs_a_database_that_the_others_share() -> None:
+def test_a_worker_node_needs_a_shared_database() -> None:
     with pytest.raises(ConfigurationError, match=r"database\.adapter = 'near'"):
         nexxus(["workers"], database={"adapter": "near"}, **FAR)
 
 
 @pytest.mark.parametrize("missing", WITHOUT_WORKERS)
-def test_every_other_role_must_run_where_the_adapters_do_not_connect(missing: str) -> None:
+def test_with_process_local_adapters_no_other_role_may_be_left_out(missing: str) -> None:
     roles = [role for role in ROLES if role != missing]
     with pytest.raises(ConfigurationError, match=rf"leaves out {missing}.*broker\.adapter"):
         nexxus(roles)
