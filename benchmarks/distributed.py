@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from pathlib import Path
 
 import aio_pika
-import httpx
+import httpx2
 import uvloop
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from elasticsearch import AsyncElasticsearch
@@ -77,7 +77,7 @@ def running_cluster(services: Services, folder: Path) -> Iterator[Cluster]:
         for node in cluster:
             ends.callback(node.kill)
         cluster.start()
-        answer = httpx.post(
+        answer = httpx2.post(
             f"http://127.0.0.1:{cluster.nodes['api'][0].port}/admin/applications",
             json=APPLICATION,
             headers={"Authorization": f"Bearer {cluster.admin_key}"},

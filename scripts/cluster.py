@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
-import httpx
+import httpx2
 from services.elasticsearch import ElasticsearchServer
 from services.local_server import LocalServer, ServerFailed
 from services.rabbitmq import RabbitMQServer
@@ -97,8 +97,8 @@ class NexxusNode(LocalServer):
 
     def is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.health_port}/readyz", timeout=5)
-        except httpx.TransportError:
+            answer = httpx2.get(f"http://127.0.0.1:{self.health_port}/readyz", timeout=5)
+        except httpx2.TransportError:
             return False
         return answer.status_code == 200
 

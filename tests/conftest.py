@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import hypothesis
 import pytest
 from client import Admin, NexxusClient, new_http
@@ -76,7 +76,7 @@ def admin(endpoint: Endpoint) -> Iterator[Admin]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
     """The HTTP connections of a test."""
     async with new_http() as client:
         yield client
@@ -86,7 +86,7 @@ ClientMaker = Callable[..., NexxusClient]
 
 
 @pytest.fixture
-async def new_client(endpoint: Endpoint, http: httpx.AsyncClient) -> AsyncIterator[ClientMaker]:
+async def new_client(endpoint: Endpoint, http: httpx2.AsyncClient) -> AsyncIterator[ClientMaker]:
     """Makes clients that share a ledger; broken promises fail the test at its end."""
     ledger = Ledger()
     clients: list[NexxusClient] = []

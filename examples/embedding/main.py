@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -24,8 +24,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     async with Nexxus(CONFIG) as nexxus:
         app.mount("/sync", nexxus.app)
         # Our own routes are clients like any other, only without a network between.
-        transport = httpx.ASGITransport(app=nexxus.app)
-        async with httpx.AsyncClient(
+        transport = httpx2.ASGITransport(app=nexxus.app)
+        async with httpx2.AsyncClient(
             transport=transport, base_url="http://nexxus", headers={"nxx-app-id": "hello"}
         ) as app.state.nexxus:
             yield

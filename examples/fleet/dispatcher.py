@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-import httpx
+import httpx2
 from websockets.asyncio.client import connect
 
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"
@@ -52,7 +52,7 @@ def change(node: dict[str, Any], op: str, path: list[str], value: Any) -> None:
 
 
 async def main() -> None:
-    async with httpx.AsyncClient(base_url=URL, headers={"nxx-app-id": "fleet"}) as http:
+    async with httpx2.AsyncClient(base_url=URL, headers={"nxx-app-id": "fleet"}) as http:
         device = (await http.post("/device/register", json={"name": "dispatcher"})).json()
     async with connect(f"ws{URL.removeprefix('http')}/ws") as socket:
 

@@ -5,12 +5,12 @@ import random
 import sys
 from asyncio import TaskGroup
 
-import httpx
+import httpx2
 
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"
 
 
-async def drive(http: httpx.AsyncClient, number: int, chance: random.Random) -> None:
+async def drive(http: httpx2.AsyncClient, number: int, chance: random.Random) -> None:
     vehicle = f"van-{number}"
     at = {"lat": 44.43 + chance.uniform(-0.1, 0.1), "lon": 26.10 + chance.uniform(-0.1, 0.1)}
     # From an earlier run there may be one already: then this is rejected, and that is fine.
@@ -34,7 +34,7 @@ async def drive(http: httpx.AsyncClient, number: int, chance: random.Random) -> 
 
 async def main() -> None:
     headers = {"nxx-app-id": "fleet"}
-    async with httpx.AsyncClient(base_url=URL, headers=headers) as http, TaskGroup() as fleet:
+    async with httpx2.AsyncClient(base_url=URL, headers=headers) as http, TaskGroup() as fleet:
         for number in range(20):
             fleet.create_task(drive(http, number, random.Random(number)))
 

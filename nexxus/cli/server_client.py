@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from nexxus.cli.root import CommandFailed, Misuse
 from nexxus.config import Config
@@ -20,7 +20,7 @@ ADMIN_KEY_FILE: Final = "admin.key"
 class ServerClient:
     """Sends requests to one server. Raises failures as `CommandFailed`, with the server's text."""
 
-    def __init__(self, http: httpx.Client, url: str, admin_key: str | None) -> None:
+    def __init__(self, http: httpx2.Client, url: str, admin_key: str | None) -> None:
         self.url = url
         self._http = http
         self._admin_key = admin_key
@@ -42,11 +42,11 @@ class ServerClient:
             return _body(response)
         raise CommandFailed(_explain(response))
 
-    def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    def send(self, method: str, path: str, **kwargs: Any) -> httpx2.Response:
         """Send a request and return the response, whatever its status."""
         try:
             return self._http.request(method, path, **kwargs)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise CommandFailed(
                 f"{self.url} does not respond ({error}); is the server running, and is --url "
                 "correct?"
@@ -70,8 +70,8 @@ def connect(
     assert url is not None
     url = url.rstrip("/")
     try:
-        http = httpx.Client(base_url=url, timeout=_TIMEOUT, headers={"accept": "application/json"})
-    except (httpx.InvalidURL, ValueError) as error:
+        http = httpx2.Client(base_url=url, timeout=_TIMEOUT, headers={"accept": "application/json"})
+    except (httpx2.InvalidURL, ValueError) as error:
         raise Misuse(f"--url {url}: {error}") from error
     with http:
         yield ServerClient(http, url, admin_key)
@@ -94,7 +94,7 @@ def configured_admin_key(config: Config) -> str | None:
         return None
 
 
-def _body(response: httpx.Response) -> Any:
+def _body(response: httpx2.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
@@ -103,7 +103,7 @@ def _body(response: httpx.Response) -> Any:
         ) from error
 
 
-def _explain(response: httpx.Response) -> str:
+def _explain(response: httpx2.Response) -> str:
     try:
         body = response.json()
     except ValueError:

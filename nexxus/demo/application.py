@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 APP_ID: Final = "demo"
 
@@ -34,19 +34,19 @@ APPLICATION: Final[dict[str, Any]] = {
 in miles, `status` one of ``scheduled``, ``delayed``, ``boarding`` and ``departed``."""
 
 
-async def ensure_application(http: httpx.AsyncClient, admin_key: str) -> None:
+async def ensure_application(http: httpx2.AsyncClient, admin_key: str) -> None:
     """Create the application, or bring the one of an earlier start up to date.
 
-    `http` has the API's address as its base. Raises `httpx.HTTPError` when the server refuses.
+    `http` has the API's address as its base. Raises `httpx2.HTTPError` when the server refuses.
     """
     headers = {"Authorization": f"Bearer {admin_key}"}
     created = await http.post("/admin/applications", json=APPLICATION, headers=headers)
-    if created.status_code != httpx.codes.CONFLICT:
+    if created.status_code != httpx2.codes.CONFLICT:
         created.raise_for_status()
         return
     address = f"/admin/applications/{APP_ID}"
     replaced = await http.put(address, json=APPLICATION, headers=headers)
-    if replaced.status_code == httpx.codes.BAD_REQUEST:
+    if replaced.status_code == httpx2.codes.BAD_REQUEST:
         # Stored flights of another release do not fit this schema; they are only a show.
         (await http.delete(address, headers=headers)).raise_for_status()
         replaced = await http.post("/admin/applications", json=APPLICATION, headers=headers)

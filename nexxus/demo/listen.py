@@ -15,7 +15,7 @@ from nexxus.demo.replay import open_http
 async def events(api_url: str) -> AsyncGenerator[dict[str, Any], None]:
     """The model events of all flights, from now on, as the wire has them.
 
-    Ends when the server closes the connection in order. Raises `httpx.HTTPError`, `OSError` or
+    Ends when the server closes the connection in order. Raises `httpx2.HTTPError`, `OSError` or
     `websockets.exceptions.WebSocketException` when the server cannot be reached or vanishes.
     """
     async with open_http(api_url) as http:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from nexxus.demo.application import APP_ID, ensure_application
 from nexxus.demo.timeline import SEED, WINDOW, FlightWrite, load_flights, timeline
@@ -40,12 +40,12 @@ async def replay(
         await _pace(http, timeline(load_flights(), seed=seed, window=window), rate, window)
 
 
-def open_http(api_url: str) -> httpx.AsyncClient:
+def open_http(api_url: str) -> httpx2.AsyncClient:
     """A client of the API, without a proxy between: it is our own server."""
-    return httpx.AsyncClient(base_url=api_url, timeout=httpx.Timeout(30), trust_env=False)
+    return httpx2.AsyncClient(base_url=api_url, timeout=httpx2.Timeout(30), trust_env=False)
 
 
-async def _clear(http: httpx.AsyncClient, model: str) -> None:
+async def _clear(http: httpx2.AsyncClient, model: str) -> None:
     cursor: dict[str, str] = {}
     while True:
         query = {"limit": 1000, **cursor}
@@ -61,7 +61,7 @@ async def _clear(http: httpx.AsyncClient, model: str) -> None:
 
 
 async def _pace(
-    http: httpx.AsyncClient, writes: Iterator[FlightWrite], rate: float, full: int
+    http: httpx2.AsyncClient, writes: Iterator[FlightWrite], rate: float, full: int
 ) -> None:
     """Hand each write at its time to its flight's lane, so that a flight's writes stay in order.
 
@@ -82,7 +82,7 @@ async def _pace(
             await asyncio.sleep(due - clock.time())
 
 
-async def _send(http: httpx.AsyncClient, lane: asyncio.Queue[tuple[str, FlightWrite]]) -> None:
+async def _send(http: httpx2.AsyncClient, lane: asyncio.Queue[tuple[str, FlightWrite]]) -> None:
     while True:
         key, write = await lane.get()
         # The key makes a second attempt after a lost answer harmless.
@@ -91,12 +91,12 @@ async def _send(http: httpx.AsyncClient, lane: asyncio.Queue[tuple[str, FlightWr
             await asyncio.sleep(_RETRY_DELAY)
 
 
-async def _accepted(http: httpx.AsyncClient, write: FlightWrite, headers: dict[str, str]) -> bool:
+async def _accepted(http: httpx2.AsyncClient, write: FlightWrite, headers: dict[str, str]) -> bool:
     """Whether the server has answered for good: only its absence is worth another attempt."""
     target = "/model/flight" if write.method == "POST" else f"/model/flight/{write.flight.id}"
     body: dict[str, Any] = {} if write.body is None else {"json": write.body}
     try:
         answer = await http.request(write.method, target, headers=headers, **body)
-    except httpx.TransportError:
+    except httpx2.TransportError:
         return False
-    return answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS
+    return answer.status_code < 500 and answer.status_code != httpx2.codes.TOO_MANY_REQUESTS

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-import httpx
+import httpx2
 from websockets.exceptions import WebSocketException
 
 from nexxus.demo.application import APP_ID, ensure_application
@@ -83,7 +83,7 @@ async def _show_first_events(api_url: str, echo: Echo) -> None:
                 shown += 1
                 if shown == _FIRST_EVENTS:
                     break
-    except (httpx.HTTPError, OSError, WebSocketException) as error:
+    except (httpx2.HTTPError, OSError, WebSocketException) as error:
         echo(f"    (the events cannot be shown here: {error})")
         return
     echo("    … and so on. Ctrl+C stops the server.")

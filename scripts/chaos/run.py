@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx
+import httpx2
 from client import Admin, NexxusClient, new_http
 from documents import open_application
 from load import Load, Verdict, at_last, judge, stay_connected
@@ -100,7 +100,7 @@ class Run:
             verdict.lost += found.lost
             verdict.diverged += found.diverged
 
-    async def _clients(self, http: httpx.AsyncClient) -> list[NexxusClient]:
+    async def _clients(self, http: httpx2.AsyncClient) -> list[NexxusClient]:
         admin = Admin(self._world.endpoint)
         try:
             app = await at_last(lambda: asyncio.to_thread(admin.create, open_application()))

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, assert_error
 from documents import (
@@ -176,7 +176,7 @@ async def test_a_removed_application_is_gone_with_all_that_was_in_it(
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "Bearer", "Basic eDp5"])
 @pytest.mark.parametrize("path", ["/applications", "/applications/x", "/applications/x/users"])
 async def test_the_admin_key_is_needed(
-    endpoint: Any, http: httpx.AsyncClient, key: str | None, path: str
+    endpoint: Any, http: httpx2.AsyncClient, key: str | None, path: str
 ) -> None:
     headers = {} if key is None else {"Authorization": key}
     response = await http.get(f"{endpoint.url}/admin{path}", headers=headers)

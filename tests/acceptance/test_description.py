@@ -7,21 +7,21 @@ import re
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from server import Endpoint
 
 contract = partial(pytest.mark.contract, "7. Health and description")
 
 
-async def get(endpoint: Endpoint, http: httpx.AsyncClient, path: str, **headers: str) -> Any:
+async def get(endpoint: Endpoint, http: httpx2.AsyncClient, path: str, **headers: str) -> Any:
     response = await http.get(endpoint.url + path, headers=headers, follow_redirects=True)
     assert response.status_code == 200, (path, response.status_code, response.text)
     return response
 
 
 @contract("the root names the server")
-async def test_the_root_tells_the_version(endpoint: Endpoint, http: httpx.AsyncClient) -> None:
+async def test_the_root_tells_the_version(endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
     body = (await get(endpoint, http, "/")).json()
 
     assert set(body) == {"message", "version"}
@@ -29,7 +29,7 @@ async def test_the_root_tells_the_version(endpoint: Endpoint, http: httpx.AsyncC
 
 
 @contract("the root names the server")
-async def test_a_browser_gets_a_page(endpoint: Endpoint, http: httpx.AsyncClient) -> None:
+async def test_a_browser_gets_a_page(endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
     response = await get(endpoint, http, "/", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
 
     assert response.headers["content-type"].startswith("text/html")
@@ -39,7 +39,7 @@ async def test_a_browser_gets_a_page(endpoint: Endpoint, http: httpx.AsyncClient
 @contract("health")
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_a_running_server_is_healthy_and_ready(
-    endpoint: Endpoint, http: httpx.AsyncClient, path: str
+    endpoint: Endpoint, http: httpx2.AsyncClient, path: str
 ) -> None:
     response = await get(endpoint, http, path)
 
@@ -49,7 +49,7 @@ async def test_a_running_server_is_healthy_and_ready(
 
 @contract("metrics")
 async def test_the_metrics_are_in_prometheus_form(
-    endpoint: Endpoint, http: httpx.AsyncClient
+    endpoint: Endpoint, http: httpx2.AsyncClient
 ) -> None:
     response = await get(endpoint, http, "/metrics")
 
@@ -69,7 +69,7 @@ METRIC = re.compile(
 
 @contract("descriptions for machines")
 async def test_the_http_description_names_every_route(
-    endpoint: Endpoint, http: httpx.AsyncClient
+    endpoint: Endpoint, http: httpx2.AsyncClient
 ) -> None:
     document = (await get(endpoint, http, "/openapi.json")).json()
 
@@ -87,7 +87,7 @@ async def test_the_http_description_names_every_route(
 
 @contract("descriptions for machines")
 async def test_the_socket_description_names_every_frame(
-    endpoint: Endpoint, http: httpx.AsyncClient
+    endpoint: Endpoint, http: httpx2.AsyncClient
 ) -> None:
     response = await get(endpoint, http, "/asyncapi.json")
 
@@ -103,7 +103,7 @@ async def test_the_socket_description_names_every_frame(
 @contract("pages for humans")
 @pytest.mark.parametrize("path", ["/docs", "/admin/"])
 async def test_the_documentation_and_the_dashboard_are_pages(
-    endpoint: Endpoint, http: httpx.AsyncClient, path: str
+    endpoint: Endpoint, http: httpx2.AsyncClient, path: str
 ) -> None:
     response = await get(endpoint, http, path, Accept="text/html")
 
@@ -112,6 +112,6 @@ async def test_the_documentation_and_the_dashboard_are_pages(
 
 
 @contract("pages for humans")
-async def test_nothing_public_shows_a_secret(endpoint: Endpoint, http: httpx.AsyncClient) -> None:
+async def test_nothing_public_shows_a_secret(endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
     for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"):
         assert endpoint.admin_key not in json.dumps((await get(endpoint, http, path)).text)

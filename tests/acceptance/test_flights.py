@@ -16,7 +16,7 @@ from collections import Counter
 from importlib import resources
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, unique
 from oracle import matches
@@ -116,7 +116,7 @@ def questions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class Board:
     """The airport's side and the audience's side of one run."""
 
-    def __init__(self, endpoint: Endpoint, app_id: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, endpoint: Endpoint, app_id: str, http: httpx2.AsyncClient) -> None:
         self.endpoint = endpoint
         self.app_id = app_id
         self.http = http
@@ -152,7 +152,7 @@ def shown(view: View) -> dict[str, Any]:
 
 @pytest.mark.contract("5. Subscriptions", "real use")
 async def test_two_hundred_subscribers_see_all_the_flights_of_the_file(
-    endpoint: Endpoint, admin: Admin, http: httpx.AsyncClient
+    endpoint: Endpoint, admin: Admin, http: httpx2.AsyncClient
 ) -> None:
     board = Board(endpoint, admin.create({"id": unique("flights"), **APPLICATION})["id"], http)
     rows = flights()

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
 from connection import Connection
@@ -173,7 +173,7 @@ async def test_without_a_key_one_is_made_kept_and_shown_to_nobody_else(tmp_path:
         assert len(key) >= 32
         assert key not in server.log
         assert str(private[0]) in server.log
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             answer = await http.get(
                 f"{server.endpoint.url}/admin/applications",
                 headers={"Authorization": f"Bearer {key}"},
@@ -215,8 +215,8 @@ def test_a_node_tells_how_it_is_on_a_port_of_its_own_too(start: Callable[..., Se
     start("--set", f"health.port={port}").start()
 
     for path in ("/healthz", "/readyz", "/metrics"):
-        assert httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200
-    assert httpx.post(f"http://127.0.0.1:{port}/login", json={}).status_code == 404
+        assert httpx2.get(f"http://127.0.0.1:{port}{path}").status_code == 200
+    assert httpx2.post(f"http://127.0.0.1:{port}/login", json={}).status_code == 404
 
 
 @contract("a start that cannot succeed")
@@ -584,7 +584,7 @@ async def test_sighup_logs_what_a_restart_would_change(
     headers = {"Authorization": "Bearer an-admin-key-that-is-kept-in-a-file"}
 
     async def status() -> int:
-        async with httpx.AsyncClient(base_url=server.endpoint.url, headers=headers) as http:
+        async with httpx2.AsyncClient(base_url=server.endpoint.url, headers=headers) as http:
             return (await http.get("/admin/applications")).status_code
 
     assert await status() == 200

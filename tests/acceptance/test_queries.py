@@ -7,7 +7,7 @@ import random
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient
 from documents import open_application, signed_application
@@ -36,7 +36,7 @@ ROWS: list[dict[str, Any]] = [
 def app(admin: Admin) -> Any:
     app = admin.create(open_application())
     for row in ROWS:
-        response = httpx.post(
+        response = httpx2.post(
             f"{admin.endpoint.url}/model/task",
             json={"id": f"row-{row['title']}", **row},
             headers={"nxx-app-id": app["id"], "Prefer": "wait=20"},

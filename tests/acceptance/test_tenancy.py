@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from client import Admin, NexxusClient, assert_error, error_body, replace
@@ -317,7 +317,7 @@ async def test_a_body_that_grows_over_the_limit_while_it_comes_is_too_large(
         response = await client.send(
             "POST", "/model/task", headers={"Content-Type": "application/json"}, content=endless()
         )
-    except (httpx.WriteError, httpx.ReadError):
+    except (httpx2.WriteError, httpx2.ReadError):
         return  # refused so early that the rest could not be sent
     assert_error(response, 413, "PayloadTooLargeException")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, replace
 from cluster import Cluster
@@ -307,7 +307,7 @@ async def test_a_role_changed_over_one_node_is_in_force_on_all(
 
 
 async def test_every_node_tells_how_it_is(cluster: Cluster) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         for node in cluster:
             answer = await http.get(f"http://127.0.0.1:{node.health_port}/readyz")
             assert answer.status_code == 200, f"{node.directory.name}: {answer.text}"

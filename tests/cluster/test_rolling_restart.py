@@ -7,7 +7,7 @@ import random
 from contextlib import AsyncExitStack
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient
 from cluster import Cluster
@@ -28,10 +28,10 @@ class Writer(NexxusClient):
 
     failures: list[str]
 
-    async def write(self, *arguments: Any, **options: Any) -> httpx.Response:
+    async def write(self, *arguments: Any, **options: Any) -> httpx2.Response:
         try:
             answer = await super().write(*arguments, **options)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             self.failures.append(repr(error))
             raise
         if answer.status_code != 202:
@@ -59,10 +59,10 @@ async def test_a_rolling_restart_fails_no_write_and_loses_no_event(
     ledger = Ledger()
     # A connection for each request: one that is kept may be closed just when it is used again,
     # and the client could not know whether its request was heard. HTTP's own balancers know.
-    limits = httpx.Limits(max_keepalive_connections=0)
+    limits = httpx2.Limits(max_keepalive_connections=0)
     async with AsyncExitStack() as resources:
         http = await resources.enter_async_context(
-            httpx.AsyncClient(timeout=60, limits=limits, trust_env=False)
+            httpx2.AsyncClient(timeout=60, limits=limits, trust_env=False)
         )
         writers = [Writer(balanced, app["id"], http=http, ledger=ledger) for _ in range(WRITERS)]
         watchers = [Watcher(balanced, app["id"], http=http, ledger=ledger) for _ in range(WATCHERS)]

@@ -7,7 +7,7 @@ import json
 import random
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from client import Admin, NexxusClient, error_body, replace, unique
@@ -68,7 +68,7 @@ async def client(app: Any, new_client: Any) -> NexxusClient:
     return await new_client(app).register_device()  # type: ignore[no-any-return]
 
 
-def judge(response: httpx.Response) -> None:
+def judge(response: httpx2.Response) -> None:
     assert response.status_code < 500, (response.request, response.text)
     if response.status_code >= 400:
         error_body(response)
@@ -145,8 +145,8 @@ async def test_any_path_and_header_is_answered_properly(
     client: NexxusClient, method: str, path: list[str], header: str, value: str
 ) -> None:
     try:
-        url = httpx.URL(client.endpoint.url + "/" + "/".join(path))
-    except httpx.InvalidURL:
+        url = httpx2.URL(client.endpoint.url + "/" + "/".join(path))
+    except httpx2.InvalidURL:
         return
     response = await client.send(method, url.raw_path.decode("ascii"), headers={header: value})
     assert response.status_code < 500, response.text

@@ -8,7 +8,7 @@ import random
 from collections import defaultdict
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, unique
 from documents import TASK, signed_application
@@ -62,7 +62,7 @@ class Storm:
     """Everything that happens to one application for some seconds, from one seed."""
 
     def __init__(
-        self, seed: int, endpoint: Endpoint, admin: Admin, http: httpx.AsyncClient
+        self, seed: int, endpoint: Endpoint, admin: Admin, http: httpx2.AsyncClient
     ) -> None:
         self.rng = random.Random(seed)
         self.endpoint = endpoint
@@ -279,7 +279,7 @@ async def run(seed: int, seconds: float, endpoint: Endpoint, admin: Admin, http:
 @pytest.mark.contract("5. Subscriptions", "a channel converges")
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_after_a_storm_every_view_equals_the_database(
-    endpoint: Endpoint, admin: Admin, http: httpx.AsyncClient, seed: int
+    endpoint: Endpoint, admin: Admin, http: httpx2.AsyncClient, seed: int
 ) -> None:
     await run(seed, 10, endpoint, admin, http)
 
@@ -287,6 +287,6 @@ async def test_after_a_storm_every_view_equals_the_database(
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 110))
 async def test_after_many_long_storms_every_view_equals_the_database(
-    endpoint: Endpoint, admin: Admin, http: httpx.AsyncClient, seed: int
+    endpoint: Endpoint, admin: Admin, http: httpx2.AsyncClient, seed: int
 ) -> None:
     await run(seed, 30, endpoint, admin, http)

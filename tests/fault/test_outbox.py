@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import worker_process
 from ports import free_port
@@ -42,12 +42,12 @@ class KillableServer:
     def write(self, object_id: str, number: int) -> bool:
         """Create an object; return whether that was accepted."""
         try:
-            answer = httpx.post(
+            answer = httpx2.post(
                 f"http://127.0.0.1:{self.port}/model/item",
                 json={"id": object_id, "number": number},
                 headers={"nxx-app-id": "shop"},
             )
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
         return answer.status_code == 202
 
@@ -64,8 +64,8 @@ class KillableServer:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/readyz").is_success
-        except httpx.TransportError:
+            return httpx2.get(f"http://127.0.0.1:{self.port}/readyz").is_success
+        except httpx2.TransportError:
             return False
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient
 from documents import open_application
@@ -178,7 +178,7 @@ class Plugin:
 @asynccontextmanager
 async def serving(
     tmp_path: Path, plugin: Plugin, **sections: Any
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     settings = {
         "server": {"data_dir": str(tmp_path)},
         "admin": {"key": ADMIN_KEY},
@@ -187,14 +187,14 @@ async def serving(
         **sections,
     }
     async with Nexxus(Config.from_mapping(settings, plugins=[plugin])) as nexxus:
-        transport = httpx.ASGITransport(nexxus.app)
-        async with httpx.AsyncClient(
+        transport = httpx2.ASGITransport(nexxus.app)
+        async with httpx2.AsyncClient(
             transport=transport, base_url="http://nexxus", headers={"nxx-app-id": "open"}
         ) as client:
             yield client
 
 
-Request = Callable[[httpx.AsyncClient, dict[str, str]], Any]
+Request = Callable[[httpx2.AsyncClient, dict[str, str]], Any]
 
 REQUESTS: dict[str, Request] = {
     "register a device": lambda c, _: c.post("/device/register", json={"name": "x"}),

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from click.testing import CliRunner, Result
 from server import Endpoint, clean_environment
@@ -59,14 +59,14 @@ def app_id(nexxus: CommandLine) -> Iterator[str]:
 
 
 @pytest.fixture
-def http(endpoint: Endpoint, app_id: str) -> Iterator[httpx.Client]:
+def http(endpoint: Endpoint, app_id: str) -> Iterator[httpx2.Client]:
     headers = {"nxx-app-id": app_id}
-    with httpx.Client(base_url=endpoint.url, headers=headers, timeout=30) as http:
+    with httpx2.Client(base_url=endpoint.url, headers=headers, timeout=30) as http:
         yield http
 
 
 @pytest.fixture
-def ann(http: httpx.Client) -> dict:
+def ann(http: httpx2.Client) -> dict:
     """A user's session."""
     answer = http.post("/user/register", json={"username": "ann", "password": "a long password"})
     assert answer.status_code == 200, answer.text
@@ -115,7 +115,7 @@ def test_the_admin_key_is_found_in_the_data_directory(nexxus: CommandLine, endpo
 
 
 def test_users_are_listed_changed_and_deleted(
-    nexxus: CommandLine, app_id: str, http: httpx.Client, ann: dict
+    nexxus: CommandLine, app_id: str, http: httpx2.Client, ann: dict
 ):
     user_id = ann["user"]["id"]
     (listed,) = nexxus.json("user", "list", app_id, "--json")
@@ -152,7 +152,7 @@ def follow(nexxus: CommandLine, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_tail_prints_what_is_there_and_what_happens(
-    nexxus: CommandLine, app_id: str, http: httpx.Client, ann: dict
+    nexxus: CommandLine, app_id: str, http: httpx2.Client, ann: dict
 ):
     headers = {"authorization": f"Bearer {ann['token']}"}
 
@@ -174,7 +174,7 @@ def test_tail_prints_what_is_there_and_what_happens(
 
 
 def test_tail_prints_only_what_the_filter_lets_through(
-    nexxus: CommandLine, app_id: str, http: httpx.Client, ann: dict
+    nexxus: CommandLine, app_id: str, http: httpx2.Client, ann: dict
 ):
     headers = {"authorization": f"Bearer {ann['token']}"}
     wanted = ("--filter", '{"text": "yes"}', "--token", ann["token"], "--count", "1")

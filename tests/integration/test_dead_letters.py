@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aio_pika
-import httpx
+import httpx2
 import pytest
 from rabbitmq_server import new_prefix
 from server import Server, run_nexxus
@@ -74,7 +74,7 @@ def test_an_operator_lists_shows_replays_and_discards(
     assert listed(1) == [second]
     assert "a message cannot be decoded" in server.log
 
-    with httpx.Client(base_url=endpoint.url, headers={"nxx-app-id": "shop"}) as http:
+    with httpx2.Client(base_url=endpoint.url, headers={"nxx-app-id": "shop"}) as http:
         admin = {"authorization": f"Bearer {endpoint.admin_key}"}
         assert http.post("/admin/applications", json=APPLICATION, headers=admin).is_success
         written = http.post("/model/item", json={"name": "a"}, headers={"prefer": "wait=10"})

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 from browser import browser
@@ -71,7 +71,7 @@ async def rows(page: Page) -> list[list[Any]]:
 
 async def stored(demo: Endpoint, **flight_filter: Any) -> list[list[Any]]:
     """The same, from the server."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         answer = await http.post(
             f"{demo.url}/model/flight/search",
             headers={"nxx-app-id": "demo"},

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from server import Endpoint, Server
 from snippets import ROOT, Snippet, run, snippets_of
@@ -40,7 +40,7 @@ async def test_an_example_for_the_demonstration_runs(
     snippet: Snippet, demo: Endpoint, tmp_path: Path
 ) -> None:
     async def has_flights() -> bool:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False) as http:
             headers, body = {"nxx-app-id": "demo"}, {"type": "flight", "filter": {"origin": "ORD"}}
             answer = await http.post(f"{demo.url}/model/count", headers=headers, json=body)
         return answer.status_code == 200 and answer.json()["data"]["count"] > 0

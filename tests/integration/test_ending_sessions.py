@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from waiting import eventually
 
@@ -65,7 +65,7 @@ class World:
     """A server whose nodes cannot be told of ended sessions while `is_mute`."""
 
     def __init__(
-        self, nexxus: Nexxus, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+        self, nexxus: Nexxus, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.nexxus = nexxus
         self.http = http
@@ -96,13 +96,13 @@ class World:
         (user,) = (await self._admin("GET", "")).json()["data"]["items"]
         return user["id"]  # type: ignore[no-any-return]
 
-    async def administer(self, user_id: str, **change: Any) -> httpx.Response:
+    async def administer(self, user_id: str, **change: Any) -> httpx2.Response:
         return await self._admin("PUT", f"/{user_id}", json=change)
 
-    async def delete(self, user_id: str) -> httpx.Response:
+    async def delete(self, user_id: str) -> httpx2.Response:
         return await self._admin("DELETE", f"/{user_id}")
 
-    async def _admin(self, method: str, path: str, **more: Any) -> httpx.Response:
+    async def _admin(self, method: str, path: str, **more: Any) -> httpx2.Response:
         url = f"/admin/applications/{APP}/users{path}"
         return await self.http.request(method, url, headers=ADMIN, **more)
 
@@ -125,8 +125,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     }
     async with (
         Nexxus(Config.from_mapping(settings)) as nexxus,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(nexxus.app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(nexxus.app),
             base_url="http://nexxus",
             headers={"nxx-app-id": APP},
         ) as http,

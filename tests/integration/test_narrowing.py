@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from waiting import eventually
 
@@ -97,7 +97,7 @@ class Frames(Wire):
 class World:
     """A server whose readers may see some tasks, a reader's connection, and who changes things."""
 
-    def __init__(self, nexxus: Nexxus, http: httpx.AsyncClient, may_go_on: asyncio.Event) -> None:
+    def __init__(self, nexxus: Nexxus, http: httpx2.AsyncClient, may_go_on: asyncio.Event) -> None:
         self.nexxus = nexxus
         self.http = http
         self.routing = may_go_on
@@ -204,8 +204,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     }
     async with (
         Nexxus(Config.from_mapping(settings, plugins=[plugin])) as nexxus,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(nexxus.app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(nexxus.app),
             base_url="http://nexxus",
             headers={"nxx-app-id": "roles"},
         ) as http,

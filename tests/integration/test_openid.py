@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from client import Admin, NexxusClient, assert_error, new_http, unique
 from documents import open_application
@@ -61,7 +61,7 @@ async def begin(client: NexxusClient, body: Any = None) -> str:
     return response.headers["location"]
 
 
-async def finish(client: NexxusClient, callback: str) -> httpx.Response:
+async def finish(client: NexxusClient, callback: str) -> httpx2.Response:
     """The callback, called as the browser that began does: with its cookies, no headers of ours."""
     return await client.http.get(callback)
 
@@ -118,7 +118,7 @@ async def test_a_proven_address_takes_the_account_of_that_name(
 async def test_a_browser_begins_with_a_link_and_ends_at_a_page_of_the_application(
     client: NexxusClient, provider: OpenIdProvider, app: Any, email: str
 ) -> None:
-    link = httpx.URL(
+    link = httpx2.URL(
         f"{client.endpoint.url}/auth/google", params={"appId": app["id"], "redirect": PAGE}
     )
     begun = await client.http.get(link)
@@ -127,7 +127,7 @@ async def test_a_browser_begins_with_a_link_and_ends_at_a_page_of_the_applicatio
     ended = await finish(client, await provider.sign_in(begun.headers["location"], email))
 
     assert ended.status_code == 302, ended.text
-    page = httpx.URL(ended.headers["location"])
+    page = httpx2.URL(ended.headers["location"])
     assert str(page.copy_with(query=None)) == PAGE
     session = await client.ok("POST", "/auth/exchange", {"code": page.params["code"]})
     assert session["user"]["username"] == email
@@ -167,7 +167,7 @@ async def test_a_user_who_refuses_at_the_provider_gets_no_session(
 async def test_a_code_that_the_provider_did_not_give_is_refused(
     client: NexxusClient, provider: OpenIdProvider, email: str
 ) -> None:
-    callback = httpx.URL(await provider.sign_in(await begin(client), email))
+    callback = httpx2.URL(await provider.sign_in(await begin(client), email))
 
     response = await finish(client, str(callback.copy_set_param("code", "not-a-code")))
 

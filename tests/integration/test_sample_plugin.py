@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from server import Server, run_nexxus
 from waiting import eventually
@@ -41,7 +41,7 @@ def test_the_plugins_settings_are_checked_like_ours(installed: Path, tmp_path: P
 async def test_the_worker_sees_every_change_and_the_logger_writes_what_happens(server: Server):
     application = {"id": "notes", "name": "Notes", "schema": {"note": {"text": {"type": "string"}}}}
     admin = {"authorization": f"Bearer {server.endpoint.admin_key}"}
-    async with httpx.AsyncClient(base_url=server.endpoint.url, timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=server.endpoint.url, timeout=30) as http:
         created = await http.post("/admin/applications", json=application, headers=admin)
         assert created.status_code == 201, created.text
         ids = []

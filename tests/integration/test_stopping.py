@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from waiting import PATIENCE, eventually
 
@@ -119,8 +119,8 @@ def serving(tmp_path: Path, plugin: Plugin, **sections: Any) -> Nexxus:
 async def write(nexxus: Nexxus, number: int) -> list[str]:
     """Write so many notes; their ids."""
     ids = [f"n{each}" for each in range(number)]
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(nexxus.app),
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(nexxus.app),
         base_url="http://nexxus",
         headers={"nxx-app-id": "open"},
     ) as http:

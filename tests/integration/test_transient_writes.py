@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from nexxus import Config, Nexxus
@@ -42,8 +42,8 @@ async def test_one_that_was_refused_is_told_when_its_client_tries_again(
 
     monkeypatch.setattr(nexxus.broker, "publish", refuse_once)
     headers = {"nxx-app-id": "app", "idempotency-key": "one and the same"}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=nexxus.app), base_url="http://nexxus", headers=headers
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=nexxus.app), base_url="http://nexxus", headers=headers
     ) as http:
         answers = [await http.post("/model/cursor", json={"x": 1}) for _ in range(3)]
 

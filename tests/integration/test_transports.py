@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from transport_peers import LinePeer
 
@@ -148,15 +148,15 @@ def configuration(tmp_path: Path, *names: str, given: list[Any], lines_port: int
     return Config.from_mapping(settings, plugins=given)
 
 
-def client_of(nexxus: Nexxus) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(nexxus.app),
+def client_of(nexxus: Nexxus) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(nexxus.app),
         base_url="http://nexxus",
         headers={"nxx-app-id": "open"},
     )
 
 
-async def device(http: httpx.AsyncClient) -> tuple[str, dict[str, str]]:
+async def device(http: httpx2.AsyncClient) -> tuple[str, dict[str, str]]:
     """A device's token, and the headers of its requests."""
     answer = await http.post("/device/register", json={"name": "a device"})
     token = answer.json()["token"]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 from connection import Connection, Frame
 from server import Endpoint
 from view import CREATED, DELETED, UPDATED, Document, Ledger, View
@@ -39,7 +39,7 @@ def replace(**fields: Any) -> Document:
 
 
 def assert_error(
-    response: httpx.Response, status: int, name: str, *mentions: str
+    response: httpx2.Response, status: int, name: str, *mentions: str
 ) -> dict[str, Any]:
     """The answer is this error, in the one shape that errors have, and speaks of `mentions`."""
     assert response.status_code == status, (response.status_code, response.text)
@@ -50,7 +50,7 @@ def assert_error(
     return body
 
 
-def error_body(response: httpx.Response) -> dict[str, Any]:
+def error_body(response: httpx2.Response) -> dict[str, Any]:
     """The body of an answer that must be an error, whichever it is."""
     assert response.status_code >= 400, (response.status_code, response.text)
     assert response.headers["content-type"].split(";")[0] == "application/json", response.headers
@@ -64,11 +64,11 @@ def error_body(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def new_http(timeout: float = 60) -> httpx.AsyncClient:
+def new_http(timeout: float = 60) -> httpx2.AsyncClient:
     """A client with room for many requests at once."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(timeout),
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(timeout),
+        limits=httpx2.Limits(max_connections=64, max_keepalive_connections=64),
         trust_env=False,
         verify=False,  # nothing here is TLS, and loading the certificates is slow
     )
@@ -82,7 +82,7 @@ class Admin:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.http = httpx.Client(
+        self.http = httpx2.Client(
             base_url=f"{endpoint.url}/admin",
             headers={"Authorization": f"Bearer {endpoint.admin_key}"},
             timeout=60,
@@ -131,7 +131,7 @@ class NexxusClient:
         endpoint: Endpoint,
         app_id: str,
         *,
-        http: httpx.AsyncClient | None = None,
+        http: httpx2.AsyncClient | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -197,7 +197,7 @@ class NexxusClient:
         headers: dict[str, str | None] | None = None,
         authorized: bool = True,
         **options: Any,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """One request as it is; a header of None is left out."""
         sent: dict[str, str | None] = {"nxx-app-id": self.app_id}
         if authorized and self.token is not None:
@@ -277,7 +277,7 @@ class NexxusClient:
 
     async def write(
         self, method: str, path: str, body: Any = None, *, wait: bool = True, **headers: str
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """A write; with `wait` one that is stored, or rejected, when this returns."""
         sent: dict[str, str | None] = {k.replace("_", "-"): v for k, v in headers.items()}
         if wait:
@@ -306,7 +306,7 @@ class NexxusClient:
         )
         return self._written(response, 200 if wait else 202)
 
-    def _written(self, response: httpx.Response, status: int) -> Document:
+    def _written(self, response: httpx2.Response, status: int) -> Document:
         assert response.status_code == status, (response.status_code, response.text)
         body = response.json()
         assert set(body) == {"message", "data"}, body
@@ -494,7 +494,7 @@ class NexxusClient:
         connection = self.connection
         try:
             await self._subscribe(view, patiently=True)
-        except (AssertionError, httpx.TransportError):
+        except (AssertionError, httpx2.TransportError):
             view.give_up_page()
             if connection is self.connection and self.socket.is_open:
                 raise
@@ -580,11 +580,11 @@ class NexxusClient:
         assert len(items) <= 1, items
         return items[0] if items else None
 
-    async def _patiently(self, method: str, path: str, body: Document) -> httpx.Response:
+    async def _patiently(self, method: str, path: str, body: Document) -> httpx2.Response:
         """A reading that outlives a restart of the server."""
         async with asyncio.timeout(120):
             while True:
-                with contextlib.suppress(httpx.TransportError):
+                with contextlib.suppress(httpx2.TransportError):
                     response = await self.send(method, path, body)
                     if response.status_code != 503:
                         return response

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-import httpx
+import httpx2
 from client import NexxusClient, unique
 from view import Document
 from waiting import eventually
@@ -102,7 +102,7 @@ class Load:
             while True:
                 try:
                     answer = await client.write(method, path, body, wait=False, Idempotency_Key=key)
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     await asyncio.sleep(0.02)
                     continue
                 if answer.status_code == 202:
@@ -144,7 +144,7 @@ async def judge(load: Load, client: NexxusClient, watchers: Iterable[NexxusClien
             await watcher.settled()
             for view in watcher.views.values():
                 await watcher.converged(view)
-        except (AssertionError, httpx.TransportError) as error:
+        except (AssertionError, httpx2.TransportError) as error:
             verdict.diverged.append(f"{watcher.device_id}: {error!r}")
     return verdict
 
@@ -199,7 +199,7 @@ async def at_last(read: Callable[[], Awaitable[T]]) -> T:
     async def attempt() -> list[T]:
         try:
             return [await read()]
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise AssertionError(repr(error)) from error
 
     (found,) = await eventually(attempt)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-import httpx
+import httpx2
 import pytest
 from ports import free_port
 from services.local_server import locked
@@ -40,8 +40,8 @@ class OpenIdProvider:
     def _answers(self) -> bool:
         try:
             url = f"{self.issuer}/.well-known/openid-configuration"
-            return httpx.get(url, trust_env=False).status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(url, trust_env=False).status_code == 200
+        except httpx2.TransportError:
             return False
 
     async def sign_in(self, location: str, account: str) -> str:
@@ -50,7 +50,7 @@ class OpenIdProvider:
         An empty `account` refuses to sign in.
         """
         assert location.startswith(self.issuer), location
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with httpx2.AsyncClient(trust_env=False) as browser:
             response = await browser.get(location)
             while response.is_redirect:
                 target = str(response.url.join(response.headers["location"]))

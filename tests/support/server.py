@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from ports import free_port
 
@@ -153,9 +153,9 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"exit {self.process.returncode}:\n{self.log[-8000:]}")
             try:
-                if httpx.get(f"{self.endpoint.url}/readyz", timeout=5).status_code == 200:
+                if httpx2.get(f"{self.endpoint.url}/readyz", timeout=5).status_code == 200:
                     return
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 pass
             time.sleep(0.02)
         raise AssertionError(f"not ready after {timeout:g} s:\n{self.log[-8000:]}")

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from nexxus.config import Config
@@ -23,7 +23,7 @@ APPLICATION: dict[str, Any] = {
 }
 SIGNED: dict[str, Any] = {**APPLICATION, "id": "signed", "auth": {"strategies": {"local": {}}}}
 
-Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+Start = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Start:
     """Starts a server with settings of its own; a client of its application ``open``."""
 
     @asynccontextmanager
-    async def started(**sections: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def started(**sections: Any) -> AsyncIterator[httpx2.AsyncClient]:
         settings = {
             "server": {"data_dir": str(tmp_path)},
             "admin": {"key": ADMIN_KEY},
@@ -41,8 +41,8 @@ def start(tmp_path: Path) -> Start:
             **sections,
         }
         async with Nexxus(Config.from_mapping(settings)) as nexxus:
-            transport = httpx.ASGITransport(nexxus.app, raise_app_exceptions=True)
-            async with httpx.AsyncClient(
+            transport = httpx2.ASGITransport(nexxus.app, raise_app_exceptions=True)
+            async with httpx2.AsyncClient(
                 transport=transport, base_url="http://nexxus", headers={"nxx-app-id": "open"}
             ) as client:
                 yield client
@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Start:
 
 
 @pytest.fixture
-async def client(start: Start) -> AsyncIterator[httpx.AsyncClient]:
+async def client(start: Start) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a server with nothing configured."""
     async with start() as client:
         yield client

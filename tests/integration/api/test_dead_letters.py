@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from nexxus.cluster.dead_letters import DeadLetters
@@ -51,9 +51,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Nexxus]:
 
 
 @pytest.fixture
-async def http(server: Nexxus) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(server.app),
+async def http(server: Nexxus) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(server.app),
         base_url="http://nexxus/admin/dead-letters",
         headers={"authorization": f"Bearer {KEY}"},
     ) as http:
@@ -70,12 +70,12 @@ async def consumer(server: Nexxus) -> Consumer[Event]:
     return await consume(server.broker, MAIL)
 
 
-async def ids(http: httpx.AsyncClient) -> list[str]:
+async def ids(http: httpx2.AsyncClient) -> list[str]:
     return [item["id"] for item in (await http.get("")).json()["data"]["items"]]
 
 
 async def test_they_are_listed_with_what_an_operator_needs(
-    http: httpx.AsyncClient, consumer: Consumer[Event]
+    http: httpx2.AsyncClient, consumer: Consumer[Event]
 ):
     items = (await http.get("", params={"queue": "worker.mail"})).json()["data"]["items"]
     assert [item["payload"]["version"] for item in items] == [1, 2, 3]
@@ -87,14 +87,14 @@ async def test_they_are_listed_with_what_an_operator_needs(
     assert (await http.get("", params={"queue": "writer"})).json()["data"]["items"] == []
 
 
-async def test_one_is_shown_by_its_id(http: httpx.AsyncClient, consumer: Consumer[Event]):
+async def test_one_is_shown_by_its_id(http: httpx2.AsyncClient, consumer: Consumer[Event]):
     [first, *_] = await ids(http)
     assert (await http.get(f"/{first}")).json()["data"]["id"] == first
     assert (await http.get("/unknown")).status_code == 404
 
 
 async def test_a_replayed_one_comes_again_and_is_listed_no_more(
-    http: httpx.AsyncClient, consumer: Consumer[Event]
+    http: httpx2.AsyncClient, consumer: Consumer[Event]
 ):
     first, second, third = await ids(http)
     response = await http.post("/replay", json={"ids": [second, "unknown"]})
@@ -105,7 +105,7 @@ async def test_a_replayed_one_comes_again_and_is_listed_no_more(
 
 
 async def test_a_replayed_one_is_kept_until_it_is_settled_where_the_broker_would_lose_it(
-    http: httpx.AsyncClient, server: Nexxus, consumer: Consumer[Event]
+    http: httpx2.AsyncClient, server: Nexxus, consumer: Consumer[Event]
 ):
     [first, *others] = await ids(http)
     await http.post("/replay", json={"ids": [first]})
@@ -121,14 +121,14 @@ async def test_a_replayed_one_is_kept_until_it_is_settled_where_the_broker_would
     assert await after_a_crash() == others
 
 
-async def test_a_discarded_one_is_gone(http: httpx.AsyncClient, consumer: Consumer[Event]):
+async def test_a_discarded_one_is_gone(http: httpx2.AsyncClient, consumer: Consumer[Event]):
     first, *others = await ids(http)
     assert (await http.post("/discard", json={"ids": [first]})).json() == {"data": {"count": 1}}
     assert await ids(http) == others
 
 
 async def test_burying_a_message_again_makes_no_second_letter(
-    http: httpx.AsyncClient, consumer: Consumer[Event], server: Nexxus
+    http: httpx2.AsyncClient, consumer: Consumer[Event], server: Nexxus
 ):
     before = await ids(http)
     event = Event("model_created", "shop", "item", "a", 1, None, {"id": "a"})
@@ -137,7 +137,7 @@ async def test_burying_a_message_again_makes_no_second_letter(
 
 
 async def test_one_of_a_worker_that_is_not_configured_stays(
-    http: httpx.AsyncClient, server: Nexxus
+    http: httpx2.AsyncClient, server: Nexxus
 ):
     event = Event("model_created", "shop", "item", "a", 1, None, {"id": "a"})
     gone = worker_group("gone")
@@ -149,7 +149,7 @@ async def test_one_of_a_worker_that_is_not_configured_stays(
 
 
 @pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": [1]}, {"ids": ["a"], "all": True}])
-async def test_what_names_none_is_refused(http: httpx.AsyncClient, body: dict):
+async def test_what_names_none_is_refused(http: httpx2.AsyncClient, body: dict):
     assert (await http.post("/replay", json=body)).status_code == 400
 
 
@@ -157,7 +157,7 @@ async def test_what_names_none_is_refused(http: httpx.AsyncClient, body: dict):
     ("method", "path"), [("GET", ""), ("GET", "/x"), ("POST", "/replay"), ("POST", "/discard")]
 )
 async def test_without_the_admin_key_nothing_is_told(
-    http: httpx.AsyncClient, method: str, path: str
+    http: httpx2.AsyncClient, method: str, path: str
 ):
     response = await http.request(method, path, headers={"authorization": "Bearer wrong"})
     assert response.status_code == 401

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import httpx
+import httpx2
 
 
-async def test_pages_refer_only_to_what_is_served_here(client: httpx.AsyncClient) -> None:
+async def test_pages_refer_only_to_what_is_served_here(client: httpx2.AsyncClient) -> None:
     browser = {"Accept": "text/html"}
     for path in ("/", "/docs", "/docs/", "/admin/", "/admin"):
         response = await client.get(path, headers=browser)
@@ -21,7 +21,7 @@ async def test_pages_refer_only_to_what_is_served_here(client: httpx.AsyncClient
                 assert (await client.get(f"/{target.removeprefix('/')}")).status_code == 200, target
 
 
-async def test_only_the_pages_own_files_are_served(client: httpx.AsyncClient) -> None:
+async def test_only_the_pages_own_files_are_served(client: httpx2.AsyncClient) -> None:
     for name in ("dashboard.html", "..%2fapp.py", "nothing.js"):
         assert (await client.get(f"/static/{name}")).status_code == 404
 
@@ -33,7 +33,7 @@ async def test_the_description_can_be_switched_off(start: Any) -> None:
         assert (await client.get("/admin/")).status_code == 200
 
 
-async def test_strict_transport_security_is_for_tls_only(client: httpx.AsyncClient) -> None:
+async def test_strict_transport_security_is_for_tls_only(client: httpx2.AsyncClient) -> None:
     plain = await client.get("http://nexxus/healthz")
     assert "strict-transport-security" not in plain.headers
     over_tls = await client.get("https://nexxus/healthz")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import ASGIApp
@@ -48,8 +48,8 @@ async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
         yield nexxus
 
 
-def client_of(app: ASGIApp) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://nexxus")
+def client_of(app: ASGIApp) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://nexxus")
 
 
 async def scrape(app: ASGIApp) -> str:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import pytest
 from waiting import eventually
 from websockets.asyncio.client import connect as open_web_socket
@@ -159,7 +159,7 @@ class Site:
         self.nexxus = nexxus
         self.sample = sample
         self.address = f"127.0.0.1:{port}"
-        self.http = httpx.AsyncClient(base_url=f"http://{self.address}", trust_env=False)
+        self.http = httpx2.AsyncClient(base_url=f"http://{self.address}", trust_env=False)
 
     async def device(self) -> dict[str, str]:
         """The headers of a new device's requests."""
@@ -217,7 +217,7 @@ async def site(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[Si
         yield site
 
 
-def assert_error(answer: httpx.Response, status: int, name: str) -> None:
+def assert_error(answer: httpx2.Response, status: int, name: str) -> None:
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert (body["error"], body["requestId"]) == (name, answer.headers["x-request-id"])
@@ -371,7 +371,7 @@ async def test_a_stream_can_be_aborted(site: Site) -> None:
         assert await anext(chunks) == b"begun"
         site.sample.streams[0].abort()
         site.sample.streams[0].abort()
-        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError, StopAsyncIteration)):
+        with pytest.raises((httpx2.ReadError, httpx2.RemoteProtocolError, StopAsyncIteration)):
             async with asyncio.timeout(PATIENCE):
                 await anext(chunks)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 MSGPACK = "application/msgpack"
 
 
-def error(response: httpx.Response) -> tuple[int, str]:
+def error(response: httpx2.Response) -> tuple[int, str]:
     body = response.json()
     assert set(body) - {"details"} == {"error", "message", "requestId"}
     assert response.headers["x-request-id"] == body["requestId"]
     return response.status_code, body["error"]
 
 
-async def test_messagepack_comes_in_and_goes_out(client: httpx.AsyncClient) -> None:
+async def test_messagepack_comes_in_and_goes_out(client: httpx2.AsyncClient) -> None:
     response = await client.post(
         "/model/task",
         content=msgspec.msgpack.encode({"title": "a"}),
@@ -36,19 +36,19 @@ async def test_messagepack_comes_in_and_goes_out(client: httpx.AsyncClient) -> N
     assert msgspec.msgpack.decode(refused.content)["error"] == "ModelNotFoundException"
 
 
-async def test_a_body_without_a_content_type_is_json(client: httpx.AsyncClient) -> None:
+async def test_a_body_without_a_content_type_is_json(client: httpx2.AsyncClient) -> None:
     response = await client.post("/model/task", content=b'{"title": "a"}')
     assert response.status_code == 202
 
 
-async def test_another_content_type_is_refused(client: httpx.AsyncClient) -> None:
+async def test_another_content_type_is_refused(client: httpx2.AsyncClient) -> None:
     response = await client.post(
         "/model/task", content=b"<a/>", headers={"Content-Type": "application/xml"}
     )
     assert error(response) == (415, "UnsupportedMediaTypeException")
 
 
-async def test_a_free_body_must_be_there(client: httpx.AsyncClient) -> None:
+async def test_a_free_body_must_be_there(client: httpx2.AsyncClient) -> None:
     assert error(await client.post("/model/task")) == (400, "InvalidParametersException")
 
 
@@ -63,20 +63,20 @@ async def test_an_upload_is_cut_off_at_the_limit(start: Any) -> None:
     assert error(announced) == error(chunked) == (413, "PayloadTooLargeException")
 
 
-async def test_a_sane_request_id_is_kept_and_another_is_not(client: httpx.AsyncClient) -> None:
+async def test_a_sane_request_id_is_kept_and_another_is_not(client: httpx2.AsyncClient) -> None:
     kept = await client.get("/nothing", headers={"x-request-id": "mine-1"})
     assert kept.json()["requestId"] == "mine-1"
     replaced = await client.get("/nothing", headers={"x-request-id": "a b" * 100})
     assert replaced.json()["requestId"] != "a b" * 100
 
 
-async def test_a_head_is_a_get_without_its_body(client: httpx.AsyncClient) -> None:
+async def test_a_head_is_a_get_without_its_body(client: httpx2.AsyncClient) -> None:
     response = await client.head("/healthz")
     assert (response.status_code, response.content) == (200, b"")
     assert int(response.headers["content-length"]) > 0
 
 
-async def test_options_tells_what_a_route_takes(client: httpx.AsyncClient) -> None:
+async def test_options_tells_what_a_route_takes(client: httpx2.AsyncClient) -> None:
     response = await client.options("/subscription")
     assert response.status_code == 200
     assert response.headers["allow"] == "DELETE, OPTIONS, POST"
@@ -104,20 +104,20 @@ async def test_the_rate_limit_is_the_device_s_or_the_address_s(start: Any) -> No
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_a_token_of_another_scheme_is_none(client: httpx.AsyncClient) -> None:
+async def test_a_token_of_another_scheme_is_none(client: httpx2.AsyncClient) -> None:
     basic = {"Authorization": "Basic abc"}
     assert error(await client.get("/device", headers=basic)) == (401, "NoAuthPresentException")
     assert (await client.get("/model/task/x", headers=basic)).status_code == 404
 
 
-async def test_a_bad_token_is_refused_even_where_none_is_needed(client: httpx.AsyncClient) -> None:
+async def test_a_bad_token_is_refused_even_where_none_is_needed(client: httpx2.AsyncClient) -> None:
     bad = {"Authorization": "Bearer nonsense"}
     expected = (401, "UserAuthenticationFailedException")
     assert error(await client.get("/model/task/x", headers=bad)) == expected
 
 
 async def test_an_unexpected_error_is_told_to_the_log_only(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the secret reason")
@@ -129,14 +129,14 @@ async def test_an_unexpected_error_is_told_to_the_log_only(
 
 
 async def test_the_api_can_be_mounted_in_another_application(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
     api = client._transport.app  # type: ignore[attr-defined]
-    outer = httpx.ASGITransport(Starlette(routes=[Mount("/sync", api)]))
-    async with httpx.AsyncClient(transport=outer, base_url="http://outer") as mounted:
+    outer = httpx2.ASGITransport(Starlette(routes=[Mount("/sync", api)]))
+    async with httpx2.AsyncClient(transport=outer, base_url="http://outer") as mounted:
         assert (await mounted.get("/sync/healthz")).status_code == 200
         page = await mounted.get("/sync/docs")
         assert '<base href="/sync/">' in page.text

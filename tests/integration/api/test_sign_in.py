@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 ADMIN = {"Authorization": "Bearer an-admin-key-for-tests-only"}
@@ -13,7 +13,7 @@ ANN = {"username": "ann", "password": "correct horse"}
 
 @pytest.mark.parametrize("change", ["disable", "delete"])
 async def test_a_user_who_is_shut_out_while_signing_in_gets_no_session(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, change: str
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     client.headers["nxx-app-id"] = "signed"
     session = (await client.post("/user/register", json=ANN)).json()

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import pytest
 from browser import browser
 from connection import Connection
@@ -59,9 +59,9 @@ def served(app: str, example: str, cwd: Path) -> Iterator[str]:
 async def reachable(url: str) -> None:
     async def answers() -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx2.AsyncClient(trust_env=False) as http:
                 return (await http.get(url)).status_code == 200
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
 
     await eventually(answers)
@@ -72,7 +72,7 @@ async def test_embedding_a_route_of_ones_own_writes_and_the_mounted_socket_tells
 ) -> None:
     with served("main:app", "embedding", tmp_path) as url:
         await reachable(f"{url}/sync/readyz")
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
             device = await http.post(
                 "/sync/device/register", headers={"nxx-app-id": "hello"}, json={"name": "test"}
             )

