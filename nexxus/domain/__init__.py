@@ -1,1 +1,1 @@
-"""The rules: schema, objects, filters, patches, channels, access. No I/O, no asyncio."""
+"""The domain rules: schema, objects, filters, patches, channels, access. No I/O, no asyncio."""

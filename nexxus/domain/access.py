@@ -1,7 +1,7 @@
-"""Access control: from roles to a yes, a no, or a filter.
+"""Access control: which objects a caller may act on.
 
-Roles are compiled once per application. `Access.decide` answers for one caller, action and
-model with a filter: the rows that this may be done with, all or none of them maybe.
+Roles are compiled once per application. `Access.decide` returns a filter for a caller, an action
+and a model: the objects for which the action is permitted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nexxus.errors import InvalidParameters
 
 
 class Action(StrEnum):
-    """What a statement allows or denies, one by one."""
+    """An action that a statement allows or denies."""
 
     CREATE = "create"
     GET = "get"
@@ -50,7 +50,7 @@ _ANY_MODEL: Final = build_model("*", {})
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Whom access control judges; no `user_id` where the application has no users."""
+    """The caller whose access is decided; `user_id` is None if the application has no users."""
 
     app_id: str
     user_id: str | None = None
@@ -58,7 +58,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One compiled statement; `condition` still has its variables."""
+    """One compiled statement; variables in `condition` are not substituted yet."""
 
     allow: bool
     actions: frozenset[Action]
@@ -66,14 +66,14 @@ class Statement(msgspec.Struct, frozen=True):
     condition: dict[str, Any] | None
 
     def covers(self, action: Action, model: str) -> bool:
-        """Whether the statement speaks about this."""
+        """Return whether the statement applies to this action on this model."""
         return action in self.actions and (self.resources is None or model in self.resources)
 
 
 class Access:
-    """An application's compiled roles and its user types' grants.
+    """An application's compiled roles, and the roles granted to each user type.
 
-    `enabled` is ``auth.acl``; without it everything is allowed.
+    `enabled` is ``auth.acl``; if it is False, everything is allowed.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class Access:
         self._decided: dict[tuple[Caller, Action, str], Filter] = {}
 
     def decide(self, caller: Caller, action: Action, model: str) -> Filter:
-        """The rows of `model` that the caller may do this with.
+        """Return a filter for the objects of `model` on which the caller may perform `action`.
 
-        `EVERYTHING` and `NOTHING` say that no row needs looking at.
+        With `EVERYTHING` or `NOTHING`, no object needs to be examined.
         """
         if not self._enabled:
             return EVERYTHING
@@ -110,12 +110,12 @@ class Access:
 
     def _decide(self, caller: Caller, action: Action, model: str) -> Filter:
         statements = self._statements.get(caller.user_type or "")
-        if statements is None:  # of a type without roles, or no user at all
+        if statements is None:  # a user type without roles, or no user
             return EVERYTHING if caller.user_type == "default" else NOTHING
-        spoken = [statement for statement in statements if statement.covers(action, model)]
-        if any(not statement.allow for statement in spoken):
+        applicable = [statement for statement in statements if statement.covers(action, model)]
+        if any(not statement.allow for statement in applicable):
             return NOTHING
-        return disjoin(*(self._rows(statement, caller, model) for statement in spoken))
+        return disjoin(*(self._rows(statement, caller, model) for statement in applicable))
 
     def _rows(self, statement: Statement, caller: Caller, model: str) -> Filter:
         if statement.condition is None:
@@ -126,7 +126,7 @@ class Access:
 def parse_roles(document: Any, models: Mapping[str, ModelType]) -> dict[str, tuple[Statement, ...]]:
     """Compile the ``roles`` of an application document.
 
-    Raises `InvalidParameters` naming the role, the statement and the rule.
+    Raises `InvalidParameters`, which names the role, the statement and the rule.
     """
     if not isinstance(document, dict):
         raise misfit("roles", "expected an object of roles")
@@ -163,7 +163,7 @@ def _parse_statement(document: Any, where: str, models: Mapping[str, ModelType])
     condition = document.get("condition")
     if condition is not None:
         if effect == "Deny":
-            raise misfit(f"{where}.condition", "only an Allow may have one")
+            raise misfit(f"{where}.condition", "only an Allow statement may have a condition")
         _check_condition(condition, f"{where}.condition", named, models)
     return Statement(effect == "Allow", frozenset(actions), named, condition)
 
@@ -183,12 +183,12 @@ def _check_condition(
     resources: frozenset[str] | None,
     models: Mapping[str, ModelType],
 ) -> None:
-    """Try the condition on every model it is for, with stand-ins for the variables."""
+    """Compile the condition for each of its models, with example values for the variables."""
     if not isinstance(condition, dict) or not condition:
         raise misfit(where, "expected an object with an operator or a filter")
     example = Caller("application", "user", "type")
-    # What is for every model may use nothing but what all of them have; and it must mean the same
-    # where a model has a field that is called like an operator.
+    # A condition for every model may use only the fields that all models have. It must also be
+    # valid for each model, because a field's name may equal an operator's.
     named = models.keys() if resources is None else resources
     anywhere = [_ANY_MODEL] if resources is None else []
     for model in (*anywhere, *(models[name] for name in sorted(named))):
@@ -199,7 +199,7 @@ def _check_condition(
 
 
 def compile_condition(condition: Mapping[str, Any], model: ModelType, caller: Caller) -> Filter:
-    """The filter that a condition means for this caller; operators and fields are *and*."""
+    """Compile a condition to a filter for this caller; operators and fields are *and*-combined."""
     allowed = _restricted(model)
     parts = []
     for operator, fields in condition.items():
@@ -224,22 +224,22 @@ def _compile_comparison(
     if field is None:
         raise misfit(
             path,
-            "cannot be in a condition: only id, userId, createdAt and, where models are named, "
-            "fields that are both filterable and acl",
+            "cannot be used in a condition; use id, userId, createdAt or, if the statement names "
+            "its models, a field that is both filterable and acl",
         )
     textual = field.kind is Kind.STRING
     if textual != (kind is Kind.STRING) or field.kind in (Kind.ARRAY, Kind.BOOLEAN):
-        raise misfit(path, f"{operator} does not fit its type")
+        raise misfit(path, f"{operator} cannot be used with a field of this type")
     if not isinstance(values, list) or not values:
         raise misfit(path, f"{operator} needs a list of values")
     substituted = [_substitute(value, caller) for value in values]
-    # For a filter null means a missing field, which equals nothing here.
+    # In a filter, null matches a missing field. In a condition, a missing field equals nothing.
     substituted = [value for value in substituted if value is not None]
     return parse_filter({path: {"nin" if negated else "in": substituted}}, model)
 
 
 def _restricted(model: ModelType) -> ModelType:
-    """The model with only those fields filterable that a condition may use."""
+    """Return the model with only those fields filterable that a condition may use."""
     allowed: dict[str, Field] = {
         path: field for path, field in model.filterable.items() if path in model.acl
     }
@@ -247,7 +247,7 @@ def _restricted(model: ModelType) -> ModelType:
 
 
 def _substitute(value: Any, caller: Caller) -> Any:
-    """Put the caller's own values in the place of the variables, at any depth."""
+    """Replace the variables with the caller's values, at any depth."""
     if isinstance(value, str) and value in _VARIABLES:
         return {
             "$nxx:userId": caller.user_id,

@@ -1,8 +1,7 @@
-"""Applications: one tenant's document, checked and compiled.
+"""Applications: one tenant's document, validated and compiled.
 
-`parse_application` turns what an operator wrote into an `Application`, whose `document` is the
-complete one that is stored (with its secrets) and whose other attributes are what the roles
-work with.
+`parse_application` turns an administrator's document into an `Application`. Its `document` is the
+complete document that is stored, with its secrets; the other attributes are its compiled form.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ _DETAIL_NAMES: Final = frozenset({"username", "password", "userType", "device"})
 
 
 class SessionSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How long an application's tokens live, in seconds."""
+    """The lifetimes of an application's tokens, in seconds."""
 
     jwt_expires_in: int = 3600
     refresh_token_expires_in: int = 2_592_000
 
 
 class UserType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of user. A `private` one cannot be chosen at registration."""
+    """A user type. A `private` one cannot be chosen at registration."""
 
     private: bool = False
     roles: tuple[str, ...] = ()
@@ -51,7 +50,7 @@ class UserType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuthSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How an application's users sign in and what they are."""
+    """How an application's users sign in, and which types of users it has."""
 
     strategies: dict[str, dict[str, Any]] = {}
     user_types: dict[str, UserType] = {}
@@ -60,21 +59,20 @@ class AuthSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     allow_multiple_login: bool = True
 
     def choose_user_type(self, name: Any) -> str:
-        """Return the type that a new user chose.
+        """Return the user type that a new user chose.
 
-        Raises `InvalidParameters` for one that does not exist, and `AccessDenied` for one that
-        only administrators give.
+        Raises `InvalidParameters` for an unknown type, `AccessDenied` for a private one.
         """
         kind = self.user_types.get(name) if isinstance(name, str) else None
         if kind is None:
-            raise misfit("userType", f"{name!r} is not one of the application's")
+            raise misfit("userType", f"{name!r} is not one of the user types of the application")
         if kind.private:
-            raise AccessDenied(f"userType: {name!r} is given by an administrator only")
+            raise AccessDenied(f"userType: {name!r} can be assigned only by an administrator")
         return str(name)
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """The shape of an application document; what lies deeper is compiled separately."""
+    """The top level of an application document; deeper levels are compiled separately."""
 
     id: str = ""
     name: str = ""
@@ -112,35 +110,35 @@ class Application:
         self.access = access
 
     def model(self, name: str) -> ModelType:
-        """The model of that name, or `ModelNotFound`."""
+        """Return the model with this name. Raises `ModelNotFound`."""
         found = self.models.get(name)
         if found is None:
             raise ModelNotFound(f"the application {self.id} has no model {name!r}")
         return found
 
     def users(self) -> AuthSettings:
-        """How users are kept, or `InvalidAuthMethod` where there are none."""
+        """Return the settings for users. Raises `InvalidAuthMethod` if there are no users."""
         if self.auth is None:
             raise InvalidAuthMethod(f"the application {self.id} has no users")
         return self.auth
 
     def strategy(self, name: str) -> dict[str, Any]:
-        """Return an entry of ``auth.strategies``, as it is written; raise `NotFound` for none."""
+        """Return an entry of ``auth.strategies`` as it is written. Raises `NotFound`."""
         settings = None if self.auth is None else self.auth.strategies.get(name)
         if settings is None:
             raise NotFound(f"the application {self.id} has no sign-in strategy {name!r}")
         return settings
 
     def public_document(self) -> dict[str, Any]:
-        """The document as administrators see it: without its secrets."""
+        """Return the document that administrators see, without its secrets."""
         return without_secrets(self.document)
 
 
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of an application document without its secrets.
 
-    They are the signing secret and those settings of strategies whose names say that they are
-    secret, such as ``clientSecret`` (see `nexxus.observability.redaction`).
+    These are the signing secret and strategies' settings with secret names, such as
+    ``clientSecret`` (see `nexxus.observability.redaction`).
     """
     shown = {key: value for key, value in document.items() if key != "signingSecret"}
     strategies = (shown.get("auth") or {}).get("strategies")
@@ -156,9 +154,9 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def merge_application(stored: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The stored document with the top-level keys of `changes` in the place of its own.
+    """Return the stored document with its top-level keys replaced by those of `changes`.
 
-    Secrets that `changes` leaves out are kept. Another ``id`` is an `InvalidParameters`.
+    Secrets that `changes` leaves out are kept. Raises `InvalidParameters` for another ``id``.
     """
     if changes.get("id", stored["id"]) != stored["id"]:
         raise misfit("id", "an application's id cannot be changed")
@@ -179,12 +177,12 @@ def merge_application(stored: dict[str, Any], changes: dict[str, Any]) -> dict[s
 
 
 def parse_application(document: Any) -> Application:
-    """Check and compile an application document, completing its ``id`` and signing secret.
+    """Validate and compile an application document; generate a missing id and signing secret.
 
-    Raises `InvalidParameters` naming the key and the rule.
+    Raises `InvalidParameters`, which names the key and the rule.
     """
     if not isinstance(document, dict):
-        raise InvalidParameters("expected an application document: an object")
+        raise InvalidParameters("an application document must be an object")
     _check_keys(document)
     parsed = convert(document, _Document)
     complete = dict(document)
@@ -192,7 +190,7 @@ def parse_application(document: Any) -> Application:
         complete["id"] = new_id()
     elif not APPLICATION_ID.fullmatch(parsed.id):
         raise misfit(
-            "id", "expected 1 to 64 characters of a-z 0-9 _ -, the first a letter or a digit"
+            "id", "expected 1 to 64 characters of a-z 0-9 _ -, beginning with a letter or a digit"
         )
     if not parsed.signing_secret:
         complete["signingSecret"] = secrets.token_urlsafe(32)
@@ -224,7 +222,7 @@ def parse_application(document: Any) -> Application:
 
 
 def _check_keys(document: dict[str, Any]) -> None:
-    """Name a misspelt key with the one that was meant, which the conversion would not know."""
+    """Reject unknown keys with a suggestion, which the conversion could not make."""
     auth = document.get("auth")
     user_types = auth.get("userTypes") if isinstance(auth, dict) else None
     shapes: list[tuple[str, Any, type[msgspec.Struct]]] = [
@@ -240,7 +238,10 @@ def _check_keys(document: dict[str, Any]) -> None:
 
 
 def _limits(parsed: _Document) -> tuple[int, int]:
-    """The default and the largest limit; where only one is given, the other one gives way."""
+    """Return the default and the largest limit.
+
+    If only one of the two is set, the other's default is adjusted so that they are consistent.
+    """
     default, largest = parsed.default_limit, parsed.max_limit
     if isinstance(largest, msgspec.UnsetType):
         largest = _MAX_LIMIT if isinstance(default, msgspec.UnsetType) else max(_MAX_LIMIT, default)
@@ -252,11 +253,11 @@ def _limits(parsed: _Document) -> tuple[int, int]:
 def _check_limits(parsed: _Document) -> None:
     default, largest = _limits(parsed)
     if not 1 <= largest <= _LARGEST_LIMIT:
-        raise misfit("maxLimit", f"expected 1 up to {_LARGEST_LIMIT}")
+        raise misfit("maxLimit", f"expected a number from 1 to {_LARGEST_LIMIT}")
     if not 1 <= default <= largest:
-        raise misfit("defaultLimit", f"expected 1 up to maxLimit, which is {largest}")
+        raise misfit("defaultLimit", f"expected a number from 1 to maxLimit, which is {largest}")
     if parsed.session.jwt_expires_in < 1 or parsed.session.refresh_token_expires_in < 1:
-        raise misfit("session", "expected life times of at least a second")
+        raise misfit("session", "expected lifetimes of at least one second")
 
 
 def _check_user_types(auth: AuthSettings, roles: Mapping[str, Any]) -> None:
@@ -274,7 +275,7 @@ def _compile_details(auth: AuthSettings) -> dict[str, Mapping[str, Field]]:
     for user_type, document in auth.user_detail_schema.items():
         where = f"auth.userDetailSchema.{user_type}"
         if user_type not in auth.user_types:
-            raise misfit(where, "there is no such user type")
+            raise misfit(where, "auth.userTypes has no such user type")
         fields = compile_fields(document, where)
         taken = fields.keys() & _DETAIL_NAMES
         if taken:

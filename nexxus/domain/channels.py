@@ -1,8 +1,8 @@
-"""Channels: what can be subscribed to, and the ids that name it.
+"""Channels: queries that clients subscribe to, and their ids.
 
-A *channel id* is public: it names the query. A *routing key* is what nodes subscribe with: it
-is the channel id, followed by ``#`` and a digest where access control splits one channel id
-into several audiences. (Ids of objects have no ``#``.)
+A *channel id* is public and names the query. Nodes subscribe with a *routing key*: the channel id,
+followed by ``#`` and a digest if access control splits the channel into several audiences. (Object
+ids never contain ``#``.)
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import msgspec
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client asked to follow; `filter` is its own, as a normalised document.
+    """What a client subscribed to.
 
-    `id` and `user_id` exclude each other. An unfiltered channel has no `filter`.
+    `filter` is the client's own filter as a normalised document, None for an unfiltered channel.
+    `id` and `user_id` exclude each other.
     """
 
     model: str
@@ -25,10 +26,10 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 
 
 class Route(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One audience of events: a descriptor, narrowed by what its members may see.
+    """One audience of a channel: its descriptor, and the objects that its members may see.
 
-    `access` is a normalised filter document, None where nothing restricts. An event is for the
-    route when its object matches both.
+    `access` is a normalised filter document, None if access is not restricted. The route receives
+    the events of objects that match both.
     """
 
     key: str
@@ -38,12 +39,12 @@ class Route(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, rename="camel"):
-    """A device's place in a channel.
+    """A device's subscription to a channel.
 
-    `channel_id` never changes while the subscription lives; `route` does when roles change.
-    `narrowing_from` is the former route while the change is in progress, None otherwise.
-    `user_id` and `user_type` are the subscriber's; they decide the route when roles change. One
-    that `is_persistent` does not need a connection: it belongs to a device that can be pushed to.
+    `channel_id` never changes during the subscription; `route` changes with the roles.
+    `narrowing_from` is the former route while such a change is in progress, otherwise None.
+    `user_id` and `user_type` are the subscriber's; they determine the route when roles change. A
+    subscription that `is_persistent` needs no connection: its device can be sent pushes.
     """
 
     app_id: str
@@ -58,9 +59,9 @@ class Subscription(msgspec.Struct, frozen=True, rename="camel"):
 
 
 SPLIT: Final = "#"
-"""Stands between a channel id and the digest of one of its audiences."""
+"""Separates a channel id from the digest of one of its audiences."""
 
 
 def channel_of(key: str) -> str:
-    """The channel id of a routing key."""
+    """Return the channel id of a routing key."""
     return key.partition(SPLIT)[0]

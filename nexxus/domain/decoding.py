@@ -1,7 +1,7 @@
-"""Decoding: from a client's bytes to checked values, or a 400 that says what is wrong.
+"""Decoding: from a client's bytes to validated values, or a 400 that says what is wrong.
 
-JSON and MessagePack mean the same here: what JSON cannot say (binary, timestamps, keys that are
-no strings, NaN) is refused in MessagePack too.
+JSON and MessagePack are equivalent: values that JSON lacks (binary, timestamps, keys that are not
+strings, NaN) are rejected in MessagePack too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Decoder:
-    """Decodes one kind of body, in either format.
+    """Decodes bodies of one type, in either format.
 
-    `type` is what the body must be; a struct refuses the keys that it does not define.
+    `type` is the type of the body; a struct rejects keys that it does not define.
     """
 
     def __init__(self, type: Any) -> None:
@@ -34,9 +34,9 @@ class Decoder:
         self._type = type
 
     def decode_json(self, data: bytes, *, max_depth: int) -> Any:
-        """The checked value of a JSON text; raises `InvalidParameters`."""
+        """Decode and validate a JSON text. Raises `InvalidParameters`."""
         try:
-            # Brackets within strings count too, which only costs a second look.
+            # Brackets within strings are counted too; the exact check then decides.
             if data.count(b"{") + data.count(b"[") > max_depth:
                 check_depth(msgspec.json.decode(data), max_depth)
             try:
@@ -50,7 +50,7 @@ class Decoder:
         return convert(value, self._type)
 
     def decode_msgpack(self, data: bytes, *, max_depth: int) -> Any:
-        """The checked value of a MessagePack message; raises `InvalidParameters`."""
+        """Decode and validate a MessagePack message. Raises `InvalidParameters`."""
         try:
             value = msgspec.msgpack.decode(data)
         except RecursionError:
@@ -63,10 +63,10 @@ class Decoder:
 
 
 def convert(value: Any, type: type[T], where: str = "") -> T:
-    """Return a decoded `value` as a `type`; raise `InvalidParameters` if it is none.
+    """Convert a decoded `value` to `type`. Raises `InvalidParameters`.
 
-    `where` is the dotted place of the value in what the client sent, if it is a part of it. A
-    whole number may be written as a float: languages with only one kind of number send 1 as 1.0.
+    `where` is the dotted path of the value in the body, empty for the whole body. Whole floats are
+    accepted as integers, because languages with a single number type send 1 as 1.0.
     """
     try:
         return msgspec.convert(value, type)
@@ -78,9 +78,9 @@ def convert(value: Any, type: type[T], where: str = "") -> T:
 
 
 def _with_whole_numbers(value: Any) -> dict[Any, Any] | None:
-    """An object with its own whole numbers as integers, None if there are none to change.
+    """Return an object with its whole floats as integers, or None if it has none.
 
-    Those of its parts are left as they are: there they may be a document's.
+    Nested values are unchanged, because they may belong to a stored document.
     """
     if not isinstance(value, dict):
         return None
@@ -93,7 +93,7 @@ def _with_whole_numbers(value: Any) -> dict[Any, Any] | None:
 
 
 def check_depth(value: Any, max_depth: int) -> None:
-    """Raise `InvalidParameters` when `value` nests more than `max_depth` levels."""
+    """Raise `InvalidParameters` if `value` is nested more than `max_depth` levels deep."""
     level = [value] if isinstance(value, dict | list) else []
     depth = 0
     while level:
@@ -109,7 +109,10 @@ def check_depth(value: Any, max_depth: int) -> None:
 
 
 def check_plain(value: Any) -> None:
-    """Raise `InvalidParameters` for what only MessagePack can say; `value` is not deep."""
+    """Raise `InvalidParameters` for values that JSON lacks.
+
+    Recursive, so the depth of `value` must have been checked.
+    """
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
@@ -121,15 +124,15 @@ def check_plain(value: Any) -> None:
             check_plain(item)
     elif kind not in _PLAIN:
         raise InvalidParameters(
-            f"a value of the type {kind.__name__} cannot be sent; send what JSON can say",
+            f"a value of type {kind.__name__} is not allowed; use a type that JSON has",
             {"rule": "types"},
         )
     elif kind is float and not math.isfinite(value):
-        raise InvalidParameters("NaN and infinities are not numbers here", {"rule": "finite"})
+        raise InvalidParameters("NaN and infinities are not allowed", {"rule": "finite"})
 
 
 def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:
-    """Return a decoder's complaint as an error that names the field and the rule."""
+    """Translate a decoder's error to one that names the field and the rule."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return InvalidParameters(f"the {what} cannot be read: {text}", {"rule": "syntax"})
@@ -139,9 +142,7 @@ def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:
         text = text[: at.start()]
     if unknown := _UNKNOWN.match(text):
         field = _join(where, unknown.group(1))
-        return InvalidParameters(
-            f"{field}: there is no such key here", {"field": field, "rule": "unknown"}
-        )
+        return InvalidParameters(f"{field}: unknown key", {"field": field, "rule": "unknown"})
     if missing := _MISSING.match(text):
         field = _join(where, missing.group(1))
         return InvalidParameters(f"{field} is required", {"field": field, "rule": "required"})
@@ -161,5 +162,5 @@ def _join(where: str, name: str) -> str:
 
 def _too_deep(max_depth: int) -> InvalidParameters:
     return InvalidParameters(
-        f"the body nests more than {max_depth} levels", {"rule": "limits.depth"}
+        f"the body is nested more than {max_depth} levels deep", {"rule": "limits.depth"}
     )

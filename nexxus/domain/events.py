@@ -1,4 +1,4 @@
-"""Events: what happened to an object."""
+"""Events: changes of objects."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ EventName: TypeAlias = Literal["model_created", "model_updated", "model_deleted"
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel"):
-    """One applied write, as the writer announces it.
+    """One applied write, as the writer publishes it.
 
-    `before` and `after` are whole objects, None where there was or is none. `patches` bring a
-    copy of `before` to exactly `after` without the schema. `version` is that of the write;
-    None for a transient create, which has no versions: it is known by its `operation_id`.
+    `before` and `after` are whole objects, None if there was or is none. `patches` turn a copy of
+    `before` into exactly `after`, without the schema. `version` is the version that the write made;
+    None for a transient create, which has no version and is identified by its `operation_id`.
 
-    A write that may have been told of before is told of again when a writer comes to its
-    operation a second time. Then `repeated` is true, `version` and `after` are the object's present
-    ones, `before` holds filterable values only, and there are no `patches`.
+    When a writer receives an operation a second time, it publishes the event again, because the
+    first event may have been lost. Then `repeated` is true, `version` and `after` are the object's
+    current ones, `before` has only filterable values, and `patches` is empty.
     """
 
     event: EventName
@@ -37,5 +37,5 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def key(self) -> ObjectKey:
-        """The object it happened to."""
+        """The object that changed."""
         return ObjectKey(self.app_id, self.type, self.id)

@@ -1,7 +1,7 @@
-"""FilterQuery: from a normal tree to a function that judges stored objects.
+"""FilterQuery: from a normalised tree to a function that tests stored objects.
 
-The functions trust the schema for what they compare, and never raise: a value of another type
-than the filter's (an event from before a schema changed) simply does not match.
+The functions never raise. A value whose type differs from the filter's (in an event from before a
+schema change) does not match.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ORDER: Final[dict[Op, Callable[[Any, Any], bool]]] = {
 
 
 def compile_matcher(filter: Filter) -> Matcher:
-    """A function that tells whether a stored object matches `filter`."""
+    """Return a function that tests whether a stored object matches `filter`."""
     match filter:
         case Compare():
             return _comparison(filter)
@@ -46,7 +46,7 @@ def compile_matcher(filter: Filter) -> Matcher:
 
 
 def compile_reader(path: str) -> Reader:
-    """A function that reads the value at a dotted path; None where the way is absent."""
+    """Return a function that reads the value at a dotted path, or None if it is absent."""
     if "." not in path:
         return lambda document: document.get(path)
     *way, last = path.split(".")
@@ -63,7 +63,7 @@ def compile_reader(path: str) -> Reader:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value counts as missing."""
+    """Return whether a value counts as missing."""
     return value is None or value == []
 
 
@@ -90,7 +90,7 @@ def _comparison(condition: Compare) -> Matcher:
 
 
 def _equality(path: str, value: Scalar) -> Matcher:
-    if "." not in path:  # the commonest condition by far: no second call
+    if "." not in path:  # by far the most common condition: avoids a second call
         return lambda document: document.get(path) == value
     read = compile_reader(path)
     return lambda document: read(document) == value

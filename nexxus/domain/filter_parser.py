@@ -1,7 +1,6 @@
-"""FilterQuery: from what a client wrote to the normal tree.
+"""FilterQuery: from a client's document to the normalised tree.
 
-Everything that a client may spell in several ways is decided here, and every complaint names
-the field and the rule.
+The alternative spellings of a filter are resolved here. Every error names the field and the rule.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ _OPERATORS: Final = ("eq", "ne", *_ORDER, "in", "nin", "exists", "contains")
 def parse_filter(
     document: Any, model: ModelType, *, max_conditions: int = 256, max_depth: int = 64
 ) -> Filter:
-    """The normal filter that a client's `document` means for `model`.
+    """Parse a client's `document` to the normalised filter for `model`.
 
-    `max_conditions` bounds the operators on fields (an ``in`` counts as one), `max_depth` the
-    levels of ``$and``, ``$or`` and ``$not``, the whole document being the first. Raises
-    `InvalidParameters` naming the field and the rule.
+    `max_conditions` limits the operators on fields (an ``in`` counts as one). `max_depth` limits
+    the levels of ``$and``, ``$or`` and ``$not``; the whole document is the first level. Raises
+    `InvalidParameters`, which names the field and the rule.
     """
     return _Parser(model, max_conditions, max_depth).parse(document, "filter", 1)
 
 
 def from_document(document: dict[str, Any], model: ModelType) -> Filter:
-    """The filter of a stored document, which passed `parse_filter` once: no limits apply.
+    """Parse a stored document, without limits: `parse_filter` accepted it before.
 
-    Raises `InvalidParameters` where `model` has changed so that it no longer fits.
+    Raises `InvalidParameters` if it no longer fits `model`, because the schema has changed.
     """
     return _Parser(model, sys.maxsize, sys.maxsize).parse(document, "filter", 1)
 
@@ -58,14 +57,15 @@ class _Parser:
         self._conditions = 0
 
     def parse(self, document: Any, where: str, depth: int, *, holds: bool = True) -> Filter:
-        """The filter that `document` means, or its opposite, if it is not to hold.
+        """Parse `document` to its filter, or to the negated filter if `holds` is False.
 
-        Negation is carried down to the conditions, so that each level is built only once.
+        Negation is pushed down to the conditions, so that each level is built only once.
         """
         if not isinstance(document, dict):
             raise _complaint(where, "expected an object of conditions", "filter")
         if depth > self._max_depth:
-            raise _complaint(where, f"nests deeper than {self._max_depth} levels", "depth")
+            rule = f"is nested more than {self._max_depth} levels deep"
+            raise _complaint(where, rule, "depth")
         parts = [self._entry(key, value, where, depth, holds) for key, value in document.items()]
         return conjoin(*parts) if holds else disjoin(*parts)
 
@@ -87,7 +87,10 @@ class _Parser:
         return conjoin(*parts) if (name == "and") is holds else disjoin(*parts)
 
     def _logic(self, key: Any) -> str | None:
-        """Which logical operator `key` is: without a ``$`` only where no field is called so."""
+        """Return the logical operator that `key` names, or None.
+
+        Without a ``$``, the name of a field takes precedence.
+        """
         if not isinstance(key, str) or key in self._model.fields:
             return None
         name = key.removeprefix("$")
@@ -95,12 +98,12 @@ class _Parser:
 
     def _unusable(self, key: Any) -> InvalidParameters:
         if not isinstance(key, str):
-            return _complaint(f"{key!r:.60}", "expected the name of a field", "declared")
+            return _complaint(f"{key!r:.60}", "expected a field name", "declared")
         if key.startswith("$"):
             return _complaint(key, "expected $and, $or, $not or a field", "operator")
         if key in self._model.paths:
             return _complaint(key, "is not filterable", "filterable")
-        return _complaint(key, "is not a field that this model can be filtered by", "declared")
+        return _complaint(key, "this model has no such field to filter by", "declared")
 
     def _field(self, path: str, value: Any, field: Field, holds: bool) -> Filter:
         if not isinstance(value, dict):
@@ -166,7 +169,7 @@ def _containment(path: str, operand: Any, field: Field) -> Filter:
     if field.element is None:
         raise _complaint(path, "contains is for arrays", "contains")
     if operand is None:
-        raise _complaint(path, "contains cannot be asked of null", "contains")
+        raise _complaint(path, "contains does not take null", "contains")
     return Compare(path, Op.CONTAINS, _stored(path, operand, field.element))
 
 
@@ -174,20 +177,20 @@ def _comparison(path: str, operator: str, operand: Any, field: Field) -> Filter:
     if field.kind not in NUMERIC:
         raise _complaint(path, f"{operator} is for int, float and date", operator)
     if operand is None:
-        raise _complaint(path, f"{operator} cannot be asked of null", operator)
+        raise _complaint(path, f"{operator} does not take null", operator)
     return Compare(path, _ORDER[operator], _scalar(path, operand, field))
 
 
 def _scalar(path: str, operand: Any, field: Field) -> Scalar:
     if field.kind is Kind.ARRAY:
-        raise _complaint(path, "is an array, which takes only contains and exists", "array")
+        raise _complaint(path, "is an array, which supports only contains and exists", "array")
     return _stored(path, operand, field.kind)
 
 
 def _stored(path: str, operand: Any, kind: Kind) -> Scalar:
-    """`operand` as it is stored, but for numbers: any whole one is an int.
+    """Convert `operand` to its stored form, except that every whole number becomes an int.
 
-    An int may be compared with a float, which need not be whole.
+    An int field may be compared with any float.
     """
     if kind is Kind.INT and isinstance(operand, float):
         kind = Kind.FLOAT

@@ -1,17 +1,17 @@
-"""FilterQuery: the tree that a filter becomes, whatever its spelling.
+"""FilterQuery: the normalised tree of a filter, the same for all its spellings.
 
-A normalised tree has six kinds of node. Every other operator is one of them in disguise:
-``ne`` is ``Not(Compare(eq))``, ``nin`` is ``Not(In)``, ``exists`` is ``Not(Missing)``, a
-comparison with ``null`` is `Missing`. Logic is two-valued: a comparison with a missing value
-is false, so its `Not` is true.
+A tree has six kinds of node. The other operators are expressed with them: ``ne`` is
+``Not(Compare(eq))``, ``nin`` is ``Not(In)``, ``exists`` is ``Not(Missing)``, and a comparison with
+``null`` is `Missing`. Logic is two-valued: a comparison with a missing value is false, so its `Not`
+is true.
 
-Trees are built with `conjoin`, `disjoin` and `negate`, which keep them normal:
+Trees are built with `conjoin`, `disjoin` and `negate`, which keep them normalised:
 
-- `Not` stands only directly above a `Compare`, an `In` or a `Missing`;
-- the parts of an `And` or `Or` are sorted, distinct, of other kinds than their parent, and
-  two or more (`EVERYTHING` and `NOTHING` stand alone);
-- what the parts say about one path with equality and `Missing` is said as briefly as it can be:
-  ``a = 1 or a = 2`` is one `In`, ``a = 1 and a = 2`` is `NOTHING`.
+- `Not` contains only a `Compare`, an `In` or a `Missing`;
+- an `And` or `Or` has two or more parts (except `EVERYTHING` and `NOTHING`), sorted and distinct,
+  none of its own kind;
+- equalities and `Missing` on the same path are merged: ``a = 1 or a = 2`` is one `In`,
+  ``a = 1 and a = 2`` is `NOTHING`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Scalar: TypeAlias = str | int | float | bool
 
 
 class Op(StrEnum):
-    """How `Compare` compares."""
+    """The operator of a `Compare`."""
 
     EQ = "eq"
     GT = "gt"
@@ -38,12 +38,12 @@ class Op(StrEnum):
     CONTAINS = "contains"
 
 
-# A tree has no cycles, and there are a million of them: the collector need not look at them.
+# There may be a million trees, and they have no cycles: the garbage collector can skip them.
 class Compare(msgspec.Struct, frozen=True, gc=False):
-    """The value at `path` is there and compares so with `value`.
+    """The value at `path` exists, and comparing it with `value` by `op` is true.
 
-    For `Op.CONTAINS` the value at `path` is an array of which one element equals `value`. A
-    number that is a whole one within ±2^53 is an int, whatever the field's type.
+    For `Op.CONTAINS`, the value at `path` is an array with an element that equals `value`. A whole
+    number within ±2^53 is an int, whatever the field's type.
     """
 
     path: str
@@ -52,7 +52,7 @@ class Compare(msgspec.Struct, frozen=True, gc=False):
 
 
 class In(msgspec.Struct, frozen=True, gc=False):
-    """The value at `path` is there and equals one of `values` (two or more, sorted, distinct)."""
+    """The value at `path` exists and equals one of `values` (two or more, sorted, distinct)."""
 
     path: str
     values: tuple[Scalar, ...]
@@ -65,13 +65,13 @@ class Missing(msgspec.Struct, frozen=True, gc=False):
 
 
 class And(msgspec.Struct, frozen=True, gc=False):
-    """Every part holds; with no parts, true."""
+    """All parts hold; true without parts."""
 
     parts: tuple[Filter, ...]
 
 
 class Or(msgspec.Struct, frozen=True, gc=False):
-    """One part holds; with no parts, false."""
+    """At least one part holds; false without parts."""
 
     parts: tuple[Filter, ...]
 
@@ -89,28 +89,28 @@ NOTHING: Final = Or(())
 
 
 def equals_one_of(path: str, values: Iterable[Scalar]) -> Filter:
-    """The value at `path` equals one of `values`, of which there may be none, one or more."""
+    """Return the filter that the value at `path` equals one of `values` (any number of them)."""
     distinct = frozenset(values)
     if not distinct:
         return NOTHING
     if len(distinct) == 1:
         return Compare(path, Op.EQ, next(iter(distinct)))
-    ordered: list[Any] = list(distinct)  # values at one path are of one kind: they compare
+    ordered: list[Any] = list(distinct)  # values of one path have one kind, so they can be sorted
     return In(path, tuple(sorted(ordered)))
 
 
 def conjoin(*filters: Filter) -> Filter:
-    """All of these normal filters hold, as one normal filter."""
+    """Return the normalised filter that holds when all of the normalised `filters` hold."""
     return filters[0] if len(filters) == 1 else _joined(And, filters)
 
 
 def disjoin(*filters: Filter) -> Filter:
-    """One of these normal filters holds, as one normal filter."""
+    """Return the normalised filter that holds when one of the normalised `filters` holds."""
     return filters[0] if len(filters) == 1 else _joined(Or, filters)
 
 
 def negate(filter: Filter) -> Filter:
-    """This normal filter does not hold, as a normal filter (de Morgan's laws all the way down)."""
+    """Return the negation of a normalised filter, normalised by de Morgan's laws."""
     match filter:
         case Not(part):
             return part
@@ -123,7 +123,7 @@ def negate(filter: Filter) -> Filter:
 
 
 def to_document(filter: Filter) -> dict[str, Any]:
-    """The one FilterQuery document of a normal filter; parsing it yields the filter again."""
+    """Return the canonical FilterQuery document; parsing it returns an equal filter."""
     match filter:
         case Compare(path, op, value):
             return {path: {op.value: value}}
@@ -152,16 +152,15 @@ def _document_of_not(part: Filter) -> dict[str, Any]:
 
 
 def filter_id(filter: Filter) -> str:
-    """The 16 hex digits that name a normal filter in a channel id."""
-    # ASCII, so that a string no encoding can write (a lone surrogate) has an id as well.
+    """Return the 16 hex digits that identify a normalised filter in a channel id."""
+    # ASCII escapes give an id even to strings that UTF-8 cannot encode (lone surrogates).
     canonical = json.dumps(to_document(filter), separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
 
 def _joined(kind: type[And] | type[Or], filters: Iterable[Filter]) -> Filter:
-    # A filter of 256 conditions may hold 262,144 values and be 64 levels deep, and this runs at
-    # each of them. So nothing here looks into a part's parts but to sort it, and nothing
-    # into an `In` that has its path to itself.
+    # A filter of 256 conditions may have 262,144 values and 64 levels, and this runs at each level.
+    # So a part's own parts are read only for sorting, and an `In` only if it shares its path.
     parts: list[Filter] = []
     equalities: dict[str, list[Filter]] = {}
     for part in _flattened(kind, filters):
@@ -170,8 +169,8 @@ def _joined(kind: type[And] | type[Or], filters: Iterable[Filter]) -> Filter:
             parts.append(part)
         else:
             equalities.setdefault(path, []).append(part)
-    for path, said in equalities.items():
-        parts += said if len(said) == 1 else _merged(kind, path, said)
+    for path, same_path in equalities.items():
+        parts += same_path if len(same_path) == 1 else _merged(kind, path, same_path)
     absorbing = EVERYTHING if kind is Or else NOTHING
     if absorbing in parts or _has_opposites(parts):
         return absorbing
@@ -189,7 +188,7 @@ def _flattened(kind: type[And] | type[Or], filters: Iterable[Filter]) -> Iterabl
 
 
 def _path_of_equality(part: Filter) -> str | None:
-    """The path of which the part tells the set of values that may be there, if it does."""
+    """Return the part's path if the part describes a set of values there, otherwise None."""
     condition = part.part if isinstance(part, Not) else part
     match condition:
         case Compare(path, Op.EQ) | In(path) | Missing(path):
@@ -206,20 +205,20 @@ def _has_opposites(parts: Sequence[Filter]) -> bool:
     )
 
 
-def _merged(kind: type[And] | type[Or], path: str, said: Iterable[Filter]) -> list[Filter]:
-    """The fewest parts that say the same about `path`."""
+def _merged(kind: type[And] | type[Or], path: str, parts: Iterable[Filter]) -> list[Filter]:
+    """Return the fewest parts that are equivalent to `parts`, which all concern `path`."""
     if kind is Or:
-        return _union(map(_values_of, said)).as_parts(path)
-    opposite = _union(_values_of(negate(part)) for part in said)
+        return _union(map(_values_of, parts)).as_parts(path)
+    opposite = _union(_values_of(negate(part)) for part in parts)
     return [negate(part) for part in opposite.as_parts(path)]
 
 
 class _Values(NamedTuple):
-    """A set of what may be at a path: scalars, and the missing value.
+    """A set of values allowed at a path: scalars, and possibly the missing value.
 
-    When `all_but`, `values` are the scalars that do not belong. The filters that describe such
-    a set are closed under union: those that exclude scalars include the missing value, except
-    ``exists``, which excludes nothing else.
+    If `all_but` is true, `values` are the excluded scalars. Filters that describe such sets are
+    closed under union: those that exclude scalars include the missing value, except ``exists``,
+    which excludes only the missing value.
     """
 
     values: frozenset[Scalar]
@@ -227,7 +226,7 @@ class _Values(NamedTuple):
     missing: bool
 
     def as_parts(self, path: str) -> list[Filter]:
-        """The parts of an `Or` that describe the set."""
+        """Return the parts of an `Or` that describe the set."""
         if self.all_but:
             return [negate(equals_one_of(path, self.values) if self.missing else Missing(path))]
         parts: list[Filter] = [equals_one_of(path, self.values)] if self.values else []
@@ -262,9 +261,9 @@ def _sorted(parts: Iterable[Filter]) -> tuple[Filter, ...]:
 
 
 def _order_of(filter: Filter) -> tuple[Any, ...]:
-    """A key by which any two different filters have the same order everywhere.
+    """Return a sort key that orders different filters the same way everywhere.
 
-    Values at one path are of one kind, so that they can be compared.
+    Values at one path have one kind, so they can be compared.
     """
     match filter:
         case Compare(path, op, value):

@@ -1,4 +1,4 @@
-"""Identities: who makes a request."""
+"""Identities: who sends a request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nexxus.errors import InvalidAuthMethod, NoAuthPresent
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a verified access token says; without a token, only which application is meant.
+    """The claims of a verified access token, or only the application if there is no token.
 
-    Without a token, everything but `app_id` has its default. `expires_at` is in UNIX seconds. A
-    custom `worker`, by its name, may do everything; `user_id` is then the user in whose name it
-    creates an object.
+    Without a token, every attribute except `app_id` has its default. `expires_at` is in UNIX
+    seconds. `worker` is the name of a custom worker, which may do everything; `user_id` is then the
+    user for whom it creates an object.
     """
 
     app_id: str
@@ -30,18 +30,18 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def caller(self) -> Caller:
-        """The identity as access control sees it."""
+        """The caller for access control."""
         return Caller(self.app_id, self.user_id, self.user_type)
 
     @property
     def owner(self) -> str:
-        """The name under which operations and idempotency keys are kept."""
+        """The owner under which operations and idempotency keys are stored."""
         if self.worker is not None:
             return f"worker:{self.worker}"
         return owner_of(self.user_id, self.device_id)
 
     def device(self) -> str:
-        """Return the device's id; raise `NoAuthPresent` without a token."""
+        """Return the device's id. Raises `NoAuthPresent` if there is no token."""
         if self.device_id is None:
             raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
         return self.device_id
@@ -49,9 +49,9 @@ class Identity(msgspec.Struct, frozen=True):
     def user(self) -> str:
         """Return the user's id.
 
-        Raises `NoAuthPresent` without a token, `InvalidAuthMethod` for a token without a user.
+        Raises `NoAuthPresent` if there is no token, `InvalidAuthMethod` if it names no user.
         """
         self.device()
         if self.user_id is None:
-            raise InvalidAuthMethod("this token names no user; sign in as one")
+            raise InvalidAuthMethod("this token has no user; sign in as a user")
         return self.user_id

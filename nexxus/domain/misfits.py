@@ -1,6 +1,6 @@
-"""Misfits: what is wrong in an application document, and where in it.
+"""Misfits: errors in an application document.
 
-Every complaint is a 400 whose message begins with the dotted place, which is also its ``field``.
+Each is a 400 whose message begins with the dotted path of the error, which is also its ``field``.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from nexxus.errors import InvalidParameters
 
 
 def misfit(where: str, problem: str) -> InvalidParameters:
-    """The error for what is at `where`."""
+    """Return the error for the value at `where`."""
     return InvalidParameters(f"{where}: {problem}", {"field": where})
 
 
 def check_keys(document: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """Raise `InvalidParameters` for a key that is not `known`, naming the one that was meant.
+    """Raise `InvalidParameters` for a key that is not `known`, suggesting the nearest one.
 
     `where` is empty for the document itself.
     """
     for key in document:
         if key not in known:
-            # A client may send a key of a megabyte.
+            # A client may send a key that is a megabyte long.
             shown = key[:64]
             near = difflib.get_close_matches(shown, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            names = ", ".join(sorted(known))
+            hint = f"did you mean {near[0]!r}?" if near else f"the known keys are {names}"
             place = f"{where}.{shown}" if where else shown
-            raise misfit(place, f"there is no such key here; {hint}")
+            raise misfit(place, f"unknown key; {hint}")

@@ -1,4 +1,4 @@
-"""Objects: what a model's instances are, as stored and as delivered."""
+"""Objects: the instances of models, as they are stored and delivered."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nexxus.domain.values import coerce_fields
 from nexxus.errors import AccessDenied, InvalidParameters
 
 Document: TypeAlias = dict[str, Any]
-"""As on the wire: ``id type appId userId? createdAt updatedAt version`` and the fields."""
+"""An object as on the wire: ``id type appId userId? createdAt updatedAt version`` and fields."""
 
 OBJECT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 BUILT_IN: Final = ("id", "type", "appId", "userId", "createdAt", "updatedAt", "version")
 
 
 class ObjectKey(NamedTuple):
-    """The name of one object among those of all applications; also the unit of ordering."""
+    """Identifies one object among those of all applications; writes are ordered per key."""
 
     app_id: str
     type: str
@@ -27,12 +27,12 @@ class ObjectKey(NamedTuple):
 
     @property
     def partition(self) -> str:
-        """The key that messages about the object are partitioned and ordered by."""
+        """The key by which messages about the object are partitioned and ordered."""
         return "\0".join(self)
 
 
 def new_id() -> str:
-    """A UUIDv7: unique, and sorted by the time of its making."""
+    """Return a new UUIDv7. Ids sort by their creation time."""
     return str(uuid7())
 
 
@@ -47,7 +47,7 @@ def time_of(id: str) -> int:
 
 
 def check_id(value: Any, where: str = "id") -> str:
-    """`value` if it may name an object, else `InvalidParameters`."""
+    """Return `value` if it is a valid object id. Raises `InvalidParameters`."""
     if isinstance(value, str) and OBJECT_ID.fullmatch(value) and value not in (".", ".."):
         return value
     raise InvalidParameters(
@@ -59,23 +59,23 @@ def check_id(value: Any, where: str = "id") -> str:
 def build_object(
     model: ModelType, body: dict[str, Any], *, app_id: str, user_id: str | None, now: int
 ) -> Document:
-    """The object that a create's `body` describes, without a version yet.
+    """Build the object that a create's `body` describes; it has no version yet.
 
-    `body` may give `id`, and may repeat `type`, `appId` and `userId`. Raises
-    `InvalidParameters` naming the field, or `AccessDenied` for somebody else's `userId`.
+    `body` may give `id`, and may repeat `type`, `appId` and `userId`. Raises `InvalidParameters`,
+    which names the field, or `AccessDenied` for another user's `userId`.
     """
     fields = dict(body)
     given_id = fields.pop("id", None)
     object_id = new_id() if given_id is None else check_id(given_id)
     for name, own in (("type", model.name), ("appId", app_id)):
         if fields.pop(name, own) != own:
-            raise InvalidParameters(f"{name}: expected {own!r} or nothing", {"field": name})
+            raise InvalidParameters(f"{name}: expected {own!r}, or omit it", {"field": name})
     owner = fields.pop("userId", user_id)
     if owner != user_id:
-        raise AccessDenied("userId: an object belongs to the user who creates it; leave it out")
+        raise AccessDenied("userId: an object belongs to the user who creates it; omit userId")
     for name in ("createdAt", "updatedAt", "version"):
         if name in fields:
-            raise InvalidParameters(f"{name} is set by the server; leave it out", {"field": name})
+            raise InvalidParameters(f"{name} is set by the server; omit it", {"field": name})
     document: Document = {"id": object_id, "type": model.name, "appId": app_id}
     if user_id is not None:
         document["userId"] = user_id
@@ -87,8 +87,8 @@ def build_object(
 def check_object(model: ModelType, document: Document) -> None:
     """Raise `InvalidParameters` unless the stored `document` is valid under `model`.
 
-    It must be so as it is: a string that could be read as a date is not a stored date. An
-    int is fine where a float is meant.
+    Values are not converted: a string that could be parsed as a date is not a stored date. An int
+    is valid in a float field.
     """
     fields = {name: value for name, value in document.items() if name not in BUILT_IN}
     coerced = coerce_fields(fields, model.fields, "")
@@ -106,7 +106,7 @@ def _is_same(stored: Any, coerced: Any) -> bool:
 
 
 def value_at(document: Document, path: str) -> Any:
-    """The value at a dotted path; None where any part of the way is absent."""
+    """Return the value at a dotted path, or None if any part of the path is absent."""
     if "." not in path:
         return document.get(path)
     node: Any = document

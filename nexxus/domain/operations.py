@@ -1,4 +1,4 @@
-"""Operations: writes on their way from the API to the writer, and what became of them."""
+"""Operations: writes on their way from the API to the writer, and their outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State: TypeAlias = Literal["queued", "applied", "rejected"]
 
 
 class PatchMetadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Which object a queued patch is for."""
+    """The object that a queued patch is for."""
 
     app_id: str
     id: str
@@ -28,7 +28,7 @@ class QueuedPatch(Patch, frozen=True, kw_only=True):
 
 
 class Deletion(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Which object a queued delete is for."""
+    """The object that a queued delete is for."""
 
     id: str
     type: str
@@ -39,13 +39,13 @@ class Deletion(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
     """One accepted write.
 
-    `operation_id` names it for ever: applying it twice changes nothing. `user_id` and
-    `device_id` are the writer's own, `user_id` not necessarily that of the object. `permit` is a
-    normalised filter document that the object must match before (updates, deletes) and after
-    (updates) under access control; None where nothing restricts. `accepted_at` is in UNIX
-    seconds. `reply_to` is the node that waits for the `Outcome`, "" for none. `is_retry` says
-    that the client has sent it before: that may be longer ago than the object remembers.
-    `application_version` is that of the application by which the API has judged it.
+    `operation_id` identifies it permanently: applying it twice changes nothing. `user_id` and
+    `device_id` are the client that sent the write; the object may belong to another user. `permit`
+    is a normalised filter document from access control that the object must match before (updates,
+    deletes) and after the write (updates); None if nothing is restricted. `accepted_at` is in UNIX
+    seconds. `reply_to` is the node that waits for the `Outcome`, "" for none. `is_retry` means that
+    the client has sent the write before, maybe so long ago that the object no longer remembers it.
+    `application_version` is the version of the application by which the API validated the write.
     """
 
     operation_id: str
@@ -65,7 +65,7 @@ class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
 
 
 class Create(Operation, frozen=True, tag="model_created", kw_only=True):
-    """Store a new object; `data` is the whole of it but for its version."""
+    """Store a new object; `data` is the whole object without its version."""
 
     data: Document
 
@@ -75,7 +75,7 @@ class Create(Operation, frozen=True, tag="model_created", kw_only=True):
 
 
 class Update(Operation, frozen=True, tag="model_updated", kw_only=True):
-    """Apply patches, all or none, as one version."""
+    """Apply all patches or none, as one version."""
 
     data: list[QueuedPatch]
 
@@ -107,7 +107,7 @@ class OperationError(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Fate(msgspec.Struct, frozen=True, rename="camel"):
-    """What became of an operation, kept 24 h for its writer."""
+    """The state of an operation, kept for 24 h for the client that sent it."""
 
     app_id: str
     operation_id: str
@@ -118,9 +118,9 @@ class Fate(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def owner_of(user_id: str | None, device_id: str | None) -> str:
-    """Who may read an operation's fate, and in whose name an idempotency key counts.
+    """Return the owner that may read an operation's fate and to which an idempotency key belongs.
 
-    The user; without one the device; without a token the whole application.
+    It is the user; without a user the device; without a token the whole application.
     """
     if user_id is not None:
         return f"user:{user_id}"

@@ -1,8 +1,8 @@
-"""JsonPatch: judged by the schema, applied to an object, told to the world.
+"""JsonPatch: validated by the schema, applied to objects and sent to clients.
 
-`parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` runs them
-on a stored object and returns the new object together with the patches that clients need: those
-bring a copy of the old object to exactly the new one without knowing the schema.
+`parse_patches` turns a client's body into `Patch` values once, at the edge. `apply` applies them to
+a stored object and returns the new object, and the patches for clients: applied to a copy of the
+old object, they produce exactly the new one, without the schema.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nexxus.errors import InvalidParameters
 
 
 class PatchOp(StrEnum):
-    """What a patch does to a path."""
+    """The operation of a patch."""
 
     REPLACE = "replace"
     APPEND = "append"
@@ -33,9 +33,9 @@ class PatchOp(StrEnum):
 
 
 class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One validated patch: one value per path, in stored form; none for `PatchOp.REMOVE`.
+    """One validated patch: one value per path, in stored form; no values for `PatchOp.REMOVE`.
 
-    For an array, the value of an append or a prepend is the list of elements to add.
+    To append or prepend to an array, the value is the list of elements to add.
     """
 
     op: PatchOp
@@ -49,9 +49,9 @@ _COUNTING: Final = frozenset({PatchOp.INCR, PatchOp.DECR})
 
 
 def parse_patches(document: Any, model: ModelType) -> list[Patch]:
-    """The patches of an update's ``patch``: one patch or a list of them.
+    """Parse an update's ``patch``: one patch or a list of them.
 
-    Raises `InvalidParameters` naming the path and the rule.
+    Raises `InvalidParameters`, which names the path and the rule.
     """
     documents = document if isinstance(document, list) else [document]
     if not documents:
@@ -79,16 +79,16 @@ def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
 
 
 def _pair(document: dict[str, Any], op: PatchOp, where: str) -> tuple[list[str], list[Any]]:
-    """The paths and one value for each; a scalar path takes the value itself."""
+    """Return the paths and a value for each; if ``path`` is scalar, the value is taken as it is."""
     path = document.get("path")
     paths: list[Any] = path if isinstance(path, list) else [path]
     if not paths:
-        raise InvalidParameters(f"{where}.path: names no path", {"field": "path"})
+        raise InvalidParameters(f"{where}.path: the list is empty", {"field": "path"})
     if not all(isinstance(entry, str) and entry for entry in paths):
         raise InvalidParameters(f"{where}.path: expected dotted paths", {"field": "path"})
     if op is PatchOp.REMOVE:
         if "value" in document:
-            raise InvalidParameters(f"{where}.value: remove takes none", {"field": "value"})
+            raise InvalidParameters(f"{where}.value: remove takes no value", {"field": "value"})
         return paths, [None] * len(paths)
     if "value" not in document:
         raise InvalidParameters(f"{where}.value: is missing", {"field": "value"})
@@ -109,7 +109,7 @@ def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
     if field is None:
         if path.partition(".")[0] in BUILT_IN:
             raise InvalidParameters(
-                f"{path} is kept by the server and cannot be patched", {"field": path}
+                f"{path} is set by the server and cannot be patched", {"field": path}
             )
         raise undeclared(path)
     if op is PatchOp.REPLACE:
@@ -122,7 +122,7 @@ def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
         return _parse_growth(op, path, value, field)
     if field.kind not in NUMERIC:
         raise _misplaced(op, path, "the field is not an int, a float or a date")
-    # A date is moved by a number of seconds, not by another date.
+    # The operand for a date is a number of seconds, not a date.
     step = Kind.FLOAT if field.kind is Kind.FLOAT else Kind.INT
     return coerce_primitive(value, step, path)
 
@@ -132,27 +132,27 @@ def _parse_growth(op: PatchOp, path: str, value: Any, field: Field) -> Any:
         return coerce_primitive(value, Kind.STRING, path)
     if field.kind is not Kind.ARRAY:
         raise _misplaced(op, path, "the field is not an array or a string")
-    # Only an array of scalars takes several elements at once; one of objects takes an object.
+    # An array of scalars takes several elements at once; an array of objects takes one object.
     many = isinstance(value, list) and field.element is not Kind.OBJECT
     elements = value if many else [value]
     return [coerce_element(item, field, f"{path}[{i}]") for i, item in enumerate(elements)]
 
 
 def _misplaced(op: PatchOp, path: str, why: str) -> InvalidParameters:
-    return InvalidParameters(f"{path}: cannot {op} here, {why}", {"field": path, "rule": str(op)})
+    return InvalidParameters(f"{path}: cannot {op}; {why}", {"field": path, "rule": str(op)})
 
 
 def apply(
     patches: Sequence[Patch], document: Document, model: ModelType, *, now: int
 ) -> tuple[Document, list[dict[str, Any]]]:
-    """The object one version later, and the patches that tell a client how to get there.
+    """Return the object's next version, and the patches that lead a client's copy to it.
 
-    All patches or none: `document` itself is never touched. Raises `InvalidParameters` when a
-    patch does not fit the stored value. The told patches include ``updatedAt``, which never
-    goes back.
+    `document` itself is not modified. Raises `InvalidParameters` if a patch does not fit the
+    stored value; then no patch is applied. The returned patches include ``updatedAt``, which never
+    decreases.
     """
     result = dict(document)
-    told: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
     owned: set[str] = set()
     made: set[str] = set()
     for patch in patches:
@@ -160,13 +160,13 @@ def apply(
         for path, value in zip(patch.path, values, strict=True):
             change = _apply_one(result, patch.op, path, value, model, owned, made)
             if change is not None:
-                told.append(change)
+                changes.append(change)
     for path in made:
         _check_made(result, path, model)
     result["updatedAt"] = max(now, document["updatedAt"])
     result["version"] = document["version"] + 1
-    told.append(_tell(PatchOp.REPLACE, "updatedAt", result["updatedAt"]))
-    return result, told
+    changes.append(_change(PatchOp.REPLACE, "updatedAt", result["updatedAt"]))
+    return result, changes
 
 
 def _apply_one(
@@ -194,21 +194,21 @@ def _apply_one(
     current = parent.get(name)
     parent[name] = _next_value(op, path, current, value, field)
     if op is PatchOp.REPLACE:
-        # What stood here is gone, and what stands here now is the patch's own.
+        # The copied branch was replaced; the new value belongs to the patch and must be copied.
         owned -= {known for known in owned if known == path or known.startswith(f"{path}.")}
     if created is not None:
         made.add(created)
-        # The client's copy has no parent to set into: it gets the whole new branch.
-        return _tell(PatchOp.REPLACE, created, _branch(document, created))
+        # The parent is missing in the client's copy, so the client gets the whole new branch.
+        return _change(PatchOp.REPLACE, created, _branch(document, created))
     if op is PatchOp.REPLACE or current is None:
-        return _tell(PatchOp.REPLACE, path, parent[name])
+        return _change(PatchOp.REPLACE, path, parent[name])
     if isinstance(value, list) and len(value) == 1:
-        return _tell(op, path, value[0])
-    return _tell(op, path, value)
+        return _change(op, path, value[0])
+    return _change(op, path, value)
 
 
 def _check_made(document: Document, path: str, model: ModelType) -> None:
-    """An object made on the way to a patched field needs its required fields too."""
+    """Raise `InvalidParameters` if an object created for a patched field lacks required fields."""
     node: Any = document
     for part in path.split("."):
         node = node.get(part) if isinstance(node, dict) else None
@@ -224,17 +224,17 @@ def _next_value(op: PatchOp, path: str, current: Any, value: Any, field: Field) 
         base = empty if current is None else current
         return base + value if op is PatchOp.APPEND else value + base
     base = 0 if current is None else current
-    moved = base + value if op is PatchOp.INCR else base - value
+    result = base + value if op is PatchOp.INCR else base - value
     if field.kind is Kind.FLOAT:
-        moved = float(moved)
-        in_range = math.isfinite(moved)
+        result = float(result)
+        in_range = math.isfinite(result)
     else:
-        in_range = -MAX_INT <= moved <= MAX_INT
+        in_range = -MAX_INT <= result <= MAX_INT
     if not in_range:
         raise InvalidParameters(
             f"{path}: the result of {op} would be out of range", {"field": path, "rule": "range"}
         )
-    return moved
+    return result
 
 
 def _existing_parent(
@@ -251,7 +251,10 @@ def _existing_parent(
 def _parent_for_writing(
     document: Document, parts: list[str], owned: set[str]
 ) -> tuple[dict[str, Any], str | None]:
-    """The object that holds the last part, made where it is unset, and the topmost path made."""
+    """Return the object that contains the path's last part, and the topmost path created for it.
+
+    Objects that are missing on the way are created; the second value is None if there are none.
+    """
     node: Any = document
     created: str | None = None
     for depth in range(1, len(parts)):
@@ -263,7 +266,7 @@ def _parent_for_writing(
 
 
 def _own(node: dict[str, Any], parts: list[str], depth: int, owned: set[str]) -> dict[str, Any]:
-    """The child object at `depth`, copied once, so that the stored one is never touched."""
+    """Return the child object at `depth`, copied once so that the stored one is not modified."""
     name, path = parts[depth - 1], ".".join(parts[:depth])
     if path not in owned:
         node[name] = dict(node[name])
@@ -278,5 +281,5 @@ def _branch(document: Document, path: str) -> Any:
     return copy.deepcopy(node)
 
 
-def _tell(op: PatchOp, path: str, value: Any) -> dict[str, Any]:
+def _change(op: PatchOp, path: str, value: Any) -> dict[str, Any]:
     return {"op": str(op), "path": [path], "value": [value]}

@@ -1,10 +1,7 @@
-"""Schemas: what a model's objects may look like.
+"""Schemas: the structure of a model's objects.
 
-A schema document is compiled once into `ModelType` trees; everything that
-judges a value, a patch or a filter asks those trees.
-
-Paths are dotted (``location.lat``). The paths of a model's filterable fields, with the
-built-in ones (`id`, `userId`, `createdAt`, `updatedAt`), are in `ModelType.filterable`.
+A schema document is compiled once into `ModelType` trees. Values, patches and filters are validated
+against those trees. Paths are dotted (``location.lat``).
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ RESERVED_FIELDS: Final = frozenset(
     {"id", "type", "appId", "userId", "createdAt", "updatedAt", "version"}
 )
 MAX_DEPTH: Final = 16
-"""Levels of nested objects that a schema may declare."""
+"""The largest number of levels of nested objects in a schema."""
 
 
 class Kind(StrEnum):
@@ -47,8 +44,8 @@ _KINDS: Final[dict[str, Kind]] = {**{kind.value: kind for kind in Kind}, "number
 class Field(msgspec.Struct, frozen=True):
     """One declared field.
 
-    `element` is the kind of an array's elements; `properties` are those of an object, or of
-    the objects in an array. `acl` allows access conditions on the field.
+    `element` is the kind of an array's elements. `properties` are the fields of an object, or of
+    the objects in an array. `acl` allows access conditions to use the field.
     """
 
     kind: Kind
@@ -66,15 +63,15 @@ BUILT_IN_FIELDS: Final[Mapping[str, Field]] = {
     "createdAt": Field(Kind.DATE, required=True, filterable=True, acl=True),
     "updatedAt": Field(Kind.DATE, required=True, filterable=True),
 }
-"""The fields of every object that a filter may use, declared or not."""
+"""The fields of every object that a filter may use without a declaration."""
 
 
 class ModelType(msgspec.Struct, frozen=True):
     """One compiled model type.
 
-    `fields` is the declared tree; `paths` has every declared field by dotted path (not into
-    arrays of objects); `filterable` has those that filters and sorts may use, the built-in
-    ones included; `acl` those that access conditions may use.
+    `fields` is the declared tree. `paths` has all declared fields by dotted path, except those
+    inside arrays of objects. `filterable` has the fields that filters and sorts may use, including
+    the built-in ones; `acl` has the paths that access conditions may use.
     """
 
     name: str
@@ -87,9 +84,9 @@ class ModelType(msgspec.Struct, frozen=True):
 
 
 def compile_model(name: str, document: Any) -> ModelType:
-    """Compile one model of a schema document, in the long or the short form.
+    """Compile one model of a schema document, in long or short form.
 
-    Raises `InvalidParameters`, naming the model, the field and the rule.
+    Raises `InvalidParameters`, which names the model, the field and the rule.
     """
     where = f"schema.{name}"
     check_name(name, where)
@@ -111,9 +108,9 @@ def compile_model(name: str, document: Any) -> ModelType:
 
 
 def is_long_form(document: Mapping[str, Any]) -> bool:
-    """Whether a model's document has its fields under ``fields``.
+    """Return whether a model's document has its fields under ``fields``.
 
-    The short form may have a field that is itself called ``fields``: that one has a ``type``.
+    In the short form, ``fields`` may be the name of a field; then it has a ``type``.
     """
     fields = document.get("fields")
     return isinstance(fields, dict) and not isinstance(fields.get("type"), str)
@@ -126,7 +123,7 @@ def build_model(
     subscribable: bool = True,
     transient: bool = False,
 ) -> ModelType:
-    """The `ModelType` of already compiled fields."""
+    """Build a `ModelType` from compiled fields."""
     paths = dict(_walk(fields, ""))
     filterable = {path: field for path, field in paths.items() if field.filterable}
     return ModelType(
@@ -141,15 +138,16 @@ def build_model(
 
 
 def compile_fields(document: Any, where: str) -> Mapping[str, Field]:
-    """Compile a map of fields that is not a model's, such as a user type's details."""
+    """Compile a map of fields outside a model, such as a user type's details."""
     return _compile_fields(document, where, 0, filterable=False, reserved=frozenset())
 
 
 def check_name(name: str, where: str) -> None:
-    """Raise `InvalidParameters` unless `name` may name a model or a field."""
+    """Raise `InvalidParameters` unless `name` is a valid name of a model or a field."""
     if not NAME.fullmatch(name):
         raise misfit(
-            where, f"{name!r} is not a name (a letter, then at most 63 letters, digits or _)"
+            where,
+            f"{name!r} is not a valid name; use a letter, then at most 63 letters, digits or _",
         )
 
 
@@ -173,7 +171,7 @@ def _compile_fields(
     if not isinstance(document, dict):
         raise misfit(where, "expected an object of fields")
     if depth > MAX_DEPTH:
-        raise misfit(where, f"objects nest deeper than {MAX_DEPTH} levels")
+        raise misfit(where, f"objects are nested more than {MAX_DEPTH} levels deep")
     fields = {}
     for name, entry in document.items():
         here = f"{where}.{name}"
@@ -206,7 +204,7 @@ def _compile_field(
             raise misfit(f"{where}.arrayType", "arrays of arrays are not supported")
         holds_objects = element is Kind.OBJECT
     elif "arrayType" in document:
-        raise misfit(f"{where}.arrayType", "only an array has one")
+        raise misfit(f"{where}.arrayType", "only a field of type array has an arrayType")
 
     properties = None
     if holds_objects:
@@ -220,7 +218,7 @@ def _compile_field(
             within_array=within_array or kind is Kind.ARRAY,
         )
     elif "properties" in document:
-        raise misfit(f"{where}.properties", "only an object has them")
+        raise misfit(f"{where}.properties", "only objects and arrays of objects have properties")
 
     is_filterable = _flag(document, "filterable", False, where)
     if is_filterable and holds_objects:
@@ -229,7 +227,7 @@ def _compile_field(
             "only primitives and arrays of primitives can be filtered; mark the properties instead",
         )
     if is_filterable and within_array:
-        raise misfit(f"{where}.filterable", "what is inside an array of objects cannot be filtered")
+        raise misfit(f"{where}.filterable", "a field inside an array of objects is not filterable")
     return Field(
         kind=kind,
         required=_flag(document, "required", False, where),
@@ -256,10 +254,10 @@ def _flag(document: Mapping[str, Any], key: str, default: bool, where: str) -> b
 
 
 def retyped_paths(former: Mapping[str, Field], present: Mapping[str, Field]) -> list[str]:
-    """The dotted paths of fields that are of another type now; an int that is a float is not.
+    """Return the dotted paths of fields whose type has changed, except from int to float.
 
-    Their stored values may look alike (a date is a number, too) and mean something else. For an
-    array of objects it is the array's path.
+    Stored values may look valid under the new type (a date is a number, too) but mean something
+    else. For a change inside an array of objects, the path is the array's.
     """
     retyped = []
     for name in former.keys() & present.keys():

@@ -1,8 +1,7 @@
 """Values: from what a client sends to what is stored.
 
-`coerce` judges one value by its field and returns it in its stored form: dates as integer
-seconds, ``1.0`` of an int as ``1``, an int of a float as a float. Every complaint names the
-path and the rule.
+`coerce` validates a value and returns its stored form: a date as integer seconds, ``1.0`` in an int
+field as ``1``, an int in a float field as a float. Every error names the path and the rule.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ISO_8601: Final = re.compile(
 
 
 def coerce(value: Any, field: Field, path: str) -> Any:
-    """The stored form of `value` for `field`; raises `InvalidParameters` naming `path`."""
+    """Return the stored form of `value`. Raises `InvalidParameters`, which names `path`."""
     if value is None:
         if field.nullable:
             return None
@@ -42,7 +41,7 @@ def coerce(value: Any, field: Field, path: str) -> Any:
 
 
 def coerce_element(value: Any, field: Field, path: str) -> Any:
-    """The stored form of one element of the array `field`."""
+    """Return the stored form of one element of the array `field`."""
     assert field.element is not None
     if field.element is Kind.OBJECT:
         assert field.properties is not None
@@ -51,10 +50,10 @@ def coerce_element(value: Any, field: Field, path: str) -> Any:
 
 
 def coerce_fields(value: Any, fields: Mapping[str, Field], path: str) -> dict[str, Any]:
-    """The stored form of an object with exactly the declared `fields`.
+    """Return the stored form of an object with the declared `fields`.
 
-    `path` is "" for a whole object. A field that is not declared, or a required one that is
-    missing, is an `InvalidParameters`.
+    `path` is "" for a whole object. Raises `InvalidParameters` for an undeclared field or a missing
+    required one.
     """
     if not isinstance(value, dict):
         raise _misfit(path, "expected an object", value)
@@ -74,7 +73,7 @@ def coerce_fields(value: Any, fields: Mapping[str, Field], path: str) -> dict[st
 
 
 def coerce_primitive(value: Any, kind: Kind, path: str) -> Any:
-    """The stored form of a value of a primitive kind."""
+    """Return the stored form of a value of a primitive kind."""
     match kind:
         case Kind.STRING:
             if isinstance(value, str):
@@ -95,7 +94,7 @@ def coerce_primitive(value: Any, kind: Kind, path: str) -> Any:
 
 
 def parse_date(value: Any, path: str) -> int:
-    """UNIX seconds of a number of seconds or an ISO 8601 string; fractions are cut off."""
+    """Return the UNIX seconds of a number or an ISO 8601 string; fractions are truncated."""
     if isinstance(value, str):
         return _seconds_of_iso_8601(value, path)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -108,7 +107,7 @@ def parse_date(value: Any, path: str) -> int:
 
 
 def undeclared(path: str) -> InvalidParameters:
-    """The complaint about a field that the schema does not declare."""
+    """Return the error for a field that the schema does not declare."""
     return InvalidParameters(
         f"{path} is not a field of this model; the schema is closed",
         {"field": path, "rule": "declared"},
@@ -131,7 +130,7 @@ def _float(value: Any, path: str) -> float:
     try:
         number = float(value)
     except OverflowError:
-        raise _misfit(path, "expected a number that a double can hold", value) from None
+        raise _misfit(path, "expected a number in the range of a double", value) from None
     if not math.isfinite(number):
         raise _misfit(path, "expected a finite number", value)
     return number
@@ -155,7 +154,7 @@ def _seconds_of_iso_8601(text: str, path: str) -> int:
         )  # fmt: skip
         offset = _offset_seconds(zone, path, text)
     except ValueError:
-        raise _misfit(path, "expected a date of the calendar", text) from None
+        raise _misfit(path, "expected a valid calendar date", text) from None
     return (moment - _EPOCH).days * 86_400 + (moment - _EPOCH).seconds - offset
 
 
@@ -167,7 +166,7 @@ def _offset_seconds(zone: str | None, path: str, text: str) -> int:
         return 0
     hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
     if hours > 23 or minutes > 59:
-        raise _misfit(path, "expected a time zone's offset", text)
+        raise _misfit(path, "expected a valid time zone offset", text)
     seconds = hours * 3600 + minutes * 60
     return -seconds if zone[0] == "-" else seconds
 

@@ -1,8 +1,8 @@
 """The index from an event to its channels.
 
-A route is found by the most selective condition that its objects must meet, so that an event
-looks up its own values and judges only what it finds there: the work does not grow with the
-number of routes, but with those that are near.
+Each route is indexed by the most selective condition that its objects must meet. An event looks up
+its object's values and evaluates only the routes found there, so the work grows with the number of
+these candidates, not with the number of routes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nexxus.matching.plans import plan
 
 
 class RouteMatches(msgspec.Struct):
-    """What one event is to whom: each routing key concerned stands in one of the lists."""
+    """The routes that an event concerns; each routing key is in exactly one of the lists."""
 
     created: list[str] = []
     updated: list[str] = []
@@ -35,7 +35,7 @@ class RouteMatches(msgspec.Struct):
 class RouteIndex:
     """The routes of one model of one application.
 
-    It belongs to one form of the model: when the schema changes, a new one is built.
+    It is built for one compiled model; when the schema changes, a new index is built.
     """
 
     def __init__(self, model: ModelType) -> None:
@@ -55,9 +55,9 @@ class RouteIndex:
         return iter(self._entries)
 
     def add(self, route: Route) -> None:
-        """Take the route in; one with the same key is replaced.
+        """Add a route, replacing one with the same key.
 
-        Raises `InvalidParameters` where a filter does not fit the model; nothing is changed then.
+        Raises `InvalidParameters` if a filter does not fit the model; then nothing is changed.
         """
         access = self._filter(route.access)
         condition = conjoin(*self._conditions(route), access)
@@ -77,7 +77,7 @@ class RouteIndex:
             self._path(anchor.path).add(anchor, entry)
 
     def remove(self, key: str) -> None:
-        """Let the route with this key go; none is fine."""
+        """Remove the route with this key, if there is one."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return
@@ -90,28 +90,28 @@ class RouteIndex:
         self._release(entry.access)
 
     def match(self, event: Event) -> RouteMatches:
-        """Whom the event concerns, and as what.
+        """Return the routes that the event concerns, and what it means for each.
 
-        An object that stops matching has left, or is denied when the route's access no longer
-        allows it.
+        An object that no longer matches has left, or is denied if the route's access no longer
+        permits it.
         """
         before, after = self._members(event.before), self._members(event.after)
-        # Nobody knows what the subscribers of a repeated event have: they get the whole object.
+        # Subscribers may or may not have seen a repeated event, so they get the whole object.
         known = after & before if not event.repeated else set()
-        verdicts = RouteMatches(
+        matches = RouteMatches(
             created=[entry.key for entry in after - known],
             updated=[entry.key for entry in known],
         )
         if event.after is None:
-            verdicts.deleted = [entry.key for entry in before]
-            return verdicts
+            matches.deleted = [entry.key for entry in before]
+            return matches
         for entry in before - after:
             is_allowed = entry.access is None or entry.access.holds(event.after)
-            (verdicts.left if is_allowed else verdicts.denied).append(entry.key)
-        return verdicts
+            (matches.left if is_allowed else matches.denied).append(entry.key)
+        return matches
 
     def _members(self, document: Document | None) -> set[IndexedRoute]:
-        """The entries whose routes the object matches."""
+        """Return the entries whose routes the object matches."""
         if document is None:
             return set()
         found = self._unanchored.copy()
@@ -143,7 +143,7 @@ class RouteIndex:
         return found
 
     def _acquire(self, filter: Filter | None) -> Predicate | None:
-        """The one predicate of all entries with this filter; None where it asks nothing."""
+        """Return the predicate shared by all entries with this filter, or None for no filter."""
         if filter is None or filter == EVERYTHING:
             return None
         found = self._predicates.get(filter)

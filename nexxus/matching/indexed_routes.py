@@ -1,7 +1,7 @@
-"""Indexed routes: what the index remembers of a route, and the buckets that hold them.
+"""Indexed routes: the index's entries, and the buckets that contain them.
 
-There may be a million of them, nearly all alone in their bucket. So they are small, the
-garbage collector does not look at them, and a bucket of one is the route itself.
+There may be a million entries, and nearly every bucket has only one. So entries are small, the
+garbage collector skips them, and a bucket of one is the entry itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nexxus.domain.objects import Document
 
 
 class Interval(msgspec.Struct, frozen=True, gc=False):
-    """The number at `path` is from `low` to `high`, the bounds included or not."""
+    """The number at `path` is between `low` and `high`; the bounds may or may not be included."""
 
     path: str
     low: int | float
@@ -25,18 +25,18 @@ class Interval(msgspec.Struct, frozen=True, gc=False):
 
 
 Anchor: TypeAlias = Compare | In | Missing | Interval
-"""A condition that an object must meet to match, and by which it can be looked up."""
+"""A condition that an object must meet to match, and by which routes can be looked up."""
 
 
 class Predicate(msgspec.Struct, eq=False, gc=False):
-    """A filter that `uses` routes share; compiled when an object first needs judging."""
+    """A filter shared by `uses` routes; compiled when it is first evaluated."""
 
     filter: Filter
     uses: int = 0
     matcher: Matcher | None = None
 
     def holds(self, document: Document) -> bool:
-        """Whether the object matches."""
+        """Return whether the object matches."""
         if self.matcher is None:
             self.matcher = compile_matcher(self.filter)
         return self.matcher(document)
@@ -45,8 +45,9 @@ class Predicate(msgspec.Struct, eq=False, gc=False):
 class IndexedRoute(msgspec.Struct, eq=False, gc=False):
     """One route in the index.
 
-    An object that one of `anchors` finds matches the route if `residual` holds, too (None:
-    nothing is left to ask). `access` is what the route's members may see, None for all.
+    An object that meets one of `anchors` matches the route if `residual` also holds; None means
+    that nothing remains to be evaluated. `access` selects the objects that the route's members may
+    see, None for all.
     """
 
     key: str
@@ -69,7 +70,7 @@ def put(table: dict[K, Bucket], key: K, entry: IndexedRoute) -> None:
 
 
 def discard(table: dict[K, Bucket], key: K, entry: IndexedRoute) -> None:
-    """Take `entry`, if it is there, from the bucket at `key`; an empty bucket goes, too."""
+    """Remove `entry`, if present, from the bucket at `key`, and the bucket if it is then empty."""
     bucket = table.get(key)
     if bucket is entry:
         del table[key]
@@ -80,7 +81,7 @@ def discard(table: dict[K, Bucket], key: K, entry: IndexedRoute) -> None:
 
 
 def load_of(table: dict[K, Bucket], key: K) -> int:
-    """How many entries are in the bucket at `key`."""
+    """Return the number of entries in the bucket at `key`."""
     bucket = table.get(key)
     if bucket is None:
         return 0

@@ -1,4 +1,4 @@
-"""Paths: the entries that are anchored at one path, found by the value there."""
+"""Paths: entries with an anchor at the same path, looked up by the value there."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _HALF: Final = 0.5
 
 
 class PathIndex:
-    """Holds entries by what they ask of the value at one path.
+    """Entries indexed by their condition on the value at one path.
 
-    Equalities, memberships and ``contains`` share a table from value to entries; the missing
-    value is there as None. (A path is either an array's or a scalar's, so that they do not mix.)
+    Equalities, memberships and ``contains`` share a table from value to entries, in which None is
+    the missing value. (A path holds either arrays or scalars, so the two do not mix.)
     """
 
     def __init__(self, path: str) -> None:
@@ -45,7 +45,7 @@ class PathIndex:
         return bool(self._equal) or self._has_ranges
 
     def add(self, anchor: Anchor, entry: IndexedRoute) -> None:
-        """Let the objects that meet `anchor` find `entry`."""
+        """Add `entry`, to be found for objects that meet `anchor`."""
         match anchor:
             case Interval(_, low, high):
                 self._intervals.add(low, high, entry)
@@ -58,7 +58,7 @@ class PathIndex:
         self._note_ranges()
 
     def remove(self, anchor: Anchor, entry: IndexedRoute) -> None:
-        """Undo one `add`."""
+        """Undo an `add` with the same arguments."""
         match anchor:
             case Interval(_, low, high):
                 self._intervals.remove(low, high, entry)
@@ -71,7 +71,7 @@ class PathIndex:
         self._note_ranges()
 
     def share(self, anchor: Anchor) -> float:
-        """An estimate of how likely an event is to find an entry that is added so."""
+        """Estimate the probability that an event finds an entry with this anchor."""
         match anchor:
             case Interval(_, low, high):
                 return self._intervals.share(low, high)
@@ -82,7 +82,7 @@ class PathIndex:
                 return sum(share(load_of(self._equal, key), total) for key in _keys_of(anchor))
 
     def collect(self, document: Document, found: set[IndexedRoute]) -> None:
-        """Add to `found` the entries whose anchor the object meets, and some near ranges."""
+        """Add to `found` the entries whose anchor the object meets, and some with near ranges."""
         value = self._read(document)
         kind = value.__class__
         if kind in SCALARS:

@@ -1,4 +1,4 @@
-"""Plans: by which of its conditions a filter is looked up."""
+"""Plans: the conditions by which a filter is indexed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UPPER: Final = frozenset({Op.LT, Op.LTE})
 class Plan(NamedTuple):
     """Every object that matches the filter meets one of `anchors`.
 
-    `residual` is what remains to be asked of those that do, None for nothing.
+    `residual` is the filter that remains to be evaluated for such objects, None if nothing remains.
     """
 
     anchors: tuple[Anchor, ...]
@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 
 def plan(filter: Filter, share: Share) -> Plan | None:
-    """The plan by which the fewest events need judging; None when every one does."""
+    """Return the plan by which the fewest events are evaluated, or None if no condition helps."""
     match filter:
         case Compare(_, Op.EQ | Op.CONTAINS) | In() | Missing():
             return Plan((filter,), None)

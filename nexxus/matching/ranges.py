@@ -1,4 +1,4 @@
-"""Ranges: which intervals and thresholds a number meets, without asking each of them."""
+"""Ranges: find the intervals and thresholds that a number meets without testing each of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Number = int | float
 class IntervalGrid:
     """Intervals in a hierarchy of grids, each with cells twice as wide as the one below.
 
-    An interval lies in the finest grid whose cells are wider than itself, so in two cells at
-    most; a number is looked up in one cell of every grid in use (a few dozen when the
-    intervals' widths are spread from seconds to centuries).
+    An interval is stored in the finest grid whose cells are wider than it, so in at most two cells.
+    A number is looked up in one cell of every grid in use (a few dozen if the intervals' widths
+    range from seconds to centuries).
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class IntervalGrid:
         return bool(self._cells)
 
     def add(self, low: Number, high: Number, entry: IndexedRoute) -> None:
-        """Let numbers from `low` to `high` find `entry`."""
+        """Add `entry`, to be found for numbers from `low` to `high`."""
         level = _level_of(low, high)
         for cell in _cells_of(low, high, level):
             put(self._cells, cell, entry)
             self._levels[level] = self._levels.get(level, 0) + 1
 
     def remove(self, low: Number, high: Number, entry: IndexedRoute) -> None:
-        """Undo one `add`."""
+        """Undo an `add` with the same arguments."""
         level = _level_of(low, high)
         for cell in _cells_of(low, high, level):
             discard(self._cells, cell, entry)
@@ -43,17 +43,17 @@ class IntervalGrid:
                 del self._levels[level]
 
     def share(self, low: Number, high: Number) -> float:
-        """An estimate of how likely a number is to find an entry that is added so."""
+        """Estimate the probability that a number finds an entry with this interval."""
         level = _level_of(low, high)
         total = self._levels.get(level, 0)
         return sum(share(load_of(self._cells, cell), total) for cell in _cells_of(low, high, level))
 
     def collect(self, value: Number, found: set[IndexedRoute]) -> None:
-        """Add to `found` every entry whose interval has `value`, and some near ones."""
+        """Add to `found` every entry whose interval contains `value`, and some near ones."""
         for level in self._levels:
             try:
                 cell = _cell_of(value, level)
-            except OverflowError:  # too far from zero for an interval so narrow
+            except OverflowError:  # no interval this narrow can be so far from zero
                 continue
             collect(self._cells.get((level, cell)), found)
 
@@ -61,8 +61,8 @@ class IntervalGrid:
 class Thresholds:
     """One-sided ranges, sorted by their bound.
 
-    Half of them match a typical number, and its entries must all be told: a sorted list,
-    whose changes cost about as little as copying it, is never what takes the time.
+    A typical number matches half of them, and each match must be collected anyway. Changing a
+    sorted list costs about as much as copying it, so it is never the bottleneck.
     """
 
     def __init__(self, *, upward: bool) -> None:
@@ -75,20 +75,20 @@ class Thresholds:
         return bool(self._buckets)
 
     def add(self, bound: Number, entry: IndexedRoute) -> None:
-        """Let numbers from `bound` upward (or downward) find `entry`."""
+        """Add `entry`, to be found for numbers from `bound` upward (or downward)."""
         if bound not in self._buckets:
             self._unsorted.append(bound)
         put(self._buckets, bound, entry)
 
     def remove(self, bound: Number, entry: IndexedRoute) -> None:
-        """Undo one `add`."""
+        """Undo an `add` with the same arguments."""
         discard(self._buckets, bound, entry)
         if bound not in self._buckets:
             self._settle()
             del self._bounds[bisect_left(self._bounds, bound)]
 
     def collect(self, value: Number, found: set[IndexedRoute]) -> None:
-        """Add to `found` every entry whose range has `value`, or begins with it."""
+        """Add to `found` every entry whose range contains `value` or is bounded by it."""
         self._settle()
         if self._upward:
             met = self._bounds[: bisect_right(self._bounds, value)]
@@ -108,19 +108,19 @@ class Thresholds:
 
 
 _FEW: Final = 32
-"""Up to so many bounds are inserted one by one; more are sorted in at once."""
+"""Up to this many bounds are inserted one by one; more are added by sorting the list once."""
 
 _PRIOR: Final = 8
-"""As how many other entries, each with a value of its own, a path begins."""
+"""The number of imaginary entries, each with its own value, that a path begins with."""
 
 
 def share(load: int, total: int) -> float:
-    """How likely a value is in an event, judged by its share of the entries (Laplace's rule)."""
+    """Estimate a value's probability in events from its share of entries (Laplace's rule)."""
     return (load + 1) / (total + _PRIOR)
 
 
 def _level_of(low: Number, high: Number) -> int:
-    """The exponent of the narrowest power of two that is wider than the interval."""
+    """Return the exponent of the smallest power of two that is wider than the interval."""
     width = high - low
     return math.frexp(width)[1] if math.isfinite(width) else 1024
 
@@ -130,5 +130,5 @@ def _cells_of(low: Number, high: Number, level: int) -> list[tuple[int, int]]:
 
 
 def _cell_of(value: Number, level: int) -> int:
-    # Scaling may round, but never turns the order of two numbers round: that is all it takes.
+    # Scaling may round, but it never reverses the order of two numbers, which is all we need.
     return math.floor(math.ldexp(value, -level))

@@ -1,4 +1,4 @@
-"""Access control: whom roles let do what, and which roles cannot be."""
+"""Access control: what roles permit, and which roles are invalid."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def statement(effect: str = "Allow", **more: Any) -> dict[str, Any]:
 
 
 def only(*names: str, operator: str = "StringEquals", **fields: Any) -> dict[str, Any]:
-    """An Allow of the named models' rows, else of the tasks, that meet one condition."""
+    """An Allow statement with one condition, for the named models or for ``task``."""
     return statement(resource=list(names or ["task"]), condition={operator: fields})
 
 
 def access(*roles: Sequence[dict[str, Any]], enabled: bool = True, **grants: Any) -> Access:
-    """Roles of these statements, called "0", "1"…; a ``member`` has them all."""
+    """Roles with these statements, named "0", "1"…; the user type ``member`` has all of them."""
     document = {str(i): {"statements": list(role)} for i, role in enumerate(roles)}
     return Access(
         enabled=enabled,
@@ -77,20 +77,20 @@ def permits(filter: Filter, **row: Any) -> bool:
         (["get", "write"], {Action.GET, Action.CREATE, Action.UPDATE, Action.DELETE}),
     ],
 )
-def test_a_statement_speaks_of_its_actions_and_no_others(names: Any, meant: set[Action]) -> None:
+def test_a_statement_covers_only_its_actions(names: Any, meant: set[Action]) -> None:
     of = access([statement(action=names)])
 
     assert {action for action in Action if of.decide(ANN, action, "task") != NOTHING} == meant
 
 
-def test_a_statement_speaks_of_its_models_and_no_others() -> None:
+def test_a_statement_covers_only_its_models() -> None:
     assert rows(statement(resource=["memo", "task"])) == EVERYTHING
     assert rows(statement(resource="memo")) == NOTHING
 
 
 @contract("roles: a Deny wins")
 @pytest.mark.parametrize("deny_first", [True, False])
-def test_a_deny_wins_over_any_allow_whatever_the_order(deny_first: bool) -> None:
+def test_a_deny_overrides_any_allow_in_either_order(deny_first: bool) -> None:
     allow, deny = [statement(), only(status=["open"])], [statement("Deny", action="delete")]
     of = access(deny, allow) if deny_first else access(allow, deny)
 
@@ -98,7 +98,7 @@ def test_a_deny_wins_over_any_allow_whatever_the_order(deny_first: bool) -> None
     assert of.decide(ANN, Action.UPDATE, "task") == EVERYTHING
 
 
-def test_conditional_allows_of_all_roles_add_up() -> None:
+def test_conditional_allows_of_all_roles_are_combined_with_or() -> None:
     of = access([only(status=["open"])], [only(userId=["$nxx:userId"])])
     found = of.decide(ANN, Action.GET, "task")
 
@@ -107,7 +107,7 @@ def test_conditional_allows_of_all_roles_add_up() -> None:
     assert not permits(found, status="done", userId="bob")
 
 
-def test_a_condition_holds_for_the_models_of_its_statement_alone() -> None:
+def test_a_condition_applies_only_to_the_models_of_its_statement() -> None:
     statements = [only(status=["open"]), statement(resource=["memo"])]
 
     assert rows(*statements, model="memo") == EVERYTHING
@@ -132,7 +132,7 @@ def test_a_condition_holds_for_the_models_of_its_statement_alone() -> None:
         ("StringEquals", {"status": ["a"], "id": ["1"]}, {"status": "a", "id": "2"}, False),
     ],
 )
-def test_the_rows_are_those_that_meet_every_part_of_a_condition(
+def test_an_object_must_meet_every_part_of_a_condition(
     operator: str, fields: Any, row: dict[str, Any], permitted: bool
 ) -> None:
     assert permits(rows(only(operator=operator, **fields)), **row) is permitted
@@ -143,7 +143,7 @@ strings = st.sampled_from(["", "a", "A", "b"])
 
 @contract("roles: conditions")
 @given(st.lists(strings, min_size=1), st.none() | strings)
-def test_one_of_the_values_must_equal_or_for_a_not_operator_none(
+def test_the_field_equals_one_of_the_values_or_none_for_a_not_operator(
     values: list[str], status: str | None
 ) -> None:
     equal, differ = only(status=values), only(operator="StringNotEquals", status=values)
@@ -153,7 +153,7 @@ def test_one_of_the_values_must_equal_or_for_a_not_operator_none(
 
 
 @contract("roles: conditions")
-def test_operators_and_filter_of_one_condition_all_hold() -> None:
+def test_the_operators_and_the_filter_of_a_condition_must_all_hold() -> None:
     condition = {
         "StringEquals": {"status": ["open"]},
         "NumericNotEquals": {"points": [1]},
@@ -180,7 +180,9 @@ def test_operators_and_filter_of_one_condition_all_hold() -> None:
         lambda variable: {"filter": {"$not": {"$or": [{"status": {"nin": ["x", variable]}}]}}},
     ],
 )
-def test_a_variable_is_the_callers_own_value(variable: str, value: str, condition: Any) -> None:
+def test_a_variable_is_replaced_by_the_callers_value(
+    variable: str, value: str, condition: Any
+) -> None:
     found = rows(statement(resource=["task"], condition=condition(variable)))
 
     assert permits(found, status=value)
@@ -188,7 +190,7 @@ def test_a_variable_is_the_callers_own_value(variable: str, value: str, conditio
     assert not permits(found, status=variable)
 
 
-def test_each_caller_is_judged_alone() -> None:
+def test_each_caller_gets_its_own_decision() -> None:
     of = access([only(userId=["$nxx:userId"])])
 
     for name, other in (("ann", "bob"), ("bob", "ann"), ("ann", "bob")):
@@ -197,7 +199,7 @@ def test_each_caller_is_judged_alone() -> None:
         assert not permits(found, userId=other)
 
 
-def test_a_caller_without_a_user_does_not_own_what_nobody_owns() -> None:
+def test_a_caller_without_a_user_does_not_own_objects_without_a_user() -> None:
     assert rows(only(userId=["$nxx:userId"]), caller=Caller("app", None, "member")) == NOTHING
 
 
@@ -206,7 +208,7 @@ def test_a_caller_without_a_user_does_not_own_what_nobody_owns() -> None:
     ("user_type", "permitted"),
     [("default", EVERYTHING), ("idle", NOTHING), ("unheard", NOTHING), (None, NOTHING)],
 )
-def test_without_roles_default_may_do_everything_and_any_other_nothing(
+def test_without_roles_default_may_do_everything_and_other_types_nothing(
     user_type: str | None, permitted: Filter
 ) -> None:
     of = access([statement()], default=[], idle=[])
@@ -249,23 +251,21 @@ CONDITION = f"{STATEMENT}.condition"
         (only(), CONDITION, "an object of fields"),
         (only(status=[]), CONDITION, "status: StringEquals needs a list"),
         (only(status=[1]), CONDITION, "status: expected a string"),
-        (only(points=["1"]), CONDITION, "points: StringEquals does not fit"),
-        (only(tags=["a"]), CONDITION, "tags: StringEquals does not fit"),
-        (only(operator="NumericEquals", status=[1]), CONDITION, "status: NumericEquals does not"),
+        (only(points=["1"]), CONDITION, "points: StringEquals cannot be used"),
+        (only(tags=["a"]), CONDITION, "tags: StringEquals cannot be used"),
+        (only(operator="NumericEquals", status=[1]), CONDITION, "status: NumericEquals cannot"),
         (only(operator="NumericEquals", points=["1"]), CONDITION, "points: expected an integer"),
-        (only(operator="NumericEquals", isDone=[1]), CONDITION, "isDone: NumericEquals does not"),
-        (only(title=["a"]), CONDITION, "title: cannot be in a condition"),
-        (only(note=["a"]), CONDITION, "note: cannot be in a condition"),
-        (only("*", status=["open"]), CONDITION, "status: cannot be in a condition"),
-        (only("task", "memo", status=["open"]), CONDITION, "status: cannot be in a condition"),
+        (only(operator="NumericEquals", isDone=[1]), CONDITION, "isDone: NumericEquals cannot"),
+        (only(title=["a"]), CONDITION, "title: cannot be used in a condition"),
+        (only(note=["a"]), CONDITION, "note: cannot be used in a condition"),
+        (only("*", status=["open"]), CONDITION, "status: cannot be used in a condition"),
+        (only("task", "memo", status=["open"]), CONDITION, "status: cannot be used in a condition"),
         (only(operator="NumericEquals", updatedAt=[1]), CONDITION, "updatedAt: cannot be"),
         (only(operator="filter", title="a"), CONDITION, "title"),
         (only(operator="filter", status={"like": "a"}), CONDITION, "status: 'like'"),
     ],
 )
-def test_a_statement_that_cannot_be_is_refused_with_the_place(
-    refused: Any, place: str, rule: str
-) -> None:
+def test_an_invalid_statement_is_refused_with_its_path(refused: Any, place: str, rule: str) -> None:
     with pytest.raises(InvalidParameters) as refusal:
         access([refused])
 
@@ -274,8 +274,8 @@ def test_a_statement_that_cannot_be_is_refused_with_the_place(
     assert rule in refusal.value.message
 
 
-def test_what_is_for_every_model_must_mean_the_same_in_each() -> None:
-    """A field that is called like an operator hides it."""
+def test_a_condition_for_every_model_must_be_valid_for_each() -> None:
+    """A field named like an operator takes precedence over it."""
     models = {**MODELS, "hiding": compile_model("hiding", {"or": {"type": "string"}})}
     condition = {"filter": {"or": [{"userId": "$nxx:userId"}]}}
     roles = {"a": {"statements": [statement(condition=condition)]}}
@@ -295,7 +295,7 @@ def test_what_is_for_every_model_must_mean_the_same_in_each() -> None:
         ({"a": {"statements": [statement(), 1]}}, "roles.a.statements[1]"),
     ],
 )
-def test_a_role_that_cannot_be_is_refused_with_the_place(roles: Any, place: str) -> None:
+def test_an_invalid_role_is_refused_with_its_path(roles: Any, place: str) -> None:
     with pytest.raises(InvalidParameters, match=rf"^{re.escape(place)}: ") as refusal:
         parse_roles(roles, MODELS)
 

@@ -34,7 +34,7 @@ STORED = {
 }
 
 
-def test_an_id_and_a_signing_secret_are_made_where_none_are_given() -> None:
+def test_a_missing_id_and_signing_secret_are_generated() -> None:
     one, other = parse_application({}), parse_application({})
 
     assert uuid.UUID(one.id).version == 7
@@ -43,7 +43,7 @@ def test_an_id_and_a_signing_secret_are_made_where_none_are_given() -> None:
     assert one.signing_secret != other.signing_secret
 
 
-def test_the_given_document_is_left_as_it_was() -> None:
+def test_the_given_document_is_not_modified() -> None:
     document = {"auth": {"strategies": {"google": GOOGLE}}}
     before = copy.deepcopy(document)
 
@@ -52,7 +52,7 @@ def test_the_given_document_is_left_as_it_was() -> None:
     assert document == before
 
 
-def test_what_is_given_is_kept_and_the_rest_has_its_default() -> None:
+def test_given_keys_are_kept_and_the_others_have_defaults() -> None:
     application = parse_application(STORED)
 
     assert application.document == STORED
@@ -72,7 +72,7 @@ def test_what_is_given_is_kept_and_the_rest_has_its_default() -> None:
         ({"defaultLimit": 2, "maxLimit": 3}, 2, 3),
     ],
 )
-def test_of_two_limits_the_one_that_is_not_given_gives_way(
+def test_a_limit_that_is_not_given_is_adjusted_to_the_other(
     given: dict[str, Any], default: int, largest: int
 ) -> None:
     application = parse_application(given)
@@ -88,12 +88,12 @@ def test_an_id_may_be_chosen(id: str) -> None:
 
 @contract("an id is made, or chosen")
 @pytest.mark.parametrize("id", ["", "A", "-a", "_a", "a b", "a:b", "é", "a\n", "a" * 65, None, 1])
-def test_anything_else_is_no_id(id: Any) -> None:
+def test_any_other_id_is_refused(id: Any) -> None:
     with pytest.raises(InvalidParameters, match=r"^id: "):
         parse_application({"id": id})
 
 
-def test_the_parts_know_each_other() -> None:
+def test_the_compiled_parts_refer_to_each_other() -> None:
     application = parse_application(STORED)
 
     assert application.model("task").paths.keys() == {"title"}
@@ -104,7 +104,7 @@ def test_the_parts_know_each_other() -> None:
     assert decide(Caller("shop", "a", "default"), Action.GET, "task") == EVERYTHING
 
 
-def test_what_an_application_has_not_is_an_error_of_its_own() -> None:
+def test_each_missing_part_has_its_own_error() -> None:
     application = parse_application(STORED)
 
     with pytest.raises(ModelNotFound, match="'tsak'"):
@@ -176,7 +176,7 @@ def details(name: str, user_type: str = "default") -> dict[str, Any]:
         ({"schema": {"task": {"a": {"type": "text"}}}}, "schema.task.a.type"),
     ],
 )
-def test_a_document_that_cannot_be_is_refused_with_the_place(document: Any, place: str) -> None:
+def test_an_invalid_document_is_refused_with_the_path(document: Any, place: str) -> None:
     with pytest.raises(InvalidParameters) as refusal:
         parse_application(document)
 
@@ -186,13 +186,13 @@ def test_a_document_that_cannot_be_is_refused_with_the_place(document: Any, plac
 
 
 @pytest.mark.parametrize("document", [None, [], "shop"])
-def test_a_document_is_an_object(document: Any) -> None:
+def test_a_document_that_is_not_an_object_is_refused(document: Any) -> None:
     with pytest.raises(InvalidParameters, match="an object"):
         parse_application(document)
 
 
 @contract("secrets are never shown")
-def test_secrets_are_not_shown_and_not_forgotten() -> None:
+def test_secrets_are_not_shown_but_are_kept() -> None:
     application = parse_application(STORED)
 
     shown = application.public_document()
@@ -203,13 +203,13 @@ def test_secrets_are_not_shown_and_not_forgotten() -> None:
     assert application.document == STORED
 
 
-def test_a_change_replaces_the_keys_that_it_gives_and_keeps_the_others() -> None:
+def test_a_change_replaces_the_given_keys_and_keeps_the_others() -> None:
     changes = {"schema": {"memo": {}}, "maxLimit": 50}
 
     assert merge_application(STORED, changes) == {**STORED, **changes}
 
 
-def test_a_secret_that_is_given_is_the_new_one() -> None:
+def test_a_given_secret_replaces_the_stored_one() -> None:
     auth = {"strategies": {"google": {"clientID": "p", "clientSecret": "new"}}}
 
     merged = merge_application(STORED, {"signingSecret": "new", "auth": auth})
@@ -218,7 +218,7 @@ def test_a_secret_that_is_given_is_the_new_one() -> None:
     assert merged["auth"] == auth
 
 
-def test_a_secret_is_kept_for_its_own_strategy_alone() -> None:
+def test_a_secret_is_kept_only_for_its_own_strategy() -> None:
     auth = {"strategies": {"google": {"clientID": "p"}, "other": {}}}
 
     kept = merge_application(STORED, {"auth": auth})["auth"]["strategies"]
@@ -226,7 +226,7 @@ def test_a_secret_is_kept_for_its_own_strategy_alone() -> None:
     assert kept == {"google": {"clientID": "p", "clientSecret": "hidden"}, "other": {}}
 
 
-def test_auth_is_given_up_with_null() -> None:
+def test_null_removes_auth() -> None:
     assert "auth" not in merge_application(STORED, {"auth": None})
 
 
@@ -239,7 +239,7 @@ def test_an_id_may_be_repeated_but_not_changed() -> None:
 
 
 @pytest.mark.parametrize("auth", [[], {"strategies": []}, {"strategies": {"google": "x"}}])
-def test_a_change_that_cannot_be_is_left_to_the_parser(auth: Any) -> None:
+def test_an_invalid_change_is_left_to_the_parser(auth: Any) -> None:
     merged = merge_application(STORED, {"auth": auth})
 
     with pytest.raises(InvalidParameters, match=r"^auth"):
@@ -263,5 +263,5 @@ stored_documents = st.fixed_dictionaries(
 
 
 @given(stored_documents)
-def test_what_was_shown_can_be_put_back_and_nothing_changes(stored: dict[str, Any]) -> None:
+def test_storing_the_shown_document_changes_nothing(stored: dict[str, Any]) -> None:
     assert merge_application(stored, without_secrets(stored)) == stored

@@ -37,7 +37,7 @@ two_spellings = filter_documents().flatmap(
 
 
 @given(two_spellings)
-def test_one_filter_has_one_form_and_one_id_whatever_its_spelling(
+def test_all_spellings_of_a_filter_have_one_form_and_one_id(
     spellings: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
     one, other = (from_document(document, RICH_MODEL) for document in spellings)
@@ -102,12 +102,12 @@ def test_a_spelling_becomes_its_normal_form(document: Any, filter: Filter) -> No
     assert repr(parsed) == repr(filter)  # 1, 1.0 and True are equal, but not the same
 
 
-def test_a_field_that_is_called_like_an_operator_is_the_field() -> None:
+def test_a_field_named_like_an_operator_takes_precedence() -> None:
     assert parse({"not": 1}) == Compare("not", Op.EQ, 1)
     assert parse({"$not": {"not": 1}}) == Not(Compare("not", Op.EQ, 1))
 
 
-def test_a_field_that_is_called_like_an_operator_hides_it_though_it_is_not_filterable() -> None:
+def test_a_field_named_like_an_operator_takes_precedence_even_if_not_filterable() -> None:
     model = compile_model("m", {"or": {"type": "string"}})
 
     with pytest.raises(InvalidParameters, match="or: is not filterable"):
@@ -188,7 +188,7 @@ def test_anything_else_is_refused_naming_the_field_and_the_rule(document: Any, f
     assert refusal.value.message.startswith(field)
 
 
-def test_an_in_holds_1024_values_and_counts_as_one_condition() -> None:
+def test_an_in_takes_1024_values_and_counts_as_one_condition() -> None:
     parse({"points": {"in": list(range(1024))}}, max_conditions=1)
 
     with pytest.raises(InvalidParameters, match="at most 1024"):
@@ -203,17 +203,17 @@ def test_every_operator_on_a_field_counts_as_a_condition() -> None:
         parse(document, max_conditions=2)
 
 
-def test_filters_nest_as_deep_as_allowed_and_no_deeper() -> None:
+def test_filters_may_be_nested_to_the_limit_and_no_deeper() -> None:
     document: dict[str, Any] = {}
     for _ in range(63):
         document = {"$not": document}
     parse(document)
 
-    with pytest.raises(InvalidParameters, match="deeper than 64"):
+    with pytest.raises(InvalidParameters, match="more than 64 levels"):
         parse({"$and": [document]})
 
 
-def test_a_stored_document_knows_no_limits() -> None:
+def test_a_stored_document_is_parsed_without_limits() -> None:
     many = {"$or": [{"points": {"gt": number}} for number in range(1000)]}
 
     stored = from_document(many, RICH_MODEL)

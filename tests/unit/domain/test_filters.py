@@ -47,7 +47,7 @@ def test_a_condition_and_its_opposite_are_nothing_and_either_is_everything() -> 
     assert disjoin(GREATER, negate(GREATER)) == EVERYTHING
 
 
-def test_negation_stands_only_above_conditions() -> None:
+def test_negation_is_pushed_down_to_conditions() -> None:
     assert negate(conjoin(GREATER, B1)) == Or((Not(GREATER), Not(B1)))
     assert negate(disjoin(GREATER, B1)) == And((Not(GREATER), Not(B1)))
     assert negate(negate(GREATER)) == GREATER
@@ -76,7 +76,7 @@ def test_negation_stands_only_above_conditions() -> None:
         (disjoin(A1, B1), Or((A1, B1))),
     ],
 )
-def test_what_is_said_of_one_path_is_said_briefly(filter: Filter, normal: Filter) -> None:
+def test_conditions_on_one_path_are_merged(filter: Filter, normal: Filter) -> None:
     assert filter == normal
 
 
@@ -85,7 +85,7 @@ def test_ranges_are_kept_as_they_are() -> None:
 
 
 @given(filters, filters, filters)
-def test_and_and_or_do_not_care_for_order_grouping_or_repetition(
+def test_order_grouping_and_repetition_do_not_change_and_and_or(
     one: Filter, two: Filter, three: Filter
 ) -> None:
     for join in (conjoin, disjoin):
@@ -95,7 +95,7 @@ def test_and_and_or_do_not_care_for_order_grouping_or_repetition(
 
 
 @given(filters, filters, documents())
-def test_and_or_and_not_mean_what_they_say(
+def test_the_combined_filters_match_what_their_parts_imply(
     one: Filter, two: Filter, document: dict[str, object]
 ) -> None:
     first, second = compile_matcher(one)(document), compile_matcher(two)(document)
@@ -106,19 +106,19 @@ def test_and_or_and_not_mean_what_they_say(
 
 
 @given(filters)
-def test_not_twice_is_the_same_filter(filter: Filter) -> None:
+def test_negating_twice_returns_the_same_filter(filter: Filter) -> None:
     assert negate(negate(filter)) == filter
 
 
 @given(filters)
-def test_a_filter_survives_its_document(filter: Filter) -> None:
+def test_a_filter_survives_the_round_trip_through_its_document(filter: Filter) -> None:
     document = json.loads(json.dumps(to_document(filter)))
 
     assert parse_filter(document, RICH_MODEL, max_conditions=1000) == filter
     assert to_document(from_document(document, RICH_MODEL)) == to_document(filter)
 
 
-def test_a_document_is_written_in_one_way() -> None:
+def test_a_filter_has_one_document() -> None:
     parsed = conjoin(In("a", (1, 2)), Not(NO_A), disjoin(B1, negate(GREATER)), Not(B1))
 
     assert to_document(parsed) == {
@@ -134,7 +134,7 @@ def test_a_document_is_written_in_one_way() -> None:
     assert to_document(Not(In("a", (1, 2)))) == {"a": {"nin": [1, 2]}}
 
 
-def test_an_id_never_changes_because_clients_keep_it() -> None:
+def test_a_filter_id_never_changes_because_clients_store_it() -> None:
     assert filter_id(EVERYTHING) == "44136fa355b3678a"
     assert filter_id(conjoin(A1, Compare("b", Op.EQ, "é😀\x00"))) == "c1c043810e3442fd"
 

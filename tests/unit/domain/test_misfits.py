@@ -1,4 +1,4 @@
-"""Complaints about an application document."""
+"""Errors in an application document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexxus.errors import InvalidParameters
 KNOWN = frozenset({"required", "nullable", "filterable"})
 
 
-def test_a_complaint_begins_with_the_place_which_is_also_its_field() -> None:
+def test_the_message_begins_with_the_path_which_is_also_the_field() -> None:
     error = misfit("schema.task.fields.title", "expected an object")
 
     assert error.message == "schema.task.fields.title: expected an object"
@@ -26,7 +26,7 @@ def test_a_complaint_begins_with_the_place_which_is_also_its_field() -> None:
         ("filter", "filterable"),
     ],
 )
-def test_for_a_misspelt_key_the_nearest_is_named(misspelt: str, meant: str) -> None:
+def test_for_a_misspelt_key_the_nearest_one_is_suggested(misspelt: str, meant: str) -> None:
     with pytest.raises(InvalidParameters) as refusal:
         check_keys({"required": True, misspelt: True}, KNOWN, "schema.task.title")
 
@@ -35,21 +35,21 @@ def test_for_a_misspelt_key_the_nearest_is_named(misspelt: str, meant: str) -> N
     assert f"did you mean {meant!r}?" in refusal.value.message
 
 
-def test_where_none_is_near_all_are_named() -> None:
+def test_without_a_near_key_all_keys_are_listed() -> None:
     with pytest.raises(InvalidParameters) as refusal:
         check_keys({"title": 1}, KNOWN, "")
 
     assert refusal.value.message == (
-        "title: there is no such key here; there are filterable, nullable, required"
+        "title: unknown key; the known keys are filterable, nullable, required"
     )
 
 
-def test_known_keys_may_all_be_there_or_none() -> None:
+def test_all_or_none_of_the_known_keys_may_be_present() -> None:
     check_keys(dict.fromkeys(KNOWN), KNOWN, "here")
     check_keys({}, KNOWN, "here")
 
 
-def test_a_key_of_a_megabyte_makes_a_short_complaint() -> None:
+def test_a_key_of_a_megabyte_makes_a_short_message() -> None:
     with pytest.raises(InvalidParameters) as refusal:
         check_keys({"required" * 131_072: 1}, KNOWN, "here")
 

@@ -1,4 +1,4 @@
-"""Objects: what a create makes, and whether a stored one is still valid."""
+"""Objects: what a create builds, and whether a stored object is valid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build(user_id: str | None = "ann", **body: Any) -> dict[str, Any]:
 
 
 @contract("what an object carries")
-def test_the_server_says_what_an_object_is_and_the_body_what_is_in_it() -> None:
+def test_the_server_sets_the_built_in_fields_and_the_body_the_others() -> None:
     assert build(id="1", points=2.0, due="1970-01-02") == {
         "id": "1",
         "type": "task",
@@ -57,24 +57,24 @@ def test_the_server_says_what_an_object_is_and_the_body_what_is_in_it() -> None:
     }
 
 
-def test_an_object_of_nobody_has_no_user() -> None:
+def test_an_object_created_without_a_user_has_no_user_id() -> None:
     assert "userId" not in build(user_id=None)
 
 
-def test_an_id_is_made_where_none_is_given() -> None:
+def test_a_missing_id_is_generated() -> None:
     one, other = build()["id"], build()["id"]
 
     assert uuid.UUID(one).version == 7
     assert one != other
 
 
-def test_made_ids_are_sorted_by_time() -> None:
+def test_generated_ids_sort_by_time() -> None:
     made = [new_id() for _ in range(100)]
 
     assert made == sorted(made)
 
 
-def test_a_body_may_repeat_what_the_server_knows() -> None:
+def test_a_body_may_repeat_the_type_the_application_and_the_user() -> None:
     assert build(id="1", type="task", appId="app", userId="ann") == build(id="1")
 
 
@@ -93,7 +93,7 @@ def test_a_body_may_repeat_what_the_server_knows() -> None:
         ("place", {"lat": "north"}),
     ],
 )
-def test_a_body_that_says_otherwise_is_refused_by_name(name: str, value: Any) -> None:
+def test_a_body_that_contradicts_the_server_is_refused_by_field(name: str, value: Any) -> None:
     with pytest.raises(InvalidParameters) as refusal:
         build(**{name: value})
 
@@ -104,7 +104,7 @@ def test_a_body_that_says_otherwise_is_refused_by_name(name: str, value: Any) ->
 
 @contract("the schema is closed")
 @pytest.mark.parametrize("name", ["createdAt", "updatedAt", "version"])
-def test_what_the_server_counts_is_not_for_a_body(name: str) -> None:
+def test_a_body_cannot_set_the_times_or_the_version(name: str) -> None:
     with pytest.raises(InvalidParameters, match=f"^{name} is set by the server") as refusal:
         build(**{name: 7})
 
@@ -113,20 +113,22 @@ def test_what_the_server_counts_is_not_for_a_body(name: str) -> None:
 
 @contract("an object belongs to its maker")
 @pytest.mark.parametrize(("user_id", "claimed"), [("ann", "bob"), ("ann", None), (None, "ann")])
-def test_nobody_creates_for_somebody_else(user_id: str | None, claimed: str | None) -> None:
+def test_a_user_cannot_create_objects_for_another_user(
+    user_id: str | None, claimed: str | None
+) -> None:
     with pytest.raises(AccessDenied):
         build(user_id=user_id, userId=claimed)
 
 
 @contract("values are checked")
-def test_a_required_field_must_be_there() -> None:
+def test_a_required_field_must_be_present() -> None:
     with pytest.raises(InvalidParameters, match=r"^title is required") as refusal:
         build_object(MODEL, {"points": 1}, app_id="app", user_id=None, now=7)
 
     assert refusal.value.details == {"field": "title", "rule": "required"}
 
 
-def test_the_body_is_left_as_it_was() -> None:
+def test_the_body_is_not_modified() -> None:
     body = {"id": "1", "type": "task", "title": "t", "place": {"lat": 1}}
     before = copy.deepcopy(body)
 
@@ -137,7 +139,7 @@ def test_the_body_is_left_as_it_was() -> None:
 
 @contract("what an object carries")
 @pytest.mark.parametrize("id", ["a", "A.z_~-9", "...", "-", "a" * 128])
-def test_an_id_may_stand_in_an_address_as_it_is(id: str) -> None:
+def test_an_id_needs_no_escaping_in_a_url(id: str) -> None:
     assert check_id(id) == id
 
 
@@ -145,7 +147,7 @@ def test_an_id_may_stand_in_an_address_as_it_is(id: str) -> None:
 @pytest.mark.parametrize(
     "id", ["", ".", "..", "a/b", "a:b", "a#b", "a b", "é", "a\n", "%20", "a" * 129, 1, None, ["a"]]
 )
-def test_anything_else_is_no_id(id: Any) -> None:
+def test_any_other_id_is_refused(id: Any) -> None:
     with pytest.raises(InvalidParameters, match=r"^place: ") as refusal:
         check_id(id, "place")
 
@@ -153,7 +155,7 @@ def test_anything_else_is_no_id(id: Any) -> None:
 
 
 @given(documents())
-def test_what_was_accepted_is_accepted_again_unchanged(document: dict[str, Any]) -> None:
+def test_an_accepted_object_is_accepted_again_unchanged(document: dict[str, Any]) -> None:
     body = {name: value for name, value in document.items() if name not in BUILT_IN}
 
     once = build_object(RICH_MODEL, body, app_id="app", user_id=None, now=7)
@@ -164,7 +166,7 @@ def test_what_was_accepted_is_accepted_again_unchanged(document: dict[str, Any])
     assert repr(again) == repr(once)
 
 
-def test_a_stored_int_is_fine_where_a_float_is_meant() -> None:
+def test_a_stored_int_is_valid_in_a_float_field() -> None:
     check_object(MODEL, {**STORED, "title": "t", "place": {"lat": 1}})
 
 
@@ -180,7 +182,9 @@ def test_a_stored_int_is_fine_where_a_float_is_meant() -> None:
         ({"title": "t", "place": {"lat": 1.0, "lon": 1.0}}, "place.lon"),
     ],
 )
-def test_a_stored_object_must_be_valid_as_it_is(fields: dict[str, Any], named: str) -> None:
+def test_a_stored_object_must_be_valid_without_conversion(
+    fields: dict[str, Any], named: str
+) -> None:
     with pytest.raises(InvalidParameters, match=f"^{named}") as refusal:
         check_object(MODEL, {**STORED, **fields})
 
@@ -189,7 +193,7 @@ def test_a_stored_object_must_be_valid_as_it_is(fields: dict[str, Any], named: s
 
 
 @pytest.mark.parametrize("element", ["int", "date"])
-def test_the_elements_of_stored_arrays_are_looked_at_too(element: str) -> None:
+def test_the_elements_of_stored_arrays_are_validated_too(element: str) -> None:
     model = compile_model("task", {"of": {"type": "array", "arrayType": element}})
     check_object(model, {**STORED, "of": [1, 2]})
 

@@ -1,4 +1,4 @@
-"""JsonPatch: what is accepted, what it does, and what clients are told."""
+"""JsonPatch: which patches are accepted, their effects, and the patches sent to clients."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def run(patch: Any, document: dict[str, Any], now: int = 9) -> dict[str, Any]:
 
 
 def follow(  # noqa: C901 - a case per operation
-    document: dict[str, Any], told: list[dict[str, Any]], version: int
+    document: dict[str, Any], changes: list[dict[str, Any]], version: int
 ) -> dict[str, Any]:
-    """A client without the schema: written from the contract, sharing no code with `apply`."""
+    """A client without the schema, written from the contract; shares no code with `apply`."""
     copied = copy.deepcopy(document)
-    for patch in told:
+    for patch in changes:
         for index, path in enumerate(patch["path"]):
             *way, name = path.split(".")
             node = copied
@@ -82,12 +82,12 @@ def follow(  # noqa: C901 - a case per operation
     return copied
 
 
-def test_several_paths_take_one_value_each() -> None:
+def test_each_of_several_paths_takes_its_own_value() -> None:
     after = run({"op": "replace", "path": ["title", "points"], "value": ["x", 4]}, stored())
     assert (after["title"], after["points"], after["version"]) == ("x", 4, 4)
 
 
-def test_a_scalar_path_takes_a_list_as_the_value_itself() -> None:
+def test_a_single_path_takes_a_list_as_its_value() -> None:
     assert run({"op": "replace", "path": "tags", "value": ["a"]}, stored())["tags"] == ["a"]
     after = run({"op": "append", "path": "tags", "value": ["b", "c"]}, stored(tags=["a"]))
     assert after["tags"] == ["a", "b", "c"]
@@ -115,11 +115,11 @@ def test_an_emptied_parent_stays() -> None:
     assert after["place"] == {}
 
 
-def test_updated_at_never_goes_back() -> None:
+def test_updated_at_never_decreases() -> None:
     assert run({"op": "incr", "path": "points", "value": 1}, stored(), now=2)["updatedAt"] == 5
 
 
-def test_a_made_parent_needs_its_required_fields() -> None:
+def test_a_created_parent_needs_its_required_fields() -> None:
     with pytest.raises(InvalidParameters, match=r"strict\.a is required"):
         run({"op": "replace", "path": "strict.b", "value": 1}, stored())
     whole = [
@@ -150,12 +150,12 @@ def test_a_made_parent_needs_its_required_fields() -> None:
         ("replace", "patch"),
     ],
 )
-def test_a_patch_that_cannot_be_is_refused_by_name(patch: Any, named: str) -> None:
+def test_an_invalid_patch_is_refused_by_field(patch: Any, named: str) -> None:
     with pytest.raises(InvalidParameters, match=named):
         parse_patches(patch, MODEL)
 
 
-def test_a_result_out_of_range_is_refused_and_nothing_is_touched() -> None:
+def test_a_result_out_of_range_is_refused_and_nothing_is_modified() -> None:
     document = stored(points=2**53, ratio=1.7e308)
     untouched = copy.deepcopy(document)
     for path, value in (("points", 1), ("ratio", 1.7e308)):
@@ -213,13 +213,13 @@ documents = st.fixed_dictionaries(
 
 
 @given(documents, st.lists(patches(), min_size=1, max_size=6))
-def test_what_is_told_brings_any_copy_to_exactly_the_new_object(
+def test_the_sent_patches_turn_any_copy_into_exactly_the_new_object(
     document: dict[str, Any], body: list[dict[str, Any]]
 ) -> None:
     before = copy.deepcopy(document)
     parsed = parse_patches(body, MODEL)
-    after, told = apply(parsed, document, MODEL, now=9)
+    after, changes = apply(parsed, document, MODEL, now=9)
     assert document == before
-    assert follow(document, told, after["version"]) == after
+    assert follow(document, changes, after["version"]) == after
     again, _ = apply(parsed, document, MODEL, now=9)
     assert again == after

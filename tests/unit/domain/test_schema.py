@@ -1,4 +1,4 @@
-"""Schemas: which are accepted, what they mean, and what an author is told."""
+"""Schemas: which are accepted, what they mean, and their error messages."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ TREE = {
 
 
 @contract("the short form of a model")
-def test_the_short_form_is_the_long_one_without_settings() -> None:
+def test_the_short_form_equals_the_long_one_without_options() -> None:
     assert compile_model("task", TREE) == compile_model("task", {"fields": TREE})
 
 
 @contract("the short form of a model")
-def test_a_field_that_is_called_fields_has_a_type() -> None:
+def test_a_field_named_fields_is_recognised_by_its_type() -> None:
     assert compile_model("task", {"fields": STRING}).fields == {"fields": Field(Kind.STRING)}
 
 
-def test_a_field_is_optional_and_neither_nullable_nor_filterable_unless_it_says_so() -> None:
+def test_a_field_is_optional_not_nullable_and_not_filterable_by_default() -> None:
     said = {"type": "int", "required": True, "nullable": True, "filterable": True, "acl": True}
 
     fields = compile_model("task", {"a": {"type": "int"}, "b": said}).fields
@@ -76,7 +76,7 @@ def test_paths_lead_into_objects_but_not_into_arrays() -> None:
     assert paths.keys() == {"title", "note", "tags", "place", "lines"} | inner
 
 
-def test_filters_may_use_the_built_in_fields_and_what_is_marked() -> None:
+def test_filters_may_use_the_built_in_and_the_filterable_fields() -> None:
     assert compile_model("task", TREE).filterable.keys() == BUILT_IN | {
         "title",
         "tags",
@@ -84,14 +84,14 @@ def test_filters_may_use_the_built_in_fields_and_what_is_marked() -> None:
     }
 
 
-def test_conditions_may_use_only_what_is_marked_for_them_and_filterable() -> None:
+def test_conditions_may_use_only_fields_that_are_acl_and_filterable() -> None:
     model = compile_model("task", TREE)
 
     assert model.acl == {"id", "userId", "createdAt", "title", "place.lat"}
 
 
 @contract("models that cannot be followed")
-def test_all_primitives_of_a_model_that_nobody_subscribes_to_are_filterable() -> None:
+def test_all_primitives_of_a_model_that_is_not_subscribable_are_filterable() -> None:
     fields = {**TREE, "plain": arrays("string")}
 
     model = compile_model("task", {"fields": fields, "subscribable": False})
@@ -101,7 +101,7 @@ def test_all_primitives_of_a_model_that_nobody_subscribes_to_are_filterable() ->
     assert not model.subscribable
 
 
-def test_a_transient_model_is_pushed_and_so_it_is_subscribable() -> None:
+def test_a_transient_model_must_be_subscribable() -> None:
     model = compile_model("typing", {"fields": {"by": STRING}, "transient": True})
 
     assert model.transient
@@ -116,19 +116,19 @@ def test_a_name_is_a_letter_and_up_to_63_letters_digits_and_underscores(name: st
 
 @contract("names of models and fields")
 @pytest.mark.parametrize("name", ["", "1a", "_a", "a-b", "a.b", "$a", "a b", "é", "a\n", "a" * 65])
-def test_nothing_else_is_a_name(name: str) -> None:
-    with pytest.raises(InvalidParameters, match="is not a name") as refusal:
+def test_any_other_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidParameters, match="is not a valid name") as refusal:
         compile_model(name, {})
     assert refusal.value.details == {"field": f"schema.{name}"}
 
-    with pytest.raises(InvalidParameters, match="is not a name") as refusal:
+    with pytest.raises(InvalidParameters, match="is not a valid name") as refusal:
         compile_model("task", {"a": objects({name: STRING})})
     assert refusal.value.details == {"field": f"schema.task.a.properties.{name}"}
 
 
 @contract("names of models and fields")
 @pytest.mark.parametrize("name", ["count", "user", "application", "device", "setting", "acl"])
-def test_the_names_of_routes_are_not_for_models(name: str) -> None:
+def test_a_model_cannot_be_named_like_a_route(name: str) -> None:
     with pytest.raises(InvalidParameters, match=rf"^schema\.{name}: the name is reserved"):
         compile_model(name, TREE)
     compile_model("task", {name: STRING})
@@ -138,17 +138,17 @@ def test_the_names_of_routes_are_not_for_models(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["id", "type", "appId", "userId", "createdAt", "updatedAt", "version"]
 )
-def test_the_names_of_built_in_fields_are_free_only_within_objects(name: str) -> None:
+def test_names_of_built_in_fields_may_be_used_only_within_objects(name: str) -> None:
     with pytest.raises(InvalidParameters, match=rf"^schema\.task\.fields\.{name}: .*reserved"):
         compile_model("task", {"fields": {name: STRING}})
     compile_model("task", {"inner": objects({name: STRING})})
     compile_fields({name: STRING}, "auth.userDetailSchema.default")
 
 
-def test_objects_nest_16_levels_and_no_deeper() -> None:
+def test_objects_may_be_nested_16_levels_and_no_deeper() -> None:
     compile_model("task", nested(16))
 
-    with pytest.raises(InvalidParameters, match="deeper than 16 levels"):
+    with pytest.raises(InvalidParameters, match="more than 16 levels"):
         compile_model("task", nested(17))
 
 
@@ -170,9 +170,9 @@ def test_objects_nest_16_levels_and_no_deeper() -> None:
         ({"a": {**STRING, "nulable": True}}, "schema.task.a.nulable", "'nullable'"),
         ({"a": {**STRING, "required": "yes"}}, "schema.task.a.required", "true or false"),
         ({"a": {**STRING, "acl": None}}, "schema.task.a.acl", "true or false"),
-        ({"a": {**STRING, "arrayType": "int"}}, "schema.task.a.arrayType", "only an array"),
-        ({"a": {**STRING, "properties": {}}}, "schema.task.a.properties", "only an object"),
-        ({"a": arrays("int", properties={})}, "schema.task.a.properties", "only an object"),
+        ({"a": {**STRING, "arrayType": "int"}}, "schema.task.a.arrayType", "only a field"),
+        ({"a": {**STRING, "properties": {}}}, "schema.task.a.properties", "only objects"),
+        ({"a": arrays("int", properties={})}, "schema.task.a.properties", "only objects"),
         ({"a": {"type": "array"}}, "schema.task.a.arrayType", "expected one of"),
         ({"a": arrays("array")}, "schema.task.a.arrayType", "arrays of arrays"),
         ({"a": arrays("object")}, "schema.task.a", "'properties'"),
@@ -196,9 +196,7 @@ def test_objects_nest_16_levels_and_no_deeper() -> None:
         ),
     ],
 )
-def test_a_schema_that_cannot_be_is_refused_with_the_place(
-    document: Any, place: str, rule: str
-) -> None:
+def test_an_invalid_schema_is_refused_with_the_path(document: Any, place: str, rule: str) -> None:
     with pytest.raises(InvalidParameters) as refusal:
         compile_model("task", document)
 

@@ -1,4 +1,4 @@
-"""Values: what of a client's is accepted for a field, and as what it is stored."""
+"""Values: which are accepted for a field, and how they are stored."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_value_has_one_stored_form(name: str, value: Any, stored: Any) -> None
         ("9999-12-31T23:59:59Z", 253_402_300_799),
     ],
 )
-def test_a_date_is_utc_and_midnight_unless_it_says_otherwise(text: str, seconds: int) -> None:
+def test_a_date_is_utc_and_midnight_by_default(text: str, seconds: int) -> None:
     assert parse_date(text, "date") == seconds
 
 
@@ -168,7 +168,7 @@ def test_anything_else_is_refused_naming_the_field_and_the_rule(
     assert refusal.value.details["rule"]
 
 
-def test_a_refusal_shows_no_more_than_the_beginning_of_a_value() -> None:
+def test_an_error_shows_only_the_beginning_of_a_long_value() -> None:
     with pytest.raises(InvalidParameters) as refusal:
         coerce("x" * 1_000_000, FIELDS["int"], "int")
 
@@ -177,7 +177,7 @@ def test_a_refusal_shows_no_more_than_the_beginning_of_a_value() -> None:
 
 @given(st.floats() | st.integers())
 @example(float(LIMIT + 2))
-def test_a_stored_int_is_whole_within_its_limits_and_equal_to_what_was_sent(value: float) -> None:
+def test_a_stored_int_is_whole_in_range_and_equal_to_the_sent_value(value: float) -> None:
     try:
         stored = coerce(value, FIELDS["int"], "int")
     except InvalidParameters:

@@ -59,7 +59,7 @@ def as_sets(verdicts: RouteMatches) -> dict[str, list[str]]:
 
 
 def expected(routes: Sequence[Route], event: Event) -> dict[str, list[str]]:
-    """The same verdicts, by asking every route in the contract's own words."""
+    """The expected result, computed by evaluating every route naively."""
     verdicts: dict[str, list[str]] = {name: [] for name in LISTS}
     for each in routes:
         was, is_now = is_member(each, event.before), is_member(each, event.after)
@@ -108,7 +108,7 @@ EVENTS = st.one_of(
 
 
 @given(SEVERAL_ROUTES, st.lists(EVENTS, min_size=1, max_size=3))
-def test_an_event_concerns_whom_asking_every_route_would_find(
+def test_an_event_matches_the_same_routes_as_evaluating_every_route(
     routes: list[Route], events: list[Event]
 ) -> None:
     index = index_of(routes)
@@ -153,7 +153,7 @@ CHANGES = st.lists(st.tuples(st.booleans(), routes()), max_size=12)
 
 
 @given(CHANGES, st.lists(EVENTS, min_size=1, max_size=2))
-def test_routes_come_and_go_and_leave_nothing_behind(
+def test_removed_routes_leave_nothing_behind(
     changes: list[tuple[bool, Route]], events: list[Event]
 ) -> None:
     index = RouteIndex(RICH_MODEL)
@@ -190,7 +190,7 @@ def test_an_object_enters_stays_in_and_leaves_a_filter() -> None:
     assert index.match(event(closed, None)) == RouteMatches()
 
 
-def test_a_repeated_event_brings_the_whole_object_to_all_who_have_it_or_not() -> None:
+def test_a_repeated_event_is_a_create_for_every_matching_route() -> None:
     index = index_of([route("low", {"points": {"lte": 3}}), route("all")])
     again = msgspec.structs.replace(
         event({"id": "1", "points": 2}, {"id": "1", "points": 3}), repeated=True
@@ -213,13 +213,13 @@ def test_denied_wins_over_left() -> None:
     assert index.match(event(opened, both)) == RouteMatches(denied=["mine"])
 
 
-def test_an_unfiltered_route_hears_of_everything() -> None:
+def test_an_unfiltered_route_receives_every_event() -> None:
     index = index_of([route("all")])
 
     assert index.match(event(None, {"id": "1"})) == RouteMatches(created=["all"])
 
 
-def test_a_route_by_id_or_user_hears_of_its_own() -> None:
+def test_a_route_by_id_or_user_receives_only_its_own_events() -> None:
     index = index_of([route("one", id="1"), route("two", id="2"), route("hers", user_id="u1")])
 
     assert index.match(event(None, {"id": "1", "userId": "u2"})).created == ["one"]
@@ -243,7 +243,7 @@ def test_a_route_that_does_not_fit_the_model_is_refused_and_changes_nothing() ->
     assert index.match(event(None, {"id": "1", "title": "x"})).created == ["a"]
 
 
-def test_removing_a_key_that_is_not_there_is_fine() -> None:
+def test_removing_an_unknown_key_does_nothing() -> None:
     index = RouteIndex(RICH_MODEL)
 
     index.remove("a")
@@ -251,7 +251,7 @@ def test_removing_a_key_that_is_not_there_is_fine() -> None:
     assert "a" not in index
 
 
-def test_many_thresholds_are_kept_sorted_while_they_come_and_go() -> None:
+def test_many_thresholds_stay_sorted_while_they_change() -> None:
     routes = [route(str(n), {"points": {"gte": n * 7 % 101}}) for n in range(101)]
     index = index_of(routes)
     for each in routes[:60]:
@@ -266,7 +266,7 @@ def test_many_thresholds_are_kept_sorted_while_they_come_and_go() -> None:
 
 
 def filled(pattern: Any, n: int) -> Any:
-    """The filter with `n` for every ``{n}``."""
+    """The filter with every ``{n}`` replaced by `n`."""
     if isinstance(pattern, dict):
         return {key: filled(value, n) for key, value in pattern.items()}
     if isinstance(pattern, list):
@@ -288,7 +288,7 @@ def filled(pattern: Any, n: int) -> Any:
         {"isDone": False, "dueDate": {"gte": "{n}00", "lt": "{n}99"}},
     ],
 )
-def test_an_event_judges_only_the_routes_that_are_near(
+def test_an_event_evaluates_only_the_near_routes(
     filter: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = index_of([route(str(n), filled(filter, n)) for n in range(100, 1100)])
