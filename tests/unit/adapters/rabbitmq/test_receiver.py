@@ -10,15 +10,15 @@ import pytest
 
 from nexxus.adapters.rabbitmq.receiver import RabbitMQReceiver
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
-from nexxus.adapters.rabbitmq.subscription import Subscription
+from nexxus.adapters.rabbitmq.subscription import QueueSubscription
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.errors import ServiceUnavailable
 from nexxus.testing.broker_kit.materials import Note, new_mailbox
 from nexxus.testing.journal import Journal
-from nexxus.toolkit.delivery_buffer import Delivery
+from nexxus.toolkit.delivery_buffer import BufferedMessage
 
 
-class SlowSubscription(Subscription):
+class SlowSubscription(QueueSubscription):
     """A subscription that cannot send while RabbitMQ does not read."""
 
     def __init__(self, receiver: RabbitMQReceiver[Note]) -> None:
@@ -45,7 +45,7 @@ async def test_what_was_taken_is_acknowledged_though_the_take_after_it_was_cance
 ) -> None:
     subscription = SlowSubscription(receiver)
     for tag in (1, 2, 3):
-        receiver.buffer.add(Delivery(subscription, tag, "", Note(str(tag))))
+        receiver.buffer.add(BufferedMessage(subscription, tag, "", Note(str(tag))))
     assert len(await receiver.take(2)) == 2
     cancelled = asyncio.create_task(receiver.take(2))
     await asyncio.sleep(0)
