@@ -79,6 +79,9 @@ class AnyToken:
     async def verify_again(self, claims: TokenClaims) -> TokenClaims:
         return claims
 
+    def reroute(self, subscription: Subscription) -> Subscription | None:
+        return subscription
+
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
@@ -105,6 +108,7 @@ class Rig:
             GatewaySettings(),
             transport=TRANSPORT,
             peers=Peers(self.broker, here=NODE),
+            broker=self.broker,
             registry=self.registry,
             actions=AnyToken(),
             logger=Stderr(),

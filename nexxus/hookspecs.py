@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nexxus.interfaces.broker import Broker
     from nexxus.interfaces.config_provider import ConfigProvider
     from nexxus.interfaces.database import Database
+    from nexxus.interfaces.push_service import PushService
     from nexxus.interfaces.registry import Registry
     from nexxus.interfaces.transport import Transport
     from nexxus.interfaces.worker import Worker
@@ -63,6 +64,7 @@ INTERFACES: Final[Mapping[str, tuple[int, ...]]] = {
     "nexxus_brokers": (1,),
     "nexxus_registries": (1,),
     "nexxus_transports": (1,),
+    "nexxus_push_services": (1,),
     "nexxus_loggers": (1,),
     "nexxus_workers": (1,),
     "nexxus_auth_strategies": (1,),
@@ -134,6 +136,15 @@ def nexxus_transports() -> list[Adapter[Any, Transport]]:  # type: ignore[empty-
     `nexxus.interfaces.transport.Transport`.
 
     Settings are in ``[plugins.<name>]``.
+    """
+
+
+@hookspec
+def nexxus_push_services() -> list[Adapter[Any, PushService]]:  # type: ignore[empty-body]
+    """Ways to push to devices without a connection, for ``push.services``.
+
+    Each creates a `nexxus.interfaces.push_service.PushService`. Settings are in
+    ``[plugins.<name>]``.
     """
 
 

@@ -25,6 +25,7 @@ class AdapterKind(StrEnum):
     BROKER = "broker"
     REGISTRY = "registry"
     TRANSPORT = "transport"
+    PUSH_SERVICE = "push service"
     LOGGER = "logger"
     WORKER = "worker"
     AUTH_STRATEGY = "auth strategy"
@@ -36,6 +37,7 @@ _HOOKS: Final[Mapping[AdapterKind, str]] = {
     AdapterKind.BROKER: "nexxus_brokers",
     AdapterKind.REGISTRY: "nexxus_registries",
     AdapterKind.TRANSPORT: "nexxus_transports",
+    AdapterKind.PUSH_SERVICE: "nexxus_push_services",
     AdapterKind.LOGGER: "nexxus_loggers",
     AdapterKind.WORKER: "nexxus_workers",
     AdapterKind.AUTH_STRATEGY: "nexxus_auth_strategies",

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from nexxus.cluster.messages import SubscriptionChanged, gateway_mailbox
+from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import InvalidParameters, NotFound
-from nexxus.interfaces.registry import Device, Registry
+from nexxus.interfaces.push_service import PushService
+from nexxus.interfaces.registry import LOOK_EVERY, Device, Presence, PushAddress, Registry
 
 MAX_NAME = 256
 
 
 class Devices:
-    """Makes devices and tells about them."""
+    """Makes, changes and describes devices. `push_services` are those that may be chosen."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(
+        self, registry: Registry, peers: Peers, push_services: Mapping[str, PushService]
+    ) -> None:
         self._registry = registry
+        self._peers = peers
+        self._push_services = push_services
 
     async def register(self, application: Application, name: Any, user_id: str | None) -> Device:
         """A new device."""
@@ -60,6 +68,47 @@ class Devices:
         device = msgspec.structs.replace(await self._own(identity), name=check_name(name))
         await self._registry.devices.put(device)
 
+    async def set_push(self, identity: Identity, push: dict[str, Any] | None) -> None:
+        """Make the calling device persistent, reached through a push service; None: volatile.
+
+        Raises `InvalidParameters` for a service that is not installed, or an address that it does
+        not accept.
+        """
+        address = None if push is None else self._read_address(push)
+        device = msgspec.structs.replace(await self._own(identity), push=address)
+        await self._registry.devices.put(device)
+        await self._registry.subscriptions.set_persistent(
+            device.app_id, device.id, address is not None
+        )
+        if address is not None:
+            await self._registry.pushes.schedule(device.app_id, device.id, LOOK_EVERY)
+        presence = await self._registry.presence.get(device.app_id, device.id)
+        if presence is not None:  # its gateway must learn what becomes of the subscriptions
+            await self._peers.send(
+                gateway_mailbox(presence.transport, presence.node),
+                SubscriptionChanged(device.app_id, device.id),
+            )
+
+    def public_key(self) -> str:
+        """Return the key with which browsers subscribe to pushes, or raise `NotFound`."""
+        keys = [service.public_key for service in self._push_services.values()]
+        for key in keys:
+            if key is not None:
+                return key
+        raise NotFound("no push service of this server has a public key")
+
+    def _read_address(self, push: dict[str, Any]) -> PushAddress:
+        name = push.get("service")
+        service = self._push_services.get(name) if isinstance(name, str) else None
+        if service is None or not isinstance(name, str):
+            installed = ", ".join(sorted(self._push_services)) or "none"
+            raise InvalidParameters(
+                f"push.service: expected one of the installed push services ({installed})",
+                {"field": "push.service"},
+            )
+        address = {key: value for key, value in push.items() if key != "service"}
+        return PushAddress(name, service.check_address(address))
+
     async def list(self, identity: Identity) -> list[dict[str, Any]]:
         """The user's devices; without users just the calling one."""
         if identity.user_id is None:
@@ -80,7 +129,7 @@ class Devices:
             "id": device.id,
             "appId": device.app_id,
             "name": device.name,
-            "type": "unknown" if presence is None else "volatile",
+            "type": _type_of(device, presence),
             "status": "offline" if presence is None else "online",
             "transport": None if presence is None else presence.transport,
             "subscriptions": [subscription.channel_id for subscription in subscriptions],
@@ -92,6 +141,12 @@ class Devices:
             seen = datetime.fromtimestamp(last_seen, UTC)
             described["lastSeen"] = seen.isoformat().replace("+00:00", "Z")
         return described
+
+
+def _type_of(device: Device, presence: Presence | None) -> str:
+    if device.push is not None:
+        return "persistent"
+    return "unknown" if presence is None else "volatile"
 
 
 def check_name(name: Any) -> str:

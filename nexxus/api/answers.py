@@ -118,6 +118,12 @@ class DeviceDescription(Shape, frozen=True, kw_only=True):
     subscriptions: list[str]
 
 
+class PushKey(Shape, frozen=True, kw_only=True):
+    """A push service's public key."""
+
+    key: str
+
+
 class DeviceList(Shape, frozen=True, kw_only=True):
     """The user's devices."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from nexxus.accounts.sessions import Tokens
 from nexxus.api import answers
@@ -12,6 +14,7 @@ from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import (
     InvalidAuthMethod,
+    InvalidParameters,
     NotFound,
 )
 from nexxus.interfaces.registry import Device
@@ -24,6 +27,13 @@ class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a device is called."""
 
     name: str
+
+
+class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change. `push` has the `service` and what that needs; null: no pushes any more."""
+
+    name: str | UnsetType = UNSET
+    push: dict[str, Any] | UnsetType | None = UNSET
 
 
 @_section.route(
@@ -50,11 +60,31 @@ async def get(request: Request[None]) -> Answer:
     return Answer(200, await request.services.accounts.devices.get(request.identity))
 
 
-@_section.route("PUT", "/device", body=DeviceName, answers={200: answers.Done}, errors=(NotFound,))
-async def rename(request: Request[DeviceName]) -> Answer:
-    """Give the calling device another name."""
-    await request.services.accounts.devices.rename(request.identity, request.body.name)
+@_section.route(
+    "PUT", "/device", body=DeviceChange, answers={200: answers.Done}, errors=(NotFound,)
+)
+async def update(request: Request[DeviceChange]) -> Answer:
+    """Give the calling device another name, or say how it is reached while it is away."""
+    devices, change = request.services.accounts.devices, request.body
+    if change.name is UNSET and change.push is UNSET:
+        raise InvalidParameters("expected 'name', 'push' or both", {"field": "name"})
+    if change.push is not UNSET:
+        await devices.set_push(request.identity, change.push)
+    if change.name is not UNSET:
+        await devices.rename(request.identity, change.name)
     return Answer(200, answers.Done(message="device updated"))
+
+
+@_section.route(
+    "GET",
+    "/push/vapid",
+    answers={200: answers.PushKey},
+    errors=(NotFound,),
+    access=Admission.APPLICATION,
+)
+async def get_push_key(request: Request[None]) -> Answer:
+    """The public key with which browsers subscribe to Web Push."""
+    return Answer(200, answers.PushKey(key=request.services.accounts.devices.public_key()))
 
 
 @_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))

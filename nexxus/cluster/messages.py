@@ -139,6 +139,19 @@ class HandoverAsked(
     reply_to: ReplyTo | None = None
 
 
+class DeviceWentAway(
+    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="device_went_away"
+):
+    """A persistent device of this node is away since the sequence number `after`.
+
+    The node sends it to itself: what arrived before it is all that the device may have missed.
+    """
+
+    app_id: str
+    device_id: str
+    after: int
+
+
 class ApplicationChanged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="application_changed"
 ):
@@ -149,7 +162,13 @@ class ApplicationChanged(
 
 
 GatewayMessage: TypeAlias = (
-    Delivery | Rejection | SessionEnded | ConnectionReplaced | SubscriptionChanged | HandoverAsked
+    Delivery
+    | Rejection
+    | SessionEnded
+    | ConnectionReplaced
+    | SubscriptionChanged
+    | HandoverAsked
+    | DeviceWentAway
 )
 """What is sent to a node's gateway for a transport."""
 

@@ -19,6 +19,7 @@ from nexxus.config.sections import (
     GatewaySection,
     HealthSection,
     LimitsSection,
+    PushSection,
     ServerSection,
     TransportManagerSection,
     WriterSection,
@@ -39,6 +40,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "health": HealthSection,
     "writer": WriterSection,
     "transport_manager": TransportManagerSection,
+    "push": PushSection,
     "auth": AuthSection,
     "admin": AdminSection,
     "limits": LimitsSection,
@@ -62,6 +64,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthSection
     writer: WriterSection
     transport_manager: TransportManagerSection
+    push: PushSection
     database: AdapterSection
     broker: AdapterSection
     registry: AdapterSection
@@ -120,8 +123,10 @@ def _resolve(settings: list[Setting], catalog: Catalog, providers: Providers) ->
     resolver = Resolver(settings, SECTIONS, catalog, providers.resolve)
     server = resolver.section("server", ServerSection)
     gateway = resolver.section("gateway", GatewaySection)
+    push = resolver.section("push", PushSection)
     selected = {
         "gateway.transports": (AdapterKind.TRANSPORT, gateway.transports),
+        "push.services": (AdapterKind.PUSH_SERVICE, push.services),
         "server.workers": (AdapterKind.WORKER, server.workers),
         "server.config_providers": (AdapterKind.CONFIG_PROVIDER, server.config_providers),
     }
@@ -135,6 +140,7 @@ def _resolve(settings: list[Setting], catalog: Catalog, providers: Providers) ->
         health=resolver.section("health", HealthSection),
         writer=resolver.section("writer", WriterSection),
         transport_manager=resolver.section("transport_manager", TransportManagerSection),
+        push=push,
         database=resolver.adapter("database"),
         broker=resolver.adapter("broker"),
         registry=resolver.adapter("registry"),

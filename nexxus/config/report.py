@@ -14,7 +14,7 @@ from nexxus.config.resolve import ADAPTER_SECTIONS, DEFAULT
 from nexxus.observability.redaction import redact
 
 ORDER: Final = (
-    *("server", "api", "gateway", "health", "writer", "transport_manager"),
+    *("server", "api", "gateway", "health", "writer", "transport_manager", "push"),
     *("database", "broker", "registry", "auth", "admin", "logger", "limits"),
 )
 """The sections, in the order of the documentation."""

@@ -226,6 +226,30 @@ class TransportManagerSection(msgspec.Struct, frozen=True, forbid_unknown_fields
     batch: Annotated[int, Meta(ge=1, description="The most events routed in one batch.")] = 512
 
 
+class PushSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Push to devices that are away. The role `transport-manager` sends it."""
+
+    services: Annotated[
+        tuple[str, ...],
+        Meta(description="The push services that devices may use, by name; plugins bring them."),
+    ] = ()
+    retention: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long a device is pushed to that does not connect; then its "
+            "subscriptions end.",
+        ),
+    ] = 2_592_000.0
+    expiry: Annotated[
+        float,
+        Meta(gt=0, description="How long a push is tried that its service does not accept."),
+    ] = 86_400.0
+    concurrency: Annotated[
+        int, Meta(ge=1, description="Batches that are sent to one service at a time.")
+    ] = 4
+
+
 class AuthSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Password hashing (argon2id) and token rotation."""
 

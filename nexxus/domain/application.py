@@ -17,6 +17,7 @@ from nexxus.domain.access import Access, parse_roles
 from nexxus.domain.decoding import convert
 from nexxus.domain.misfits import check_keys, misfit
 from nexxus.domain.objects import new_id
+from nexxus.domain.push_rules import PushRule, compile_push_rules
 from nexxus.domain.schema import Field, ModelType, compile_fields, compile_model
 from nexxus.errors import (
     AccessDenied,
@@ -83,11 +84,12 @@ class _Document(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     auth: AuthSettings | None = None
     roles: dict[str, Any] = {}
     schema: dict[str, Any] = {}
+    push: dict[str, Any] = {}
     signing_secret: str = ""
 
 
 class Application:
-    """One tenant, compiled: its models, its users' rules, its access control."""
+    """One tenant, compiled: its models, its users' rules, its access control, its push rules."""
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Application:
         models: Mapping[str, ModelType],
         details: Mapping[str, Mapping[str, Field]],
         access: Access,
+        push: Mapping[str, PushRule],
     ) -> None:
         self.document = document
         self.id = parsed.id
@@ -108,6 +111,7 @@ class Application:
         self.models = models
         self.details = details
         self.access = access
+        self.push = push
 
     def model(self, name: str) -> ModelType:
         """Return the model with this name. Raises `ModelNotFound`."""
@@ -217,7 +221,12 @@ def parse_application(document: Any) -> Application:
         models=models,
     )
     return Application(
-        document=complete, parsed=parsed, models=models, details=details, access=access
+        document=complete,
+        parsed=parsed,
+        models=models,
+        details=details,
+        access=access,
+        push=compile_push_rules(parsed.push, models),
     )
 
 

@@ -13,21 +13,21 @@ PushEvent: TypeAlias = Literal["model_created", "model_updated", "model_deleted"
 class PushNotice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One event for a device that no connection holds.
 
-    `channels` are those of the device's channels that it is about, `model` and `id` name the
-    object. With a `title` the push shows it, with its `body`; without, the push is silent. Pushes
-    of the same `collapse` replace each other on the device. The text was rendered under
-    `application_version`, and must not be shown under a later one, whose roles may differ.
+    `route` is the routing key under which the device is to learn of it, `model` and `id` name the
+    object, `at` is when it was noted, in UNIX seconds. With a `title` the push shows it, with its
+    `body`, as long as the device's subscription still has that route; otherwise it is silent.
+    Pushes of the same `collapse` replace each other on the device.
     """
 
     event: PushEvent
-    channels: tuple[str, ...] = ()
+    route: str = ""
     model: str = ""
     id: str = ""
     version: int | None = None
+    at: int = 0
     title: str = ""
     body: str = ""
     collapse: str = ""
-    application_version: int = 0
 
 
 RESYNC: Final = PushNotice("resync")

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from nexxus.accounts.sessions import Sessions
+from nexxus.applications.applications import Applications
+from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import UserTokenExpired
+from nexxus.errors import ApplicationNotFound, InvalidParameters, UserTokenExpired
 from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded, TokenClaims
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.requests import Requests
+from nexxus.objects.subscriptions import rerouted
 from nexxus.toolkit.rate_limit import RateLimit
 
 
@@ -19,8 +24,15 @@ class GatewayActions:
 
     requests: Requests
 
-    def __init__(self, sessions: Sessions, registry: Registry, rate_limit: RateLimit) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        applications: Applications,
+        registry: Registry,
+        rate_limit: RateLimit,
+    ) -> None:
         self._sessions = sessions
+        self._applications = applications
         self._registry = registry
         self._rate_limit = rate_limit
 
@@ -53,6 +65,16 @@ class GatewayActions:
             user_type=identity.user_type,
             caller=identity,
         )
+
+    def reroute(self, subscription: Subscription) -> Subscription | None:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        try:
+            following = rerouted(subscription, self._applications.get(subscription.app_id))
+        except (ApplicationNotFound, InvalidParameters):
+            return None
+        if following is None:
+            return None
+        return msgspec.structs.replace(following, narrowing_from=None)
 
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]

@@ -11,6 +11,7 @@ from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import (
     ConnectionReplaced,
     Delivery,
+    DeviceWentAway,
     GatewayMessage,
     HandoverAsked,
     Rejection,
@@ -32,6 +33,7 @@ from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.fan_out import FanOut
 from nexxus.gateway.delivery.frame_collector import FrameCollector
+from nexxus.gateway.devices.absences import Absences
 from nexxus.gateway.devices.adoption import Adoption
 from nexxus.gateway.devices.handover import Handover
 from nexxus.gateway.devices.notices import Notices
@@ -43,6 +45,7 @@ from nexxus.gateway.devices.restoration import Restoration
 from nexxus.gateway.devices.resuming import Resumption
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.settings import GatewaySettings
+from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.interfaces.transport import CloseCode, Framing, TransportLimits, Wire
@@ -69,6 +72,7 @@ class Gateway:
         *,
         transport: str,
         peers: Peers,
+        broker: Broker,
         registry: Registry,
         actions: ClientActions,
         logger: Logger,
@@ -116,8 +120,17 @@ class Gateway:
             cursors=cursors,
             logger=logger,
         )
-        self._presences = Presences(
+        self._absences = Absences(
             settings=settings,
+            broker=broker,
+            registry=registry,
+            notices=notices,
+            devices=devices,
+            log=log,
+            tasks=self._tasks,
+            logger=logger,
+        )
+        self._presences = Presences(
             place=place,
             notices=notices,
             registry=registry,
@@ -125,6 +138,8 @@ class Gateway:
             log=log,
             cursors=cursors,
             deadlines=self.deadlines,
+            absences=self._absences,
+            actions=actions,
             logger=logger,
         )
         self._resumption = Resumption(
@@ -174,6 +189,7 @@ class Gateway:
         inbox.on(ConnectionReplaced, self._close_replaced)
         inbox.on(SubscriptionChanged, self._adopt_later)
         inbox.on(HandoverAsked, self._hand_over)
+        inbox.on(DeviceWentAway, self._absences.pass_on)
         inbox.on_loss(self.catch_up)
 
     def deliver(self, delivery: Delivery) -> None:

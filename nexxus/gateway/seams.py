@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
 from nexxus.errors import UserAuthenticationFailed, UserTokenExpired
 
@@ -51,6 +52,13 @@ class ClientActions(Protocol):
 
     async def verify_again(self, claims: TokenClaims) -> TokenClaims:
         """Return the claims if their session is still live; raises what `verify_token` does."""
+        ...
+
+    def reroute(self, subscription: Subscription) -> Subscription | None:
+        """Return a subscription that no node has served as the present roles have it.
+
+        None if it may not exist any more.
+        """
         ...
 
     async def perform(

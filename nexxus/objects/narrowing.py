@@ -43,7 +43,7 @@ from nexxus.interfaces.database import Database, Query, SortKey
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.queries import rows_of
-from nexxus.objects.subscriptions import SubscriptionHost, permitted_rows, route_of
+from nexxus.objects.subscriptions import SubscriptionHost, permitted_rows, rerouted
 from nexxus.toolkit.paging import pages
 
 _PAGE: Final = 500
@@ -164,7 +164,7 @@ class Narrowing:
                 return
             for subscription in device.subscriptions:
                 with suppress(InvalidParameters):  # it is ended, see `_narrow_or_end`
-                    moving = _moving(subscription, change.present)
+                    moving = rerouted(subscription, change.present)
                     if moving is not None and moving != subscription:
                         self._host.withhold(moving)
             if number % _AT_ONCE == 0:
@@ -235,7 +235,7 @@ class Narrowing:
 
     async def _narrow(self, subscription: Subscription, change: _Change) -> None:
         present = change.present
-        moving = _moving(subscription, present)
+        moving = rerouted(subscription, present)
         if moving is None:
             await self._end(subscription)
             return
@@ -293,19 +293,6 @@ class Narrowing:
     async def _adopt(self, app_id: str, device_id: str) -> None:
         with suppress(DeviceNotConnected):  # It has left meanwhile, and nothing is served to it.
             await self._host.adopt(app_id, device_id)
-
-
-def _moving(subscription: Subscription, present: Application) -> Subscription | None:
-    """The subscription on its way to where it belongs; None where it belongs nowhere."""
-    model = present.models.get(subscription.descriptor.model)
-    if model is None or not model.subscribable:
-        return None
-    allowed = permitted_rows(present, subscription)
-    channel, descriptor = subscription.channel_id, subscription.descriptor
-    route = route_of(channel, present.id, descriptor, model, allowed)
-    if route == subscription.route:
-        return subscription
-    return msgspec.structs.replace(subscription, route=route, narrowing_from=subscription.route)
 
 
 def _access_of(route: Route, *models: ModelType) -> Filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -43,7 +44,11 @@ class Subscribed(msgspec.Struct, frozen=True):
 
 
 class Subscriptions:
-    """Makes and ends subscriptions. `hosts` are this node's gateways, by transport."""
+    """Makes and ends subscriptions.
+
+    `hosts` are this node's gateways, by transport. Devices may be persistent if the server
+    `can_push`.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Subscriptions:
         registry: Registry,
         peers: Peers,
         hosts: Mapping[str, SubscriptionHost],
+        can_push: bool,
         max_per_device: int,
         max_conditions: int,
         max_depth: int,
@@ -62,6 +68,7 @@ class Subscriptions:
         self._registry = registry
         self._peers = peers
         self._hosts = hosts
+        self._can_push = can_push
         self._max_per_device = max_per_device
         self._max_conditions = max_conditions
         self._max_depth = max_depth
@@ -92,13 +99,7 @@ class Subscriptions:
             return Subscribed(None, await self._reads.page(query))
         if not model.subscribable:
             raise InvalidParameters(f"{model_name} cannot be subscribed to", {"field": "model"})
-        presence = await self._require_presence(identity)
-        subscription = await self._place(identity, model, descriptor, access)
-        await self._registry.subscriptions.put(subscription, presence.transport, presence.node)
-        # The device may have gone to another node meanwhile. That one found the subscription, or
-        # is found now and moves it to itself; see `nexxus.gateway.devices.placing`.
-        presence = await self._registry.presence.get(application.id, identity.device()) or presence
-        await self._adopt(presence, subscription.channel_id)
+        subscription = await self._subscribe(identity, model, descriptor, access)
         if model.transient:
             return Subscribed(subscription.channel_id, Page([]))
         return Subscribed(subscription.channel_id, await self._reads.page(query))
@@ -175,16 +176,52 @@ class Subscriptions:
             max_depth=self._max_depth,
         )
 
-    async def _require_presence(self, identity: Identity) -> Presence:
-        presence = await self._registry.presence.get(identity.app_id, identity.device())
-        if presence is None:
+    async def _subscribe(
+        self, identity: Identity, model: ModelType, descriptor: Descriptor, access: Filter
+    ) -> Subscription:
+        """Subscribe the device, and return when events of the channel reach it."""
+        app_id, device_id = identity.app_id, identity.device()
+        presence, is_persistent = await self._look_up(app_id, device_id)
+        if presence is None and not is_persistent:
             raise DeviceNotConnected(
                 "connect the device and send a register frame before subscribing"
             )
-        return presence
+        subscription = await self._place(
+            identity, model, descriptor, access, is_persistent=is_persistent
+        )
+        if presence is None:
+            await self._registry.subscriptions.put_away(subscription, is_new=True)
+        else:
+            await self._registry.subscriptions.put(subscription, presence.transport, presence.node)
+        # The device may have gone to another node meanwhile. That one found the subscription, or
+        # is found now and moves it to itself; see `nexxus.gateway.devices.placing`.
+        present, is_persistent = await self._look_up(app_id, device_id)
+        if is_persistent != subscription.is_persistent:  # it has changed meanwhile
+            await self._registry.subscriptions.set_persistent(app_id, device_id, is_persistent)
+        presence = present or presence
+        if presence is not None:
+            with suppress(*((DeviceNotConnected,) if is_persistent else ())):
+                await self._adopt(presence, subscription.channel_id)
+        return subscription
+
+    async def _look_up(self, app_id: str, device_id: str) -> tuple[Presence | None, bool]:
+        """Return the device's presence, and whether it is persistent."""
+        if not self._can_push:
+            return await self._registry.presence.get(app_id, device_id), False
+        presence, device = await asyncio.gather(
+            self._registry.presence.get(app_id, device_id),
+            self._registry.devices.get(app_id, device_id),
+        )
+        return presence, device is not None and device.push is not None
 
     async def _place(
-        self, identity: Identity, model: ModelType, descriptor: Descriptor, access: Filter
+        self,
+        identity: Identity,
+        model: ModelType,
+        descriptor: Descriptor,
+        access: Filter,
+        *,
+        is_persistent: bool,
     ) -> Subscription:
         """The device's subscription to the channel: the one it has, or a new one.
 
@@ -196,7 +233,7 @@ class Subscriptions:
         held = await self._registry.subscriptions.of_device(app_id, device_id)
         for subscription in held:
             if subscription.descriptor == descriptor:
-                return subscription
+                return msgspec.structs.replace(subscription, is_persistent=is_persistent)
         is_new = all(subscription.channel_id != channel for subscription in held)
         if is_new and len(held) >= self._max_per_device:
             raise InvalidParameters(
@@ -212,6 +249,7 @@ class Subscriptions:
             route=route_of(channel, app_id, descriptor, model, access),
             user_id=identity.user_id,
             user_type=identity.user_type,
+            is_persistent=is_persistent,
         )
 
     async def _adopt(
@@ -267,3 +305,20 @@ def permitted_rows(application: Application, subscription: Subscription) -> Filt
     return application.access.decide(
         identity.caller, Action.SUBSCRIBE, subscription.descriptor.model
     )
+
+
+def rerouted(subscription: Subscription, application: Application) -> Subscription | None:
+    """Return the subscription on its way to the route that the present roles give it.
+
+    Returns it unchanged if it has that route, and None if there is none. Raises
+    `InvalidParameters` if it does not fit the schema any more.
+    """
+    model = application.models.get(subscription.descriptor.model)
+    if model is None or not model.subscribable:
+        return None
+    allowed = permitted_rows(application, subscription)
+    channel, descriptor = subscription.channel_id, subscription.descriptor
+    route = route_of(channel, application.id, descriptor, model, allowed)
+    if route == subscription.route:
+        return subscription
+    return msgspec.structs.replace(subscription, route=route, narrowing_from=subscription.route)

@@ -25,6 +25,7 @@ from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.services import Services
 from nexxus.applications.applications import Applications, Listener
+from nexxus.cluster.away_events import PUSH
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.membership import Membership
@@ -37,6 +38,7 @@ from nexxus.gateway.client_actions import GatewayActions
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, WRITER, Group, worker_group
 from nexxus.interfaces.logger import Logger
+from nexxus.interfaces.push_service import PushService
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.worker import Worker, WorkerContext
 from nexxus.objects.narrowing import Narrowing
@@ -46,8 +48,9 @@ from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Writes
 from nexxus.observability.calls import CallFigures, measure_calls
 from nexxus.plugins import AdapterKind
+from nexxus.push import Expansion, Rerouting, Sender
 from nexxus.server.metrics import Metrics, show_waiting
-from nexxus.server.parts import Actions, Adapters, Parts
+from nexxus.server.parts import Actions, Adapters, Parts, PushParts
 from nexxus.server.transports import Transports
 from nexxus.toolkit.rate_limit import RateLimit
 from nexxus.transport_manager import TransportManager
@@ -111,9 +114,17 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         registry=registry,
         strategies=strategies.settings,
     )
-    actions = _compose_actions(config, context, adapters, peers, applications, strategies)
+    push_services: dict[str, PushService] = {
+        name: _create_plugin(config, AdapterKind.PUSH_SERVICE, name, context)
+        for name in config.push.services
+    }
+    actions = _compose_actions(
+        config, context, adapters, peers, applications, strategies, push_services
+    )
     applications.on_change(_forget_tokens(actions.accounts.sessions))
-    client_actions = GatewayActions(actions.accounts.sessions, registry, actions.rate_limit)
+    client_actions = GatewayActions(
+        actions.accounts.sessions, applications, registry, actions.rate_limit
+    )
     transports = _compose_transports(config, context, adapters, peers, client_actions)
     node_inbox = Inbox(broker, node_mailbox(context.node), logger=logger)
     node_inbox.on(Outcome, actions.writes.settle)
@@ -124,7 +135,13 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         gateway.listen(inbox)
         gateway_inboxes[name] = inbox
     worker_groups = [worker_group(name) for name in config.server.workers]
+    can_push = bool(config.push.services)
     groups: list[Group[Any]] = [WRITER, TRANSPORT_MANAGER, *worker_groups]
+    # Where events are pushed, the transport manager must miss none of them, either.
+    unmissable = list(worker_groups)
+    if can_push:
+        groups.append(PUSH)
+        unmissable.append(TRANSPORT_MANAGER)
     worker_states = {
         name: StoredState(name, adapters.database)
         for name in (config.server.workers if "workers" in config.server.roles else ())
@@ -132,7 +149,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     dead_letters = DeadLetters(adapters.database, broker, groups)
     outbox = None
     if not broker.is_durable:
-        outbox = Outbox(adapters.database, broker, worker_groups, logger)
+        outbox = Outbox(adapters.database, broker, unmissable, logger)
     requests = _compose_requests(config, adapters, peers, applications, actions, transports)
     client_actions.requests = requests
     _narrow_on_change(applications, adapters, transports)
@@ -154,7 +171,10 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         dead_letters=dead_letters,
         logger=logger,
         batch=config.transport_manager.batch,
+        can_push=can_push,
+        on_settled=outbox.settle if outbox is not None and can_push else None,
     )
+    push = _compose_push(config, adapters, applications, push_services, dead_letters)
     workers = _compose_workers(
         config, context, adapters, actions, worker_states, dead_letters, outbox
     )
@@ -164,6 +184,8 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     figures.under("sign_in").add(actions.accounts.sign_in.figures)
     figures.under("writer").add(writer.figures)
     figures.under("transport_manager").add(transport_manager.figures)
+    if push is not None:
+        figures.under("push").add(push.sender.figures)
     for transport, gateway in transports.gateways.items():
         figures.under("gateway").add(gateway.counters, transport=transport)
     for name, worker in workers.items():
@@ -198,6 +220,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
             every=_SWEEP_EVERY,
         ),
         transport_manager=transport_manager,
+        push=push,
         worker_states=list(worker_states.values()),
         workers=workers,
         metrics=Metrics(context.figures, logger),
@@ -242,10 +265,13 @@ def _compose_actions(
     peers: Peers,
     applications: Applications,
     strategies: Strategies,
+    push_services: Mapping[str, PushService],
 ) -> Actions:
     registry, limits = adapters.registry, config.limits
     return Actions(
-        accounts=_compose_accounts(config, adapters, peers, applications, strategies),
+        accounts=_compose_accounts(
+            config, adapters, peers, applications, strategies, push_services
+        ),
         reads=Reads(
             applications=applications,
             database=adapters.database,
@@ -269,6 +295,7 @@ def _compose_accounts(
     peers: Peers,
     applications: Applications,
     strategies: Strategies,
+    push_services: Mapping[str, PushService],
 ) -> Accounts:
     registry = adapters.registry
     passwords = Passwords(
@@ -284,7 +311,7 @@ def _compose_accounts(
         peers=peers,
         refresh_grace=config.auth.refresh_grace,
     )
-    devices = Devices(registry)
+    devices = Devices(registry, peers, push_services)
     sign_in = SignIn(records=records, sessions=sessions, devices=devices)
     provider_accounts = ProviderAccounts(records, sessions)
     return Accounts(
@@ -319,6 +346,38 @@ def _compose_accounts(
     )
 
 
+def _compose_push(
+    config: Config,
+    adapters: Adapters,
+    applications: Applications,
+    push_services: Mapping[str, PushService],
+    dead_letters: DeadLetters,
+) -> PushParts | None:
+    """The part that pushes, in the processes that route events; None where nothing is pushed."""
+    if not config.push.services or "transport-manager" not in config.server.roles:
+        return None
+    applications.on_change(Rerouting(adapters.registry).application_changed)
+    return PushParts(
+        expansion=Expansion(
+            applications=applications,
+            broker=adapters.broker,
+            registry=adapters.registry,
+            database=adapters.database,
+            dead_letters=dead_letters,
+            logger=adapters.logger,
+        ),
+        sender=Sender(
+            push_services,
+            applications=applications,
+            registry=adapters.registry,
+            logger=adapters.logger,
+            retention=config.push.retention,
+            expiry=config.push.expiry,
+            concurrency=config.push.concurrency,
+        ),
+    )
+
+
 def _compose_transports(
     config: Config,
     context: AdapterContext,
@@ -334,6 +393,7 @@ def _compose_transports(
                 _gateway_settings(config),
                 transport=name,
                 peers=peers,
+                broker=adapters.broker,
                 registry=adapters.registry,
                 actions=client_actions,
                 logger=adapters.logger,
@@ -380,6 +440,7 @@ def _compose_requests(
         registry=adapters.registry,
         peers=peers,
         hosts=transports.gateways,
+        can_push=bool(config.push.services),
         max_per_device=limits.subscriptions,
         max_conditions=limits.filter_conditions,
         max_depth=limits.depth,
@@ -419,7 +480,11 @@ def _compose_workers(
 def _consumed(config: Config, groups: Sequence[Group[Any]]) -> list[Group[Any]]:
     """The groups that this process is a member of."""
     roles = set(config.server.roles)
-    role_of = {WRITER.name: "writer", TRANSPORT_MANAGER.name: "transport-manager"}
+    role_of = {
+        WRITER.name: "writer",
+        TRANSPORT_MANAGER.name: "transport-manager",
+        PUSH.name: "transport-manager",
+    }
     return [group for group in groups if role_of.get(group.name, "workers") in roles]
 
 

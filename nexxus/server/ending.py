@@ -35,6 +35,7 @@ async def finish_writes(parts: Parts, roles: RoleTasks, *, within: float) -> Non
     await roles.end("writer", "tombstones", "outbox", within=_left(until))
     workers = [f"worker {name}" for name in parts.workers]
     await roles.end("transport-manager", *workers, within=_left(until))
+    await roles.end("push expansion", "push sender", within=_left(until))
     if parts.outbox is not None:
         with suppress(TimeoutError):  # what is not cleared is delivered once more
             async with asyncio.timeout(_left(until)):

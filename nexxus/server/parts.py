@@ -21,6 +21,7 @@ from nexxus.interfaces.registry import Registry
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.writes import Writes
+from nexxus.push import Expansion, Sender
 from nexxus.server.metrics import Metrics
 from nexxus.server.transports import Transports
 from nexxus.toolkit.rate_limit import RateLimit
@@ -52,6 +53,14 @@ class Actions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PushParts:
+    """What pushes to devices that are away."""
+
+    expansion: Expansion
+    sender: Sender
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """What a process is made of, whatever roles it runs. `gateway_inboxes` are by transport."""
 
@@ -70,6 +79,7 @@ class Parts:
     writer: Writer
     tombstones: TombstoneSweeper
     transport_manager: TransportManager
+    push: PushParts | None
     worker_states: Sequence[StoredState]
     workers: Mapping[str, WorkerRunner]
     metrics: Metrics

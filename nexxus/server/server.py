@@ -210,6 +210,9 @@ class Nexxus:
                 self._roles.start("outbox", parts.outbox.run())
         if "transport-manager" in roles:
             self._roles.start("transport-manager", parts.transport_manager.run())
+        if parts.push is not None:
+            self._roles.start("push expansion", parts.push.expansion.run())
+            self._roles.start("push sender", parts.push.sender.run())
         for name, worker in parts.workers.items():
             self._roles.start(f"worker {name}", worker.run())
 

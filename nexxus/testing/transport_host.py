@@ -44,6 +44,7 @@ class KitHost:
             settings,
             transport="kit",
             peers=Peers(broker, here=NODE),
+            broker=broker,
             registry=registry,
             actions=self.actions,
             logger=self.journal,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
 from nexxus.errors import (
     ApplicationNotFound,
@@ -53,6 +54,9 @@ class KitActions:
         if claims.device_id in self.ended:
             raise SessionHasEnded("the session has ended; sign in again")
         return claims
+
+    def reroute(self, subscription: Subscription) -> Subscription | None:
+        return subscription
 
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]

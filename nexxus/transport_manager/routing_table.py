@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Route
@@ -16,14 +17,19 @@ from nexxus.matching import RouteIndex
 Target = tuple[str, str]
 """A transport and a node."""
 
+AWAY: Final[Target] = ("", "")
+"""Stands for the part that pushes to devices that are away."""
+
 
 class RoutingTable:
     """The routes of one application's model, indexed, and the nodes that each leads to.
 
-    `version` is that of the registry's routes that it is as fresh as.
+    `version` is that of the registry's routes that it is as fresh as. Where the server `can_push`,
+    a route with away devices leads to `AWAY`, too.
     """
 
-    def __init__(self, app_id: str, model: ModelType) -> None:
+    def __init__(self, app_id: str, model: ModelType, *, can_push: bool) -> None:
+        self._can_push = can_push
         self._app_id = app_id
         self.model = model
         self.version = 0
@@ -72,13 +78,14 @@ class RoutingTable:
 
     def _put(self, state: RouteState) -> None:
         key = state.route.key
-        if not state.nodes:
+        targets = state.nodes | {AWAY} if state.has_away and self._can_push else state.nodes
+        if not targets:
             if self._nodes.pop(key, None) is not None:
                 self._index.remove(key)
             return
         if key not in self._nodes and not self._add(state.route):
             return
-        self._nodes[key] = state.nodes
+        self._nodes[key] = targets
 
     def _add(self, route: Route) -> bool:
         """Index a route; False where the present schema does not know its fields any more."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 import msgspec
 
 from nexxus.applications.applications import Applications
+from nexxus.cluster.away_events import AwayEvent, publish_away
 from nexxus.cluster.consuming import Failure, consume
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.cluster.messages import Delivery, gateway_mailbox
@@ -20,7 +21,10 @@ from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Receiv
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.observability.figures import counter
-from nexxus.transport_manager.routing_table import RoutingTable, Target
+from nexxus.transport_manager.routing_table import AWAY, RoutingTable, Target
+
+OnSettled = Callable[[str, Iterable[Event]], None]
+"""Called with the group's name and the events that it needs no more."""
 
 
 class RoutingFigures(msgspec.Struct):
@@ -33,7 +37,7 @@ class RoutingFigures(msgspec.Struct):
 
 
 class TransportManager:
-    """Routes events to nodes.
+    """Routes events to nodes, and, where the server `can_push`, to the part that pushes.
 
     Before a batch is matched, the routes of its models are compared with the registry's by
     version: a subscription that was made before an event was written is always seen. After it is
@@ -51,6 +55,8 @@ class TransportManager:
         dead_letters: DeadLetters,
         logger: Logger,
         batch: int,
+        can_push: bool = False,
+        on_settled: OnSettled | None = None,
     ) -> None:
         self.figures = RoutingFigures()
         self._applications = applications
@@ -59,6 +65,8 @@ class TransportManager:
         self._dead_letters = dead_letters
         self._logger = logger
         self._batch = batch
+        self._can_push = can_push
+        self._on_settled = on_settled
         self._tables: dict[tuple[str, str], RoutingTable] = {}
         applications.on_change(self._forget)
 
@@ -83,6 +91,8 @@ class TransportManager:
             await consumer.retry(batch, 1.0, failed=False)
         else:
             await consumer.settle(batch)
+            if self._on_settled is not None:
+                self._on_settled(TRANSPORT_MANAGER.name, [each.payload for each in batch])
         return ()
 
     async def _route(self, events: Sequence[Event]) -> None:
@@ -105,17 +115,23 @@ class TransportManager:
     ) -> bool:
         """Tell the nodes what they have not been told yet; whether there was anything."""
         outgoing: dict[Target, list[Delivery]] = {}
+        away: list[AwayEvent] = []
         for event, its_told in zip(events, told, strict=True):
             table = tables.get((event.app_id, event.type))
             if table is None:
                 continue
             for target, delivery in table.deliveries(event, its_told):
-                outgoing.setdefault(target, []).append(delivery)
+                if target == AWAY:
+                    away.append(_for_away_devices(event, delivery))
+                else:
+                    outgoing.setdefault(target, []).append(delivery)
         self.figures.deliveries += sum(map(len, outgoing.values()))
         sends = [
             self._broker.send(gateway_mailbox(transport, node), deliveries)
             for (transport, node), deliveries in outgoing.items()
         ]
+        if away:
+            sends.append(publish_away(self._broker, away))
         if len(sends) == 1:
             await sends[0]  # in one process it always is one: no task for it
             return True
@@ -124,7 +140,7 @@ class TransportManager:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return bool(outgoing)
+        return bool(sends)
 
     async def _fresh_tables(self, events: Sequence[Event]) -> dict[tuple[str, str], RoutingTable]:
         """The tables of the events' models, as fresh as the registry."""
@@ -146,7 +162,9 @@ class TransportManager:
             return None
         table = self._tables.get((app_id, model_name))
         if table is None or table.model is not model:
-            table = self._tables[app_id, model_name] = RoutingTable(app_id, model)
+            table = self._tables[app_id, model_name] = RoutingTable(
+                app_id, model, can_push=self._can_push
+            )
         await table.refresh(self._registry)
         return table
 
@@ -162,3 +180,13 @@ class TransportManager:
         assert changed is not None
         for name in [name for name in self._tables if name[0] == changed.id]:
             del self._tables[name]
+
+
+def _for_away_devices(event: Event, delivery: Delivery) -> AwayEvent:
+    is_there = bool(delivery.created or delivery.updated)
+    is_gone = bool(delivery.left or delivery.deleted)
+    return AwayEvent(
+        msgspec.structs.replace(delivery, object=None, patches=[]),
+        before=event.before if is_gone else None,
+        after=event.after if is_there else None,
+    )

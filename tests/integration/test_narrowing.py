@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from frames_wire import Frames, Lines
 from waiting import eventually
 
 from nexxus import Config, Nexxus
@@ -22,7 +22,6 @@ from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Group
 from nexxus.interfaces.registry import Presence
-from nexxus.interfaces.transport import Framing, ServerFrame, Wire
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
 STAFF = {"statements": [{"effect": "Allow", "action": ["*"], "resource": ["*"]}]}
@@ -61,37 +60,6 @@ class SlowRoutingPlugin:
             return SlowRouting(self.may_go_on)
 
         return [Adapter("slow-routing", None, create, interface=1, scope="process")]
-
-
-class Lines(Framing):
-    def frame(self, frame: ServerFrame) -> bytes:
-        return b'{"event": "%b", "data": %b}\n' % (frame.event.encode(), frame.data)
-
-
-class Frames(Wire):
-    """Keeps what a device is sent."""
-
-    def __init__(self) -> None:
-        self.frames: list[Any] = []
-        self.on_close: Callable[[], None] = lambda: None
-
-    def write(self, frames: bytes) -> bool:
-        self.frames += map(json.loads, frames.splitlines())
-        return True
-
-    def close(self, code: int, reason: str) -> None:
-        self.on_close()
-
-    def abort(self) -> None:
-        self.on_close()
-
-    def named(self, event: str) -> list[Any]:
-        return [frame["data"] for frame in self.frames if frame["event"] == event]
-
-    def denied(self) -> set[str]:
-        """The ids of what may not be seen any more."""
-        gone = self.named("model_deleted")
-        return {each["model"]["id"] for each in gone if each["reason"] == "denied"}
 
 
 class World:

@@ -171,7 +171,7 @@ class AccountsWorld:
             refresh_grace=10,
             clock=self.clock,
         )
-        devices = Devices(self.registry)
+        devices = Devices(self.registry, peers, {})
         strategies = Strategies(
             {"local": LocalStrategy(), "provider": self.provider, "directory": self.directory}
         )

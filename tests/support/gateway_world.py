@@ -78,6 +78,9 @@ class FakeActions:
             raise SessionHasEnded("the session has ended")
         return claims
 
+    def reroute(self, subscription: Subscription) -> Subscription | None:
+        return subscription
+
     async def perform(
         self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any] | None]:
@@ -162,6 +165,7 @@ class World:
             settings,
             transport=TRANSPORT,
             peers=peers,
+            broker=broker,
             registry=registry,
             actions=self.actions,
             logger=self.journal,

@@ -114,6 +114,7 @@ class ObjectsWorld:
             registry=self.registry,
             peers=self.peers,
             hosts={TRANSPORT: self.host},
+            can_push=False,
             max_per_device=3,
             max_conditions=10,
             max_depth=5,

@@ -21,7 +21,7 @@ LEAVES = frozenset({"errors", "version", "observability"})
 
 CONTRACTS = frozenset({"domain", "interfaces", "toolkit"})
 ROOMS = frozenset({"applications", "accounts", "objects", "cluster", "matching"})
-ROLES = frozenset({"api", "writer", "transport_manager", "workers", "gateway"})
+ROLES = frozenset({"api", "writer", "transport_manager", "push", "workers", "gateway"})
 PLUGGING = frozenset({"hookspecs", "plugins", "config"})
 
 MAY_IMPORT: dict[str, frozenset[str]] = {

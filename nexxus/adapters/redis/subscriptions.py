@@ -22,7 +22,7 @@ from nexxus.adapters.redis.keys import Keys
 from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.routes import AWAY, LEDGER, RedisRoutes, place_of
 from nexxus.adapters.redis.scripts import Script
-from nexxus.domain.channels import Route, Subscription
+from nexxus.domain.channels import Subscription
 from nexxus.interfaces.registry import (
     PARTITIONS,
     Placement,
@@ -352,11 +352,17 @@ class RedisSubscriptions(SubscriptionStore):
         return [_placement(entry) for entry in entries]
 
     async def away(
-        self, route: Route, partition: int, *, after: str = "", limit: int = 1000
+        self,
+        app_id: str,
+        model: str,
+        key: str,
+        partition: int,
+        *,
+        after: str = "",
+        limit: int = 1000,
     ) -> list[str]:
-        model = self._keys.model(route.app_id, route.descriptor.model)
         start = f"({after}" if after else "-"
-        listed = f"{model}:away:{partition}:{route.key}"
+        listed = f"{self._keys.model(app_id, model)}:away:{partition}:{key}"
         found = await self._link.execute("ZRANGEBYLEX", listed, start, "+", "LIMIT", 0, limit)
         return [device_id.decode() for device_id in found]
 

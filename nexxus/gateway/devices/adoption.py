@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected
 from nexxus.gateway.delivery.audiences import Audiences
@@ -57,10 +59,12 @@ class Adoption:
                     return
                 if channel_id is None:
                     return
-                orphans = [channel_id] if channel_id not in before else []
+                made = device.subscriptions.get(channel_id)
+                is_orphan = made is not None and not made.subscription.is_persistent
+                orphans = [channel_id] if is_orphan and channel_id not in before else []
             else:
                 found = await self._registry.subscriptions.of_device(app_id, device_id)
-                orphans = [subscription.channel_id for subscription in found]
+                orphans = [each.channel_id for each in found if not each.is_persistent]
             await self._end_orphans(device, orphans)
         raise DeviceNotConnected(
             "the device's connection was lost; connect it, register, and subscribe again"
@@ -155,6 +159,8 @@ class Adoption:
             if held is None:
                 is_kept = device.connection is None
                 self._devices.install(device, subscription, is_kept=is_kept)
+            elif _with_persistence_of(held.subscription, subscription) == subscription:
+                held.subscription = subscription
             elif held.subscription != subscription and not _is_behind(
                 subscription, held.subscription
             ):
@@ -191,6 +197,11 @@ class Adoption:
         if channels and (presence is None or self._place.has(presence)):
             await self._registry.subscriptions.remove(device.app_id, device.device_id, channels)
             self._devices.remove(device, [c for c in channels if c in device.subscriptions])
+
+
+def _with_persistence_of(held: Subscription, known: Subscription) -> Subscription:
+    """The subscription as it is held, persistent or not as the registry says."""
+    return msgspec.structs.replace(held, is_persistent=known.is_persistent)
 
 
 def _is_behind(known: Subscription, held: Subscription) -> bool:

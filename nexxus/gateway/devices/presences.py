@@ -13,13 +13,13 @@ from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.deadlines import Deadlines
 from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.devices.absences import Absences
 from nexxus.gateway.devices.notices import Notices
 from nexxus.gateway.devices.place import Place
 from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
-from nexxus.gateway.seams import TokenClaims
-from nexxus.gateway.settings import GatewaySettings
+from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
-from nexxus.interfaces.registry import Presence, Registry
+from nexxus.interfaces.registry import Placement, Presence, Registry
 from nexxus.interfaces.transport import CloseCode
 
 _RETRY_AFTER = 5.0
@@ -32,7 +32,6 @@ class Presences:
     def __init__(
         self,
         *,
-        settings: GatewaySettings,
         place: Place,
         notices: Notices,
         registry: Registry,
@@ -40,9 +39,10 @@ class Presences:
         log: DeliveryLog,
         cursors: Cursors,
         deadlines: Deadlines,
+        absences: Absences,
+        actions: ClientActions,
         logger: Logger,
     ) -> None:
-        self._settings = settings
         self._place = place
         self._notices = notices
         self._registry = registry
@@ -50,12 +50,15 @@ class Presences:
         self._log = log
         self._cursors = cursors
         self._deadlines = deadlines
+        self._absences = absences
+        self._actions = actions
         self._logger = logger
         self._is_stopping = False
 
     def stop(self) -> None:
         """The node is going: what it keeps is for another node to take over, or ends with it."""
         self._is_stopping = True
+        self._absences.stop()
 
     async def claim(
         self,
@@ -80,9 +83,11 @@ class Presences:
             if former is not None and not self._place.has(former):
                 self._tell_replaced(former)
             self._change_connection(device, connection, claims)
-            for subscription in left_behind:
+            for placement in left_behind:
                 device.is_foreign = True
-                self._devices.install(device, subscription, is_kept=True)
+                subscription = self._as_permitted(placement)
+                if subscription is not None:
+                    self._devices.install(device, subscription, is_kept=True)
             if connection.is_closing:
                 self.part(connection)
                 await self._after_release(device, presence)
@@ -134,8 +139,9 @@ class Presences:
                 self._devices.withdraw(device)
                 device.silent_until = self._now()
                 connection.close(CloseCode.LOGGED_OUT, "logged_out")
-                await self._tell_lost(self._place.presence(app_id, device_id, connection))
-            await self._forget_or_retry(device)
+                presence = self._place.presence(app_id, device_id, connection)
+                await self._absences.report_lost(device, presence, has_ended=True)
+            await self._forget_or_retry(device, self._unsubscribe)
 
     async def end_silence(self, device: LocalDevice) -> None:
         """Remove what was kept for a device that did not come back in time."""
@@ -144,39 +150,45 @@ class Presences:
             if until is None:
                 return  # It came back.
             if until <= self._now():
-                await self._forget_or_retry(held)
+                await self._forget_or_retry(held, self._release)
             else:  # it came back and left again, or the timer was a fraction early
                 self._deadlines.set(held, until)
 
     async def _after_release(self, device: LocalDevice, presence: Presence) -> None:
-        await self._tell_lost(presence)
+        await self._absences.report_lost(device, presence)
         if device.connection is not None:
             return  # It is back already.
         if not device.resume_window:
             if self._is_stopping:
                 device.silent_until = None  # The node's subscriptions go with the node.
             else:
-                await self._forget_or_retry(device)
+                await self._forget_or_retry(device, self._release)
         elif device.silent_until is not None:
             self._deadlines.set(device, device.silent_until)
 
-    async def _tell_lost(self, presence: Presence) -> None:
-        """Tell the registry of a lost connection; what follows here follows all the same."""
+    async def _forget_or_retry(
+        self,
+        device: LocalDevice,
+        forget: Callable[[LocalDevice, list[str]], Awaitable[None]],
+    ) -> None:
         try:
-            await self._registry.presence.disconnect(presence)
-        except ServiceUnavailable as error:
-            self._logger.warning(
-                "the registry was not told of a lost connection", reason=str(error)
-            )
-
-    async def _forget_or_retry(self, device: LocalDevice) -> None:
-        try:
-            await self._unsubscribe(device, list(device.subscriptions))
+            await forget(device, list(device.subscriptions))
             device.silent_until = None
         except ServiceUnavailable as error:
             self._logger.warning("ended subscriptions are still in the registry", reason=str(error))
             device.silent_until = self._now() + _RETRY_AFTER
             self._deadlines.set(device, device.silent_until)
+
+    async def _release(self, device: LocalDevice, channels: list[str]) -> None:
+        """Serve these subscriptions no more: they end, unless they are persistent.
+
+        Those that others have taken over stay.
+        """
+        if channels:
+            await self._registry.subscriptions.release(
+                device.app_id, device.device_id, channels, served_by=self._place.key
+            )
+        self._devices.remove(device, channels)
 
     async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
         """End these subscriptions, but those that others have taken over."""
@@ -188,7 +200,7 @@ class Presences:
 
     async def _find_left_behind(
         self, device: LocalDevice, connection: Connection, claims: TokenClaims
-    ) -> list[Subscription]:
+    ) -> list[Placement]:
         """What others have left in the registry and may be kept; what may not is ended.
 
         Subscriptions end with their session, whoever comes next on the device, and where there
@@ -211,18 +223,28 @@ class Presences:
                 device.is_foreign = bool(device.subscriptions)
                 return []
             self._devices.remove(device, list(device.subscriptions))
-        found = [placement.subscription for placement in placements]
         kept = [
-            subscription
-            for subscription in found
-            if connection.resume_window
-            and subscription.user_id == claims.user_id
-            and subscription.user_type == claims.user_type
+            placement for placement in placements if self._may_stay(placement, connection, claims)
         ]
-        ended = [subscription.channel_id for subscription in found if subscription not in kept]
+        ended = [each.subscription.channel_id for each in placements if each not in kept]
         if ended:
             await self._registry.subscriptions.remove(device.app_id, device.device_id, ended)
         return kept
+
+    def _may_stay(self, placement: Placement, connection: Connection, claims: TokenClaims) -> bool:
+        """Whether what another has left may be kept for a device that comes here."""
+        subscription = placement.subscription
+        if not (connection.resume_window or subscription.is_persistent):
+            return False
+        if self._as_permitted(placement) is None:
+            return False
+        return subscription.user_id == claims.user_id and subscription.user_type == claims.user_type
+
+    def _as_permitted(self, placement: Placement) -> Subscription | None:
+        """A subscription as the present roles have it; a node that serves it sees to that."""
+        if placement.served_by is not None:
+            return placement.subscription
+        return self._actions.reroute(placement.subscription)
 
     async def _give_back(self, presence: Presence, former: Presence | None) -> None:
         """Undo a claim that failed."""

@@ -24,6 +24,9 @@ from nexxus.gateway.seams import TokenClaims
 
 _VISITED_AT_ONCE: Final = 32
 
+NOT_LIVE: Final = -1
+"""In the place of a sequence number: the connection was lost before events went to it."""
+
 
 class Held:
     """A subscription as this node serves it.
@@ -64,6 +67,7 @@ class LocalDevice:
     can have seen. `resume_window` is how long it may be silent. `is_resumable` says that a
     connection to this node came before; `is_foreign` that its subscriptions were found in the
     registry, left by another node. `silent_until` is the loop's time, None when connected.
+    `left_at` is the sequence number at which its latest connection was lost.
     """
 
     __slots__ = (
@@ -79,6 +83,7 @@ class LocalDevice:
         "is_foreign",
         "is_live",
         "is_resumable",
+        "left_at",
         "lock",
         "replaced",
         "resume_window",
@@ -100,6 +105,7 @@ class LocalDevice:
         self.is_live = False
         self.is_resumable = False
         self.is_foreign = False
+        self.left_at = NOT_LIVE
         self.lock = asyncio.Lock()
         self.holders = 0
         self.due = inf
@@ -111,13 +117,29 @@ class LocalDevice:
         return self.connection is None and self.silent_until is None
 
     @property
+    def is_persistent(self) -> bool:
+        """Whether it is pushed to while it is away."""
+        return any(held.subscription.is_persistent for held in self.subscriptions.values())
+
+    @property
     def is_rerouted(self) -> bool:
         """Whether a subscription has changed since it came here, so that it must be read anew."""
         return any(held.since < self.floor for held in self.subscriptions.values())
 
     def kept(self) -> list[str]:
         """The channels that end unless it resumes."""
-        return [channel for channel, held in self.subscriptions.items() if held.is_kept]
+        return [
+            channel
+            for channel, held in self.subscriptions.items()
+            if held.is_kept and not held.subscription.is_persistent
+        ]
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether channels of its former connection go on, which it has to read anew."""
+        return any(
+            held.is_kept and held.subscription.is_persistent for held in self.subscriptions.values()
+        )
 
     def on_deadline(self, now: float) -> float:
         """The silence may be over."""
@@ -258,6 +280,7 @@ class DeviceTable:
                 self._routes.remove(connection, held.subscription)
         for held in device.subscriptions.values():
             held.is_kept = True
+        device.left_at = self._log.seq if device.is_live else NOT_LIVE
         device.is_live = False
         device.is_resumable = True
         device.connection = None

@@ -18,6 +18,7 @@ from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
+from nexxus.interfaces.transport import CloseCode
 
 
 class Resumption:
@@ -80,7 +81,10 @@ class Resumption:
             connection.send("resume", {"success": True, "cursor": cursor}, cursor=cursor)
 
     async def start_anew(self, connection: Connection) -> None:
-        """Go on without what was kept; what was subscribed to since ``register`` stays."""
+        """Go on without what was kept; what was subscribed to since ``register`` stays.
+
+        A persistent device keeps its subscriptions, and reads their channels anew.
+        """
         device = connection.device
         if device is None or device.is_live:
             return
@@ -100,13 +104,17 @@ class Resumption:
                 self._logger.warning(
                     "ended subscriptions are still in the registry", reason=str(error)
                 )
+                if held.is_foreign and held.has_kept:  # no event would come for those
+                    connection.close(CloseCode.GOING_AWAY, "the registry is away; connect again")
+                    return
             self._devices.remove(held, ended)
             held.is_foreign = False
             if ended:  # a cursor from before this connection knows of channels that are no more
                 held.floor = max(held.floor, held.begun)
             for stays in held.subscriptions.values():  # its page was read since
                 stays.since = max(stays.since, held.begun)
-            missed = None if held.is_rerouted else self._replay(held, 0)
+            is_anew = held.is_rerouted or held.has_kept
+            missed = None if is_anew else self._replay(held, 0)
             if missed is None:
                 self._resync(held)
                 return

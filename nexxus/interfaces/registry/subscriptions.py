@@ -127,13 +127,20 @@ class SubscriptionStore(ABC):
 
     @abstractmethod
     async def away(
-        self, route: Route, partition: int, *, after: str = "", limit: int = 1000
+        self,
+        app_id: str,
+        model: str,
+        key: str,
+        partition: int,
+        *,
+        after: str = "",
+        limit: int = 1000,
     ) -> list[str]:
-        """Return ids of devices that are away and subscribe to the route, in ascending order.
+        """Return ids of devices that are away and subscribe to a route, in ascending order.
 
-        `partition` is one of `PARTITIONS`, counted from 0. The ids are greater than `after` and at
-        most `limit`; fewer mean that no more follow. A device that is listed throughout a walk
-        from ``""`` is returned by it.
+        `key` is the route's routing key. `partition` is one of `PARTITIONS`, counted from 0. The
+        ids are greater than `after` and at most `limit`; fewer mean that no more follow. A device
+        that is listed throughout a walk from ``""`` is returned by it.
         """
 
     @abstractmethod

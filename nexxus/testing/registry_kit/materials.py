@@ -86,7 +86,8 @@ def persistent(route: Route, device_id: str) -> Subscription:
 
 async def away_from(registry: Registry, route: Route) -> list[str]:
     """The devices that are away and subscribe to a route, of all partitions."""
-    pages = [await registry.subscriptions.away(route, part) for part in range(PARTITIONS)]
+    name = (route.app_id, route.descriptor.model, route.key)
+    pages = [await registry.subscriptions.away(*name, part) for part in range(PARTITIONS)]
     return sorted(device_id for page in pages for device_id in page)
 
 

@@ -207,7 +207,9 @@ class PersistenceConformance(AnyRegistry):
         listed: list[str] = []
         for part in range(PARTITIONS):
             after = ""
-            while page := await registry.subscriptions.away(route, part, after=after, limit=3):
+            while page := await registry.subscriptions.away(
+                app, "task", route.key, part, after=after, limit=3
+            ):
                 assert page == sorted(page)
                 assert {partition_of(device_id) for device_id in page} == {part}
                 assert len(page) <= 3

@@ -17,7 +17,7 @@ from nexxus.testing.registry_kit.materials import (
 
 def notice(number: int) -> PushNotice:
     """A notice about the object of that number."""
-    return PushNotice("model_created", ("channel",), "task", str(number), 1, title="New ✓")
+    return PushNotice("model_created", "channel", "task", str(number), 1, title="New ✓")
 
 
 class PushesConformance(AnyRegistry):

@@ -554,7 +554,7 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
 ) -> None:
     world = await new_world(resume_window=0.02)
     monkeypatch.setattr("nexxus.gateway.devices.presences._RETRY_AFTER", 0.02)
-    remove = world.registry.subscriptions.remove
+    release = world.registry.subscriptions.release
     failures = 0
 
     async def fail_once(*arguments: Any, **options: Any) -> None:
@@ -562,9 +562,9 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
         failures += 1
         if failures == 1:
             raise ServiceUnavailable("away")
-        await remove(*arguments, **options)
+        await release(*arguments, **options)
 
-    monkeypatch.setattr(world.registry.subscriptions, "remove", fail_once)
+    monkeypatch.setattr(world.registry.subscriptions, "release", fail_once)
     await dropped(world, "c1")
 
     await eventually(lambda: world.gateway.devices(APP) == [])

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from nexxus.adapters.in_process.registry.routes import AWAY, InProcessRoutes, NodeKey
-from nexxus.domain.channels import Route, Subscription
+from nexxus.domain.channels import Subscription
 from nexxus.interfaces.registry import (
     Placement,
     Presence,
@@ -150,10 +150,17 @@ class InProcessSubscriptions(SubscriptionStore):
         ]
 
     async def away(
-        self, route: Route, partition: int, *, after: str = "", limit: int = 1000
+        self,
+        app_id: str,  # noqa: ARG002 - the key names it as well
+        model: str,  # noqa: ARG002
+        key: str,
+        partition: int,
+        *,
+        after: str = "",
+        limit: int = 1000,
     ) -> list[str]:
         self._engine.check_open()
-        found = sorted(self._away.get((route.key, partition), ()))
+        found = sorted(self._away.get((key, partition), ()))
         start = bisect_right(found, after) if after else 0
         return found[start : start + limit]
 

@@ -1,0 +1,99 @@
+"""Notices: what an away device is to learn of an event, by its application's rules."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Literal, TypeAlias
+
+from nexxus.cluster.away_events import AwayEvent
+from nexxus.domain.application import Application
+from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.push_rules import Occasion, PushRule
+from nexxus.domain.pushes import PushEvent, PushNotice
+from nexxus.interfaces.database import Database
+
+Verdict: TypeAlias = Literal["created", "updated", "left", "denied", "deleted"]
+"""What an event is to a routing key: a list of `Delivery`."""
+
+VERDICTS: Final[tuple[Verdict, ...]] = ("created", "updated", "left", "denied", "deleted")
+
+_EVENTS: Final[dict[Occasion, PushEvent]] = {
+    "created": "model_created",
+    "updated": "model_updated",
+    "deleted": "model_deleted",
+}
+
+
+class Objects:
+    """The object of an event, before and after it.
+
+    An event that a gateway has passed on may lack it. Then what is stored now takes its place, if
+    it still is of the event's version.
+    """
+
+    def __init__(self, event: AwayEvent, database: Database, application: Application) -> None:
+        self._event = event
+        self._database = database
+        self._application = application
+        self._stored: Document | None = None
+        self._is_read = False
+
+    async def find(self, occasion: Occasion) -> Document | None:
+        """Return the object that a channel shows, or has shown before it was gone from there."""
+        if occasion == "deleted":
+            return self._event.before
+        return self._event.after or await self._read()
+
+    async def _read(self) -> Document | None:
+        delivery = self._event.delivery
+        model = self._application.models.get(delivery.type)
+        if not self._is_read and model is not None and not model.transient:
+            key = ObjectKey(delivery.app_id, delivery.type, delivery.id)
+            (record,) = await self._database.load([key])
+            if record is not None and record.version == delivery.version:
+                self._stored = record.document
+            self._is_read = True
+        return self._stored
+
+
+async def make_notice(
+    rule: PushRule | None, verdict: Verdict, key: str, event: AwayEvent, objects: Objects
+) -> PushNotice | None:
+    """Return the notice for the away devices of a routing key; None if the rule says no push.
+
+    An object that access control has taken away is told by a silent push.
+    """
+    delivery = event.delivery
+    occasion = _occasion_of(verdict)
+    notice = PushNotice(
+        event=_EVENTS[occasion],
+        route=key,
+        model=delivery.type,
+        id=delivery.id,
+        version=delivery.version,
+        at=int(time.time()),
+    )
+    if rule is None or verdict == "denied":
+        return notice
+    if occasion not in rule.on:
+        return None
+    document = await objects.find(occasion)
+    if document is None:  # not known any more: the application is woken up to look
+        return notice
+    if not rule.matches(document):
+        return None
+    return PushNotice(
+        event=notice.event,
+        route=key,
+        model=notice.model,
+        id=notice.id,
+        version=notice.version,
+        at=notice.at,
+        title=rule.title.render(document),
+        body=rule.body.render(document),
+        collapse=rule.collapse.render(document),
+    )
+
+
+def _occasion_of(verdict: Verdict) -> Occasion:
+    return verdict if verdict in ("created", "updated") else "deleted"
