@@ -5,14 +5,16 @@
     NexxusError
     ├── ConfigurationError                 the configuration is invalid (exit 2)
     ├── StartupError                       the environment prevents a start (exit 1)
-    ├── VersionMismatch                    a compare-and-set lost a race (internal)
-    ├── MessagesLost                       a node's own queue was lost (internal)
+    ├── NotStarted                         a part was used before it was started
+    ├── MessagesLost                       a node's mailbox expired (internal)
     └── WireError                          has a name and a status; may be shown to a client
         ├── InvalidParameters              400
         ├── InvalidAuthMethod              400
         ├── NoAuthPresent                  401
         ├── UserTokenExpired               401
+        │   └── SessionHasEnded            refreshing will not help
         ├── UserAuthenticationFailed       401
+        │   └── DeviceNotFound             the token's device does not exist any more
         ├── InvalidRefreshToken            401
         ├── AccessDenied                   403
         ├── ApplicationNotFound            404
@@ -30,7 +32,8 @@
         └── ServiceUnavailable             503
 
 A `WireError` is sent as ``{"error": <wire name>, "message": …, "details"?: …}``. `name` and
-`status` are fixed per class; the message says what is wrong and how to fix it.
+`status` are fixed per class; the message says what is wrong and how to fix it. A package may
+refine one of these for its own use; other packages see the class that is listed here.
 """
 
 from __future__ import annotations
@@ -50,12 +53,12 @@ class StartupError(NexxusError):
     """The environment prevents a start: a port in use, an unusable folder, a service down."""
 
 
-class VersionMismatch(NexxusError):
-    """A compare-and-set found a version other than the expected one."""
+class NotStarted(NexxusError):
+    """A part was used before it was started; the message says how to start it."""
 
 
 class MessagesLost(NexxusError):
-    """A node's own queue expired or was deleted while its consumer was disconnected."""
+    """A node's mailbox expired, or was deleted, while its reader was disconnected."""
 
 
 class WireError(NexxusError):
@@ -100,6 +103,14 @@ class UserTokenExpired(WireError):
 
 class UserAuthenticationFailed(WireError):
     name, status = "UserAuthenticationFailedException", 401
+
+
+class SessionHasEnded(UserTokenExpired):
+    """The token is genuine, but its session has ended: refreshing will not help."""
+
+
+class DeviceNotFound(UserAuthenticationFailed):
+    """The token is genuine, but names a device that does not exist any more."""
 
 
 class InvalidRefreshToken(WireError):

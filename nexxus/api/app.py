@@ -36,7 +36,7 @@ _UNKNOWN_ROUTE: Final = "(none)"
 
 def build_api(services: Services) -> ASGIApp:
     """Build the ASGI application of the contract's routes, and of what the transports serve."""
-    shown = description.ENDPOINTS if services.api.docs else []
+    shown = description.ENDPOINTS if services.settings.docs else []
     endpoints = (*ENDPOINTS, *shown, *description.DASHBOARD)
     return _behind_proxies(_Api(services, endpoints, MountTable(services.mounted)), services)
 
@@ -54,7 +54,7 @@ def build_health_api(services: Services) -> ASGIApp:
 
 def _behind_proxies(app: ASGIApp, services: Services) -> ASGIApp:
     """Return the application with what the configuration puts before it."""
-    origins = services.api.cors_origins
+    origins = services.settings.cors_origins
     if origins:
         app = CORSMiddleware(
             app,
@@ -67,8 +67,8 @@ def _behind_proxies(app: ASGIApp, services: Services) -> ASGIApp:
             expose_headers=_EXPOSED,
             max_age=86_400,
         )
-    if services.api.trusted_proxies:
-        app = ProxyHeadersMiddleware(app, trusted_hosts=list(services.api.trusted_proxies))  # type: ignore[arg-type,assignment]
+    if services.settings.trusted_proxies:
+        app = ProxyHeadersMiddleware(app, trusted_hosts=list(services.settings.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app
 
 
@@ -82,7 +82,7 @@ class _Api:
         self._answering = Answering(
             metrics=services.http_metrics,
             logger=services.logger,
-            hsts_max_age=services.api.hsts_max_age,
+            hsts_max_age=services.settings.hsts_max_age,
         )
         self._mounts = MountServer(
             table,
@@ -94,8 +94,8 @@ class _Api:
                     tickets=services.accounts.tickets,
                 ),
                 rate_limit=services.rate_limit,
-                body_limit=services.limits.body,
-                origins=services.api.cors_origins,
+                body_limit=services.settings.body,
+                origins=services.settings.cors_origins,
             ),
         )
         self._metrics = services.http_metrics

@@ -150,19 +150,19 @@ class Request(Generic[B]):
 
     async def read(self, decoder: Decoder) -> Any:
         """The decoded body. No body at all is an object without keys, where those are known."""
-        limits = self.services.limits
-        data = await read_body(self._receive, self.headers, limits.body)
+        settings = self.services.settings
+        data = await read_body(self._receive, self.headers, settings.body)
         if not data:
             if self.endpoint.body == dict[str, Any]:
                 raise InvalidParameters("the body is missing; send an object", {"rule": "body"})
-            return decoder.decode_json(b"{}", max_depth=limits.depth)
+            return decoder.decode_json(b"{}", max_depth=settings.depth)
         media_type = self.headers.get(b"content-type", b"application/json")
         if media_type != b"application/json":
             media_type = media_type.partition(b";")[0].strip().lower()
         if media_type == b"application/json":
-            return decoder.decode_json(data, max_depth=limits.depth)
+            return decoder.decode_json(data, max_depth=settings.depth)
         if media_type == b"application/msgpack":
-            return decoder.decode_msgpack(data, max_depth=limits.depth)
+            return decoder.decode_msgpack(data, max_depth=settings.depth)
         raise UnsupportedMediaType(
             f"{media_type.decode('latin-1')}: send application/json or application/msgpack"
         )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from nexxus.accounts.accounts import Accounts
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.mounts.table import Mounted
+from nexxus.api.settings import ApiSettings
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
-from nexxus.config.sections import ApiSection, LimitsSection
 from nexxus.interfaces.logger import Logger
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
@@ -34,9 +34,8 @@ class Services:
     reads: Reads
     writes: Writes
     requests: Requests
-    limits: LimitsSection
+    settings: ApiSettings
     rate_limit: RateLimit
-    api: ApiSection
     admin_key: str
     dead_letters: DeadLetters
     readiness: Callable[[], Awaitable[dict[str, str]]]

@@ -3,21 +3,14 @@
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices.residents import DeviceView
 from nexxus.gateway.gateway import Gateway
-from nexxus.gateway.seams import (
-    ClientActions,
-    DeviceNotFound,
-    SessionHasEnded,
-    TokenClaims,
-)
+from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 
 __all__ = [
     "ClientActions",
     "Counters",
-    "DeviceNotFound",
     "DeviceView",
     "Gateway",
     "GatewaySettings",
-    "SessionHasEnded",
     "TokenClaims",
 ]

@@ -11,8 +11,14 @@ from nexxus.accounts.sessions import Sessions
 from nexxus.applications.applications import Applications
 from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import ApplicationNotFound, InvalidParameters, UserTokenExpired
-from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded, TokenClaims
+from nexxus.errors import (
+    ApplicationNotFound,
+    DeviceNotFound,
+    InvalidParameters,
+    SessionHasEnded,
+    UserTokenExpired,
+)
+from nexxus.gateway.seams import TokenClaims
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.requests import Requests
 from nexxus.objects.subscriptions import rerouted

@@ -9,15 +9,6 @@ import msgspec
 
 from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import UserAuthenticationFailed, UserTokenExpired
-
-
-class SessionHasEnded(UserTokenExpired):
-    """The token is genuine, but its session has ended: refreshing will not help."""
-
-
-class DeviceNotFound(UserAuthenticationFailed):
-    """The token is genuine, but names a device that is no more."""
 
 
 class TokenClaims(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from nexxus.errors import StartupError
+from nexxus.errors import NotStarted, StartupError
 from nexxus.process.http_protocol import HttpProtocol
 
 _BACKLOG = 4096
@@ -92,7 +92,8 @@ class Listener:
 
     async def start(self) -> None:
         """Serve; on return connections are accepted."""
-        assert self._socket is not None, "bind first"
+        if self._socket is None:
+            raise NotStarted("bind the listener before it is started")
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():

@@ -24,6 +24,7 @@ from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import Users
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.services import Services
+from nexxus.api.settings import ApiSettings
 from nexxus.applications.applications import Applications, Listener
 from nexxus.cluster.away_events import PUSH
 from nexxus.cluster.dead_letters import DeadLetters
@@ -243,9 +244,15 @@ def compose_services(
         reads=actions.reads,
         writes=actions.writes,
         requests=parts.requests,
-        limits=config.limits,
+        settings=ApiSettings(
+            body=config.limits.body,
+            depth=config.limits.depth,
+            cors_origins=config.api.cors_origins,
+            trusted_proxies=config.api.trusted_proxies,
+            hsts_max_age=config.api.hsts_max_age,
+            docs=config.api.docs,
+        ),
         rate_limit=actions.rate_limit,
-        api=config.api,
         admin_key=admin_key,
         dead_letters=parts.dead_letters,
         readiness=readiness,

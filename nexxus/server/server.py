@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 from starlette.types import ASGIApp
@@ -20,7 +20,7 @@ from nexxus.config import Config
 from nexxus.config.declared import check_applications
 from nexxus.config.roles import check_roles
 from nexxus.domain.objects import new_id
-from nexxus.errors import InvalidParameters, StartupError
+from nexxus.errors import InvalidParameters, NotStarted, StartupError
 from nexxus.hookspecs import AdapterContext
 from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.database import Database
@@ -47,6 +47,9 @@ from nexxus.version import __version__
 
 _CLOSE_WITHIN: Final = 5.0
 """Seconds that a part has for letting go of what it holds, before the others follow."""
+
+
+T = TypeVar("T")
 
 
 class _Apps(NamedTuple):
@@ -85,7 +88,7 @@ class Nexxus:
         self._drained: asyncio.Task[None] | None = None
         self._backing: Backing | None = None
         self._parts: Parts | None = None
-        self._admin_key = ""
+        self._admin_key: str | None = None
         self._apps: _Apps | None = None
 
     # The life of a server
@@ -160,8 +163,7 @@ class Nexxus:
 
     async def _run(self) -> None:
         """Start what runs, in the order in which it needs one another; it ends in reverse."""
-        parts, backing = self.parts, self._backing
-        assert backing is not None, "opened"
+        parts, backing = self.parts, _started(self._backing)
         self._lag.start()
         self._ends.callback(self._lag.stop)
         self.context.figures.read(lambda: process_figures(__version__, self._lag))
@@ -194,7 +196,7 @@ class Nexxus:
         self._at_the_end("connections", self.drain, within=None)
         await parts.transports.start()
         services = compose_services(
-            self.config, parts, admin_key=self._admin_key, readiness=self.problems
+            self.config, parts, admin_key=self.admin_key, readiness=self.problems
         )
         api = build_api(services)
         if self.config.server.demo:
@@ -245,31 +247,27 @@ class Nexxus:
     @property
     def parts(self) -> Parts:
         """Everything that it is made of, once it has started."""
-        assert self._parts is not None, "start first"
-        return self._parts
+        return _started(self._parts)
 
     @property
     def app(self) -> ASGIApp:
         """The HTTP API, and the WebSocket at ``/ws``, once it has started."""
-        assert self._apps is not None, "start first"
-        return self._apps.api
+        return _started(self._apps).api
 
     @property
     def gateway_app(self) -> ASGIApp:
         """What the gateway's own port serves, once it has started."""
-        assert self._apps is not None, "start first"
-        return self._apps.gateway
+        return _started(self._apps).gateway
 
     @property
     def health_app(self) -> ASGIApp:
         """The health routes alone, once it has started."""
-        assert self._apps is not None, "start first"
-        return self._apps.health
+        return _started(self._apps).health
 
     @property
     def admin_key(self) -> str:
         """The key for ``/admin/*``, once it has started."""
-        return self._admin_key
+        return _started(self._admin_key)
 
     @property
     def applications(self) -> Applications:
@@ -344,6 +342,15 @@ class Nexxus:
             errands.start(take_over(changed))
 
         parts.node_inbox.on(ApplicationChanged, on_change)
+
+
+def _started(part: T | None) -> T:
+    if part is None:
+        raise NotStarted(
+            "this Nexxus has not started: use it within `async with Nexxus(config) as nexxus`, "
+            "or call `start` before"
+        )
+    return part
 
 
 def _with_demo(api: ASGIApp) -> ASGIApp:

@@ -12,11 +12,12 @@ from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
 from nexxus.errors import (
     ApplicationNotFound,
+    SessionHasEnded,
     UserAuthenticationFailed,
     UserTokenExpired,
     VersionConflict,
 )
-from nexxus.gateway import SessionHasEnded, TokenClaims
+from nexxus.gateway import TokenClaims
 
 APP: Final = "kit"
 """The application of all devices."""

@@ -27,8 +27,8 @@ from nexxus.cluster.messages import (
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import UserAuthenticationFailed
-from nexxus.gateway import Gateway, GatewaySettings, SessionHasEnded, TokenClaims
+from nexxus.errors import SessionHasEnded, UserAuthenticationFailed
+from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from nexxus.domain.frames import OPERATIONS, WRITE_OPERATIONS
 from nexxus.errors import (
     InvalidParameters,
     ServerError,
@@ -14,7 +15,7 @@ from nexxus.errors import (
     WireError,
 )
 from nexxus.gateway.connections.connection import Connection
-from nexxus.gateway.connections.frames import OPERATIONS, WRITES, ClientFrame
+from nexxus.gateway.connections.frames import ClientFrame
 from nexxus.gateway.connections.requests import PeerRequest, Registration
 from nexxus.gateway.devices.presences import Presences
 from nexxus.gateway.devices.resuming import Resumption
@@ -50,7 +51,7 @@ class FrameHandler:
         connection.awaits_first_frame = False
         try:
             frame = self._read(message)
-            if frame is None or frame.event not in WRITES:
+            if frame is None or frame.event not in WRITE_OPERATIONS:
                 await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
                 await self._resumption.start_anew(connection)

@@ -8,16 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from nexxus.domain.decoding import check_depth, check_plain
+from nexxus.domain.frames import CLIENT_EVENTS, OPERATIONS
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.transport import Encoding, Framing, ServerFrame
-
-WRITES: Final = ("create", "update", "delete")
-"""The operations that may be under way together: they are published in order of arrival."""
-
-OPERATIONS: Final = ("subscribe", "unsubscribe", *WRITES)
-"""The events that carry a ``ref`` and are answered by a ``reply``."""
-
-CLIENT_EVENTS: Final = ("register", "refresh_access_token", "resume", *OPERATIONS)
 
 _ENCODE: Final[dict[Encoding, Callable[[Any], bytes]]] = {
     Encoding.JSON: msgspec.json.Encoder().encode,

@@ -7,7 +7,14 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from nexxus.domain.identity import Identity
-from nexxus.errors import ServiceUnavailable, TooManyRequests, UserTokenExpired, WireError
+from nexxus.errors import (
+    DeviceNotFound,
+    ServiceUnavailable,
+    SessionHasEnded,
+    TooManyRequests,
+    UserTokenExpired,
+    WireError,
+)
 from nexxus.gateway.connections.frames import (
     ClientFrame,
     UnfitFrame,
@@ -15,7 +22,6 @@ from nexxus.gateway.connections.frames import (
     check_event,
     parse_frame,
 )
-from nexxus.gateway.seams import DeviceNotFound, SessionHasEnded
 
 if TYPE_CHECKING:
     from nexxus.gateway.connections.connection import Connection

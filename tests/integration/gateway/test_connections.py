@@ -16,8 +16,7 @@ from waiting import eventually
 
 from nexxus.cluster.messages import ConnectionReplaced, Rejection, SessionEnded
 from nexxus.domain.operations import OperationError
-from nexxus.errors import ServiceUnavailable, TooManyRequests
-from nexxus.gateway import DeviceNotFound
+from nexxus.errors import DeviceNotFound, ServiceUnavailable, TooManyRequests
 from nexxus.interfaces.registry import Presence
 
 NewWorld = Callable[..., Any]

@@ -1,0 +1,15 @@
+"""A server that has not started says so, and how to start it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexxus import Config, Nexxus
+from nexxus.errors import NotStarted
+
+
+@pytest.mark.parametrize("part", ["app", "gateway_app", "health_app", "admin_key", "applications"])
+def test_what_a_server_is_made_of_is_there_once_it_has_started(part: str) -> None:
+    nexxus = Nexxus(Config.from_mapping({}))
+    with pytest.raises(NotStarted, match="async with Nexxus"):
+        getattr(nexxus, part)
