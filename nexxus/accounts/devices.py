@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,23 +22,32 @@ MAX_NAME = 256
 
 
 class Devices:
-    """Makes, changes and describes devices. `push_services` are those that may be chosen."""
+    """Makes, changes and describes devices.
+
+    `push_services` are those that may be chosen. `clock` returns UNIX seconds.
+    """
 
     def __init__(
-        self, registry: Registry, peers: Peers, push_services: Mapping[str, PushService]
+        self,
+        registry: Registry,
+        peers: Peers,
+        push_services: Mapping[str, PushService],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
         self._peers = peers
         self._push_services = push_services
+        self._clock = clock
 
     async def register(self, application: Application, name: Any, user_id: str | None) -> Device:
-        """A new device."""
+        """Make a new device."""
         device = Device(
             id=new_id(),
             app_id=application.id,
             name=check_name(name),
             user_id=user_id,
-            last_seen=int(time.time()),
+            last_seen=int(self._clock()),
         )
         await self._registry.devices.put(device)
         return device
@@ -46,21 +55,21 @@ class Devices:
     async def for_sign_in(
         self, application: Application, user_id: str, device_id: str | None, name: str | None
     ) -> Device:
-        """The user's own device of that id, or a new one: a stale or foreign id is ignored."""
+        """Return the user's device of that id, or a new one if the user has no such device."""
         if device_id is not None:
             device = await self._registry.devices.get(application.id, device_id)
             if device is not None and device.user_id == user_id:
                 device = msgspec.structs.replace(
                     device,
                     name=device.name if name is None else check_name(name),
-                    last_seen=int(time.time()),
+                    last_seen=int(self._clock()),
                 )
                 await self._registry.devices.put(device)
                 return device
         return await self.register(application, "device" if name is None else name, user_id)
 
     async def get(self, identity: Identity) -> dict[str, Any]:
-        """The calling device."""
+        """Return the calling device."""
         return await self._describe(await self._own(identity))
 
     async def rename(self, identity: Identity, name: Any) -> None:
@@ -110,7 +119,7 @@ class Devices:
         return PushAddress(name, service.check_address(address))
 
     async def list(self, identity: Identity) -> list[dict[str, Any]]:
-        """The user's devices; without users just the calling one."""
+        """Return the user's devices; without users only the calling one."""
         if identity.user_id is None:
             return [await self.get(identity)]
         devices = await self._registry.devices.of_user(identity.app_id, identity.user_id)
@@ -136,7 +145,7 @@ class Devices:
         }
         if device.user_id is not None:
             described["userId"] = device.user_id
-        last_seen = device.last_seen if presence is None else int(time.time())
+        last_seen = device.last_seen if presence is None else int(self._clock())
         if last_seen is not None:
             seen = datetime.fromtimestamp(last_seen, UTC)
             described["lastSeen"] = seen.isoformat().replace("+00:00", "Z")
@@ -150,7 +159,7 @@ def _type_of(device: Device, presence: Presence | None) -> str:
 
 
 def check_name(name: Any) -> str:
-    """`name` if a device may be called so, else `InvalidParameters`."""
+    """Return `name` if a device may have it, else raise `InvalidParameters`."""
     if isinstance(name, str) and 0 < len(name) <= MAX_NAME:
         return name
     raise InvalidParameters(

@@ -88,10 +88,14 @@ class OneTimeTokens(Generic[T]):
 
         Who sees the token does not learn it, and every node derives the same one.
         """
-        return derive_secret(application, f"{self._purpose}|{name}|{token.id}")
+        return self._derive(application, f"{name}|{token.id}")
 
     def _secret(self, application: Application) -> str:
-        return derive_secret(application, f"{self._purpose}|key")
+        return self._derive(application, "key")
+
+    def _derive(self, application: Application, name: str) -> str:
+        # Applications that were given the same signing secret are still strangers.
+        return derive_secret(application, f"{self._purpose}|{application.id}|{name}")
 
     def _refused(self) -> UserAuthenticationFailed:
         return UserAuthenticationFailed(

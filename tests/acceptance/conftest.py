@@ -1,4 +1,4 @@
-"""An application under access control, and users of its types."""
+"""Applications that several of these modules need, and users of theirs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from client import Admin, NexxusClient, unique
-from documents import guarded_application
+from documents import guarded_application, open_application, signed_application
 
 UserMaker: TypeAlias = Callable[..., Awaitable[NexxusClient]]
 
@@ -43,3 +43,23 @@ async def member(guarded: Any, new_client: Any) -> NexxusClient:
 async def staff(guarded: Any, user_of_type: UserMaker) -> NexxusClient:
     """A user who may do nearly everything."""
     return await user_of_type(guarded, "staff")
+
+
+@pytest.fixture(scope="module")
+def app(admin: Admin) -> Any:
+    """An application whose users sign in with a password."""
+    return admin.create(signed_application())
+
+
+@pytest.fixture(scope="module")
+def anonymous(admin: Admin) -> Any:
+    """An application without users."""
+    return admin.create(open_application())
+
+
+@pytest.fixture
+async def user(app: Any, new_client: Any) -> NexxusClient:
+    """A user of `app`, signed in."""
+    client: NexxusClient = new_client(app)
+    client.username = unique("user")
+    return await client.register_user(client.username)

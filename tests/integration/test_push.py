@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from frames_wire import Frames, Lines
 from push_service import PushPlugin, RecordingPushService
@@ -59,11 +59,11 @@ class Device:
         self.wire = Frames()
         self.connection: Any = None
 
-    async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def request(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self.token}"}
         return await self._world.http.request(method, path, json=body, headers=headers)
 
-    async def put_push(self, push: Any = None) -> httpx.Response:
+    async def put_push(self, push: Any = None) -> httpx2.Response:
         default = {"service": "recording", "token": self.id}
         return await self.request("PUT", "/device", {"push": push or default})
 
@@ -101,7 +101,7 @@ class Device:
 class World:
     """A server with a push service."""
 
-    def __init__(self, nexxus: Nexxus, http: httpx.AsyncClient, service: Any) -> None:
+    def __init__(self, nexxus: Nexxus, http: httpx2.AsyncClient, service: Any) -> None:
         self.nexxus = nexxus
         self.http = http
         self.service: RecordingPushService = service
@@ -155,8 +155,8 @@ async def serving(
     }
     async with (
         Nexxus(Config.from_mapping(settings, plugins=[plugin])) as nexxus,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(nexxus.app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(nexxus.app),
             base_url="http://nexxus",
             headers={"nxx-app-id": APP},
         ) as http,

@@ -27,8 +27,10 @@ from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.adapters.local.auth_strategy import LocalStrategy
 from nexxus.domain.application import Application, parse_application
+from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import ApplicationNotFound, UserAuthenticationFailed
+from nexxus.domain.objects import new_id
+from nexxus.errors import ApplicationNotFound, UserAuthenticationFailed, UserTokenExpired
 from nexxus.interfaces.auth_strategy import (
     Account,
     Challenge,
@@ -38,9 +40,11 @@ from nexxus.interfaces.auth_strategy import (
     RedirectStrategy,
     Subject,
 )
+from nexxus.interfaces.registry import Presence
 from nexxus.testing.journal import Journal
 
 PASSWORD = "correct horse"
+CHANNEL = "nxx:subscription:app:task"
 CALLBACK = "https://api.example/auth/provider/callback"
 PAGE = "https://app.example/signed-in?from=provider"
 APPLICATION: dict[str, Any] = {
@@ -137,11 +141,13 @@ class NotifiedPeers:
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
+        self.mailboxes: list[Any] = []
         self.failure: Exception | None = None
 
     async def send(self, mailbox: Any, message: Any) -> None:
         if self.failure is not None:
             raise self.failure
+        self.mailboxes.append(mailbox)
         self.messages.append(message)
 
 
@@ -171,7 +177,7 @@ class AccountsWorld:
             refresh_grace=10,
             clock=self.clock,
         )
-        devices = Devices(self.registry, peers, {})
+        devices = Devices(self.registry, peers, {}, clock=self.clock)
         strategies = Strategies(
             {"local": LocalStrategy(), "provider": self.provider, "directory": self.directory}
         )
@@ -244,6 +250,26 @@ class AccountsWorld:
         entry = self.accounts.strategies.entry(self.app, name)
         assert isinstance(entry, RedirectEntry)
         return entry
+
+    async def connect(self, session: NewSession) -> Presence:
+        """Connect the device of a session, and have it follow a channel."""
+        device_id = session.device.id
+        presence = Presence(self.app.id, device_id, "n1", "websockets", new_id())
+        await self.registry.presence.connect(presence)
+        descriptor = Descriptor("task")
+        subscription = Subscription(
+            self.app.id, device_id, CHANNEL, descriptor, Route(CHANNEL, self.app.id, descriptor)
+        )
+        await self.registry.subscriptions.put(subscription, "websockets", "n1")
+        return presence
+
+    async def is_live(self, session: NewSession) -> bool:
+        """Whether the access token of a session is still good."""
+        try:
+            await self.identify(session)
+        except UserTokenExpired:
+            return False
+        return True
 
     async def identify(self, signed_in: NewSession) -> Identity:
         """Who the access token of a session stands for."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,15 +25,17 @@ ON CONFLICT (app_id, id) DO UPDATE SET user_id = excluded.user_id, device = excl
 
 
 class InProcessDevices(DeviceStore):
-    """The table of devices."""
+    """The table of devices. `clock` returns UNIX seconds."""
 
     def __init__(
         self,
         engine: SqliteEngine,
+        clock: Callable[[], float],
         sessions: InProcessSessions,
         subscriptions: InProcessSubscriptions,
     ) -> None:
         self._engine = engine
+        self._clock = clock
         self._sessions = sessions
         self._subscriptions = subscriptions
 
@@ -43,7 +44,7 @@ class InProcessDevices(DeviceStore):
 
     async def note_seen(self, app_id: str, device_id: str) -> None:
         """Set the time at which a device was last seen to now, if the device is stored."""
-        await self._engine.write_together(_note_seen, (int(time.time()), app_id, device_id))
+        await self._engine.write_together(_note_seen, (int(self._clock()), app_id, device_id))
 
     async def get(self, app_id: str, device_id: str) -> Device | None:
         row = await self._engine.read(

@@ -81,7 +81,7 @@ class InProcessRegistry(Registry):
         self.pushes = InProcessPushes(engine, clock)
         self.subscriptions = InProcessSubscriptions(engine, presences)
         self.sessions = InProcessSessions(engine, clock, settings.cached_sessions)
-        self.devices = InProcessDevices(engine, self.sessions, self.subscriptions)
+        self.devices = InProcessDevices(engine, clock, self.sessions, self.subscriptions)
         self.presence = InProcessPresence(
             presences, self.devices, self.subscriptions, self.pushes, check_open
         )
