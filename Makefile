@@ -54,9 +54,10 @@ format: setup  ## Format the code, and mend what mends itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: setup  ## Write nexxus.toml.example and docs/configuration.md from the settings
+reference: setup  ## Write nexxus.toml.example, docs/configuration.md and docs/conformance-kits.md
 	$(BIN)/python -m nexxus.config.reference --example > nexxus.toml.example
 	$(BIN)/python -m nexxus.config.reference --markdown > docs/configuration.md
+	$(BIN)/python -m nexxus.scaffold.reference > docs/conformance-kits.md
 
 bench: setup  ## Run the benchmarks; each prints a ratio to a bare reference
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) </dev/null; done

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextvars import ContextVar
 from enum import IntEnum
+from traceback import format_exception
 from types import MappingProxyType
 from typing import Any
 
@@ -44,30 +45,44 @@ class LogRecord(msgspec.Struct, frozen=True):
     source: str = "nexxus"
     error: BaseException | None = None
 
+    @property
+    def traceback(self) -> str:
+        """The error with its traceback as text, secrets masked; empty if there is no error."""
+        if self.error is None:
+            return ""
+        return redact_text("".join(format_exception(self.error)).rstrip())
+
 
 class Logger(ABC):
     """Takes messages with structured fields: ``logger.info("started", port=8080)``.
 
-    An implementation writes records and chooses the least level; masking secrets, bound
-    fields and context are settled here, once for all. Logging never raises and never waits:
-    it is called on hot paths and from other threads.
+    An implementation writes records and decides which levels it writes; masking secrets, bound
+    fields and context are done here, the same for all. Logging never raises and never waits: it
+    is called on hot paths and from other threads.
     """
 
     @abstractmethod
     async def open(self) -> None:
-        """Make ready; records may come before, and an implementation keeps or writes them."""
+        """Prepare to write. Records that came before are kept until now, or are written already."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Write out what is pending, in a few seconds at most; may be called twice."""
+        """Write what is pending, in a few seconds at most; may be called twice.
+
+        What is logged afterwards may be dropped.
+        """
 
     @abstractmethod
     def is_enabled(self, level: Level) -> bool:
-        """Whether records of that level are written at all."""
+        """Return whether records of that level are written at all."""
 
     @abstractmethod
     def write(self, record: LogRecord) -> None:
-        """Take one record of an enabled level, at once and whatever happens."""
+        """Take one record of an enabled level. Returns at once and never raises.
+
+        The values of `LogRecord.fields` may be of any type: what the format has no form for is
+        written as text. An error is written as `LogRecord.traceback`, which has no secrets in it.
+        """
 
     def log(
         self,

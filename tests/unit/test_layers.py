@@ -40,8 +40,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "server": CONTRACTS | ROOMS | ROLES | PLUGGING | {"demo"},
     "demo": frozenset(),
     "process": CONTRACTS | PLUGGING | {"server", "demo"},
-    "cli": CONTRACTS | PLUGGING | {"process"},
-    "testing": CONTRACTS | ROOMS | ROLES | {"adapters", "hookspecs", "process"},
+    "cli": CONTRACTS | PLUGGING | {"process", "scaffold"},
+    "scaffold": frozenset({"hookspecs", "plugins"}),
+    "testing": CONTRACTS | ROOMS | ROLES | PLUGGING | {"adapters", "server", "process"},
     "": PLUGGING | {"server"},
     "__main__": frozenset({"cli"}),
 }

@@ -53,5 +53,5 @@ class FileLogger(Logger):
             "fields": record.fields,
         }
         if record.error is not None:
-            entry["error"] = f"{type(record.error).__name__}: {record.error}"
+            entry["error"] = record.traceback
         return msgspec.json.encode(entry, enc_hook=repr) + b"\n"

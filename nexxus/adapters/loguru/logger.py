@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -12,7 +11,6 @@ import msgspec
 
 from nexxus.adapters.loguru.settings import LoguruSettings
 from nexxus.interfaces.logger import Level, Logger, LogRecord
-from nexxus.observability.redaction import redact_text
 
 if TYPE_CHECKING:
     import loguru
@@ -68,7 +66,7 @@ class LoguruLogger(Logger):
             del fields["source"]
         shown = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
         line["extra"]["fields"] = shown
-        line["extra"]["error"] = _traceback(ours.error)
+        line["extra"]["error"] = f"\n{ours.traceback}" if ours.error is not None else ""
         return _TEXT + "<dim>{extra[fields]}</dim>{extra[error]}\n"
 
     def _json(self, line: loguru.Record) -> str:
@@ -81,7 +79,7 @@ class LoguruLogger(Logger):
             **self._base,
         }
         if ours.error is not None:
-            document["error"] = _traceback(ours.error).lstrip("\n")
+            document["error"] = ours.traceback
         for name, value in ours.fields.items():
             document.setdefault(name, value)
         line["extra"]["json"] = msgspec.json.encode(document, enc_hook=repr).decode()
@@ -107,9 +105,3 @@ def _record(line: loguru.Record) -> LogRecord:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) and value.isprintable() and value else repr(value)
-
-
-def _traceback(error: BaseException | None) -> str:
-    if error is None:
-        return ""
-    return "\n" + redact_text("".join(traceback.format_exception(error)).rstrip())

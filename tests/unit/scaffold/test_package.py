@@ -1,0 +1,48 @@
+"""A new plugin's package has everything that a plugin needs, under its own name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nexxus.errors import ConfigurationError
+from nexxus.hookspecs import INTERFACES
+from nexxus.scaffold import KINDS, NewPlugin, files_of, write
+from nexxus.scaffold.reference import markdown
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_package_without_gaps(kind: str):
+    files = files_of(NewPlugin("audit-log", KINDS[kind]))
+    assert "<<" not in "".join(files.values())
+    project = tomllib.loads(files["pyproject.toml"])
+    assert project["project"]["name"] == "nexxus-audit-log"
+    assert project["project"]["entry-points"]["nexxus"] == {"audit-log": "nexxus_audit_log"}
+    assert KINDS[kind].hook in INTERFACES
+    assert f"def {KINDS[kind].hook}(" in files["nexxus_audit_log/__init__.py"]
+    for path, text in files.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+
+
+@pytest.mark.parametrize("name", ["", "Audit", "audit_log", "1st", "a--b", "-a", "a-", "a b", "é"])
+def test_a_name_that_cannot_be_one_is_refused_with_what_can(name: str):
+    with pytest.raises(ConfigurationError, match="cannot be the name of a plugin: use lower-case"):
+        NewPlugin(name, KINDS["worker"])
+
+
+def test_a_folder_that_is_there_already_is_left_alone(tmp_path: Path):
+    write(NewPlugin("audit", KINDS["worker"]), tmp_path)
+    readme = tmp_path / "nexxus-audit" / "README.md"
+    readme.write_text("mine")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        write(NewPlugin("audit", KINDS["logger"]), tmp_path)
+    assert readme.read_text() == "mine"
+
+
+def test_the_committed_page_about_the_kits_is_up_to_date():
+    assert (DOCS / "conformance-kits.md").read_text() == markdown(), "run `make reference`"
