@@ -139,11 +139,11 @@ class Rig:
             await asyncio.sleep(0.02)
         before = resident_bytes()
         pipe.send(port)
-        while len(self.gateway.devices(APP)) < sockets or counters.frames < sockets:
+        while len(self.gateway.narrowed.devices(APP)) < sockets or counters.frames < sockets:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         memory = (resident_bytes() - before) / sockets
-        for device in self.gateway.devices(APP):
+        for device in self.gateway.narrowed.devices(APP):
             await self.subscribe(device.device_id)
         pipe.send({"memory": memory, "cpu": await self.measure()})
         inbox_task.cancel()
@@ -156,7 +156,7 @@ class Rig:
         route = Route(CHANNEL, APP, descriptor)
         subscription = Subscription(APP, device, CHANNEL, descriptor, route)
         await self.registry.subscriptions.put(subscription, TRANSPORT, NODE)
-        await self.gateway.adopt(APP, device, CHANNEL)
+        await self.gateway.reconciliation.adopt(APP, device, CHANNEL)
 
     async def measure(self) -> dict[str, list[float]]:
         """Microseconds of CPU per event and socket, of each round."""

@@ -1,7 +1,7 @@
 """The gateway: connections, frames, delivery, resuming, whatever the transport is."""
 
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.devices.residents import DeviceView
+from nexxus.gateway.devices.resident import DeviceView
 from nexxus.gateway.gateway import Gateway
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.gateway.settings import GatewaySettings

@@ -19,7 +19,6 @@ from nexxus.cluster.messages import (
     SubscriptionChanged,
 )
 from nexxus.cluster.peers import Peers
-from nexxus.domain.channels import Subscription
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import new_id
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable, WireError
@@ -29,20 +28,19 @@ from nexxus.gateway.connections.frame_handler import FrameHandler
 from nexxus.gateway.connections.requests import PeerRequest
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.delivery.audiences import Audiences
-from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.fan_out import FanOut
 from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.gateway.devices.absences import Absences
-from nexxus.gateway.devices.adoption import Adoption
 from nexxus.gateway.devices.handover import Handover
+from nexxus.gateway.devices.narrowed import NarrowedDevices
 from nexxus.gateway.devices.notices import Notices
 from nexxus.gateway.devices.place import Place
-from nexxus.gateway.devices.placing import Placing
 from nexxus.gateway.devices.presences import Presences
-from nexxus.gateway.devices.residents import DeviceTable, DeviceView, LocalDevice
-from nexxus.gateway.devices.restoration import Restoration
-from nexxus.gateway.devices.resuming import Resumption
+from nexxus.gateway.devices.reconciliation import Reconciliation
+from nexxus.gateway.devices.resident import Resident
+from nexxus.gateway.devices.residents import Residents
+from nexxus.gateway.devices.resuming import Resuming
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.broker import Broker
@@ -79,7 +77,6 @@ class Gateway:
         may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
-        place = Place(transport, peers.here)
         self.settings = settings
         self.transport = transport
         self.node = peers.here
@@ -99,82 +96,57 @@ class Gateway:
         self._connections: dict[str, Connection] = {}
         self.is_draining = False
         self._all_gone = asyncio.Event()
-        self._routes = Audiences(self.collector)
-        self._cursors = cursors = Cursors(peers.here)
-        self._fan_out = FanOut(self._routes, self.collector, cursors)
+        audiences = Audiences(self.collector)
         self._log = log = DeliveryLog(
-            max_deliveries=settings.log_deliveries,
-            max_bytes=settings.log_bytes,
+            peers.here, max_deliveries=settings.log_deliveries, max_bytes=settings.log_bytes
         )
-        self._devices = devices = DeviceTable(self._routes, log, self)
+        self._fan_out = FanOut(audiences, self.collector, log.cursors)
         notices = Notices(peers, self._tasks, logger)
-        placing = Placing(place=place, registry=registry, devices=devices, notices=notices)
-        self._handover = Handover(
-            settings=settings,
-            place=place,
-            peers=peers,
-            registry=registry,
-            placing=placing,
-            devices=devices,
+        self.residents = residents = Residents(
+            Place(transport, peers.here),
+            audiences=audiences,
             log=log,
-            cursors=cursors,
-            logger=logger,
+            registry=registry,
+            notices=notices,
+            owner=self,
+        )
+        self.reconciliation = Reconciliation(residents, registry)
+        self.narrowed = NarrowedDevices(
+            residents, self.reconciliation, audiences, self._end_session
+        )
+        self._handover = Handover(
+            settings=settings, peers=peers, registry=registry, residents=residents, logger=logger
         )
         self._absences = Absences(
             settings=settings,
             broker=broker,
             registry=registry,
             notices=notices,
-            devices=devices,
-            log=log,
+            residents=residents,
             tasks=self._tasks,
             logger=logger,
         )
         self._presences = Presences(
-            place=place,
             notices=notices,
             registry=registry,
-            devices=devices,
-            log=log,
-            cursors=cursors,
+            residents=residents,
             deadlines=self.deadlines,
             absences=self._absences,
             actions=actions,
             logger=logger,
         )
-        self._resumption = Resumption(
+        self._resuming = Resuming(
             settings=settings,
-            place=place,
             registry=registry,
-            placing=placing,
             handover=self._handover,
-            devices=devices,
-            log=log,
-            cursors=cursors,
+            residents=residents,
             counters=self.counters,
             logger=logger,
-        )
-        self._adoption = Adoption(
-            place=place,
-            registry=registry,
-            placing=placing,
-            devices=devices,
-            routes=self._routes,
-            log=log,
-            cursors=cursors,
-        )
-        self._restoration = Restoration(
-            place=place,
-            registry=registry,
-            placing=placing,
-            devices=devices,
-            log=log,
-            cursors=cursors,
         )
         self._frame_handler = FrameHandler(
             actions=actions,
             presences=self._presences,
-            resumption=self._resumption,
+            resuming=self._resuming,
             max_depth=settings.depth,
             logger=logger,
         )
@@ -204,62 +176,10 @@ class Gateway:
                 since = time.time() - delivery.accepted_at / 1000
                 self.counters.write_to_push_seconds.observe(max(since, 0.0))
 
-    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
-        """Serve the device's subscriptions as the registry has them, from now on.
-
-        `channel_id` is the one that was just made, None where it was another change: it stays
-        even if the device does not resume. Raises `DeviceNotConnected` when a device that
-        subscribes has no connection here; that subscription is then removed.
-        """
-        await self._adoption.adopt(app_id, device_id, channel_id)
-
-    def withhold(self, subscription: Subscription) -> None:
-        """Serve a subscription by its new route before the registry knows of that.
-
-        From now on what is for its former route alone is denied to the device, whatever comes.
-        """
-        self._adoption.withhold(subscription)
-
-    async def serve(self, subscription: Subscription) -> None:
-        """Serve a subscription that has changed, if there still is one and its device is here."""
-        await self._adoption.serve(subscription)
-
-    def devices(self, app_id: str) -> list[DeviceView]:
-        """The application's devices on this node with their subscriptions, silent ones too."""
-        return list(self._devices.views(app_id))
-
-    def send_denied(
-        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
-    ) -> None:
-        """Take objects out of a channel of a device that may not see them any more.
-
-        Each of `objects` has ``id type appId userId? version``. One that the channel's present
-        route has shown since the narrowing began is left alone: it is permitted.
-        """
-        self._adoption.send_denied(app_id, device_id, channel_id, objects)
-
-    def end_sessions(self, app_id: str) -> None:
-        """Close every connection of an application that is gone, as logged out."""
-        for device in self.devices(app_id):
-            if device.claims is not None:
-                self._end_session(SessionEnded(app_id, device.device_id, device.claims.session_id))
-
-    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
-        """Have a device read channels anew, such as where it may see more than before."""
-        self._adoption.send_resync(app_id, device_id, channels)
-
     def catch_up(self) -> None:
-        """Messages to this node were lost: have every device read its channels anew."""
-        self._adoption.resync_everybody()
-        self._tasks.start(self._adoption.adopt_what_was_missed())
-
-    async def restore(self) -> None:
-        """Put back into the registry what it has forgotten of this node's devices.
-
-        Those that may have missed something read their channels anew. Raises
-        `ServiceUnavailable`; then it is to be called again.
-        """
-        await self._restoration.restore()
+        """Have every device read its channels again: messages to this node were lost."""
+        self.reconciliation.resync_everybody()
+        self._tasks.start(self.reconciliation.adopt_what_was_missed())
 
     async def drain(self) -> None:
         """Accept nothing more, finish what was received, and close everything with 1001.
@@ -317,8 +237,8 @@ class Gateway:
         """See `TransportHost.is_replaced`."""
         if identity.device_id is None:
             return False
-        device = self._devices.find(identity.app_id, identity.device_id)
-        seq = self._cursors.read(cursor)
+        device = self.residents.find(identity.app_id, identity.device_id)
+        seq = self._log.cursors.read(cursor)
         if device is None or device.connection is None or seq is None:
             return False
         return seq <= device.replaced
@@ -364,9 +284,9 @@ class Gateway:
         """The time for a first frame after ``register`` is over."""
         if connection.awaits_first_frame:
             connection.awaits_first_frame = False
-            self._tasks.start(self._resumption.start_anew(connection))
+            self._tasks.start(self._resuming.start_anew(connection))
 
-    def silence_is_over(self, device: LocalDevice) -> None:
+    def silence_is_over(self, device: Resident) -> None:
         """A silent device did not come back in time."""
         if not self.is_draining:
             self._tasks.start(self._presences.end_silence(device))
@@ -374,7 +294,7 @@ class Gateway:
     # What the node's queue brings
 
     def _reject(self, rejection: Rejection) -> None:
-        device = self._devices.find(rejection.app_id, rejection.device_id)
+        device = self.residents.find(rejection.app_id, rejection.device_id)
         if device is None or device.connection is None:
             return
         device.connection.send_error(
@@ -412,13 +332,15 @@ class Gateway:
             self.logger.warning("a subscriber's node was not answered", reason=str(unheard))
 
     async def _adopt_at_last(self, changed: SubscriptionChanged) -> None:
-        """Adopt what has changed; while the registry is away, again if nobody waits for an answer.
+        """Adopt what has changed, again and again while the registry is away.
 
-        Whoever waits tries again himself.
+        A waiting caller retries on its own.
         """
         while True:
             try:
-                await self._adoption.adopt(changed.app_id, changed.device_id, changed.channel_id)
+                await self.reconciliation.adopt(
+                    changed.app_id, changed.device_id, changed.channel_id
+                )
             except ServiceUnavailable:
                 if changed.reply_to is not None:
                     raise

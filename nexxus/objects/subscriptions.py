@@ -194,7 +194,7 @@ class Subscriptions:
         else:
             await self._registry.subscriptions.put(subscription, presence.transport, presence.node)
         # The device may have gone to another node meanwhile. That one found the subscription, or
-        # is found now and moves it to itself; see `nexxus.gateway.devices.placing`.
+        # is found now and moves it to itself; see `nexxus.gateway.devices.residents`.
         present, is_persistent = await self._look_up(app_id, device_id)
         if is_persistent != subscription.is_persistent:  # it has changed meanwhile
             await self._registry.subscriptions.set_persistent(app_id, device_id, is_persistent)

@@ -446,7 +446,7 @@ def _compose_requests(
         reads=actions.reads,
         registry=adapters.registry,
         peers=peers,
-        hosts=transports.gateways,
+        hosts={name: each.reconciliation for name, each in transports.gateways.items()},
         can_push=bool(config.push.services),
         max_per_device=limits.subscriptions,
         max_conditions=limits.filter_conditions,
@@ -502,7 +502,7 @@ def _narrow_on_change(
         narrowing = Narrowing(
             database=adapters.database,
             registry=adapters.registry,
-            host=gateway,
+            host=gateway.narrowed,
             transport=transport,
             node=gateway.node,
             logger=adapters.logger,
@@ -515,7 +515,7 @@ def _restore(transports: Transports) -> Callable[[], Awaitable[None]]:
 
     async def restore() -> None:
         for gateway in transports.gateways.values():
-            await gateway.restore()
+            await gateway.reconciliation.restore()
 
     return restore
 

@@ -59,7 +59,7 @@ class KitHost:
             route = Route(channel, APP, descriptor)
             subscription = Subscription(APP, device, channel, descriptor, route)
             await self.registry.subscriptions.put(subscription, "kit", NODE)
-            await self.gateway.adopt(APP, device, channel)
+            await self.gateway.reconciliation.adopt(APP, device, channel)
 
     def push(self, version: int, *channels: str, text: str = "") -> None:
         """Deliver an event to channels: the object ``t1`` is created in its `version`."""

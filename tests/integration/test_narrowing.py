@@ -99,7 +99,7 @@ class World:
 
     def device(self, name: str) -> Any:
         """A user's device as the gateway has it."""
-        for device in self.nexxus.transports.gateways["websockets"].devices("roles"):
+        for device in self.nexxus.transports.gateways["websockets"].narrowed.devices("roles"):
             if device.device_id == self._device_ids[name]:
                 return device
         raise AssertionError(f"no device of {name}'s is here")
@@ -250,7 +250,7 @@ async def test_of_two_queries_with_one_channel_id_the_later_one_counts(world: Wo
 
 
 async def test_a_subscription_that_was_ended_stays_so_when_roles_change(world: World) -> None:
-    host = world.nexxus.transports.gateways["websockets"]
+    host = world.nexxus.transports.gateways["websockets"].narrowed
     await world.subscribe({"points": 1})
     (subscription,) = world.device("reader").subscriptions
     await world.unsubscribe({"points": 1})
@@ -364,7 +364,7 @@ async def test_a_device_that_subscribes_while_it_is_narrowed_is_shown_no_more_th
     # The registry says so no more, or not yet: another request has the gateway look there.
     registry = world.nexxus.registry
     await registry.subscriptions.put(before, "websockets", world.nexxus.node_id)
-    await world.nexxus.transports.gateways["websockets"].adopt("roles", device_id)
+    await world.nexxus.transports.gateways["websockets"].reconciliation.adopt("roles", device_id)
 
     assert world.device("reader").subscriptions == (held,)
     outage.is_over = True
@@ -426,7 +426,7 @@ async def test_a_device_that_leaves_while_its_channel_ends_keeps_no_other(
 ) -> None:
     await world.subscribe({})
     await world.subscribe({}, world.other)
-    gateway = world.nexxus.transports.gateways["websockets"]
+    gateway = world.nexxus.transports.gateways["websockets"].reconciliation
     adopt, left = gateway.adopt, world.device(gone).device_id
 
     async def leave(app_id: str, device_id: str, channel_id: str | None = None) -> None:
@@ -445,7 +445,7 @@ async def test_a_channel_that_has_ended_in_the_registry_alone_ends_here_as_well(
     world: World, outage: Outage
 ) -> None:
     await world.subscribe({})
-    outage.of(world.nexxus.transports.gateways["websockets"], "adopt")
+    outage.of(world.nexxus.transports.gateways["websockets"].reconciliation, "adopt")
 
     await let_nobody_subscribe(world)
 

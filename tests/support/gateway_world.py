@@ -199,7 +199,7 @@ class World:
         """What a subscribe over HTTP does: the registry first, then this node's gateway."""
         subscription = subscription_to(device, channel, key, **more)
         await self.registry.subscriptions.put(subscription, TRANSPORT, self.node)
-        await self.gateway.adopt(APP, device, channel)
+        await self.gateway.reconciliation.adopt(APP, device, channel)
 
     async def tell(self, message: GatewayMessage) -> None:
         await self.broker.send(self.mailbox, [message])

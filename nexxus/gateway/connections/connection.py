@@ -29,7 +29,7 @@ from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.transport import CloseCode, Framing, Wire
 
 if TYPE_CHECKING:
-    from nexxus.gateway.devices.residents import LocalDevice
+    from nexxus.gateway.devices.resident import Resident
 
 
 _SOON: Final = 1.0
@@ -115,7 +115,7 @@ class Connection:
         self.framing = framing
         self.pending: list[bytes] = []
         self.claims: TokenClaims | None = None
-        self.device: LocalDevice | None = None
+        self.device: Resident | None = None
         self.expires = inf
         self.awaits_first_frame = False
         self.is_closing = False

@@ -18,7 +18,7 @@ from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.frames import ClientFrame
 from nexxus.gateway.connections.requests import PeerRequest, Registration
 from nexxus.gateway.devices.presences import Presences
-from nexxus.gateway.devices.resuming import Resumption
+from nexxus.gateway.devices.resuming import Resuming
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 
@@ -33,13 +33,13 @@ class FrameHandler:
         *,
         actions: ClientActions,
         presences: Presences,
-        resumption: Resumption,
+        resuming: Resuming,
         max_depth: int,
         logger: Logger,
     ) -> None:
         self._actions = actions
         self._presences = presences
-        self._resumption = resumption
+        self._resuming = resuming
         self._max_depth = max_depth
         self._logger = logger
 
@@ -54,7 +54,7 @@ class FrameHandler:
             if frame is None or frame.event not in WRITE_OPERATIONS:
                 await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
-                await self._resumption.start_anew(connection)
+                await self._resuming.start_anew(connection)
             if frame is not None:
                 if isinstance(message, Registration):
                     claims = await self._actions.verify_identity(message.identity)
@@ -132,9 +132,9 @@ class FrameHandler:
                 "resume is the first frame after register, sent within its first seconds"
             )
         try:
-            await self._resumption.resume(connection, cursor)
+            await self._resuming.resume(connection, cursor)
         except ServiceUnavailable:
-            await self._resumption.start_anew(connection)
+            await self._resuming.start_anew(connection)
             raise
         return _DONE
 

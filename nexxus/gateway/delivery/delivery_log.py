@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from nexxus.cluster.messages import Delivery
+from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.frames import verdicts_of
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,7 +48,8 @@ class DeliveryLog:
     for by `keep` (0: none are), within `max_deliveries` and `max_bytes`.
     """
 
-    def __init__(self, *, max_deliveries: int, max_bytes: int) -> None:
+    def __init__(self, node: str, *, max_deliveries: int, max_bytes: int) -> None:
+        self.cursors = Cursors(node)
         self._window = 0.0
         self._max_deliveries = max_deliveries
         self._max_bytes = max_bytes

@@ -20,10 +20,10 @@ from nexxus.cluster.away_events import AwayEvent, publish_away
 from nexxus.cluster.messages import DeviceWentAway
 from nexxus.domain.pushes import RESYNC
 from nexxus.errors import ServiceUnavailable
-from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.devices.notices import Notices
 from nexxus.gateway.devices.replay import missed_by
-from nexxus.gateway.devices.residents import NOT_LIVE, DeviceTable, LocalDevice
+from nexxus.gateway.devices.resident import NOT_LIVE, Resident
+from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.broker import Broker
 from nexxus.interfaces.logger import Logger
@@ -44,8 +44,7 @@ class Absences:
         broker: Broker,
         registry: Registry,
         notices: Notices,
-        devices: DeviceTable,
-        log: DeliveryLog,
+        residents: Residents,
         tasks: Tasks,
         logger: Logger,
     ) -> None:
@@ -53,8 +52,7 @@ class Absences:
         self._broker = broker
         self._registry = registry
         self._notices = notices
-        self._devices = devices
-        self._log = log
+        self._residents = residents
         self._tasks = tasks
         self._logger = logger
         self._stopping = asyncio.Event()
@@ -64,7 +62,7 @@ class Absences:
         self._stopping.set()
 
     async def report_lost(
-        self, device: LocalDevice, presence: Presence, *, has_ended: bool = False
+        self, device: Resident, presence: Presence, *, has_ended: bool = False
     ) -> None:
         """Report to the registry that a connection is lost, now or when the registry is back.
 
@@ -106,12 +104,12 @@ class Absences:
                 return None
 
     async def _pass_on(self, away: DeviceWentAway) -> None:
-        async with self._devices.hold(away.app_id, away.device_id) as device:
+        async with self._residents.hold(away.app_id, away.device_id) as device:
             if device.connection is not None:
                 return  # It is back, and gets what it has missed there.
             missed = None
             if not device.is_vacant and away.after != NOT_LIVE:
-                missed = missed_by(device, self._log, away.after, self._settings)
+                missed = missed_by(device, self._residents.log, away.after, self._settings)
         if missed is None:
             name = (away.app_id, [away.device_id])
             await self._registry.pushes.add(*name, RESYNC, within=RESYNC_WITHIN)

@@ -18,13 +18,10 @@ import msgspec
 from nexxus.cluster.messages import Delivery, HandoverAsked, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.errors import ServiceUnavailable, WireError
-from nexxus.gateway.delivery.cursors import Cursors
-from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.frames import verdicts_of
-from nexxus.gateway.devices.place import Place
-from nexxus.gateway.devices.placing import Placing
 from nexxus.gateway.devices.replay import missed_by, only_for
-from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
+from nexxus.gateway.devices.resident import Resident
+from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -37,27 +34,21 @@ class Handover:
         self,
         *,
         settings: GatewaySettings,
-        place: Place,
         peers: Peers,
         registry: Registry,
-        placing: Placing,
-        devices: DeviceTable,
-        log: DeliveryLog,
-        cursors: Cursors,
+        residents: Residents,
         logger: Logger,
     ) -> None:
         self._settings = settings
-        self._place = place
         self._peers = peers
         self._registry = registry
-        self._placing = placing
-        self._devices = devices
-        self._log = log
-        self._cursors = cursors
+        self._residents = residents
+        self._cursors = residents.log.cursors
+        self._place = residents.place
         self._logger = logger
         self._one_went = asyncio.Event()
 
-    async def ask(self, device: LocalDevice, cursor: str) -> list[Delivery] | None:
+    async def ask(self, device: Resident, cursor: str) -> list[Delivery] | None:
         """What a device that is held here has missed since another node's cursor, in order.
 
         Its kept subscriptions must be placed here already. None if that node does not know, does
@@ -89,10 +80,10 @@ class Handover:
         missed: list[Delivery] | None = None
         error: WireError | None = None
         try:
-            async with self._devices.hold(asked.app_id, asked.device_id) as device:
+            async with self._residents.hold(asked.app_id, asked.device_id) as device:
                 missed = await self._missed_by(device, asked)
                 if missed is not None:
-                    self._placing.let_go(device)
+                    self._residents.let_go(device)
                     self._one_went.set()
         except ServiceUnavailable as reason:
             error = reason
@@ -127,10 +118,10 @@ class Handover:
     def _keeps_something(self) -> bool:
         return any(
             device.subscriptions and device.silent_until is not None
-            for device in self._devices.everybody()
+            for device in self._residents.everybody()
         )
 
-    async def _missed_by(self, device: LocalDevice, asked: HandoverAsked) -> list[Delivery] | None:
+    async def _missed_by(self, device: Resident, asked: HandoverAsked) -> list[Delivery] | None:
         if device.is_vacant or device.is_foreign:
             return None
         if device.connection is not None:
@@ -139,12 +130,12 @@ class Handover:
             if holder is None or self._place.has(holder):
                 return None
         seq = self._cursors.read(asked.cursor)
-        if seq is None or seq > self._log.seq or seq < device.floor:
+        if seq is None or seq > self._residents.log.seq or seq < device.floor:
             return None
         keys = {key for held in device.subscriptions.values() for key in held.routing_keys()}
         if keys != set(asked.keys):
             return None  # One of the nodes is behind: roles are changing.
-        missed = missed_by(device, self._log, seq, self._settings)
+        missed = missed_by(device, self._residents.log, seq, self._settings)
         return None if missed is None else [delivery for _, delivery in missed]
 
 

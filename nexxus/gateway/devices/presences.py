@@ -11,12 +11,10 @@ from nexxus.domain.channels import Subscription
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.deadlines import Deadlines
-from nexxus.gateway.delivery.cursors import Cursors
-from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.devices.absences import Absences
 from nexxus.gateway.devices.notices import Notices
-from nexxus.gateway.devices.place import Place
-from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
+from nexxus.gateway.devices.resident import Resident
+from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Placement, Presence, Registry
@@ -32,23 +30,19 @@ class Presences:
     def __init__(
         self,
         *,
-        place: Place,
         notices: Notices,
         registry: Registry,
-        devices: DeviceTable,
-        log: DeliveryLog,
-        cursors: Cursors,
+        residents: Residents,
         deadlines: Deadlines,
         absences: Absences,
         actions: ClientActions,
         logger: Logger,
     ) -> None:
-        self._place = place
         self._notices = notices
         self._registry = registry
-        self._devices = devices
-        self._log = log
-        self._cursors = cursors
+        self._residents = residents
+        self._cursors = residents.log.cursors
+        self._place = residents.place
         self._deadlines = deadlines
         self._absences = absences
         self._actions = actions
@@ -71,7 +65,7 @@ class Presences:
         `verify_again` is asked once the registry knows the connection: a session that ends
         from then on finds it there, one that ended before is noticed now.
         """
-        async with self._devices.hold(claims.app_id, claims.device_id) as device:
+        async with self._residents.hold(claims.app_id, claims.device_id) as device:
             presence = self._place.presence(claims.app_id, claims.device_id, connection)
             former = await self._registry.presence.connect(presence)
             try:
@@ -87,20 +81,20 @@ class Presences:
                 device.is_foreign = True
                 subscription = self._as_permitted(placement)
                 if subscription is not None:
-                    self._devices.install(device, subscription, is_kept=True)
+                    self._residents.install(device, subscription, is_kept=True)
             if connection.is_closing:
                 self.part(connection)
                 await self._after_release(device, presence)
                 return
             connection.await_first_frame()
-            device.begun = self._log.advance()
+            device.begun = self._residents.log.advance()
             if not device.subscriptions:
-                self._devices.go_live(device)
+                self._residents.go_live(device)
             self.welcome(connection)
 
     def welcome(self, connection: Connection) -> None:
         """Answer ``register`` with the cursor of a client that has missed nothing until now."""
-        cursor = self._cursors.write(self._log.seq)
+        cursor = self._cursors.write(self._residents.log.seq)
         connection.send("register", {"success": True, "cursor": cursor}, cursor=cursor)
 
     def renew(self, connection: Connection, claims: TokenClaims) -> None:
@@ -111,41 +105,41 @@ class Presences:
         expires = asyncio.get_running_loop().time() + claims.expires_at - time.time()
         connection.registered(expires)
 
-    def part(self, connection: Connection) -> LocalDevice | None:
+    def part(self, connection: Connection) -> Resident | None:
         """Take the device from a connection that is gone, at once; to be finished by `release`."""
         device = connection.device
         if device is None:
             return None
-        self._devices.withdraw(device)
+        self._residents.withdraw(device)
         device.resume_window = connection.resume_window
         device.silent_until = self._now() + device.resume_window
         return device
 
-    async def release(self, device: LocalDevice, connection: Connection) -> None:
+    async def release(self, device: Resident, connection: Connection) -> None:
         """Tell the registry that the connection is gone; keep its subscriptions for a while."""
-        async with self._devices.hold(device.app_id, device.device_id) as held:
+        async with self._residents.hold(device.app_id, device.device_id) as held:
             presence = self._place.presence(device.app_id, device.device_id, connection)
             await self._after_release(held, presence)
 
     async def end_session(self, app_id: str, device_id: str, session_id: str) -> None:
         """Close the device's connection as logged out, if it is of that session."""
-        if self._devices.find(app_id, device_id) is None:
+        if self._residents.find(app_id, device_id) is None:
             return
-        async with self._devices.hold(app_id, device_id) as device:
+        async with self._residents.hold(app_id, device_id) as device:
             if device.claims is None or device.claims.session_id != session_id:
                 return
             connection = device.connection
             if connection is not None:
-                self._devices.withdraw(device)
+                self._residents.withdraw(device)
                 device.silent_until = self._now()
                 connection.close(CloseCode.LOGGED_OUT, "logged_out")
                 presence = self._place.presence(app_id, device_id, connection)
                 await self._absences.report_lost(device, presence, has_ended=True)
             await self._forget_or_retry(device, self._unsubscribe)
 
-    async def end_silence(self, device: LocalDevice) -> None:
+    async def end_silence(self, device: Resident) -> None:
         """Remove what was kept for a device that did not come back in time."""
-        async with self._devices.hold(device.app_id, device.device_id) as held:
+        async with self._residents.hold(device.app_id, device.device_id) as held:
             until = held.silent_until
             if until is None:
                 return  # It came back.
@@ -154,7 +148,7 @@ class Presences:
             else:  # it came back and left again, or the timer was a fraction early
                 self._deadlines.set(held, until)
 
-    async def _after_release(self, device: LocalDevice, presence: Presence) -> None:
+    async def _after_release(self, device: Resident, presence: Presence) -> None:
         await self._absences.report_lost(device, presence)
         if device.connection is not None:
             return  # It is back already.
@@ -168,8 +162,8 @@ class Presences:
 
     async def _forget_or_retry(
         self,
-        device: LocalDevice,
-        forget: Callable[[LocalDevice, list[str]], Awaitable[None]],
+        device: Resident,
+        forget: Callable[[Resident, list[str]], Awaitable[None]],
     ) -> None:
         try:
             await forget(device, list(device.subscriptions))
@@ -179,7 +173,7 @@ class Presences:
             device.silent_until = self._now() + _RETRY_AFTER
             self._deadlines.set(device, device.silent_until)
 
-    async def _release(self, device: LocalDevice, channels: list[str]) -> None:
+    async def _release(self, device: Resident, channels: list[str]) -> None:
         """Serve these subscriptions no more: they end, unless they are persistent.
 
         Those that others have taken over stay.
@@ -188,18 +182,18 @@ class Presences:
             await self._registry.subscriptions.release(
                 device.app_id, device.device_id, channels, served_by=self._place.key
             )
-        self._devices.remove(device, channels)
+        self._residents.remove(device, channels)
 
-    async def _unsubscribe(self, device: LocalDevice, channels: list[str]) -> None:
+    async def _unsubscribe(self, device: Resident, channels: list[str]) -> None:
         """End these subscriptions, but those that others have taken over."""
         if channels:
             await self._registry.subscriptions.remove(
                 device.app_id, device.device_id, channels, served_by=self._place.key
             )
-        self._devices.remove(device, channels)
+        self._residents.remove(device, channels)
 
     async def _find_left_behind(
-        self, device: LocalDevice, connection: Connection, claims: TokenClaims
+        self, device: Resident, connection: Connection, claims: TokenClaims
     ) -> list[Placement]:
         """What others have left in the registry and may be kept; what may not is ended.
 
@@ -222,7 +216,7 @@ class Presences:
             if not servers:  # that node has died: what is known here is all that is known
                 device.is_foreign = bool(device.subscriptions)
                 return []
-            self._devices.remove(device, list(device.subscriptions))
+            self._residents.remove(device, list(device.subscriptions))
         kept = [
             placement for placement in placements if self._may_stay(placement, connection, claims)
         ]
@@ -254,12 +248,12 @@ class Presences:
             await self._registry.presence.connect(former)
 
     def _change_connection(
-        self, device: LocalDevice, connection: Connection, claims: TokenClaims
+        self, device: Resident, connection: Connection, claims: TokenClaims
     ) -> None:
         predecessor = device.connection
         if predecessor is not None:
-            device.replaced = self._log.seq
-            self._devices.withdraw(device)
+            device.replaced = self._residents.log.seq
+            self._residents.withdraw(device)
             predecessor.close(CloseCode.REPLACED, "replaced")
         device.silent_until = None
         device.connection = connection

@@ -16,14 +16,14 @@ from nexxus.gateway.delivery.frames import (
     verdicts_of,
     while_narrowing,
 )
-from nexxus.gateway.devices.residents import LocalDevice
+from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.settings import GatewaySettings
 
 _LISTS = ("created", "updated", "left", "denied", "deleted")
 
 
 def missed_by(
-    device: LocalDevice, log: DeliveryLog, after: int, settings: GatewaySettings
+    device: Resident, log: DeliveryLog, after: int, settings: GatewaySettings
 ) -> list[tuple[int, Delivery]] | None:
     """What came for the device's subscriptions after that sequence number, in order.
 
@@ -57,7 +57,7 @@ def only_for(delivery: Delivery, keys: set[str]) -> Delivery:
 
 
 def frames_of(
-    device: LocalDevice, missed: Iterable[tuple[Around, Delivery]], settings: GatewaySettings
+    device: Resident, missed: Iterable[tuple[Around, Delivery]], settings: GatewaySettings
 ) -> list[bytes] | None:
     """The frames that tell the device of these, with their cursors; None if they are too much."""
     connection = device.connection
@@ -75,7 +75,7 @@ def frames_of(
     return frames
 
 
-def _told(device: LocalDevice, delivery: Delivery) -> Told:
+def _told(device: Resident, delivery: Delivery) -> Told:
     """What an event is to the device's channels."""
     verdicts = dict(verdicts_of(delivery))
     told: list[tuple[Verdict, str]] = []

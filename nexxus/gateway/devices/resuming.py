@@ -1,51 +1,43 @@
-"""Resumption: what a device that came back gets of what it missed."""
+"""Resuming: what a device that came back gets of what it missed."""
 
 from __future__ import annotations
 
 from nexxus.cluster.messages import Delivery
-from nexxus.domain.channels import Subscription, channel_of
+from nexxus.domain.channels import channel_of
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.counters import Counters
-from nexxus.gateway.delivery.cursors import Around, Cursors
-from nexxus.gateway.delivery.delivery_log import DeliveryLog
+from nexxus.gateway.delivery.cursors import Around
 from nexxus.gateway.delivery.frames import verdicts_of
 from nexxus.gateway.devices.handover import Handover, join
-from nexxus.gateway.devices.place import Place
-from nexxus.gateway.devices.placing import Placing
 from nexxus.gateway.devices.replay import frames_of, missed_by
-from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
+from nexxus.gateway.devices.resident import Resident
+from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.interfaces.transport import CloseCode
 
 
-class Resumption:
-    """Decides, with a device's first frame after ``register``, how it goes on."""
+class Resuming:
+    """Decides with a device's first frame after ``register`` how it goes on."""
 
     def __init__(
         self,
         *,
         settings: GatewaySettings,
-        place: Place,
         registry: Registry,
-        placing: Placing,
         handover: Handover,
-        devices: DeviceTable,
-        log: DeliveryLog,
-        cursors: Cursors,
+        residents: Residents,
         counters: Counters,
         logger: Logger,
     ) -> None:
         self._settings = settings
-        self._place = place
         self._registry = registry
-        self._placing = placing
         self._handover = handover
-        self._devices = devices
-        self._log = log
-        self._cursors = cursors
+        self._residents = residents
+        self._cursors = residents.log.cursors
+        self._place = residents.place
         self._counters = counters
         self._logger = logger
 
@@ -57,10 +49,10 @@ class Resumption:
         device = connection.device
         if device is None:
             return
-        async with self._devices.hold(device.app_id, device.device_id) as held:
+        async with self._residents.hold(device.app_id, device.device_id) as held:
             if held.connection is not connection:
                 return
-            if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
+            if held.is_foreign and not await self._residents.serve_all_here(held):
                 return
             handed = await self._handover.ask(held, cursor)
             if held.connection is not connection:
@@ -75,9 +67,9 @@ class Resumption:
                 return
             for frame in missed:
                 connection.send_bytes(frame)
-            self._devices.go_live(held)
+            self._residents.go_live(held)
             self._counters.resumed += 1
-            cursor = self._cursors.write(self._log.seq)
+            cursor = self._cursors.write(self._residents.log.seq)
             connection.send("resume", {"success": True, "cursor": cursor}, cursor=cursor)
 
     async def start_anew(self, connection: Connection) -> None:
@@ -88,14 +80,14 @@ class Resumption:
         device = connection.device
         if device is None or device.is_live:
             return
-        async with self._devices.hold(device.app_id, device.device_id) as held:
+        async with self._residents.hold(device.app_id, device.device_id) as held:
             if held.connection is not connection or held.is_live:
                 return
             ended = held.kept()
             try:
                 # What another node has left must be ours before it may be ended: the client may
                 # have gone back there, and this connection may be one that nobody is at.
-                if held.is_foreign and not await self._placing.serve_here(held, _all_of(held)):
+                if held.is_foreign and not await self._residents.serve_all_here(held):
                     return
                 await self._registry.subscriptions.remove(
                     held.app_id, held.device_id, ended, served_by=self._place.key
@@ -107,7 +99,7 @@ class Resumption:
                 if held.is_foreign and held.has_kept:  # no event would come for those
                     connection.close(CloseCode.GOING_AWAY, "the registry is away; connect again")
                     return
-            self._devices.remove(held, ended)
+            self._residents.remove(held, ended)
             held.is_foreign = False
             if ended:  # a cursor from before this connection knows of channels that are no more
                 held.floor = max(held.floor, held.begun)
@@ -120,40 +112,40 @@ class Resumption:
                 return
             for frame in missed:
                 connection.send_bytes(frame)
-            self._devices.go_live(held)
+            self._residents.go_live(held)
 
-    def _resync(self, device: LocalDevice) -> None:
+    def _resync(self, device: Resident) -> None:
         """Make every subscription live and have the client read its channels anew."""
-        self._devices.go_live(device)
+        self._residents.go_live(device)
         self._counters.resynced += 1
-        announce_resync(device, list(device.subscriptions), self._log, self._cursors)
+        self._residents.resync(device, list(device.subscriptions))
 
-    def _since(self, cursor: str, device: LocalDevice) -> list[bytes] | None:
+    def _since(self, cursor: str, device: Resident) -> list[bytes] | None:
         """The frames of what the device missed since a cursor of this node."""
         seq = self._cursors.read(cursor)
-        if seq is None or seq > self._log.seq or seq < device.floor:
+        if seq is None or seq > self._residents.log.seq or seq < device.floor:
             return None
         if device.is_foreign or not device.is_resumable:
             return None
         return [] if device.is_live else self._replay(device, seq)
 
-    def _replay(self, device: LocalDevice, after: int) -> list[bytes] | None:
+    def _replay(self, device: Resident, after: int) -> list[bytes] | None:
         """The frames of what the device missed, in order; None if unknown or too much."""
-        missed = missed_by(device, self._log, after, self._settings)
+        missed = missed_by(device, self._residents.log, after, self._settings)
         if missed is None:
             return None
         with_cursors = [(self._cursors.around(seq), delivery) for seq, delivery in missed]
         return frames_of(device, with_cursors, self._settings)
 
     def _replay_handed_over(
-        self, device: LocalDevice, cursor: str, handed: list[Delivery]
+        self, device: Resident, cursor: str, handed: list[Delivery]
     ) -> list[bytes] | None:
         """The frames of what another node has handed over, and of what has come here since.
 
         A client that loses the connection before it has them all cannot go on from here: so they
         have the cursor that it came with.
         """
-        own = [] if device.is_live else missed_by(device, self._log, 0, self._settings)
+        own = [] if device.is_live else missed_by(device, self._residents.log, 0, self._settings)
         if own is None or device.is_rerouted:
             return None
         missed = join(handed, [delivery for _, delivery in own])
@@ -170,21 +162,3 @@ class Resumption:
                     if told is not None:
                         told[name] = place
         return frames
-
-
-def announce_resync(
-    device: LocalDevice, channels: list[str], log: DeliveryLog, cursors: Cursors
-) -> None:
-    """Have a device read channels anew; one that is not live learns of it when it resumes.
-
-    A client that did not get this frame must not resume over it: it raises the floor.
-    """
-    device.floor = log.advance()
-    if device.is_live and device.connection is not None:
-        cursor = cursors.write(device.floor)
-        data = {"channels": channels, "cursor": cursor}
-        device.connection.send("resync", data, cursor=cursor, channels=channels)
-
-
-def _all_of(device: LocalDevice) -> list[Subscription]:
-    return [held.subscription for held in device.subscriptions.values()]

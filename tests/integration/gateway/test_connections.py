@@ -266,7 +266,7 @@ async def test_an_ended_session_closes_its_connection_and_its_subscriptions(worl
     await world.tell(SessionEnded(APP, "d1", "session of d1"))
 
     assert await client.closed() == 4001
-    await eventually(lambda: world.gateway.devices(APP) == [])
+    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
     assert await world.channels_of("d1") == []
     assert await world.registry.presence.get(APP, "d1") is None
 
@@ -284,7 +284,7 @@ async def test_a_session_ends_though_the_registry_is_not_told_of_its_connection(
     await world.tell(SessionEnded(APP, "d1", "session of d1"))
 
     assert await client.closed() == 4001
-    await eventually(lambda: world.gateway.devices(APP) == [])
+    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
     assert await world.channels_of("d1") == []
 
 

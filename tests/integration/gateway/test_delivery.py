@@ -166,7 +166,7 @@ async def test_events_arrive_in_order_however_many(world: World) -> None:
 async def test_an_ended_subscription_gets_nothing(world: World) -> None:
     client = await live(world, "d1", "c1", "c2")
     await world.registry.subscriptions.remove(APP, "d1", ["c1"])
-    await world.gateway.adopt(APP, "d1")
+    await world.gateway.reconciliation.adopt(APP, "d1")
 
     await world.tell(event(1, created=["c1", "c2"]))
 
@@ -180,7 +180,7 @@ async def test_subscriptions_changed_by_another_node_are_read_anew(world: World)
 
     await world.tell(SubscriptionChanged(APP, "d1"))
 
-    await eventually(lambda: world.gateway.devices(APP)[0].subscriptions == ())
+    await eventually(lambda: world.gateway.narrowed.devices(APP)[0].subscriptions == ())
 
 
 async def test_a_device_that_is_not_here_cannot_subscribe(world: World) -> None:
@@ -188,7 +188,7 @@ async def test_a_device_that_is_not_here_cannot_subscribe(world: World) -> None:
         await world.subscribe("d1", "c1")
 
     assert await world.channels_of("d1") == []
-    assert world.gateway.devices(APP) == []
+    assert world.gateway.narrowed.devices(APP) == []
 
 
 async def test_subscriptions_made_at_once_are_all_served(world: World) -> None:
@@ -303,7 +303,7 @@ async def test_what_is_denied_is_taken_away_but_for_what_was_shown_since(world: 
 
     shown = {"id": "t1", "type": "task", "appId": APP, "version": 4}
     lost = {"id": "t2", "type": "task", "appId": APP, "userId": "u", "version": 7}
-    world.gateway.send_denied(APP, "d1", "c1", [shown, lost])
+    world.gateway.narrowed.send_denied(APP, "d1", "c1", [shown, lost])
 
     data = await client.expect("model_deleted")
     assert (data["model"], data["reason"]) == (lost, "denied")
@@ -314,7 +314,7 @@ async def test_what_is_denied_is_taken_away_but_for_what_was_shown_since(world: 
 async def test_a_resync_names_its_channels_and_a_cursor(world: World) -> None:
     client = await live(world, "d1", "c1", "c2")
 
-    world.gateway.send_resync(APP, "d1", ["c1"])
+    world.gateway.narrowed.send_resync(APP, "d1", ["c1"])
 
     data = await client.expect("resync")
     assert data["channels"] == ["c1"]
@@ -345,10 +345,10 @@ async def test_a_subscription_that_was_among_the_lost_messages_is_served(world: 
 async def test_the_devices_of_a_node_are_known_with_their_subscriptions(world: World) -> None:
     await live(world, "d1", "c1", "c2")
 
-    (device,) = world.gateway.devices(APP)
+    (device,) = world.gateway.narrowed.devices(APP)
 
     assert (device.device_id, device.is_live) == ("d1", True)
     assert [subscription.channel_id for subscription in device.subscriptions] == ["c1", "c2"]
-    assert world.gateway.devices("another") == []
+    assert world.gateway.narrowed.devices("another") == []
     presence = await world.registry.presence.get(APP, "d1")
     assert presence.transport == TRANSPORT

@@ -82,7 +82,7 @@ async def test_what_came_to_the_former_node_comes_from_the_new_one_in_order(
     assert await two.servers_of("d1") == {"c1": "n2", "c2": "n2"}
     await two.tell(event(5, deleted=["c1"]))
     assert (await client.expect("model_deleted"))["model"]["version"] == 5
-    assert one.gateway.devices(APP) == []
+    assert one.gateway.narrowed.devices(APP) == []
     assert two.gateway.counters.resumed == 1
 
 
@@ -239,7 +239,7 @@ async def test_roles_that_changed_while_it_was_handed_over_are_a_resync(
     hand_over = one.gateway._handover.hand_over
 
     async def meanwhile(asked: Any) -> None:
-        two.gateway.send_resync(APP, "d1", ["c1"])
+        two.gateway.narrowed.send_resync(APP, "d1", ["c1"])
         await hand_over(asked)
 
     monkeypatch.setattr(one.gateway._handover, "hand_over", meanwhile)

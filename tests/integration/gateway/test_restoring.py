@@ -26,7 +26,7 @@ async def test_connections_and_subscriptions_are_put_back_and_read_anew(world: W
     presence = await world.registry.presence.get(APP, "d1")
     await forget(world)
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert (await client.expect("resync"))["channels"] == ["c1", "c2"]
     assert await world.registry.presence.get(APP, "d1") == presence
@@ -40,7 +40,7 @@ async def test_connections_and_subscriptions_are_put_back_and_read_anew(world: W
 async def test_a_device_of_which_nothing_was_forgotten_is_left_in_peace(world: World) -> None:
     client = await world.connect("d1")
     await world.subscribe("d1", "c1")
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
     assert await client.is_quiet()
     assert await world.channels_of("d1") == ["c1"]
 
@@ -56,7 +56,7 @@ async def test_a_silent_device_gets_its_subscriptions_back_and_resumes_by_a_resy
     await eventually(lambda: world.gateway.counters.connections == 0)
     await forget(world)
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert await world.channels_of("d1") == ["c1"]
     back = await world.connect("d1")
@@ -72,7 +72,7 @@ async def test_a_device_that_another_node_holds_by_now_is_not_taken_back(world: 
     elsewhere = Presence(APP, "d1", "n2", TRANSPORT, "theirs")
     await world.registry.presence.connect(elsewhere)
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert await world.registry.presence.get(APP, "d1") == elsewhere
     assert await world.channels_of("d1") == []
@@ -86,7 +86,7 @@ async def test_a_subscription_that_changed_in_the_registry_is_not_undone(world: 
     narrowed = msgspec.structs.replace(former, route=route)
     await world.registry.subscriptions.put(narrowed, TRANSPORT, world.node)
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert await world.registry.subscriptions.of_device(APP, "d1") == [narrowed]
 
@@ -95,9 +95,9 @@ async def test_a_change_before_the_restoration_ends_no_channel(world: World) -> 
     client = await world.connect("d1")
     await world.subscribe("d1", "c1")
     await forget(world)
-    await world.gateway.adopt(APP, "d1")
+    await world.gateway.reconciliation.adopt(APP, "d1")
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert (await client.expect("resync"))["channels"] == ["c1"]
     assert await world.channels_of("d1") == ["c1"]
@@ -110,7 +110,7 @@ async def test_what_a_dead_node_has_left_with_itself_is_served_and_read_anew(wor
     await world.registry.subscriptions.put(subscription_to("d1", "c2"), TRANSPORT, "dead")
     await world.registry.presence.connect(Presence(APP, "d1", "dead", TRANSPORT, "theirs"))
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert (await client.expect("resync"))["channels"] == ["c2"]
     assert await world.servers_of("d1") == {"c1": world.node, "c2": world.node}
@@ -124,6 +124,6 @@ async def test_what_a_silent_device_has_on_another_node_stays_there(world: World
     await eventually(lambda: world.gateway.counters.connections == 0)
     await world.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
 
-    await world.gateway.restore()
+    await world.gateway.reconciliation.restore()
 
     assert await world.servers_of("d1") == {"c1": "n2"}

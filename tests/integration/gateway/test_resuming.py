@@ -14,6 +14,8 @@ from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 
 NewWorld = Callable[..., Any]
 
+DENIED = {"id": "t1", "type": "task", "appId": APP}
+
 
 async def dropped(world: World, *channels: str, version: int = 1) -> str:
     """A device d1 that saw `version`, then lost its connection; the cursor that it has."""
@@ -246,7 +248,7 @@ async def test_a_quiet_channel_is_resumed_however_busy_the_others_are(new_world:
 async def test_too_late_the_subscriptions_have_ended(new_world: NewWorld) -> None:
     world = await new_world(resume_window=0.05)
     cursor = await dropped(world, "c1")
-    await eventually(lambda: world.gateway.devices(APP) == [])
+    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
     assert await world.channels_of("d1") == []
 
     client = await world.connect("d1")
@@ -258,7 +260,7 @@ async def test_too_late_the_subscriptions_have_ended(new_world: NewWorld) -> Non
 async def test_without_a_window_subscriptions_end_with_the_connection(new_world: NewWorld) -> None:
     world = await new_world(resume_window=0)
     cursor = await dropped(world, "c1")
-    await eventually(lambda: world.gateway.devices(APP) == [])
+    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
     assert await world.channels_of("d1") == []
 
     client = await world.connect("d1")
@@ -409,7 +411,7 @@ async def test_a_silent_device_cannot_subscribe_but_keeps_what_it_has(world: Wor
 async def test_a_channel_ended_while_silent_is_not_resumed(world: World) -> None:
     cursor = await dropped(world, "c1", "c2")
     await world.registry.subscriptions.remove(APP, "d1", ["c1"])
-    await world.gateway.adopt(APP, "d1")
+    await world.gateway.reconciliation.adopt(APP, "d1")
     await delivered(world, event(2, updated=["c1", "c2"]))
 
     client = await world.connect("d1")
@@ -425,7 +427,9 @@ async def test_a_device_whose_roles_changed_while_it_was_silent_reads_anew(world
     before = Route("c1", APP, Descriptor("task"))
     with pytest.raises(DeviceNotConnected):
         await world.subscribe("d1", "c1", narrowed.key, narrowing_from=before)
-    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+    world.gateway.narrowed.send_denied(
+        APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}]
+    )
 
     client = await world.connect("d1")
     await client.send("resume", {"cursor": cursor})
@@ -443,7 +447,9 @@ async def test_a_denial_that_was_lost_with_the_connection_cannot_be_resumed_over
     await world.tell(event(1, created=["c1"]))
     await client.expect("model_created")
     cursor = client.cursor
-    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+    world.gateway.narrowed.send_denied(
+        APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}]
+    )
     after = (await client.expect("model_deleted"))["metadata"]["cursor"]
     await drop(world, client)
 
@@ -456,7 +462,9 @@ async def test_a_denial_that_was_lost_with_the_connection_cannot_be_resumed_over
 async def test_a_denial_that_arrived_can_be_resumed_from(world: World) -> None:
     client = await world.connect("d1")
     await world.subscribe("d1", "c1")
-    world.gateway.send_denied(APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}])
+    world.gateway.narrowed.send_denied(
+        APP, "d1", "c1", [{"id": "t1", "type": "task", "appId": APP}]
+    )
     await client.expect("model_deleted")
     await drop(world, client)
 
@@ -489,7 +497,7 @@ async def test_a_node_leaves_alone_what_another_has_taken_over(new_world: NewWor
     await successor.send("resume", {"cursor": client.cursor})
     await successor.expect("resync")
 
-    await eventually(lambda: one.gateway.devices(APP) == [])
+    await eventually(lambda: one.gateway.narrowed.devices(APP) == [])
 
     assert await two.channels_of("d1") == ["c1"]
 
@@ -544,7 +552,7 @@ async def test_a_node_lets_a_silent_device_of_another_keep_what_it_has(
     one, two = await new_world("n1", resume_window=0.3), await new_world("n2")
     await moved(one, two)
 
-    await eventually(lambda: one.gateway.devices(APP) == [])
+    await eventually(lambda: one.gateway.narrowed.devices(APP) == [])
 
     assert await two.channels_of("d1") == ["c1"]
 
@@ -567,6 +575,6 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
     monkeypatch.setattr(world.registry.subscriptions, "release", fail_once)
     await dropped(world, "c1")
 
-    await eventually(lambda: world.gateway.devices(APP) == [])
+    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
     assert failures == 2
     assert await world.channels_of("d1") == []

@@ -71,7 +71,7 @@ async def test_a_node_whose_client_went_back_before_it_chose_ends_nothing_of_it(
 
     assert (await back.expect("resync"))["channels"] == ["c1"]
     await is_served(one, back)
-    assert two.gateway.devices(APP) == []
+    assert two.gateway.narrowed.devices(APP) == []
 
 
 async def test_a_node_that_resumes_a_client_which_has_gone_on_hands_it_over(
@@ -114,7 +114,7 @@ async def test_a_subscription_that_was_made_for_the_former_node_comes_to_the_pre
     await one.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
     await one.registry.subscriptions.put(subscription_to("d1", "c2"), TRANSPORT, "n2")
 
-    await one.gateway.adopt(APP, "d1", "c2")
+    await one.gateway.reconciliation.adopt(APP, "d1", "c2")
 
     # The page of c2 is read after this; what came to c1 meanwhile went to the other node.
     assert (await client.expect("resync"))["channels"] == ["c1"]
@@ -131,7 +131,7 @@ async def test_what_another_node_wrote_before_a_device_chose_is_moved_when_it_re
     await lost(one, client)
     back = await one.connect("d1")
     await one.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
-    await one.gateway.adopt(APP, "d1")
+    await one.gateway.reconciliation.adopt(APP, "d1")
 
     await back.send("resume", {"cursor": client.cursor})
 
@@ -152,7 +152,7 @@ async def test_a_subscription_that_is_narrowed_by_the_former_node_comes_to_the_p
     route = msgspec.structs.replace(former.route, key="c1#narrowed")
     narrowed = msgspec.structs.replace(former, route=route)
 
-    await two.gateway.serve(narrowed)
+    await two.gateway.narrowed.serve(narrowed)
 
     assert await abandoned.closed() == 4003
     await client.expect("resync")

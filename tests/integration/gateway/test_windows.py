@@ -111,7 +111,7 @@ async def test_a_connection_may_ask_for_more_than_is_usual(new_world: NewWorld) 
 
 
 def _cursor_of(world: World, seq: int) -> str:
-    return world.gateway._cursors.write(seq)
+    return world.gateway.residents.log.cursors.write(seq)
 
 
 async def test_no_connection_gets_more_than_the_configuration_allows(new_world: NewWorld) -> None:

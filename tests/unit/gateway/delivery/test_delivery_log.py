@@ -14,7 +14,7 @@ from nexxus.gateway.delivery.delivery_log import DeliveryLog
 def new_log(**options: float) -> DeliveryLog:
     everything = {"window": 60.0, "max_deliveries": 100, "max_bytes": 1 << 20, **options}
     window = everything.pop("window")
-    log = DeliveryLog(**everything)  # type: ignore[arg-type]
+    log = DeliveryLog("n1", **everything)  # type: ignore[arg-type]
     log.keep(window)
     return log
 

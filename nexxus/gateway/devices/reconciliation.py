@@ -1,54 +1,40 @@
-"""Adoption: subscriptions that were made, ended or narrowed elsewhere."""
+"""Reconciliation: what this node serves, and what the registry says that it serves, made one.
+
+The two part when a subscription is made, ended or narrowed elsewhere; when messages to this node
+were lost; when the registry has lost data; and when a node died in the middle of something.
+Events pass by until that is put right, so the channels concerned are read again, by a resync.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 
 from nexxus.domain.channels import Subscription
 from nexxus.errors import DeviceNotConnected
-from nexxus.gateway.delivery.audiences import Audiences
-from nexxus.gateway.delivery.cursors import Cursors
-from nexxus.gateway.delivery.delivery_log import DeliveryLog
-from nexxus.gateway.delivery.frames import identify
-from nexxus.gateway.devices.place import Place
-from nexxus.gateway.devices.placing import Placing
-from nexxus.gateway.devices.residents import DeviceTable, LocalDevice
-from nexxus.gateway.devices.resuming import announce_resync
+from nexxus.gateway.devices.resident import Resident
+from nexxus.gateway.devices.residents import Residents
 from nexxus.interfaces.registry import Registry
 
 
-class Adoption:
-    """Brings a device's subscriptions here in line with the registry's."""
+class Reconciliation:
+    """Compares residents with the registry, and corrects whichever is wrong."""
 
-    def __init__(
-        self,
-        *,
-        place: Place,
-        registry: Registry,
-        placing: Placing,
-        devices: DeviceTable,
-        routes: Audiences,
-        log: DeliveryLog,
-        cursors: Cursors,
-    ) -> None:
-        self._place = place
+    def __init__(self, residents: Residents, registry: Registry) -> None:
+        self._residents = residents
+        self._place = residents.place
         self._registry = registry
-        self._placing = placing
-        self._devices = devices
-        self._routes = routes
-        self._log = log
-        self._cursors = cursors
+        self._alive: set[str] = set()
 
-    async def adopt(self, app_id: str, device_id: str, channel_id: str | None) -> None:
+    # This node follows the registry
+
+    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
         """Serve the device's subscriptions as the registry has them: events come from now on.
 
         `channel_id` is the one that was just made, None where it was another change: it stays
         even if the device does not resume. Raises `DeviceNotConnected` when the device has no
         connection here; a subscription that nobody would serve is then removed.
         """
-        async with self._devices.hold(app_id, device_id) as device:
+        async with self._residents.hold(app_id, device_id) as device:
             if not device.is_vacant:
                 before = set(device.subscriptions)
                 await self._follow_registry(device)
@@ -70,78 +56,34 @@ class Adoption:
             "the device's connection was lost; connect it, register, and subscribe again"
         )
 
-    def withhold(self, subscription: Subscription) -> None:
-        """Serve a subscription by its new route before the registry knows of that.
-
-        From now on what is for its former route alone is denied to the device.
-        """
-        device = self._devices.find(subscription.app_id, subscription.device_id)
-        held = None if device is None else device.subscriptions.get(subscription.channel_id)
-        if device is not None and held is not None and held.subscription != subscription:
-            self._devices.replace(device, subscription)
-
     async def serve(self, subscription: Subscription) -> None:
         """Serve a changed subscription, if it has not ended and its device is still one of here."""
-        async with self._devices.hold(subscription.app_id, subscription.device_id) as device:
+        async with self._residents.hold(subscription.app_id, subscription.device_id) as device:
             if device.is_vacant:
                 return
             held = await self._registry.subscriptions.of_device(device.app_id, device.device_id)
             if all(each.channel_id != subscription.channel_id for each in held):
                 return
-            if await self._placing.serve_here(device, [subscription]):
+            if await self._residents.serve_here(device, [subscription]):
                 await self._follow_registry(device)
-
-    def send_denied(
-        self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
-    ) -> None:
-        """Take objects out of a channel of a device that may not see them any more.
-
-        Each of `objects` has ``id type appId userId? version``. One that the channel's present
-        route has shown since the narrowing began is left alone: it is permitted.
-        """
-        device = self._devices.find(app_id, device_id)
-        held = None if device is None else device.subscriptions.get(channel_id)
-        if device is None or held is None:
-            return
-        seq = device.floor = self._log.advance()
-        connection = device.connection
-        if connection is None or not device.is_live:
-            return  # It is told by a resync, should it resume.
-        cursor = self._cursors.write(seq)
-        metadata = {"channels": [channel_id], "cursor": cursor}
-        for item in objects:
-            if self._routes.has_shown(connection, held.subscription.route.key, item["id"]):
-                continue
-            model = identify(
-                item["id"], item["type"], item["appId"], item.get("userId"), item.get("version")
-            )
-            event = "model_deleted"
-            data = {"event": event, "model": model, "reason": "denied", "metadata": metadata}
-            connection.send(event, data, cursor=cursor, channels=[channel_id])
-
-    def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
-        """Have a device read channels anew, such as where it may see more than before."""
-        device = self._devices.find(app_id, device_id)
-        if device is not None:
-            announce_resync(device, channels, self._log, self._cursors)
 
     def resync_everybody(self) -> None:
         """Have every device read all its channels anew."""
-        for device in self._devices.everybody():
-            announce_resync(device, list(device.subscriptions), self._log, self._cursors)
+        for device in self._residents.everybody():
+            self._residents.resync(device, list(device.subscriptions))
 
     async def adopt_what_was_missed(self) -> None:
         """Bring every device in line with the registry; the channels it gains are read anew."""
-        await self._devices.visit(self._catch_up)
+        await self._residents.visit(self._catch_up)
 
-    async def _catch_up(self, device: LocalDevice) -> None:
+    async def _catch_up(self, device: Resident) -> None:
         before = set(device.subscriptions)
         await self._follow_registry(device)
         gained = [channel for channel in device.subscriptions if channel not in before]
         if gained:
-            announce_resync(device, gained, self._log, self._cursors)
+            self._residents.resync(device, gained)
 
-    async def _follow_registry(self, device: LocalDevice) -> None:
+    async def _follow_registry(self, device: Resident) -> None:
         placements = await self._registry.subscriptions.placements(device.app_id, device.device_id)
         present = {each.subscription.channel_id: each.subscription for each in placements}
         astray = [each.subscription for each in placements if each.served_by != self._place.key]
@@ -153,20 +95,20 @@ class Adoption:
         ended = [channel for channel in device.subscriptions if channel not in present]
         if ended and await self._is_forgotten(device):
             ended = []
-        self._devices.remove(device, ended)
+        self._residents.remove(device, ended)
         for channel, subscription in present.items():
             held = device.subscriptions.get(channel)
             if held is None:
                 is_kept = device.connection is None
-                self._devices.install(device, subscription, is_kept=is_kept)
+                self._residents.install(device, subscription, is_kept=is_kept)
             elif _with_persistence_of(held.subscription, subscription) == subscription:
                 held.subscription = subscription
             elif held.subscription != subscription and not _is_behind(
                 subscription, held.subscription
             ):
-                self._devices.replace(device, subscription)
+                self._residents.replace(device, subscription)
 
-    async def _bring_back(self, device: LocalDevice, astray: list[Subscription]) -> bool:
+    async def _bring_back(self, device: Resident, astray: list[Subscription]) -> bool:
         """Serve here what the registry says that another node serves; False if the device has gone.
 
         That node wrote late, not knowing that the device had come here. While it counted as the
@@ -174,29 +116,87 @@ class Adoption:
         """
         holder = await self._registry.presence.get(device.app_id, device.device_id)
         if holder is None:
-            return True  # `Restoration` puts everything back.
+            return True  # `restore` puts everything back.
         if not self._place.has(holder):
-            self._placing.let_go(device)
+            self._residents.let_go(device)
             return False
-        if not await self._placing.serve_here(device, astray):
+        if not await self._residents.serve_here(device, astray):
             return False
         missed = [each.channel_id for each in astray if each.channel_id in device.subscriptions]
         if missed:
-            announce_resync(device, missed, self._log, self._cursors)
+            self._residents.resync(device, missed)
         return True
 
-    async def _is_forgotten(self, device: LocalDevice) -> bool:
-        """Whether the registry has lost what it knew, which `Restoration` will put back."""
+    async def _is_forgotten(self, device: Resident) -> bool:
+        """Whether the registry has lost what it knew, which `restore` will put back."""
         if device.connection is None:
             return False
         return await self._registry.presence.get(device.app_id, device.device_id) is None
 
-    async def _end_orphans(self, device: LocalDevice, channels: list[str]) -> None:
+    async def _end_orphans(self, device: Resident, channels: list[str]) -> None:
         """Remove subscriptions that came too late for a connection, unless others have it."""
         presence = await self._registry.presence.get(device.app_id, device.device_id)
         if channels and (presence is None or self._place.has(presence)):
             await self._registry.subscriptions.remove(device.app_id, device.device_id, channels)
-            self._devices.remove(device, [c for c in channels if c in device.subscriptions])
+            self._residents.remove(device, [c for c in channels if c in device.subscriptions])
+
+    # The registry is told what this node serves
+
+    async def restore(self) -> None:
+        """Put everything back. What is right already stays as it is; may be called again."""
+        self._alive = {node.id for node in await self._registry.nodes.alive()}
+        await self._residents.visit(self._put_back)
+
+    async def _put_back(self, device: Resident) -> None:
+        holder = await self._registry.presence.get(device.app_id, device.device_id)
+        is_ours = holder is not None and self._place.has(holder)
+        if holder is not None and not is_ours and holder.node in self._alive:
+            return  # It has gone to another node, and its subscriptions with it.
+        wrong = await self._misplaced(device)
+        dead = None if is_ours else holder
+        if wrong and not await self._residents.serve_here(device, wrong, dead=dead):
+            return
+        # The presence last: who finds it may rely on the subscriptions.
+        if not is_ours and not await self._hold(device):
+            return
+        if wrong:
+            channels = [subscription.channel_id for subscription in wrong]
+            self._residents.resync(device, channels)
+
+    async def _misplaced(self, device: Resident) -> list[Subscription]:
+        """The subscriptions that this node serves and the registry does not know to be here.
+
+        Of a silent device only those that are nowhere: others may be where it has gone.
+        """
+        if device.is_foreign:
+            return []  # They are another node's until the device has said that it resumes.
+        found = {
+            placement.subscription.channel_id: placement
+            for placement in await self._registry.subscriptions.placements(
+                device.app_id, device.device_id
+            )
+        }
+        wrong = []
+        for channel, held in device.subscriptions.items():
+            placement = found.get(channel)
+            if placement is None:
+                wrong.append(held.subscription)
+            elif placement.served_by != self._place.key and device.connection is not None:
+                # What is there may be newer than ours: a narrowing that is under way.
+                wrong.append(placement.subscription)
+        return wrong
+
+    async def _hold(self, device: Resident) -> bool:
+        """Claim the device for its connection again; False if another node was faster."""
+        if device.connection is None:
+            return True
+        presence = self._place.presence(device.app_id, device.device_id, device.connection)
+        former = await self._registry.presence.connect(presence)
+        if former is None or self._place.has(former) or former.node not in self._alive:
+            return True
+        await self._registry.presence.connect(former)
+        self._residents.let_go(device)
+        return False
 
 
 def _with_persistence_of(held: Subscription, known: Subscription) -> Subscription:
