@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nexxus.config import Config
 from nexxus.domain.events import Event
 from nexxus.hookspecs import Adapter, hookimpl
 from nexxus.interfaces.broker import Received, worker_group
+from nexxus.interfaces.push_service import Push, PushOutcome, PushService, Sent
 from nexxus.interfaces.worker import Worker
 from nexxus.observability.figures import described
 from nexxus.server import Nexxus
@@ -29,7 +30,19 @@ class Idle(Worker):
         return
 
 
+class Silent(PushService):
+    def check_address(self, address: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(address)
+
+    async def send(self, pushes: Sequence[Push]) -> Sequence[PushOutcome]:
+        return [Sent() for _ in pushes]
+
+
 class Plugin:
+    @hookimpl
+    def nexxus_push_services(self) -> list[Adapter[Any, PushService]]:
+        return [Adapter("silent", None, lambda *_: Silent(), interface=1)]
+
     @hookimpl
     def nexxus_workers(self) -> list[Adapter[Any, Worker]]:
         return [Adapter("idle", None, lambda *_: Idle(), interface=1)]
@@ -39,6 +52,7 @@ class Plugin:
 async def nexxus(tmp_path: Path) -> AsyncIterator[Nexxus]:
     settings = {
         "server": {"data_dir": str(tmp_path), "workers": ["idle"]},
+        "push": {"services": ["silent"]},
         "logger": {"level": "critical"},
         "applications": [
             {"id": "notes", "name": "Notes", "schema": {"note": {"text": {"type": "string"}}}}
