@@ -1,1 +1,1 @@
-"""The HTTP API: routes, one module per section of the contract."""
+"""The HTTP API; each module of routes is one section of the contract."""

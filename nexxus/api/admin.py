@@ -1,4 +1,4 @@
-"""Administration: applications and their users, with the admin key."""
+"""Administration of applications and their users, with the admin key."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _MANY = 2**31
 class UserChange(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """What an administrator may change of a user; either ends the user's sessions."""
+    """What an administrator may change about a user; any change ends the user's sessions."""
 
-    user_type: Annotated[str, Meta(description="One of the application's.")] | None = None
-    disabled: Annotated[bool, Meta(description="Whether signing in is refused.")] | None = None
+    user_type: Annotated[str, Meta(description="A user type of the application.")] | None = None
+    disabled: Annotated[bool, Meta(description="Whether the user may not sign in.")] | None = None
 
 
 @_section.route(
@@ -51,7 +51,7 @@ async def create(request: Request[dict[str, Any]]) -> Answer:
 
 @_section.route("GET", "/admin/applications", answers={200: answers.Found})
 async def list_applications(request: Request[None]) -> Answer:
-    """All applications, by id."""
+    """List all applications, sorted by id."""
     applications = sorted(request.services.applications.all(), key=lambda each: each.id)
     items = [application.public_document() for application in applications]
     return Answer(200, {"data": {"items": items}})
@@ -64,7 +64,7 @@ async def list_applications(request: Request[None]) -> Answer:
     errors=(ApplicationNotFound,),
 )
 async def get(request: Request[None]) -> Answer:
-    """An application, without its secrets."""
+    """Get an application, without its secrets."""
     application = request.services.applications.get(request.path["id"])
     return Answer(200, {"data": application.public_document()})
 
@@ -77,7 +77,7 @@ async def get(request: Request[None]) -> Answer:
     errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
 )
 async def replace(request: Request[dict[str, Any]]) -> Answer:
-    """Replace the top-level keys that are given; kept secrets need not be repeated."""
+    """Replace the given top-level keys; secrets that are left out are kept."""
     application = await request.services.applications.replace(request.path["id"], request.body)
     return Answer(200, {"data": application.public_document()})
 
@@ -89,7 +89,7 @@ async def replace(request: Request[dict[str, Any]]) -> Answer:
     errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
 )
 async def delete(request: Request[None]) -> Answer:
-    """Remove an application with all that belongs to it."""
+    """Delete an application with all its data."""
     await request.services.applications.delete(request.path["id"])
     return Answer(200, answers.Done(message="application deleted"))
 
@@ -103,19 +103,19 @@ async def delete(request: Request[None]) -> Answer:
         Parameter(
             "limit",
             "query",
-            "At most this many users.",
+            "The most users to return.",
             {"type": "integer", "minimum": 1, "maximum": _MAX_USERS, "default": 100},
         ),
         Parameter(
             "offset",
             "query",
-            "Skip this many users.",
+            "The number of users to skip.",
             {"type": "integer", "minimum": 0, "maximum": _MANY, "default": 0},
         ),
     ),
 )
 async def list_users(request: Request[None]) -> Answer:
-    """An application's users, oldest first."""
+    """List an application's users, oldest first."""
     services = request.services
     users = await services.accounts.users.list(
         services.applications.get(request.path["id"]),
@@ -133,7 +133,7 @@ async def list_users(request: Request[None]) -> Answer:
     errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
 )
 async def change_user(request: Request[UserChange]) -> Answer:
-    """Change a user's type, or disable the user."""
+    """Change a user's type, or disable or enable the user."""
     services = request.services
     user = await services.accounts.users.administer(
         services.applications.get(request.path["id"]),
@@ -151,7 +151,7 @@ async def change_user(request: Request[UserChange]) -> Answer:
     errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
 )
 async def delete_user(request: Request[None]) -> Answer:
-    """Remove a user with the user's sessions and devices; their objects stay."""
+    """Delete a user with the user's sessions and devices; the user's objects are kept."""
     services = request.services
     application = services.applications.get(request.path["id"])
     await services.accounts.users.delete(application, request.path["userId"])

@@ -1,4 +1,4 @@
-"""Answering: what all answers of a port have in common, whatever they say."""
+"""Answering: what all responses of a port have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nexxus.errors import MethodNotAllowed, ServerError, WireError
 from nexxus.interfaces.logger import Logger
 
 GONE: Final = 499
-"""The status, in figures, of a request whose client did not wait for the answer."""
+"""The status in metrics for a request whose client did not wait for the response."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -25,7 +25,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "O
 
 
 class Answering:
-    """Gives answers their headers, errors their shape, and requests their place in the figures."""
+    """Adds common headers to responses, converts errors to responses, and measures requests."""
 
     def __init__(self, *, metrics: HttpMetrics, logger: Logger, hsts_max_age: int) -> None:
         self.metrics = metrics
@@ -34,7 +34,7 @@ class Answering:
         self._hsts = (b"strict-transport-security", f"max-age={hsts_max_age}".encode())
 
     def headers(self, scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:
-        """Return the headers that every answer has."""
+        """Return the headers that every response has."""
         headers = [(b"x-request-id", request_id), _NO_SNIFF]
         if scope.get("scheme") == "https" and self._hsts_max_age:
             headers.append(self._hsts)
@@ -48,7 +48,7 @@ class Answering:
         answer: Answer | Raw,
         request_id: bytes,
     ) -> None:
-        """Send a whole answer."""
+        """Send a complete response."""
         body, media_type = encode(answer, request_headers.get(b"accept"))
         headers = [
             (b"content-type", media_type),
@@ -64,14 +64,14 @@ class Answering:
         await send({"type": "http.response.body", "body": body})
 
     def refuse(self, error: WireError, method: str, request_id: bytes) -> Answer | Raw:
-        """Return the answer that an error is."""
+        """Return the response for an error."""
         if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
             allow = ", ".join(sorted({*error.allow, "OPTIONS"}))
             return Raw(200, b"", b"text/plain; charset=utf-8", ((b"allow", allow.encode()),))
         return to_answer(error, request_id.decode())
 
-    def apologise(self, error: Exception, method: str, route: str, request_id: bytes) -> Answer:
-        """Log an error of ours; return its answer, which says nothing about it."""
+    def log_and_hide(self, error: Exception, method: str, route: str, request_id: bytes) -> Answer:
+        """Log an unexpected error, and return a response that reveals nothing about it."""
         self.logger.error(
             "a request failed",
             error=error,
@@ -79,24 +79,24 @@ class Answering:
             route=route,
             requestId=request_id.decode(),
         )
-        sorry = ServerError("something went wrong here; the server's log says what")
-        return to_answer(sorry, request_id.decode())
+        hidden = ServerError("an unexpected error occurred; the server's log has the details")
+        return to_answer(hidden, request_id.decode())
 
     def observe(self, method: str, route: str, status: int, started: float) -> None:
-        """Count one request, which `started` at that time of `time.perf_counter`."""
+        """Measure one request; `started` is its start by `time.perf_counter`."""
         known = method if method in _METHODS else "OTHER"
         self.metrics.observe(known, route, status, time.perf_counter() - started)
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> bytes:
-    """Return the id that a request brings, or a new one."""
+    """Return the id that the client gave the request, or a new one."""
     given = headers.get(b"x-request-id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
-    return b"%024x" % getrandbits(96)  # unique, not secret: a system call less
+    return b"%024x" % getrandbits(96)  # need not be secret, which saves a system call
 
 
 def path_of(scope: Scope) -> str:
-    """Return the path below where the API itself is mounted."""
+    """Return the path relative to where the API is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

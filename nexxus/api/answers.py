@@ -1,4 +1,4 @@
-"""The shapes of answers, as routes build them and as ``/openapi.json`` describes them."""
+"""The bodies of responses, as routes build them and ``/openapi.json`` describes them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nexxus.domain.operations import OperationError, State
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What answers, and the frames of `/asyncapi.json`, have in common."""
+    """The base class of responses, and of the frames in `/asyncapi.json`."""
 
 
 class ErrorBody(Shape, frozen=True, kw_only=True):
-    """Every error. `details` says which field and which rule, where that helps."""
+    """An error. `details` names the field and the rule, where that helps."""
 
     error: str
     message: str
@@ -26,13 +26,13 @@ class ErrorBody(Shape, frozen=True, kw_only=True):
 
 
 class Done(Shape, frozen=True, kw_only=True):
-    """An answer that only says that it was done."""
+    """A confirmation."""
 
     message: str
 
 
 class Greeting(Shape, frozen=True, kw_only=True):
-    """What answers here."""
+    """The name and the version of the server."""
 
     message: str
     version: str
@@ -53,7 +53,7 @@ class SessionUser(Shape, frozen=True, kw_only=True):
 
 
 class SignedIn(Shape, frozen=True, kw_only=True):
-    """A session: a short-lived access token, and a refresh token for the next one."""
+    """A session: a short-lived access token, and a refresh token to get the next one."""
 
     token: str
     refresh_token: str
@@ -62,14 +62,14 @@ class SignedIn(Shape, frozen=True, kw_only=True):
 
 
 class TokenPair(Shape, frozen=True, kw_only=True):
-    """The next pair of tokens."""
+    """The session's next access token and refresh token."""
 
     token: str
     refresh_token: str
 
 
 class Me(Shape, frozen=True, kw_only=True):
-    """The calling user, as the token has it."""
+    """The calling user, as in the access token."""
 
     id: str
     username: str | None
@@ -80,7 +80,7 @@ class Me(Shape, frozen=True, kw_only=True):
 
 
 class RegisteredDevice(Shape, frozen=True, kw_only=True):
-    """A device that was just made."""
+    """A newly registered device."""
 
     id: str
     name: str
@@ -89,7 +89,7 @@ class RegisteredDevice(Shape, frozen=True, kw_only=True):
 
 
 class Ticket(Shape, frozen=True, kw_only=True):
-    """What stands once for the access token, as `?ticket=`, within `expiresIn` seconds."""
+    """A ticket that replaces the access token once, as `?ticket=`, within `expiresIn` seconds."""
 
     ticket: str
     expires_in: int
@@ -105,7 +105,7 @@ class DeviceSession(Shape, frozen=True, kw_only=True):
 
 
 class DeviceDescription(Shape, frozen=True, kw_only=True):
-    """A device and what is known of its connection. `lastSeen` is an ISO 8601 time."""
+    """A device and the state of its connection. `lastSeen` is an ISO 8601 time."""
 
     id: str
     app_id: str
@@ -131,7 +131,7 @@ class DeviceList(Shape, frozen=True, kw_only=True):
 
 
 class Created(Shape, frozen=True, kw_only=True):
-    """An accepted create; one of a transient object has no operation."""
+    """An accepted create; for a transient object there is no operation."""
 
     id: str
     type: str
@@ -139,7 +139,7 @@ class Created(Shape, frozen=True, kw_only=True):
 
 
 class CreateAccepted(Shape, frozen=True, kw_only=True):
-    """The create was taken and will be stored."""
+    """The create was accepted and will be applied."""
 
     message: str
     data: Created
@@ -152,14 +152,14 @@ class QueuedOperation(Shape, frozen=True, kw_only=True):
 
 
 class WriteAccepted(Shape, frozen=True, kw_only=True):
-    """The write was taken and will be applied."""
+    """The write was accepted and will be applied."""
 
     message: str
     data: QueuedOperation
 
 
 class Stored(Shape, frozen=True, kw_only=True):
-    """The write was applied; `data` is the object, of a delete its id, type and version."""
+    """The write was applied; `data` is the object, for a delete its id, type and version."""
 
     message: str
     data: Document
@@ -172,7 +172,7 @@ class Object(Shape, frozen=True, kw_only=True):
 
 
 class Items(Shape, frozen=True, kw_only=True):
-    """Objects; `cursor` continues while more follow."""
+    """Objects; `cursor` is present if more follow."""
 
     items: list[Document]
     cursor: str | UnsetType = UNSET
@@ -191,26 +191,26 @@ class Count(Shape, frozen=True, kw_only=True):
 
 
 class Counted(Shape, frozen=True, kw_only=True):
-    """How many there are."""
+    """The result of counting."""
 
     data: Count
 
 
 class ChannelPage(Shape, frozen=True, kw_only=True):
-    """A channel and its first page; with `getOnly` the page alone."""
+    """A channel and its first page; with `getOnly` only the page."""
 
     channel_id: str | UnsetType = UNSET
     items: list[Document]
 
 
 class SubscriptionMade(Shape, frozen=True, kw_only=True):
-    """The subscription is in force."""
+    """The device is subscribed to the channel."""
 
     data: ChannelPage
 
 
 class Channel(Shape, frozen=True, kw_only=True):
-    """The channel that was left."""
+    """The channel that was unsubscribed from."""
 
     channel: str
 
@@ -222,25 +222,25 @@ class Unsubscribed(Shape, frozen=True, kw_only=True):
 
 
 class DeadLetterItems(Shape, frozen=True, kw_only=True):
-    """Messages that were set aside."""
+    """Dead letters."""
 
     items: list[DeadLetter]
 
 
 class DeadLetterList(Shape, frozen=True, kw_only=True):
-    """Messages that were set aside."""
+    """A list of dead letters."""
 
     data: DeadLetterItems
 
 
 class OneDeadLetter(Shape, frozen=True, kw_only=True):
-    """A message that was set aside."""
+    """One dead letter."""
 
     data: DeadLetter
 
 
 class OperationFate(Shape, frozen=True, kw_only=True):
-    """What became of a write."""
+    """The state of a write, and why it was rejected, if it was."""
 
     id: str
     state: State
@@ -249,6 +249,6 @@ class OperationFate(Shape, frozen=True, kw_only=True):
 
 
 class OperationState(Shape, frozen=True, kw_only=True):
-    """What became of a write."""
+    """The state of a write."""
 
     data: OperationFate

@@ -1,7 +1,7 @@
 """The API as an ASGI application: from a request to its endpoint, and back.
 
-There is no middleware on the way of a request but what the configuration asks for: every
-microsecond here is paid by every accepted write.
+Requests pass through middleware only if the configuration requires it, because every microsecond
+here is added to every write.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ _UNKNOWN_ROUTE: Final = "(none)"
 
 
 def build_api(services: Services) -> ASGIApp:
-    """Build the ASGI application of the contract's routes, and of what the transports serve."""
+    """Build the ASGI application with the contract's routes and the transports' mounts."""
     shown = description.ENDPOINTS if services.settings.docs else []
     endpoints = (*ENDPOINTS, *shown, *description.DASHBOARD)
     return _behind_proxies(_Api(services, endpoints, MountTable(services.mounted)), services)
 
 
 def build_gateway_api(services: Services) -> ASGIApp:
-    """Build what the gateway's port answers: how its process is doing, and the transports."""
+    """Build the application of the gateway's port: health, metrics and the transports' mounts."""
     table = MountTable(services.mounted, is_gateways=True)
     return _behind_proxies(_Api(services, health.ENDPOINTS, table), services)
 
 
 def build_health_api(services: Services) -> ASGIApp:
-    """Build what the health port answers: how its process is doing."""
+    """Build the application of the health port: health and metrics."""
     return _Api(services, health.ENDPOINTS, MountTable(()))
 
 
 def _behind_proxies(app: ASGIApp, services: Services) -> ASGIApp:
-    """Return the application with what the configuration puts before it."""
+    """Return the application with the configured middleware."""
     origins = services.settings.cors_origins
     if origins:
         app = CORSMiddleware(
@@ -61,8 +61,8 @@ def _behind_proxies(app: ASGIApp, services: Services) -> ASGIApp:
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
             allow_headers=("*",),
-            # For the cookie by which a browser that follows events comes back; nothing else
-            # looks at cookies.
+            # For the cookie with which a browser reconnects to an event stream; nothing else reads
+            # cookies.
             allow_credentials="*" not in origins,
             expose_headers=_EXPOSED,
             max_age=86_400,
@@ -149,14 +149,14 @@ class _Api:
             except ClientDisconnected:
                 return
             except Exception as error:
-                answer = self._answering.apologise(error, method, route, request_id)
+                answer = self._answering.log_and_hide(error, method, route, request_id)
             status = answer.status
             await self._answering.send(scope, send, headers, answer, request_id)
         finally:
             self._metrics.requests_running -= 1
             self._answering.observe(method, route, status, started)
 
-    # Who may come in
+    # Admission
 
     async def _admit_anybody(self, request: Request[Any]) -> None:
         if request.endpoint.limited:
@@ -201,7 +201,7 @@ class _Api:
         self._count(request, None)
         key = needed(request.token()).encode("latin-1")
         if not hmac.compare_digest(key, self._admin_key):
-            raise UserAuthenticationFailed("that is not the admin key")
+            raise UserAuthenticationFailed("the admin key is wrong")
 
     def _count(self, request: Request[Any], device_id: str | None) -> None:
         if not self._limit.enabled:
@@ -214,7 +214,7 @@ class _Api:
 
 
 def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:
-    """What every log record of a request says; `application` is there where the guard knew it."""
+    """Return the fields of a request's log records; `appId` only if the guard found it."""
     fields = {"requestId": request_id.decode()}
     application = getattr(request, "application", None)
     if application is not None:
@@ -223,17 +223,17 @@ def _log_fields(request: Request[Any], request_id: bytes) -> dict[str, str]:
 
 
 def _check_paths(table: MountTable, router: Router) -> None:
-    """Raise `ConfigurationError` for a mount at a path of the API's own."""
+    """Raise `ConfigurationError` for a mount at a path of the API."""
     for path, mounted in table.http.items():
         if router.knows(path):
             raise ConfigurationError(
                 f"gateway.transports: {mounted.host.transport!r} serves {path}, which is a route "
-                "of the API; leave the transport out, or give its mount another path"
+                "of the API; remove the transport, or change its path"
             )
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Follow the lifespan protocol; whoever owns the services opens and closes them."""
+    """Follow the lifespan protocol; the owner of the services opens and closes them."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

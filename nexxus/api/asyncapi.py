@@ -1,4 +1,4 @@
-"""``/asyncapi.json``: the frames of the WebSocket, as AsyncAPI 3.0."""
+"""``/asyncapi.json``: the WebSocket's frames as AsyncAPI 3.0."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REF: Final = "#/components/schemas/{name}"
 
 
 class Register(Shape, frozen=True, kw_only=True):
-    """Claims the token's device for this connection; the first frame."""
+    """Claims the token's device for this connection; must be the first frame."""
 
     token: str
 
@@ -36,7 +36,7 @@ class RefreshAccessToken(Shape, frozen=True, kw_only=True):
 
 
 class Resume(Shape, frozen=True, kw_only=True):
-    """Asks for what was missed since a cursor; right after `register`."""
+    """Requests the events missed since a cursor; sent right after `register`."""
 
     cursor: str
 
@@ -48,34 +48,34 @@ class CreateRequest(Shape, frozen=True, kw_only=True):
 
 
 class Registered(Shape, frozen=True, kw_only=True):
-    """The device is this connection's."""
+    """The connection now holds the device."""
 
     success: Literal[True]
     cursor: str | UnsetType = UNSET
 
 
 class Refreshed(Shape, frozen=True, kw_only=True):
-    """The connection lives as long as the newer token."""
+    """The connection is valid as long as the newer token."""
 
     success: Literal[True]
 
 
 class Resumed(Shape, frozen=True, kw_only=True):
-    """Everything that was missed has come."""
+    """All missed events were sent."""
 
     success: Literal[True]
     cursor: str
 
 
 class Resync(Shape, frozen=True, kw_only=True):
-    """These channels are live from now on, and are to be read anew."""
+    """These channels are live from now on and must be read again."""
 
     channels: list[str]
     cursor: str | UnsetType = UNSET
 
 
 class RequestReply(Shape, frozen=True, kw_only=True):
-    """The answer to the frame of the same `ref`: what HTTP would answer."""
+    """The reply to the frame with the same `ref`: what HTTP would respond."""
 
     status: int
     data: dict[str, Any] | UnsetType = UNSET
@@ -83,7 +83,7 @@ class RequestReply(Shape, frozen=True, kw_only=True):
 
 
 class Fault(Shape, frozen=True, kw_only=True):
-    """Something is wrong; the connection stays open."""
+    """An error; the connection stays open."""
 
     code: Literal[
         "TOKEN_EXPIRED",
@@ -100,14 +100,14 @@ class Fault(Shape, frozen=True, kw_only=True):
 
 
 class EventMetadata(Shape, frozen=True, kw_only=True):
-    """For which of this device's channels the event is, and where to resume after it."""
+    """The device's channels that the event is for, and the cursor to resume after it."""
 
     channels: list[str]
     cursor: str | UnsetType = UNSET
 
 
 class ChangedObject(Shape, frozen=True, kw_only=True):
-    """Which object it is, and its version after the event."""
+    """The object, and its version after the event."""
 
     id: str
     type: str
@@ -117,7 +117,7 @@ class ChangedObject(Shape, frozen=True, kw_only=True):
 
 
 class ModelCreated(Shape, frozen=True, kw_only=True):
-    """An object has come into these channels."""
+    """An object appeared in these channels."""
 
     event: EventName
     model: Document
@@ -125,7 +125,7 @@ class ModelCreated(Shape, frozen=True, kw_only=True):
 
 
 class ModelUpdated(Shape, frozen=True, kw_only=True):
-    """Patches that bring a copy of the previous version to this one."""
+    """An object changed; the patches turn a copy of the previous version into this one."""
 
     event: EventName
     model: ChangedObject
@@ -134,7 +134,7 @@ class ModelUpdated(Shape, frozen=True, kw_only=True):
 
 
 class ModelDeleted(Shape, frozen=True, kw_only=True):
-    """An object has left these channels, or is gone."""
+    """An object left these channels or was deleted."""
 
     event: EventName
     model: ChangedObject
@@ -166,7 +166,7 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
 
 
 def describe_frames(*, version: str) -> dict[str, Any]:
-    """The AsyncAPI document of the WebSocket."""
+    """Return the AsyncAPI document of the WebSocket."""
     kinds = [*_FROM_CLIENT.values(), *_FROM_SERVER.values()]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     by_type = dict(zip(kinds, schemas, strict=True))

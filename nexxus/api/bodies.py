@@ -1,4 +1,4 @@
-"""Bodies: the bytes of a request, up to what is allowed."""
+"""Bodies: reads the bytes of a request, up to a limit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _DRAIN_BYTES: Final = 16 * 1024 * 1024
 
 
 class ClientDisconnected(Exception):
-    """The client has gone; nobody reads an answer."""
+    """The client has disconnected and will not read a response."""
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return the whole body; raise `PayloadTooLarge` beyond `limit` bytes."""
+    """Return the whole body. Raises `PayloadTooLarge` beyond `limit` bytes."""
     announced = headers.get(b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
         await _drain(receive)
@@ -51,10 +51,10 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
 
 async def _drain(receive: Receive) -> None:
-    """Read on for a moment and throw it away.
+    """Read and discard the rest of the body for a limited time.
 
-    A server that closes while an upload still comes in resets the connection, and the client
-    never sees the answer.
+    Closing a connection during an upload would reset it, and the client would never see the
+    response.
     """
     drained = 0
     with suppress(TimeoutError):

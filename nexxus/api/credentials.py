@@ -1,4 +1,4 @@
-"""Credentials: what a request proves itself with."""
+"""Credentials in requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nexxus.errors import NoAuthPresent
 
 
 def bearer_token(headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the bearer token of a request; None without one or with another scheme."""
+    """Return the bearer token of a request, or None if there is none or another scheme."""
     header = headers.get(b"authorization")
     if header is None:
         return None
@@ -17,7 +17,7 @@ def bearer_token(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def needed(token: str | None) -> str:
-    """Return the token; raise `NoAuthPresent` without one."""
+    """Return the token. Raises `NoAuthPresent` if there is none."""
     if token is None:
         raise NoAuthPresent("send an access token: Authorization: Bearer <token>")
     return token

@@ -1,4 +1,4 @@
-"""Dead letters: messages that were set aside, with the admin key."""
+"""Administration of dead letters, with the admin key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_LIMIT: Final = 10_000
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters."""
+    """The selected dead letters."""
 
     ids: Annotated[list[str], Meta(min_length=1, max_length=_MAX_LIMIT, description="Their ids.")]
 
@@ -31,17 +31,17 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answers={200: answers.DeadLetterList},
     errors=(ServiceUnavailable,),
     parameters=(
-        Parameter("queue", "query", "Only those of this queue.", {"type": "string"}),
+        Parameter("queue", "query", "Only letters of this queue.", {"type": "string"}),
         Parameter(
             "limit",
             "query",
-            "At most this many.",
+            "The most letters to return.",
             {"type": "integer", "minimum": 1, "maximum": _MAX_LIMIT, "default": 100},
         ),
     ),
 )
 async def list_dead_letters(request: Request[None]) -> Answer:
-    """The messages that were set aside, oldest first."""
+    """List dead letters (messages that could not be processed), oldest first."""
     letters = await request.services.dead_letters.list(
         queue=request.query.get("queue"),
         limit=request.integer("limit", 100, low=1, high=_MAX_LIMIT),
@@ -56,7 +56,7 @@ async def list_dead_letters(request: Request[None]) -> Answer:
     errors=(NotFound, ServiceUnavailable),
 )
 async def get_dead_letter(request: Request[None]) -> Answer:
-    """One message that was set aside."""
+    """Get a dead letter with its payload."""
     letter = await request.services.dead_letters.get(request.path["id"])
     if letter is None:
         raise NotFound(f"there is no dead letter {request.path['id']}")
@@ -71,7 +71,7 @@ async def get_dead_letter(request: Request[None]) -> Answer:
     errors=(InvalidParameters, ServiceUnavailable),
 )
 async def replay_dead_letters(request: Request[Chosen]) -> Answer:
-    """Deliver messages again, behind what waits for their consumers; says how many there were."""
+    """Deliver dead letters again, behind the messages already waiting, and return their number."""
     count = await request.services.dead_letters.replay(request.body.ids)
     return Answer(200, answers.Counted(data=answers.Count(count=count)))
 
@@ -84,6 +84,6 @@ async def replay_dead_letters(request: Request[Chosen]) -> Answer:
     errors=(ServiceUnavailable,),
 )
 async def discard_dead_letters(request: Request[Chosen]) -> Answer:
-    """Delete messages for good; says how many there were."""
+    """Delete dead letters permanently, and return their number."""
     count = await request.services.dead_letters.discard(request.body.ids)
     return Answer(200, answers.Counted(data=answers.Count(count=count)))

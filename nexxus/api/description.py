@@ -1,4 +1,4 @@
-"""The API's description of itself, for programs and for people, and the dashboard."""
+"""The API's description, for programs and for people, and the dashboard."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nexxus.errors import NotFound
 
 _described = RouteSection("Description", access=Admission.PUBLIC)
 ENDPOINTS = _described.endpoints
-"""Served where ``api.docs`` is on."""
+"""Served if ``api.docs`` is on."""
 
 _dashboard = RouteSection("Dashboard", access=Admission.PUBLIC)
 DASHBOARD = _dashboard.endpoints
-"""The page itself is for anybody; what it shows needs the admin key."""
+"""Anyone may load the page; its data needs the admin key."""
 
 
 @_described.route("GET", "/openapi.json", answers={200: None}, documented=False)
 async def openapi(request: Request[None]) -> Answer:
-    """The routes, as an OpenAPI document."""
+    """Get the OpenAPI document of the routes."""
     from nexxus.api.openapi import describe
 
     return Answer(200, describe(routes.ENDPOINTS, version=request.services.version))
@@ -28,7 +28,7 @@ async def openapi(request: Request[None]) -> Answer:
 
 @_described.route("GET", "/asyncapi.json", answers={200: None}, documented=False)
 async def asyncapi(request: Request[None]) -> Answer:
-    """The WebSocket's frames, as an AsyncAPI document."""
+    """Get the AsyncAPI document of the WebSocket's frames."""
     from nexxus.api.asyncapi import describe_frames
 
     return Answer(200, describe_frames(version=request.services.version))
@@ -36,13 +36,13 @@ async def asyncapi(request: Request[None]) -> Answer:
 
 @_described.route("GET", "/docs", answers={200: None}, documented=False)
 async def docs(request: Request[None]) -> Raw:
-    """The routes, as a page."""
+    """Get the page that describes the routes."""
     return page("docs.html", root=request.root, version=request.services.version)
 
 
 @_dashboard.route("GET", "/admin", answers={200: None}, documented=False)
 async def dashboard(request: Request[None]) -> Raw:
-    """Applications, users and live objects, for whoever has the admin key."""
+    """Get the dashboard: applications, users and live objects."""
     return page("dashboard.html", root=request.root, version=request.services.version)
 
 
@@ -50,5 +50,5 @@ async def dashboard(request: Request[None]) -> Raw:
     "GET", "/static/{name}", answers={200: None}, documented=False, errors=(NotFound,)
 )
 async def static(request: Request[None]) -> Raw:
-    """What the pages are made of."""
+    """Get a file that the pages use."""
     return static_file(request.path["name"])

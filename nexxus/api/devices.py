@@ -1,4 +1,4 @@
-"""Devices: the calling one, and the user's others."""
+"""Devices: the calling device, and the user's other devices."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ENDPOINTS = _section.endpoints
 
 
 class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a device is called."""
+    """The name of a new device."""
 
     name: str
 
 
 class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to change. `push` has the `service` and what that needs; null: no pushes any more."""
+    """The changes. `push` has the `service` and what that needs; null stops pushes."""
 
     name: str | UnsetType = UNSET
     push: dict[str, Any] | UnsetType | None = UNSET
@@ -45,7 +45,7 @@ class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access=Admission.USERS,
 )
 async def register(request: Request[DeviceName]) -> Answer:
-    """Register a device and begin its session; with users, as one of the calling user's."""
+    """Register a device and begin its session; with users, it belongs to the calling user."""
     services, application, name = request.services, request.application, request.body.name
     if application.auth is not None:
         added = await services.accounts.users.add_device(application, request.identity, name)
@@ -56,7 +56,7 @@ async def register(request: Request[DeviceName]) -> Answer:
 
 @_section.route("GET", "/device", answers={200: answers.DeviceDescription}, errors=(NotFound,))
 async def get(request: Request[None]) -> Answer:
-    """The calling device."""
+    """Get the calling device."""
     return Answer(200, await request.services.accounts.devices.get(request.identity))
 
 
@@ -64,7 +64,7 @@ async def get(request: Request[None]) -> Answer:
     "PUT", "/device", body=DeviceChange, answers={200: answers.Done}, errors=(NotFound,)
 )
 async def update(request: Request[DeviceChange]) -> Answer:
-    """Give the calling device another name, or say how it is reached while it is away."""
+    """Rename the calling device, or set how it is sent pushes while it is away."""
     devices, change = request.services.accounts.devices, request.body
     if change.name is UNSET and change.push is UNSET:
         raise InvalidParameters("expected 'name', 'push' or both", {"field": "name"})
@@ -83,13 +83,13 @@ async def update(request: Request[DeviceChange]) -> Answer:
     access=Admission.APPLICATION,
 )
 async def get_push_key(request: Request[None]) -> Answer:
-    """The public key with which browsers subscribe to Web Push."""
+    """Get the public key with which browsers subscribe to Web Push."""
     return Answer(200, answers.PushKey(key=request.services.accounts.devices.public_key()))
 
 
 @_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))
 async def list_devices(request: Request[None]) -> Answer:
-    """The user's devices; without users just the calling one."""
+    """List the user's devices; without users, only the calling device."""
     return Answer(200, {"devices": await request.services.accounts.devices.list(request.identity)})
 
 

@@ -1,6 +1,6 @@
-"""Endpoints: what each route takes, does and answers, said once.
+"""Endpoints: what each route takes, does and returns, declared once.
 
-The router, the dispatcher and ``/openapi.json`` all read the same `Endpoint`.
+The router, the dispatcher and ``/openapi.json`` use the same `Endpoint`.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ H = TypeVar("H", bound="Callable[[Request[Any]], Awaitable[Answer | Raw]]")
 
 
 class Admission(Enum):
-    """Whom a route is for, and what a request must bring."""
+    """Who may use a route, and what a request must contain."""
 
     PUBLIC = auto()
-    """Anybody, without an application."""
+    """Anyone, without an application."""
     APPLICATION = auto()
-    """Anybody who names an application."""
+    """Anyone who names an application."""
     USERS = auto()
-    """A token where the application has users; elsewhere one that is given does not matter."""
+    """A token if the application has users; otherwise a token is ignored."""
     MODELS = auto()
-    """A token where the application has users; elsewhere one that is given must be good."""
+    """A token if the application has users; otherwise a token is optional but must be valid."""
     DEVICE = auto()
-    """A token, always."""
+    """A token."""
     ADMIN = auto()
     """The admin key."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A parameter of the query or a header that a route reads; `schema` is its JSON Schema."""
+    """A query parameter or header that a route reads; `schema` is its JSON Schema."""
 
     name: str
     place: str
@@ -52,10 +52,10 @@ class Parameter(msgspec.Struct, frozen=True):
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
-    `body` is the type of the request's body, None where there is none. `answers` has the type
-    of the body per successful status, None for an answer without one or one that is not JSON.
-    Endpoints that are not `limited` are beside the rate limit. `app_id_in_query` lets a browser
-    name the application as ``?appId=``.
+    `body` is the type of the request's body, None if it has none. `answers` maps each successful
+    status to the type of the response's body, None for no body or one that is not JSON. Only
+    `limited` endpoints are subject to the rate limit. With `app_id_in_query`, a browser may name
+    the application as ``?appId=``.
     """
 
     method: str
@@ -76,7 +76,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteSection:
-    """Collects the endpoints of one section of the contract, in the order they are written."""
+    """Collects the endpoints of one section of the contract, in the order of definition."""
 
     def __init__(self, tag: str, *, access: Admission) -> None:
         self.endpoints: list[Endpoint] = []

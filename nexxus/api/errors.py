@@ -1,4 +1,4 @@
-"""Errors: how they are answered."""
+"""Converts errors to responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNAUTHORIZED: Final = 401
 
 
 def to_answer(error: WireError, request_id: str) -> Answer:
-    """The one shape of all errors, with the headers that some of them have."""
+    """Return the response for an error, with the headers that some errors need."""
     body = error.to_wire()
     body["requestId"] = request_id
     headers: list[tuple[bytes, bytes]] = []
@@ -20,7 +20,7 @@ def to_answer(error: WireError, request_id: str) -> Answer:
     elif isinstance(error, TooManyRequests):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     elif isinstance(error, PayloadTooLarge):
-        # The rest of the upload is not read, so nothing more can be said on this connection.
+        # The rest of the upload is not read, so the connection cannot be used again.
         headers.append((b"connection", b"close"))
     elif error.status == _UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))

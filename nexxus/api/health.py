@@ -1,4 +1,4 @@
-"""Health: whether the process lives, is ready, and how it is doing."""
+"""Health: whether the process is alive and ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDPOINTS = _section.endpoints
 
 @_section.route("GET", "/", answers={200: answers.Greeting})
 async def greet(request: Request[None]) -> Answer | Raw:
-    """What answers here; a browser gets a page with the ways onward."""
+    """Get the server's name and version; a browser gets a page with links."""
     services = request.services
     if b"text/html" in request.headers.get(b"accept", b""):
         return page(
@@ -29,7 +29,7 @@ async def greet(request: Request[None]) -> Answer | Raw:
 
 @_section.route("GET", "/healthz", answers={200: answers.Done}, limited=False)
 async def live(request: Request[None]) -> Answer:  # noqa: ARG001
-    """Whether the process lives."""
+    """Check whether the process is alive."""
     return Answer(200, answers.Done(message="alive"))
 
 
@@ -41,7 +41,7 @@ async def live(request: Request[None]) -> Answer:  # noqa: ARG001
     limited=False,
 )
 async def ready(request: Request[None]) -> Answer:
-    """Whether every backing service answers; if not, which does not."""
+    """Check whether every backing service responds, and name those that do not."""
     problems = await request.services.readiness()
     if problems:
         described = "; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items()))
@@ -57,7 +57,7 @@ async def ready(request: Request[None]) -> Answer:
     limited=False,
 )
 async def metrics(request: Request[None]) -> Raw:
-    """The process's figures, in Prometheus' text format or in OpenMetrics."""
+    """Get the process's metrics, in Prometheus' text format or OpenMetrics."""
     accept = request.headers.get(b"accept", b"").decode("latin-1")
     body, media_type = await request.services.metrics(accept)
     return Raw(200, body, media_type.encode())

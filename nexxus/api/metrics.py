@@ -1,4 +1,4 @@
-"""What is measured of HTTP requests."""
+"""The metrics of HTTP requests."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from nexxus.observability.figures import Histogram, counter, gauge, histogram
 
 
 class HttpMetrics(msgspec.Struct):
-    """Counts requests and how long they took, by method, route and status.
+    """Counts and durations of requests, by method, route and status.
 
-    Routes are patterns such as ``/model/{type}``, so that clients cannot invent new series.
+    Routes are patterns such as ``/model/{type}``, so that clients cannot create new series.
     """
 
     requests: Annotated[
         dict[tuple[str, str, int], int],
-        counter("Requests that were answered.", "method", "route", "status"),
+        counter("Answered requests.", "method", "route", "status"),
     ] = msgspec.field(default_factory=lambda: defaultdict(int))
     request_duration_seconds: Annotated[
         dict[tuple[str, str], Histogram],
-        histogram("Time from a request's arrival to the end of its answer.", "method", "route"),
+        histogram("Time from a request's arrival to the end of its response.", "method", "route"),
     ] = msgspec.field(default_factory=lambda: defaultdict(Histogram))
-    requests_running: Annotated[int, gauge("Requests that are being answered now.")] = 0
+    requests_running: Annotated[int, gauge("Requests in progress.")] = 0
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request."""
+        """Record one answered request."""
         self.requests[method, route, status] += 1
         self.request_duration_seconds[method, route].observe(seconds)

@@ -32,13 +32,13 @@ ENDPOINTS = _section.endpoints
 _IDEMPOTENCY_KEY: Final = Parameter(
     "Idempotency-Key",
     "header",
-    "The same key within 24 h is applied once.",
+    "A write with the same key is applied only once within 24 h.",
     {"type": "string", "minLength": 1, "maxLength": 255},
 )
 _PREFER: Final = Parameter(
     "Prefer",
     "header",
-    "wait=<seconds>: answer once the write is stored.",
+    "wait=<seconds>: respond once the write is stored.",
     {"type": "string", "examples": ["wait=5"]},
 )
 _TERMS: Final = (_IDEMPOTENCY_KEY, _PREFER)
@@ -62,7 +62,7 @@ _READ_ERRORS: Final = (AccessDenied, ModelNotFound, ServiceUnavailable)
     parameters=_TERMS,
 )
 async def create(request: Request[dict[str, Any]]) -> Answer:
-    """Create an object of the model that the body names as its type."""
+    """Create an object; the body has its fields, and its model as type."""
     reply = await request.services.requests.create(
         request.identity, None, request.body, request.terms()
     )
@@ -78,7 +78,7 @@ async def create(request: Request[dict[str, Any]]) -> Answer:
     parameters=_TERMS,
 )
 async def create_typed(request: Request[dict[str, Any]]) -> Answer:
-    """Create an object; the body is its fields."""
+    """Create an object; the body has its fields."""
     reply = await request.services.requests.create(
         request.identity, request.path["type"], request.body, request.terms()
     )
@@ -135,7 +135,7 @@ async def delete(request: Request[DeleteRequest]) -> Answer:
 
 @_section.route("GET", "/model/{type}/{id}", answers={200: answers.Object}, errors=_READ_ERRORS)
 async def get(request: Request[None]) -> Answer:
-    """Read an object."""
+    """Get an object."""
     return await _get(request, request.path["type"])
 
 
@@ -147,7 +147,7 @@ async def get(request: Request[None]) -> Answer:
     parameters=(msgspec.structs.replace(_TYPE, required=True),),
 )
 async def get_untyped(request: Request[None]) -> Answer:
-    """Read an object of the model that the query names."""
+    """Get an object; the query names its model."""
     model = request.query.get("type")
     if not model:
         raise InvalidParameters(
@@ -191,13 +191,16 @@ async def _get(request: Request[None], model: str) -> Answer:
 
 
 def _agreed(request: Request[Any], name: str, given: str | None) -> str | None:
-    """What the path names; the body may repeat it, and names it where the path does not."""
+    """Return the value from the path, or from the body if the path has none.
+
+    Raises `InvalidParameters` if both have one and they differ.
+    """
     named = request.path.get(name)
     if named is None:
         return given
     if given is not None and given != named:
         raise InvalidParameters(
-            f"{name}: is {given!r} in the body, but {named!r} in the path", {"field": name}
+            f"{name}: is {given!r} in the body but {named!r} in the path", {"field": name}
         )
     return named
 

@@ -1,4 +1,4 @@
-"""``/openapi.json``: the endpoints and the structs of their bodies, as OpenAPI 3.1."""
+"""``/openapi.json``: the endpoints and their bodies as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _TOKEN_ERRORS: Final = (NoAuthPresent, UserTokenExpired, UserAuthenticationFaile
 
 
 def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
-    """The OpenAPI document of these endpoints."""
+    """Return the OpenAPI document of these endpoints."""
     shown = [endpoint for endpoint in endpoints if endpoint.documented]
     schemas, components = _schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
     templates: dict[str, str] = {}
     for endpoint in shown:
-        # Two templates of one shape are one path to OpenAPI; the first to come names it.
+        # To OpenAPI, templates that differ only in names are the same path; the first one is used.
         template = templates.setdefault(_PATH_PARAMETER.sub("{}", endpoint.path), endpoint.path)
         operation = _operation(endpoint, template, schemas)
         paths.setdefault(template, {})[endpoint.method.lower()] = operation
@@ -67,7 +67,7 @@ def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """The JSON Schema of every type in use, and the named ones that those refer to."""
+    """Return the JSON Schema of each type in use, and the named schemas that they refer to."""
     types: list[Any] = [answers.ErrorBody]
     for endpoint in endpoints:
         types += [endpoint.body, *endpoint.answers.values()]
@@ -109,7 +109,7 @@ def _parameters(endpoint: Endpoint, template: str) -> list[Parameter]:
         Parameter(
             name,
             "path",
-            "" if name == meant else f"Here: the {meant}.",
+            "" if name == meant else f"The {meant}.",
             {"type": "string", "minLength": 1},
             required=True,
         )
@@ -190,7 +190,7 @@ def _errors(endpoint: Endpoint) -> list[type[WireError]]:
 
 
 def _may_be_empty(body: Any) -> bool:
-    """Whether a request may come without a body: none of its keys is required."""
+    """Return whether a request may have no body, because no key is required."""
     if not (isinstance(body, type) and issubclass(body, msgspec.Struct)):
         return False
     return not any(field.required for field in msgspec.structs.fields(body))

@@ -1,4 +1,4 @@
-"""Operations: what became of writes."""
+"""Operations: the state of writes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ENDPOINTS = _section.endpoints
 
 @_section.route("GET", "/operation/{id}", answers={200: answers.OperationState}, errors=(NotFound,))
 async def get(request: Request[None]) -> Answer:
-    """What became of a write of yours in the last 24 h."""
+    """Get the state of one of your writes from the last 24 h."""
     fate = await request.services.writes.fate(request.identity, request.path["id"])
-    told = answers.OperationFate(
+    shown = answers.OperationFate(
         id=fate.operation_id,
         state=fate.state,
         version=UNSET if fate.version is None else fate.version,
         error=UNSET if fate.error is None else fate.error,
     )
-    return Answer(200, answers.OperationState(data=told))
+    return Answer(200, answers.OperationState(data=shown))

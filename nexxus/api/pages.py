@@ -1,4 +1,4 @@
-"""Pages: the few static files that a browser gets."""
+"""Pages: the static files for browsers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _PUBLIC: Final = frozenset({"pages.css", "docs.js", "dashboard.js"})
 
 
 def static_file(name: str) -> Raw:
-    """A file that the pages refer to, or `NotFound`."""
+    """Return a file that the pages use. Raises `NotFound`."""
     if name not in _PUBLIC:
-        raise NotFound(f"there is no file {name!r}")
+        raise NotFound(f"the file {name!r} does not exist")
     return page(name)
 
 
 def page(name: str, **values: str) -> Raw:
-    """A file of ours, with each ``{{name}}`` replaced by its value, escaped."""
+    """Return a file with each ``{{name}}`` replaced by its escaped value."""
     text = _read(name)
     for key, value in values.items():
         text = text.replace(f"{{{{{key}}}}}", html.escape(value))

@@ -1,4 +1,4 @@
-"""Requests: what the API reads from one, lazily, and no part twice."""
+"""Requests: reads the parts of a request, lazily and only once."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _NO_TERMS: Final = Terms()
 class Request(Generic[B]):
     """One request on its way to its handler.
 
-    `path` has the parameters of the path. `application`, `identity` and `body` are set by the
-    dispatcher where the endpoint has them, before the handler is called.
+    `path` has the path's parameters. If the endpoint needs them, the dispatcher sets
+    `application`, `identity` and `body` before it calls the handler.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Request(Generic[B]):
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The parameters of the query; of a repeated one, the last."""
+        """The query parameters; the last one of each name."""
         if self._query is None:
             text = self.scope.get("query_string", b"").decode("latin-1")
             self._query = dict(parse_qsl(text, keep_blank_values=True)) if text else {}
@@ -80,7 +80,7 @@ class Request(Generic[B]):
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies; of a repeated one, the first."""
+        """The cookies; the first one of each name."""
         text = self.headers.get(b"cookie", b"").decode("latin-1")
         found: dict[str, str] = {}
         for pair in text.split(";"):
@@ -95,16 +95,16 @@ class Request(Generic[B]):
 
     @property
     def base_url(self) -> str:
-        """Where the API is for this client: scheme, host and, when mounted, the path."""
+        """The API's URL for this client: scheme, host and, if mounted, the path."""
         host = self.headers.get(b"host", b"localhost").decode("latin-1")
         return f"{self.scope.get('scheme', 'http')}://{host}{self.scope.get('root_path', '')}"
 
     def token(self) -> str | None:
-        """The bearer token; None without one or with another scheme."""
+        """Return the bearer token, or None if there is none or another scheme."""
         return bearer_token(self.headers)
 
     def app_id(self) -> str:
-        """The application that the request names, or `InvalidParameters`."""
+        """Return the id of the application that the request names. Raises `InvalidParameters`."""
         app_id = self.headers.get(b"nxx-app-id")
         if app_id:
             return app_id.decode("latin-1")
@@ -116,7 +116,7 @@ class Request(Generic[B]):
         return named
 
     def terms(self) -> Terms:
-        """How a write is to be handled, by ``Idempotency-Key`` and ``Prefer: wait=``."""
+        """Return how to handle a write, from ``Idempotency-Key`` and ``Prefer: wait=``."""
         key = self.headers.get(b"idempotency-key")
         prefer = self.headers.get(b"prefer")
         if key is None and prefer is None:
@@ -132,13 +132,13 @@ class Request(Generic[B]):
         )
 
     def _preferred_wait(self) -> float | None:
-        """How many seconds the client waits, by whichever of its ``Prefer`` headers says so."""
+        """Return the seconds to wait from the ``Prefer`` headers, or None."""
         prefer = b", ".join(value for name, value in self.scope["headers"] if name == b"prefer")
         found = _WAIT.search(prefer.decode("latin-1"))
         return (None if found is None else float(found.group(1))) or None
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
-        """An integer parameter of the query, or `InvalidParameters`."""
+        """Return an integer query parameter. Raises `InvalidParameters`."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -149,7 +149,10 @@ class Request(Generic[B]):
         return int(text)
 
     async def read(self, decoder: Decoder) -> Any:
-        """The decoded body. No body at all is an object without keys, where those are known."""
+        """Return the decoded body.
+
+        A missing body counts as an object without keys if the type defines its keys.
+        """
         settings = self.services.settings
         data = await read_body(self._receive, self.headers, settings.body)
         if not data:

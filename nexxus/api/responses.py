@@ -1,4 +1,4 @@
-"""Answers: what a handler returns, and how it becomes bytes."""
+"""Answers: what a handler returns, and its encoding to bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _msgpack = msgspec.msgpack.Encoder()
 
 
 class Answer(NamedTuple):
-    """An answer whose `body` is encoded as the client wants it."""
+    """A response whose `body` is encoded in the format that the client accepts."""
 
     status: int
     body: Any
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """An answer whose `body` is bytes already, of this `media_type`."""
+    """A response whose `body` is already bytes, of this `media_type`."""
 
     status: int
     body: bytes
@@ -34,10 +34,10 @@ class Raw(NamedTuple):
 
 
 def encode(answer: Answer | Raw, accept: bytes | None) -> tuple[bytes, bytes]:
-    """The answer's bytes and their media type, by the request's ``Accept``."""
+    """Return the response's bytes and their media type, depending on the ``Accept`` header."""
     if isinstance(answer, Raw):
         return answer.body, answer.media_type
-    # Hardly anybody asks for MessagePack, and only then is the header worth reading.
+    # MessagePack is rarely requested, so the header is parsed only if it mentions it.
     if accept is not None and b"msgpack" in accept.lower() and _prefers_msgpack(accept):
         return _msgpack.encode(answer.body), MSGPACK
     return _json.encode(answer.body), JSON

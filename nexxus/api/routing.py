@@ -1,7 +1,7 @@
 """Routing: from a method and a path to an endpoint.
 
-Endpoints are found by their first segment and their number of segments, so that a request is
-compared with a handful of patterns at most. ``/x`` and ``/x/`` are the same path.
+Endpoints are looked up by their first segment and number of segments, so that a request is compared
+with only a few patterns. ``/x`` and ``/x/`` are the same path.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nexxus.errors import MethodNotAllowed, NotFound
 
 
 class Match(NamedTuple):
-    """An endpoint, and the values of its path's parameters."""
+    """An endpoint, and the values of its path parameters."""
 
     endpoint: Endpoint
     parameters: dict[str, str]
@@ -27,10 +27,10 @@ class _Pattern(NamedTuple):
 
 
 class Router:
-    """Finds endpoints. Of two that fit, the one with fewer parameters wins.
+    """Finds endpoints. If several patterns match, the one with the fewest parameters wins.
 
-    A path without parameters belongs to its own endpoints alone: ``GET /auth/refresh`` is not
-    taken for a sign-in strategy of that name.
+    A path without parameters belongs only to its own endpoints: ``GET /auth/refresh`` never means a
+    sign-in strategy with that name.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
@@ -47,15 +47,15 @@ class Router:
             pattern.endpoints[endpoint.method] = endpoint
 
     def knows(self, path: str) -> bool:
-        """Whether some endpoint is at exactly this path, without parameters."""
+        """Return whether an endpoint without parameters has exactly this path."""
         segments = _split(path)
         patterns = self._table.get((segments[0], len(segments)), ())
         return any(_fits(pattern, segments) and not pattern.names for pattern in patterns)
 
     def match(self, method: str, path: str) -> Match:
-        """The endpoint for a request; raises `NotFound` or `MethodNotAllowed`.
+        """Return the endpoint for a request. Raises `NotFound` or `MethodNotAllowed`.
 
-        HEAD is answered by the endpoint for GET.
+        HEAD is handled by the endpoint for GET.
         """
         wanted = "GET" if method == "HEAD" else method
         segments = _split(path)
@@ -70,11 +70,11 @@ class Router:
             if not pattern.names:
                 break
         if not allowed:
-            raise NotFound(f"there is nothing at {path}")
+            raise NotFound(f"there is no route {path}")
         if "GET" in allowed:
             allowed.add("HEAD")
         allow = tuple(sorted(allowed))
-        raise MethodNotAllowed(f"{path} takes {', '.join(allow)}, not {method}", allow=allow)
+        raise MethodNotAllowed(f"{path} supports {', '.join(allow)}, not {method}", allow=allow)
 
 
 def _split(path: str) -> list[str]:

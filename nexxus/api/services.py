@@ -1,4 +1,4 @@
-"""What the API is made of; the composition root fills it in."""
+"""The API's dependencies; the composition root creates them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from nexxus.toolkit.rate_limit import RateLimit
 class Services:
     """Everything that the routes call.
 
-    `readiness` returns what is wrong, by the name of the adapter; nothing means ready. `metrics`
-    returns the process's figures in the format that an ``Accept`` header asks for, and its media
-    type; `http_metrics` are those of the requests, whichever of its ports they come to. `mounted`
-    is what the transports serve here. `demo_url` is where the example pages are, "" if there are
-    none.
+    `readiness` returns problems by adapter name; an empty result means ready. `metrics` returns the
+    process's metrics and their media type, in the format that an ``Accept`` header requests.
+    `http_metrics` measures the requests of all ports. `mounted` are the transports' mounts.
+    `demo_url` is the path of the example pages, "" if there are none.
     """
 
     applications: Applications

@@ -35,19 +35,19 @@ _section = RouteSection("Sessions", access=Admission.APPLICATION)
 ENDPOINTS = _section.endpoints
 
 _URL: Final = "%:/?#[]@!$&'()*+,;=~"
-"""What stands in a URL as it is; anything else is a URL that somebody wrote by hand."""
+"""Characters that are not escaped in a redirect URL; other characters were written by hand."""
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What the bodies here have in common."""
+    """The base class of the bodies in this module."""
 
 
 SignInBody: TypeAlias = Annotated[
     dict[str, Any],
     Meta(
-        description="What the strategy takes. `local`: `username` and `password`; a provider: "
-        "`redirect?`, the page at which to end. Every one: `device?: {id?, name?}`, and where it "
-        "makes new users, `userType?`.",
+        description="What the strategy needs. `local`: `username` and `password`. A provider: "
+        "`redirect?`, the page at which the sign-in ends. All: `device?: {id?, name?}` and, if the "
+        "strategy creates users, `userType?`.",
         examples=[{"username": "ann", "password": "correct horse", "device": {"name": "phone"}}],
     ),
 ]
@@ -60,7 +60,7 @@ class RefreshRequest(_Body, frozen=True, kw_only=True):
 
 
 class CodeRequest(_Body, frozen=True, kw_only=True):
-    """What a sign-in at a provider gave the page at which it ended."""
+    """The code that a sign-in at a provider passed to the page at which it ended."""
 
     code: str
 
@@ -73,7 +73,7 @@ class CodeRequest(_Body, frozen=True, kw_only=True):
     errors=(InvalidAuthMethod, AccessDenied, UserAlreadyExists),
 )
 async def register(request: Request[dict[str, Any]]) -> Answer:
-    """Register a user and sign in: username, password, userType? and the user's details."""
+    """Register a user and sign in, with username, password, userType? and the user's details."""
     session = await request.services.accounts.users.register(request.application, request.body)
     return _signed_in(session)
 
@@ -86,7 +86,7 @@ async def register(request: Request[dict[str, Any]]) -> Answer:
     errors=(InvalidRefreshToken,),
 )
 async def refresh(request: Request[RefreshRequest]) -> Answer:
-    """Rotate both tokens; the previous refresh token works for some seconds more."""
+    """Rotate both tokens; the previous refresh token still works for some seconds."""
     tokens = await request.services.accounts.sessions.refresh(
         request.application, request.body.refresh_token
     )
@@ -95,7 +95,7 @@ async def refresh(request: Request[RefreshRequest]) -> Answer:
 
 @_section.route("POST", "/auth/logout", body=RefreshRequest, answers={200: answers.Done})
 async def log_out(request: Request[RefreshRequest]) -> Answer:
-    """End the session, whether or not it is live."""
+    """End the session; succeeds even if it has already ended."""
     await request.services.accounts.sessions.log_out(
         request.application, request.body.refresh_token
     )
@@ -104,7 +104,7 @@ async def log_out(request: Request[RefreshRequest]) -> Answer:
 
 @_section.route("POST", "/auth/ticket", answers={200: answers.Ticket}, access=Admission.DEVICE)
 async def issue_ticket(request: Request[None]) -> Answer:
-    """Get a ticket, which stands once for the access token as ?ticket= of a live connection."""
+    """Get a ticket, which replaces the access token once, as ?ticket= of a live connection."""
     ticket = request.services.accounts.tickets.issue(request.identity)
     return Answer(200, answers.Ticket(ticket=ticket, expires_in=LIFETIME))
 
@@ -117,7 +117,7 @@ async def issue_ticket(request: Request[None]) -> Answer:
     errors=(UserAuthenticationFailed,),
 )
 async def exchange(request: Request[CodeRequest]) -> Answer:
-    """Exchange the code of a sign-in at a provider for its session, once."""
+    """Exchange the code of a sign-in at a provider for a session; each code works once."""
     session = await request.services.accounts.redirects.exchange(
         request.application, request.body.code
     )
@@ -126,7 +126,7 @@ async def exchange(request: Request[CodeRequest]) -> Answer:
 
 @_section.route(
     "POST",
-    "/auth/local",  # one of the strategies, with a place of its own in the description
+    "/auth/local",  # a strategy like others, but described separately
     "/auth/{strategy}",
     body=SignInBody,
     answers={200: answers.SignedIn, 302: answers.Done},
@@ -140,7 +140,7 @@ async def exchange(request: Request[CodeRequest]) -> Answer:
     ),
 )
 async def sign_in(request: Request[dict[str, Any]]) -> Answer:
-    """Sign in with credentials, or go to a provider to sign in."""
+    """Sign in with credentials, or redirect to a provider."""
     accounts, application = request.services.accounts, request.application
     name = request.path.get("strategy", PASSWORD_PROVIDER)
     entry = accounts.strategies.entry(application, name)
@@ -159,17 +159,17 @@ async def sign_in(request: Request[dict[str, Any]]) -> Answer:
     parameters=(
         Parameter("appId", "query", "The application, for a browser.", {"type": "string"}),
         Parameter("userType", "query", "The type of a new user.", {"type": "string"}),
-        Parameter("redirect", "query", "The page at which to end.", {"type": "string"}),
+        Parameter("redirect", "query", "The page at which the sign-in ends.", {"type": "string"}),
     ),
 )
 async def begin_in_browser(request: Request[None]) -> Answer:
-    """Go to a provider to sign in, from a link."""
+    """Redirect to a provider, from a link."""
     entry = request.services.accounts.strategies.entry(
         request.application, request.path["strategy"]
     )
     if not isinstance(entry, RedirectEntry):
         raise MethodNotAllowed(
-            f"the sign-in strategy {entry.name!r} takes credentials; use POST", allow=("POST",)
+            f"the sign-in strategy {entry.name!r} needs credentials; use POST", allow=("POST",)
         )
     query = request.query
     begin = BeginRequest(user_type=query.get("userType"), redirect=query.get("redirect"))
@@ -189,13 +189,13 @@ async def begin_in_browser(request: Request[None]) -> Answer:
         ServiceUnavailable,
     ),
     parameters=(
-        Parameter("state", "query", "What came with the redirect.", {"type": "string"}),
-        Parameter("code", "query", "What the provider gave.", {"type": "string"}),
+        Parameter("state", "query", "The state from the redirect.", {"type": "string"}),
+        Parameter("code", "query", "The provider's code.", {"type": "string"}),
     ),
     access=Admission.PUBLIC,
 )
 async def complete(request: Request[None]) -> Answer:
-    """Come back from a provider."""
+    """Complete a sign-in at a provider."""
     arrival = await request.services.accounts.redirects.complete(
         request.path["strategy"], request.query, request.cookies
     )

@@ -1,4 +1,4 @@
-"""Subscriptions: following channels."""
+"""Subscriptions to channels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDPOINTS = _section.endpoints
     errors=(AccessDenied, ModelNotFound, DeviceNotConnected, ServiceUnavailable),
 )
 async def subscribe(request: Request[SubscribeRequest]) -> Answer:
-    """Follow a channel and read its first page."""
+    """Subscribe to a channel and get its first page."""
     reply = await request.services.requests.subscribe(request.identity, request.body)
     return Answer(200, {"data": reply.data})
 
@@ -40,6 +40,6 @@ async def subscribe(request: Request[SubscribeRequest]) -> Answer:
     errors=(ModelNotFound, NotFound, ServiceUnavailable),
 )
 async def unsubscribe(request: Request[UnsubscribeRequest]) -> Answer:
-    """Leave a channel."""
+    """Unsubscribe from a channel."""
     reply = await request.services.requests.unsubscribe(request.identity, request.body)
     return Answer(200, {"data": reply.data})

@@ -1,4 +1,4 @@
-"""Users: the calling one."""
+"""The calling user."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ENDPOINTS = _section.endpoints
 
 
 class UserPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A patch of the user name, the password, or the details."""
+    """A patch of the user name, the password or the details."""
 
     patch: AnyPatch
 
 
 @_section.route("GET", "/user/me", answers={200: answers.Me}, errors=(InvalidAuthMethod,))
 async def me(request: Request[None]) -> Answer:
-    """The calling user; a change shows after the next refresh."""
+    """Get the calling user; changes are visible after the next token refresh."""
     return Answer(200, request.services.accounts.users.me(request.application, request.identity))
 
 

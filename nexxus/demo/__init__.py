@@ -1,4 +1,4 @@
-"""The demonstration: a departures board of real flights, fed through the public API only."""
+"""The demo: a departures board of real flights, fed only through the public API."""
 
 from nexxus.demo.run import run
 from nexxus.demo.site import site

@@ -1,4 +1,4 @@
-"""The application `demo`: its schema, and how it comes to be on a server."""
+"""The application `demo`: its document, and its creation on a server."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ APPLICATION: Final[dict[str, Any]] = {
                 "gate": {"type": "string"},
             }
         },
-        # A page writes to a probe of its own to see how long a write takes to come back.
+        # Each page writes to its own probe to measure how long a write takes to come back.
         "probe": {"fields": {"beat": {"type": "int"}}},
     },
 }
-"""No users: whoever reaches the server may look on and write. `delay` is in minutes, `distance`
-in miles, `status` one of ``scheduled``, ``delayed``, ``boarding`` and ``departed``."""
+"""There are no users: anyone who can reach the server may read and write. `delay` is in minutes,
+`distance` in miles, `status` is ``scheduled``, ``delayed``, ``boarding`` or ``departed``."""
 
 
 async def ensure_application(http: httpx2.AsyncClient, admin_key: str) -> None:
-    """Create the application, or bring the one of an earlier start up to date.
+    """Create the application, or update the one from an earlier start.
 
-    `http` has the API's address as its base. Raises `httpx2.HTTPError` when the server refuses.
+    `http` has the API's address as its base. Raises `httpx2.HTTPError` if the server refuses.
     """
     headers = {"Authorization": f"Bearer {admin_key}"}
     created = await http.post("/admin/applications", json=APPLICATION, headers=headers)
@@ -47,7 +47,7 @@ async def ensure_application(http: httpx2.AsyncClient, admin_key: str) -> None:
     address = f"/admin/applications/{APP_ID}"
     replaced = await http.put(address, json=APPLICATION, headers=headers)
     if replaced.status_code == httpx2.codes.BAD_REQUEST:
-        # Stored flights of another release do not fit this schema; they are only a show.
+        # Flights stored by another release do not fit this schema; they may be deleted.
         (await http.delete(address, headers=headers)).raise_for_status()
         replaced = await http.post("/admin/applications", json=APPLICATION, headers=headers)
     replaced.raise_for_status()

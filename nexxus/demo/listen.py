@@ -1,4 +1,4 @@
-"""Follows the demonstration's flights over the WebSocket, to show the first events."""
+"""Subscribes to the demo's flights over the WebSocket, to show the first events."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nexxus.demo.replay import open_http
 
 
 async def events(api_url: str) -> AsyncGenerator[dict[str, Any], None]:
-    """The model events of all flights, from now on, as the wire has them.
+    """Yield the events of all flights from now on, as they are on the wire.
 
-    Ends when the server closes the connection in order. Raises `httpx2.HTTPError`, `OSError` or
-    `websockets.exceptions.WebSocketException` when the server cannot be reached or vanishes.
+    Ends when the server closes the connection normally. Raises `httpx2.HTTPError`, `OSError` or
+    `websockets.exceptions.WebSocketException` if the server cannot be reached or disappears.
     """
     async with open_http(api_url) as http:
         answer = await http.post(

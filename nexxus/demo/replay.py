@@ -1,4 +1,4 @@
-"""Replays the timeline on a server, through its public HTTP API and at a steady rate."""
+"""Replays the timeline on a server, through its public HTTP API, at a steady rate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nexxus.demo.application import APP_ID, ensure_application
 from nexxus.demo.timeline import SEED, WINDOW, FlightWrite, load_flights, timeline
 
 RATE: Final = 40.0
-"""Writes per second, once the board is full."""
+"""Writes per second once the board is full."""
 
 _OPENING_RATE: Final = 200.0
-"""Writes per second until then: nobody wants to watch an empty board."""
+"""Writes per second until then, so that the board fills quickly."""
 
 _LANES: Final = 4
 _LANE_DEPTH: Final = 16
@@ -28,10 +28,10 @@ _HEADERS: Final = {"nxx-app-id": APP_ID}
 async def replay(
     api_url: str, admin_key: str, *, rate: float = RATE, seed: int = SEED, window: int = WINDOW
 ) -> None:
-    """Create the application `demo` and let its flights come and go until cancelled.
+    """Create the application `demo` and replay its flights until cancelled.
 
-    `api_url` is the API's address, `rate` in writes per second. Flights left over from an
-    earlier run are taken off first. A server that is away for a while is waited for.
+    `api_url` is the API's address; `rate` is in writes per second. Flights from an earlier run are
+    deleted first. While the server is unavailable, writes are retried.
     """
     async with open_http(api_url) as http:
         await ensure_application(http, admin_key)
@@ -41,7 +41,7 @@ async def replay(
 
 
 def open_http(api_url: str) -> httpx2.AsyncClient:
-    """A client of the API, without a proxy between: it is our own server."""
+    """Return a client of the API that uses no proxy, because the server is local."""
     return httpx2.AsyncClient(base_url=api_url, timeout=httpx2.Timeout(30), trust_env=False)
 
 
@@ -63,9 +63,9 @@ async def _clear(http: httpx2.AsyncClient, model: str) -> None:
 async def _pace(
     http: httpx2.AsyncClient, writes: Iterator[FlightWrite], rate: float, full: int
 ) -> None:
-    """Hand each write at its time to its flight's lane, so that a flight's writes stay in order.
+    """Put each write into its flight's lane on time, so that a flight's writes stay in order.
 
-    Lanes are bounded: a server that falls behind slows the show down instead of piling it up.
+    Lanes are bounded, so a slow server slows down the replay instead of building up a backlog.
     """
     lanes: list[asyncio.Queue[tuple[str, FlightWrite]]] = [
         asyncio.Queue(_LANE_DEPTH) for _ in range(_LANES)
@@ -85,14 +85,14 @@ async def _pace(
 async def _send(http: httpx2.AsyncClient, lane: asyncio.Queue[tuple[str, FlightWrite]]) -> None:
     while True:
         key, write = await lane.get()
-        # The key makes a second attempt after a lost answer harmless.
+        # The key makes a retry after a lost response harmless.
         headers = {**_HEADERS, "Idempotency-Key": key}
         while not await _accepted(http, write, headers):  # noqa: ASYNC110  (a back-off)
             await asyncio.sleep(_RETRY_DELAY)
 
 
 async def _accepted(http: httpx2.AsyncClient, write: FlightWrite, headers: dict[str, str]) -> bool:
-    """Whether the server has answered for good: only its absence is worth another attempt."""
+    """Send a write; return False if it should be retried, because the server is unavailable."""
     target = "/model/flight" if write.method == "POST" else f"/model/flight/{write.flight.id}"
     body: dict[str, Any] = {} if write.body is None else {"json": write.body}
     try:

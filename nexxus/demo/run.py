@@ -1,4 +1,4 @@
-"""What ``nexxus serve --demo`` adds to a server: the moving board, and a word about it."""
+"""What ``nexxus serve --demo`` adds to a server: the live board, and an introduction to it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ async def run(
     rate: float = RATE,
     echo: Echo = click.echo,
 ) -> None:
-    """Play the demonstration on the server at `api_url` until cancelled.
+    """Run the demo on the server at `api_url` until cancelled.
 
-    Tells `echo`, a line at a time, where everything is and the first live events. `gateway_url`
-    is the gateway's own WebSocket address, where it has one. Start it once the API listens.
+    Prints the addresses and the first live events, line by line, with `echo`. `gateway_url` is the
+    WebSocket address on the gateway's own port, if it has one. The API must already be listening.
     """
     async with open_http(api_url) as http:
         await ensure_application(http, admin_key)
@@ -44,11 +44,11 @@ async def run(
 
 
 def introduction(api_url: str, gateway_url: str | None) -> list[str]:
-    """The lines that the terminal shows first: addresses, and a command to paste."""
+    """Return the first lines of output: addresses, and a command to paste."""
     socket = gateway_url or f"ws{api_url.removeprefix('http')}/ws"
     return [
         "",
-        "  Nexxus is running the demonstration: 2,000 real flights in fast motion.",
+        "  Nexxus is running the demo: 2,000 real flights in fast motion.",
         "",
         f"    Departures board   {api_url}/demo/",
         f"    API                {api_url}   (application: {APP_ID})",
@@ -56,7 +56,7 @@ def introduction(api_url: str, gateway_url: str | None) -> list[str]:
         f"    API documentation  {api_url}/docs",
         f"    Dashboard          {api_url}/admin/",
         "",
-        "  Paste this to see the worst delays of Chicago O'Hare right now:",
+        "  Paste this to see the longest delays at Chicago O'Hare right now:",
         "",
         f"    {curl_line(api_url)}",
         "",
@@ -66,7 +66,7 @@ def introduction(api_url: str, gateway_url: str | None) -> list[str]:
 
 
 def curl_line(api_url: str) -> str:
-    """A search that works as it is, in any POSIX shell."""
+    """Return a search command for any POSIX shell."""
     query = '{"filter": {"origin": "ORD"}, "sort": ["-delay"], "limit": 3}'
     return (
         f"curl -s {api_url}/model/flight/search -H 'nxx-app-id: {APP_ID}' "
@@ -84,14 +84,14 @@ async def _show_first_events(api_url: str, echo: Echo) -> None:
                 if shown == _FIRST_EVENTS:
                     break
     except (httpx2.HTTPError, OSError, WebSocketException) as error:
-        echo(f"    (the events cannot be shown here: {error})")
+        echo(f"    (the events cannot be shown: {error})")
         return
-    echo("    … and so on. Ctrl+C stops the server.")
+    echo("    … Press Ctrl+C to stop the server.")
     echo("")
 
 
 def describe(frame: dict[str, Any]) -> str:
-    """One event as a line of text."""
+    """Return one event as a line of text."""
     data = frame["data"]
     model = data["model"]
     head = f"{frame['event']:<14} {model['id']}"

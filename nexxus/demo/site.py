@@ -1,4 +1,4 @@
-"""The demonstration's page, as an ASGI application of static files."""
+"""The demo's page, as an ASGI application of static files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC: Final = Path(__file__).parent / "static"
 
-# Everything comes from here and talks to here; nothing is inline, nothing is from elsewhere.
+# All resources and connections are same-origin, and nothing is inline.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,7 +24,7 @@ _HEADERS: Final = (
 
 
 def site() -> ASGIApp:
-    """The page and its files, to be mounted at ``/demo``."""
+    """Return an application that serves the page and its files, to be mounted at ``/demo``."""
     files = StaticFiles(directory=STATIC, html=True)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,8 +1,8 @@
-"""What happens to the flights, in what order: an endless, seeded sequence of writes.
+"""The timeline of the flights: an endless, seeded sequence of writes.
 
-Flights appear in the order of their schedule, one per tick. Each then lives for about `window`
-ticks: it may be delayed in up to three steps, changes its gate now and then, boards, departs
-and is taken off the board. After the last flight the first comes again.
+Flights appear in the order of their schedule, one per tick. Each stays for about `window` ticks: it
+may be delayed in up to three steps, sometimes changes its gate, boards, departs and is removed from
+the board. After the last flight, the sequence begins again with the first.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import msgspec
 
 DATA: Final = Path(__file__).parent / "flights-2k.json"
 WINDOW: Final = 320
-"""Ticks that a flight stays on the board, which is how many flights are on it at a time."""
+"""Ticks that a flight stays on the board, and so the number of flights on it at a time."""
 SEED: Final = 2001
 
 _WORTH_ANNOUNCING = 15
-"""Minutes from which on a delay is announced before the departure."""
+"""The shortest delay, in minutes, that is announced before the departure."""
 
 Patch: TypeAlias = dict[str, Any]
 
 
 class Flight(msgspec.Struct, frozen=True):
-    """One flight of the data: `scheduled` in UNIX seconds, `delay` in minutes, in miles."""
+    """One flight: `scheduled` in UNIX seconds, `delay` in minutes, `distance` in miles."""
 
     id: str
     origin: str
@@ -41,7 +41,7 @@ class Flight(msgspec.Struct, frozen=True):
 
 
 class FlightWrite(msgspec.Struct, frozen=True):
-    """One write: the body of a create, the patches of an update, nothing for a delete."""
+    """One write: `body` is that of a create or an update, None for a delete."""
 
     method: Literal["POST", "PUT", "DELETE"]
     flight: Flight
@@ -49,7 +49,7 @@ class FlightWrite(msgspec.Struct, frozen=True):
 
 
 def load_flights() -> list[Flight]:
-    """The flights of the data set, by schedule. The data has no flight numbers: ours are."""
+    """Return the data set's flights by schedule. The flight numbers are invented."""
     rows = sorted(json.loads(DATA.read_text()), key=lambda row: row["date"])
     return [
         Flight(
@@ -67,9 +67,9 @@ def load_flights() -> list[Flight]:
 def timeline(
     flights: Sequence[Flight], *, seed: int = SEED, window: int = WINDOW
 ) -> Iterator[FlightWrite]:
-    """The writes, for ever; the same for the same arguments.
+    """Yield writes endlessly; the same arguments yield the same writes.
 
-    The writes of one flight come in the order in which they must be applied.
+    The writes of a flight are in the order in which they must be applied.
     """
     chance = random.Random(seed)
     due: list[tuple[int, int, FlightWrite]] = []
@@ -83,7 +83,7 @@ def timeline(
 
 
 def _seconds(date: str) -> int:
-    # Local times without a zone, shown as they are: the board treats them all as UTC.
+    # Local times without a time zone; the board shows them unchanged by treating them as UTC.
     return int(datetime.strptime(date, "%Y/%m/%d %H:%M").replace(tzinfo=UTC).timestamp())
 
 
@@ -101,7 +101,7 @@ def _board_row(flight: Flight, chance: random.Random) -> dict[str, Any]:
 
 
 def _life(flight: Flight, chance: random.Random, window: int) -> Iterator[tuple[int, FlightWrite]]:
-    """The writes after the first, each with the ticks after which it comes, ascending."""
+    """Yield the writes after the first, with their delays in ticks, ascending."""
     length = chance.uniform(0.75, 1.25) * window
     steps = _delay_steps(flight.delay, chance)
     moments = sorted(chance.uniform(0.1, 0.7) for _ in steps)
@@ -119,7 +119,7 @@ def _life(flight: Flight, chance: random.Random, window: int) -> Iterator[tuple[
 
 
 def _delay_steps(minutes: int, chance: random.Random) -> list[int]:
-    """A delay as it becomes known: bit by bit, adding up to all of it."""
+    """Split a delay into the steps in which it becomes known."""
     if minutes < _WORTH_ANNOUNCING:
         return []
     cuts = sorted(chance.randrange(5, minutes, 5) for _ in range(chance.randrange(3)))

@@ -1,1 +1,1 @@
-"""What the process says about itself. A leaf: it imports nothing else of Nexxus."""
+"""Logging, metrics and redaction. A leaf: every other package may import it."""

@@ -1,4 +1,4 @@
-"""How long calls to a backing service take, by the name of the call."""
+"""The durations of calls to backing services, by method."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 
 class CallFigures(msgspec.Struct):
-    """What is measured of the calls to one service."""
+    """The metrics of the calls to one service."""
 
     call_duration_seconds: Annotated[
         dict[str, Histogram],
-        histogram("Time from a call to its answer, or its error, by the method's name.", "call"),
+        histogram("Time from a call to its result or error, by method.", "call"),
     ] = msgspec.field(default_factory=lambda: defaultdict(Histogram))
     call_errors: Annotated[
-        dict[str, int], counter("Calls that ended with an error, by the method's name.", "call")
+        dict[str, int], counter("Calls that ended with an error, by method.", "call")
     ] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
 def measure_calls(service: Any, methods: Collection[str], figures: CallFigures) -> None:
-    """Measure the named asynchronous methods of a service that was just created."""
+    """Measure the given asynchronous methods of a newly created service."""
     for method in methods:
         histogram = figures.call_duration_seconds[method]
         setattr(service, method, _measured(getattr(service, method), method, histogram, figures))

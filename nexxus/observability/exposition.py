@@ -1,4 +1,4 @@
-"""Writes figures in the formats that Prometheus reads, with its own client library."""
+"""Writes figures in Prometheus' formats, with its client library."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from nexxus.observability.figures import Family, Histogram
 
-# It brings an HTTP server, and takes longer to import than the rest of a start.
+# The library includes an HTTP server and takes longer to import than the rest of a start.
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 
 def expose(families: Iterable[Family], accept: str) -> tuple[bytes, str]:
-    """Return a body and its media type, as the ``Accept`` header of a scrape asks for.
+    """Return a body and its media type, in the format that a scrape's ``Accept`` header requests.
 
-    What the operating system knows of this process is in it as well, under the names that every
-    client library of Prometheus gives it (``process_…``), on Linux.
+    On Linux, it includes the operating system's figures of this process, under the names that all
+    Prometheus client libraries use (``process_…``).
     """
     from prometheus_client.exposition import choose_encoder
 
@@ -28,7 +28,7 @@ def expose(families: Iterable[Family], accept: str) -> tuple[bytes, str]:
 
 
 class _Snapshot:
-    """What the library takes for a registry."""
+    """A fixed set of metrics, with the interface of the library's registry."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics

@@ -1,13 +1,13 @@
-"""Figures: numbers about what a process does, each declared beside what it measures::
+"""Figures: a process's metrics, each declared beside the code that it measures::
 
     class WriterFigures(msgspec.Struct):
         applied: Annotated[int, counter("Writes that were applied to objects.")] = 0
 
     self.figures = WriterFigures()
-    figures.under("writer").add(self.figures)      # once, where the parts are put together
+    figures.under("writer").add(self.figures)      # once, in the composition root
     self.figures.applied += 1                      # on the hot path: an attribute of a struct
 
-A scrape reads the attributes then; nothing is locked, copied or formatted before.
+The attributes are read at each scrape; nothing is locked, copied or formatted before.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import msgspec
 FigureKind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""The upper bounds of a duration's buckets, unless a histogram is given others."""
+"""The default upper bounds of a duration's buckets."""
 
 _READ_WITHIN: Final = 2.0
-"""Seconds for whatever is read at a scrape: figures are needed most when something is away."""
+"""Seconds for each read at a scrape: metrics are needed most when a service is down."""
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """What a field of a struct of figures is. `labels` are the names of its labels, if it has any.
+    """Describes a field of a struct of figures. `labels` are the names of its labels.
 
-    The field's name is the end of the figure's; a counter's gets ``_total`` behind it. Without
-    labels its value is a number, or a `Histogram`; with labels, a mapping to these, from the
-    label's value or from a tuple of the labels' values.
+    The figure's name ends with the field's name; a counter also gets ``_total``. Without labels,
+    the field's value is a number or a `Histogram`. With labels, it is a mapping to these, from the
+    label's value or a tuple of the labels' values.
     """
 
     kind: FigureKind
@@ -43,7 +43,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def counter(help: str, *labels: str) -> Figure:
-    """Describe a number that only grows."""
+    """Describe a number that only increases."""
     return Figure("counter", help, labels)
 
 
@@ -58,7 +58,7 @@ def histogram(help: str, *labels: str) -> Figure:
 
 
 class Histogram:
-    """Counts values by the bucket that they fall into. `bounds` are the buckets' upper ends."""
+    """Counts values by bucket. `bounds` are the buckets' upper bounds."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -74,14 +74,14 @@ class Histogram:
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One number of a family, or one histogram."""
+    """One number or one histogram of a family."""
 
     labels: Mapping[str, str]
     value: float | Histogram
 
 
 class Family(msgspec.Struct, frozen=True):
-    """A figure with all its samples, by its whole name."""
+    """A figure with its full name and all its samples."""
 
     name: str
     kind: FigureKind
@@ -99,39 +99,39 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class Figures:
-    """Where the figures of a process come together; each part has a place `under` its name."""
+    """Collects the figures of a process; each part has a place `under` its name."""
 
     def __init__(self, prefix: str = "nexxus") -> None:
         self._prefix = prefix
         self._entries: list[_Entry] = []
 
     def under(self, *names: str) -> Figures:
-        """Return the place for figures whose names begin with these, ``nexxus_<name>_…``."""
+        """Return the place for figures whose names begin with `names`: ``nexxus_<name>_…``."""
         place = Figures("_".join([self._prefix, *map(_clean, names)]))
         place._entries = self._entries
         return place
 
     def add(self, figures: msgspec.Struct, **labels: str) -> None:
-        """Show a part's figures from now on, all with these labels.
+        """Include a part's figures from now on, all with these labels.
 
-        Raises `TypeError` for a struct that has no figures.
+        Raises `TypeError` for a struct without figures.
         """
         if not described(type(figures)):
             raise TypeError(f"{type(figures).__name__} has no field that is annotated as a figure")
         self._entries.append(_Entry(self._prefix, labels, lambda: figures))
 
     def read(self, read: Source, **labels: str) -> None:
-        """Show what `read` returns, a struct of figures; it is called at each scrape.
+        """Include the struct of figures that `read` returns; it is called at each scrape.
 
-        It may be asynchronous. Where it raises, or takes more than two seconds, its figures are
-        missing from that scrape.
+        It may be asynchronous. If it raises or takes more than two seconds, its figures are missing
+        from that scrape.
         """
         self._entries.append(_Entry(self._prefix, labels, read))
 
     async def collect(self, on_error: Callable[[str, Exception], None]) -> list[Family]:
-        """Return all figures as they are now, by name.
+        """Return the current figures, sorted by name.
 
-        `on_error` is called with the place and the reason for figures that cannot be read.
+        For figures that cannot be read, `on_error` is called with their place and the reason.
         """
         families: dict[str, Family] = {}
         structs = await asyncio.gather(*(_read(entry, on_error) for entry in self._entries))
@@ -144,7 +144,7 @@ class Figures:
 
 
 def described(type_: type[msgspec.Struct]) -> dict[str, Figure]:
-    """Return the figures of a struct's type, by field."""
+    """Return the figures declared by a struct type, by field."""
     found = {}
     for field in msgspec.structs.fields(type_):
         for mark in get_args(field.type) if get_origin(field.type) is Annotated else ():
@@ -159,7 +159,7 @@ async def _read(entry: _Entry, on_error: Callable[[str, Exception], None]) -> ms
         if inspect.isawaitable(struct):
             async with asyncio.timeout(_READ_WITHIN):
                 struct = await struct
-    except Exception as error:  # a plugin may raise anything, and the others are to be shown
+    except Exception as error:  # a plugin may raise anything; other figures must still be shown
         on_error(entry.prefix, error)
         return None
     return struct

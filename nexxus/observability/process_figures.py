@@ -1,4 +1,4 @@
-"""What a process measures of itself: its version, its largest memory, how late its loop is."""
+"""Figures of the process as a whole: its version, its peak memory, the lag of its event loop."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import msgspec
 from nexxus.observability.figures import Histogram, gauge, histogram
 
 _EVERY: Final = 0.25
-"""Seconds between two measurements of the loop's lag."""
+"""Seconds between measurements of the event loop's lag."""
 
 
 class ProcessFigures(msgspec.Struct):
-    """What is measured of the process as a whole."""
+    """The figures of the process as a whole."""
 
     build_info: Annotated[
         dict[tuple[str, str], int],
-        gauge("1, for the versions of Nexxus and of Python that run.", "version", "python"),
+        gauge("Always 1; the labels are the versions of Nexxus and Python.", "version", "python"),
     ]
-    process_peak_memory_bytes: Annotated[int, gauge("The largest resident memory so far.")]
+    process_peak_memory_bytes: Annotated[int, gauge("The peak resident memory.")]
     event_loop_lag_seconds: Annotated[
         Histogram,
         histogram("How late the event loop calls back, measured four times a second."),
@@ -31,7 +31,7 @@ class ProcessFigures(msgspec.Struct):
 
 
 class LoopLag:
-    """Measures how late the event loop calls back; the sum of what blocks it shows there."""
+    """Measures how late the event loop calls back, which shows everything that blocks it."""
 
     def __init__(self) -> None:
         self.histogram = Histogram()
@@ -39,13 +39,13 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to measure the running loop."""
+        """Begin measuring the running loop."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + _EVERY
         self._timer = loop.call_at(self._due, self._measure, loop)
 
     def stop(self) -> None:
-        """Measure no more; may be called twice."""
+        """Stop measuring; may be called twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -58,7 +58,7 @@ class LoopLag:
 
 
 def process_figures(version: str, lag: LoopLag) -> ProcessFigures:
-    """Return the figures as they are now."""
+    """Return the current figures."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return ProcessFigures(
         build_info={(version, platform.python_version()): 1},

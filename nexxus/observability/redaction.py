@@ -1,4 +1,4 @@
-"""Keeps secrets out of what people read: logs, error messages, ``nexxus config show``."""
+"""Masks secrets in text for people: logs, error messages, ``nexxus config show``."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _JWT: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key of this name holds a secret, such as ``clientSecret`` or ``api_key``."""
+    """Return whether a key's name denotes a secret, such as ``clientSecret`` or ``api_key``."""
     bare = name.lower().replace("_", "").replace("-", "")
     return bare in _NAMES or bare.endswith(_ENDINGS)
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """A copy of a value, of a key called `name`, with every secret in it masked.
+    """Return a copy of the value of the key `name`, with every secret in it masked.
 
-    An empty secret stays empty: that nothing is set may be known.
+    An empty secret stays empty, to show that it is not set.
     """
     if name and is_secret_name(name) and not isinstance(value, Mapping):
         return MASK if value not in (None, "") else value
@@ -52,7 +52,7 @@ def redact(value: Any, name: str = "") -> Any:
 
 
 def redact_text(text: str) -> str:
-    """A text with the credentials in its URLs, bearer tokens and JWTs masked."""
+    """Return a text with credentials in URLs, bearer tokens and JWTs masked."""
     if "://" in text:
         text = _URL_CREDENTIALS.sub(_without_password, text)
     if "=" in text:

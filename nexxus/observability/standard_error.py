@@ -1,4 +1,4 @@
-"""Logs to standard error, for what happens before the configured logger is there."""
+"""Logs to standard error, until the configured logger exists."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from nexxus.interfaces.logger import Level, Logger, LogRecord
 
 
 class StandardErrorLogger(Logger):
-    """Writes warnings and worse as lines of text; it needs no configuration."""
+    """Writes warnings and errors as lines of text; it needs no configuration."""
 
     async def open(self) -> None:
-        """Nothing to do: standard error is open."""
+        """Do nothing: standard error is always open."""
 
     async def close(self) -> None:
-        """Nothing to do: every line has been written."""
+        """Do nothing: every line is written immediately."""
 
     def is_enabled(self, level: Level) -> bool:
         return level >= Level.WARNING

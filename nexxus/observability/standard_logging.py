@@ -1,4 +1,4 @@
-"""Routes the standard library's logging (uvicorn, clients of services) into our logger."""
+"""Routes the standard library's logging (uvicorn, client libraries) to Nexxus's logger."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 from nexxus.interfaces.logger import Level, Logger
 
 _OWN_HANDLERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access")
-"""Loggers that bring handlers of their own and do not propagate."""
+"""Loggers that have their own handlers and do not propagate."""
 
 
 @contextmanager
 def standard_logging_into(logger: Logger) -> Iterator[None]:
-    """Hand what others say through `logging` to `logger` while the block runs, then undo it.
+    """Send records of `logging` to `logger` while the block runs, and then restore its state.
 
-    What is less than a warning is theirs to know, and comes only when we debug.
+    Records below a warning are passed on only at the level ``debug``.
     """
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
@@ -49,7 +49,7 @@ class _Handler(logging.Handler):
             self._logger.log(
                 _level(record.levelno), record.getMessage(), {}, error=error, source=record.name
             )
-        except Exception:  # a record that cannot be formatted must not end its caller
+        except Exception:  # a record that cannot be formatted must not fail its caller
             self.handleError(record)
 
 

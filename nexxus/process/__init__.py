@@ -1,1 +1,1 @@
-"""What `nexxus serve` adds to a server: ports, HTTP and signals."""
+"""What `nexxus serve` adds to a `Nexxus`: ports, HTTP and signals."""

@@ -1,4 +1,4 @@
-"""Notices that the configuration has changed while the process runs with the former one."""
+"""Detects that the configuration has changed since the process was started."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nexxus.plugins import AdapterKind
 
 
 class ConfigurationWatch:
-    """Loads the configuration again on SIGHUP, and whenever a provider that was asked says so.
+    """Reloads the configuration on SIGHUP, and when a provider reports a change.
 
-    What it finds is logged: the keys that a restart would change, or why the configuration could
-    not be loaded. `running` is the one in force; `load` loads it again, and may block.
+    Logs the keys that a restart would change, or why the configuration could not be loaded. It is
+    not applied. `running` is the effective configuration; `load` loads it again and may block.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ConfigurationWatch:
                         self._changed.set()
             finally:
                 await provider.close()
-        except Exception as error:  # the server goes on without it, whatever a plugin raises
+        except Exception as error:  # whatever a plugin raises, the server continues without it
             self._logger.error(
                 "a configuration provider is no longer watched", provider=name, error=error
             )
@@ -69,14 +69,14 @@ class ConfigurationWatch:
             present = await asyncio.to_thread(self._load)
         except (ConfigurationError, StartupError) as error:
             self._logger.error(
-                "the configuration was read again and cannot be used; a restart would fail",
+                "the configuration was reloaded and is invalid; a restart would fail",
                 reason=str(error),
             )
             return
         keys = changed_keys(self._running, present)
         if keys:
             self._logger.warning(
-                "the configuration has changed; restart this node to put it in force", keys=keys
+                "the configuration has changed; restart this node to apply it", keys=keys
             )
         else:
-            self._logger.info("the configuration was read again; nothing has changed")
+            self._logger.info("the configuration was reloaded; nothing has changed")

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with what we need otherwise."""
+"""uvicorn's HTTP protocol, adapted to Nexxus."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nexxus.errors import InvalidParameters
 from nexxus.interfaces.http_connection import EXTENSION, Heir
 
 _FIRST_REQUEST_WITHIN: Final = 1.0
-"""Seconds that a new connection has for its request when the server is about to stop."""
+"""Seconds in which a new connection must send its request when the server stops."""
 
 _EARLY_BYTES: Final = 64 * 1024
-"""What may come after a request for an upgrade before that is answered."""
+"""The most bytes that may follow an upgrade request before it is answered."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with four differences.
+    """uvicorn's HTTP protocol with four differences.
 
-    An answer leaves in one piece, errors of parsing have our shape, a server that stops also
-    answers those who have connected just before, and the application may have the connection
-    handed over: it is a `nexxus.interfaces.http_connection.HttpConnection` itself. A request for an
-    upgrade is a request like others until that happens.
+    A response is written in one piece, parsing errors have the API's format, a stopping server
+    still answers clients that have just connected, and the application may take over the
+    connection: this class is a `nexxus.interfaces.http_connection.HttpConnection`. Until then, an
+    upgrade request is handled like any other request.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve a connection."""
+        """Begin serving a connection."""
         super().connection_made(transport)
         self._answers = _Answers(transport)
         self.transport = cast("asyncio.Transport", self._answers)
@@ -39,24 +39,24 @@ class HttpProtocol(HttpToolsProtocol):
         self._early: bytearray | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End what is under way: the socket is closed."""
+        """Cancel pending requests, because the socket is closed."""
         super().connection_lost(exc)
-        self._extensions.clear()  # a circle of references less to be found
+        self._extensions.clear()  # breaks a reference cycle
 
     def data_received(self, data: bytes) -> None:
-        """Take requests, in any pieces."""
+        """Receive requests, split in any way."""
         if self._early is not None:
             self._keep(data)
             return
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Begin to read a request."""
+        """Begin reading a request."""
         super().on_message_begin()
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
 
     def on_headers_complete(self) -> None:
-        """Begin to answer a request."""
+        """Begin answering a request."""
         super().on_headers_complete()
         if self.cycle is not None and (self._is_stopping or self.parser.should_upgrade()):
             self.cycle.keep_alive = False
@@ -66,7 +66,7 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """The parser has come to the end of a request for an upgrade; what follows is not HTTP."""
+        """Note that an upgrade request has been parsed; the following bytes are not HTTP."""
         self._early = bytearray()
 
     def _keep(self, data: bytes) -> None:
@@ -76,10 +76,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._answers.transport.abort()
 
     def shutdown(self) -> None:
-        """Answer what is under way, and close.
+        """Answer the current request, then close.
 
-        A connection without a request yet may have been made just before the port was closed: its
-        request is on the way, and the client would not know whether it was received.
+        A connection without a request may have been opened just before the port was closed. Its
+        request may be on the way, and the client could not know whether it was received.
         """
         if self.cycle is not None:
             super().shutdown()
@@ -92,12 +92,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Go on with the connection's next request."""
+        """Continue with the connection's next request."""
         self._answers.end_one()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that is not HTTP, and close."""
+        """Answer a request that is not valid HTTP, and close."""
         body = msgspec.json.encode(
             {**InvalidParameters(msg).to_wire(), "requestId": os.urandom(12).hex()}
         )
@@ -107,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    # What the application calls
+    # Called by the application
 
     def begin_endless_answer(self) -> None:
         """See `HttpConnection.begin_endless_answer`."""
@@ -119,7 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
         """See `HttpConnection.hand_over`."""
         cycle, transport = self._running, self._answers.transport
         if cycle is None or cycle.disconnected or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
+            raise ConnectionResetError("the client has disconnected")
         self._unset_keepalive_if_required()
         self._answers.end_one()
         if head:
@@ -140,10 +140,10 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _Answers:
-    """What uvicorn writes to of a transport: holds each answer's head until its body begins.
+    """The transport that uvicorn writes to: holds each response's head until its body begins.
 
-    uvicorn writes the two apart, and uvloop makes a system call of each: together they cost 23 µs
-    of CPU, apart 31 µs, and the client gets one packet instead of two.
+    uvicorn writes the two separately, and uvloop makes a system call for each. Together they cost
+    23 µs of CPU instead of 31 µs, and the client gets one packet instead of two.
     """
 
     __slots__ = ("_head", "_is_begin", "transport")
@@ -162,8 +162,8 @@ class _Answers:
         self.transport.write(data)
 
     def end_one(self) -> None:
-        """The answer is complete: what is written next is the head of another one."""
-        if self._head:  # an answer without a body
+        """End the response; the next bytes written are the head of another one."""
+        if self._head:  # a response without a body
             self.write(b"")
         self._is_begin = True
 

@@ -1,4 +1,4 @@
-"""Listeners: a port, served by uvicorn, whose connections the application may take over."""
+"""Listeners: ports served by uvicorn, whose connections the application may take over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _BACKLOG = 4096
 class Listener:
     """One port of the process.
 
-    `tls` is a certificate's and a key's file, `setting` what chooses another port.
+    `tls` has the files of a certificate and its key. `setting` is the setting that changes the
+    port.
     """
 
     def __init__(
@@ -63,35 +64,35 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where the port is reached from this machine."""
+        """The port's URL, as seen from this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def bind(self) -> None:
-        """Take the port; `StartupError` when it cannot be had, or not with that certificate."""
+        """Bind the port. Raises `StartupError` if the port or the certificate cannot be used."""
         if self._tls is not None:
             _check_certificate(*self._tls)
         try:
             family, kind, _, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM
             )[0]
-            # With the protocol named, asyncio sets TCP_NODELAY on what is accepted; without,
-            # every answer to a keep-alive request would wait 40 ms for an acknowledgement.
+            # If the protocol is given, asyncio sets TCP_NODELAY on accepted connections. Otherwise
+            # every response to a keep-alive request would wait 40 ms for an acknowledgement.
             self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(address)
-            # Listening at once makes the port ours: merely bound, another could bind it too.
+            # Listen immediately: another process could also bind a port that is only bound.
             self._socket.listen(_BACKLOG)
             self._socket.setblocking(False)
         except OSError as error:
             raise StartupError(
                 f"cannot listen on {self.host} port {self.port}: {error.strerror}; "
-                f"choose another with {self._setting}"
+                f"choose another port with {self._setting}"
             ) from error
         self.port = self._socket.getsockname()[1]
 
     async def start(self) -> None:
-        """Serve; on return connections are accepted."""
+        """Start serving. When it returns, connections are accepted."""
         if self._socket is None:
             raise NotStarted("bind the listener before it is started")
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
@@ -102,7 +103,7 @@ class Listener:
             await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Accept nothing more, let the requests that run finish, close."""
+        """Stop accepting connections, let running requests finish, and close."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task
@@ -111,23 +112,23 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals are its owner's business."""
+    """A server that leaves signals to its owner."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Never called: no signal is captured."""
+        """Do nothing; never called, because no signal is captured."""
 
 
 def _check_certificate(certificate: str, key: str) -> None:
-    import ssl  # only where there is one
+    import ssl  # only needed with TLS
 
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except OSError as error:  # ssl's own errors, too
+    except OSError as error:  # includes ssl's errors
         raise StartupError(
             f"api.tls_certificate {certificate} and api.tls_key {key} cannot be used: "
-            f"{error.strerror or error}; both are files in PEM format"
+            f"{error.strerror or error}; both must be files in PEM format"
         ) from error

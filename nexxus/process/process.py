@@ -1,7 +1,7 @@
 """The process: ports, signals and exit codes around a `Nexxus`.
 
-Exit codes: 0 after a drain, and when it was told to stop before it was ready; 1 when the
-surroundings do not allow a start or a role fails; 2 when the configuration cannot work.
+Exit codes: 0 after draining, or if it was stopped before it was ready; 1 if the environment
+prevents a start or a role fails; 2 if the configuration is invalid.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from nexxus.server import Nexxus
 from nexxus.version import __version__
 
 _YOUNG_OBJECTS = 20_000
-"""Objects made until the garbage collector looks at them.
+"""New objects after which the garbage collector runs.
 
-With Python's 700 it looks several times in the course of a batch of writes, at objects that are all
-still needed: 6 % of a writing server's CPU.
+With Python's default of 700 it runs several times during a batch of writes, on objects that are all
+still needed. That costs 6 % of a writing server's CPU.
 """
 
 _PROBES = 100
-"""Connections to the health port before new ones are refused."""
+"""The most open connections to the health port; more are refused."""
 
 
 def serve(config: Config, load: Callable[[], Config]) -> int:
-    """Run a server until it is told to stop; returns the exit code.
+    """Run a server until it is stopped, and return the exit code.
 
-    `load` is called when the configuration may have changed: it loads it as it is then.
+    `load` is called to reload the configuration when it may have changed.
     """
     import uvloop
 
@@ -70,7 +70,7 @@ async def _run(nexxus: Nexxus, load: Callable[[], Config]) -> int:
         ends.push_async_callback(listeners.stop)
         if not await _unless(stopping, nexxus.start()):
             return 0
-        # Before the ports close: clients are told that the server goes, and load balancers see it.
+        # Before the ports close, so that clients are notified and load balancers see the drain.
         ends.push_async_callback(nexxus.drain)
         ends.callback(nexxus.logger.info, "Nexxus is stopping")
         await listeners.start()
@@ -88,7 +88,7 @@ async def _run(nexxus: Nexxus, load: Callable[[], Config]) -> int:
 
 
 class _Listeners:
-    """The ports of the roles that have one."""
+    """The ports of the process's roles."""
 
     def __init__(self, nexxus: Nexxus) -> None:
         config, roles = nexxus.config, nexxus.config.server.roles
@@ -131,7 +131,7 @@ class _Listeners:
             )
 
     def bind(self) -> None:
-        """Take the ports, before anything is opened that would have to be closed again."""
+        """Bind the ports, before anything is opened that would have to be closed on failure."""
         for listener in self._all():
             listener.bind()
 
@@ -145,7 +145,7 @@ class _Listeners:
         await asyncio.gather(*(listener.stop() for listener in self._all()))
 
     def addresses(self) -> dict[str, str]:
-        """Where the ports are."""
+        """Return the URLs of the ports by name."""
         named = {"api": self.api, "gateway": self.gateway, "health": self.health}
         return {name: listener.url for name, listener in named.items() if listener is not None}
 
@@ -164,7 +164,7 @@ class _Listeners:
 
 
 def _collect_garbage_rarely() -> None:
-    """Leave alone for ever what the start has made, and what is new until there is much of it."""
+    """Exclude the objects created at start from garbage collection, and collect less often."""
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
@@ -173,22 +173,22 @@ async def _play_demo(nexxus: Nexxus, listeners: _Listeners) -> None:
     from nexxus.demo.run import run
 
     if listeners.api is None:
-        nexxus.logger.warning("the demo needs the role api on this node")
+        nexxus.logger.warning("the demo is not run; it needs the role api on this node")
         return
     gateway = listeners.gateway
     address = None if gateway is None else f"ws{gateway.url.removeprefix('http')}/"
     try:
         await run(listeners.api.url, nexxus.admin_key, gateway_url=address)
-    except Exception as error:  # the demo may fail; the server goes on
-        nexxus.logger.error("the demo has ended", error=error)
+    except Exception as error:  # the server continues without the demo
+        nexxus.logger.error("the demo failed", error=error)
 
 
 async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do `work`, or cancel it when the process is told to stop meanwhile; whether it was done."""
+    """Run `work`, or cancel it when the process is stopped; return whether it was finished."""
     task = asyncio.ensure_future(work)
-    told = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
     if not task.done():
         await _end(task)
         return False
@@ -202,7 +202,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Set on the first SIGTERM or SIGINT; a second one ends the process at once."""
+    """Return an event set by the first SIGTERM or SIGINT; a second one exits immediately."""
     stopping = asyncio.Event()
 
     def stop() -> None:

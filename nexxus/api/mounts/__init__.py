@@ -1,4 +1,4 @@
-"""What transports serve on the node's HTTP ports."""
+"""Mounts: the routes of transports on the node's HTTP ports."""
 
 from nexxus.api.mounts.authentication import MountAuthentication, SessionAuthentication
 from nexxus.api.mounts.request import MountServices

@@ -1,4 +1,4 @@
-"""The WebSocket over ASGI, in an application that is mounted in somebody else's server."""
+"""The WebSocket over ASGI, for an application mounted in another server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nexxus.toolkit.web_socket_frames import split_messages
 
 
 class AsgiWebSocket(WebSocket):
-    """A WebSocket whose messages leave as ASGI messages; the server speaks the protocol.
+    """A WebSocket that sends ASGI messages; the server implements the protocol.
 
-    The server watches over the peer, too: there are no pings.
+    The server also detects dead peers, so there are no pings.
     """
 
     wants_pings = False
@@ -33,7 +33,7 @@ class AsgiWebSocket(WebSocket):
         self._sender: asyncio.Task[None] | None = None
 
     async def run(self, listener: WebSocketListener, receive: Receive, send: Send) -> None:
-        """Read and write until the peer has left, or was closed."""
+        """Read and write until the peer disconnects or the connection is closed."""
         try:
             if self._is_aborted:
                 return
@@ -65,7 +65,7 @@ class AsgiWebSocket(WebSocket):
     def abort(self) -> None:
         """See `Wire.abort`."""
         self._is_aborted = True
-        # A server may be waiting for the peer with what it was given last, and for long.
+        # The server may wait long for the peer to accept what was sent last.
         if self._sender is not None:
             self._sender.cancel()
 
@@ -97,7 +97,7 @@ class AsgiWebSocket(WebSocket):
                 listener.received(payload, is_text=text is not None)
 
     async def _send_all(self, send: Send) -> None:
-        # A server reports a lost peer with an `OSError`, which is not an error here.
+        # Servers report a lost peer as an `OSError`, which is expected here.
         with suppress(OSError):
             while True:
                 await self._has_work.wait()

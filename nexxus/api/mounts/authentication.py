@@ -1,4 +1,4 @@
-"""Authentication at mounts: by an access token, or by a ticket where no header can be set."""
+"""Authentication at mounts: by an access token, or by a ticket if no header can be set."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from nexxus.domain.identity import Identity
 
 
 class MountAuthentication(Protocol):
-    """Finds out whose request it is. Raises the `WireError` that refuses it."""
+    """Identifies the sender of a request. Raises the `WireError` that refuses it."""
 
     def require_application(self, app_id: str) -> None:
         """Raise `ApplicationNotFound` if there is no such application."""
 
     async def by_token(self, app_id: str, token: str) -> Identity:
-        """Return whom an access token of this application names."""
+        """Return the identity in an access token of this application."""
 
     async def by_ticket(
         self, ticket: str, *, app_id: str | None, browser: str, again: bool
     ) -> Identity:
-        """Return whom a ticket names, and use it up; see `Tickets.redeem`."""
+        """Return the identity in a ticket, and use the ticket up; see `Tickets.redeem`."""
 
 
 class SessionAuthentication:
-    """Authentication by the sessions of the registry."""
+    """Authentication by the registry's sessions."""
 
     def __init__(self, *, applications: Applications, sessions: Sessions, tickets: Tickets) -> None:
         self._applications = applications

@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket on a port of our own."""
+"""The opening handshake of a WebSocket on Nexxus's own port."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nexxus.errors import InvalidParameters
 
 
 class Handshake(NamedTuple):
-    """What opens a WebSocket: the head of the answer (101), and the subprotocol that it names."""
+    """The head of the response (101) that opens a WebSocket, and the selected subprotocol."""
 
     head: bytes
     subprotocol: str | None
 
 
 class BadHandshake(InvalidParameters):
-    """The request asks for a WebSocket, but not as RFC 6455 says; answered with `HEADERS`."""
+    """A WebSocket request that violates RFC 6455; the response has `HEADERS`."""
 
     HEADERS = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
 
@@ -29,9 +29,9 @@ class BadHandshake(InvalidParameters):
 def answer_handshake(
     headers: Iterable[tuple[bytes, bytes]], subprotocols: Sequence[str], request_id: bytes
 ) -> Handshake:
-    """Accept the upgrade that a request with these headers asks for; raise `BadHandshake`.
+    """Accept the upgrade requested by these headers. Raises `BadHandshake`.
 
-    No extension is ever agreed on: compression would cost a frame of its own per socket.
+    No extension is ever accepted: with compression, each socket would need its own frames.
     """
 
     def select(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -39,7 +39,7 @@ def answer_handshake(
         return None if chosen is None else Subprotocol(chosen)
 
     protocol = ServerProtocol(select_subprotocol=select)
-    # What the path is does not matter any more.
+    # The path does not matter here.
     asked = Request("/", Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in headers))
     response = protocol.accept(asked)
     if response.status_code != 101:
@@ -49,5 +49,5 @@ def answer_handshake(
 
 
 def choose_subprotocol(offered: Iterable[str], known: Sequence[str]) -> str | None:
-    """Return the first of a client's subprotocols that is known, None without one."""
+    """Return the first of a client's subprotocols that is known, or None."""
     return next((name for name in offered if name in known), None)

@@ -1,4 +1,4 @@
-"""Opening WebSockets: who may, and what those get who may not."""
+"""Opening WebSockets, or refusing to."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from nexxus.interfaces.mounts import WebSocketMount
 from nexxus.interfaces.transport import CloseCode, TransportHost
 
 SWITCHING: Final = 101
-"""The status of a WebSocket that was opened."""
+"""The status of an opened WebSocket."""
 
 _TRY_AGAIN_LATER: Final = 1013
 
 
 def require_opening(host: TransportHost, request: MountedRequest, origins: Sequence[str]) -> None:
-    """Raise the error that refuses a WebSocket; `origins` are those of ``api.cors_origins``."""
+    """Raise an error if a WebSocket must be refused; `origins` is ``api.cors_origins``."""
     origin = request.headers.get("origin")
     is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if origins and is_foreign and "*" not in origins and origin not in origins:
         raise AccessDenied(
-            f"pages of {str(origin)[:256]} may not connect here; api.cors_origins names who may"
+            f"pages of {str(origin)[:256]} may not connect; add the origin to api.cors_origins"
         )
     if not host.is_accepting:
         raise ServiceUnavailable(
-            "this node accepts no more connections now; try again, or another node"
+            "this node accepts no more connections now; try again, or use another node"
         )
 
 
@@ -46,7 +46,7 @@ def open_on(
     request: MountedRequest,
     scope: Scope,
 ) -> None:
-    """Open a WebSocket on a connection of our own. Raises `BadHandshake`."""
+    """Open a WebSocket on a connection to Nexxus's own port. Raises `BadHandshake`."""
     handshake = answer_handshake(scope["headers"], mount.subprotocols, request.id.encode())
     socket = RawWebSocket(host.limits)
     connection.hand_over(socket, handshake.head)
@@ -66,7 +66,7 @@ async def open_over_asgi(
     receive: Receive,
     send: Send,
 ) -> None:
-    """Open a WebSocket in somebody else's server, and serve it until its end."""
+    """Open a WebSocket in another server, and serve it until it ends."""
     chosen = choose_subprotocol(scope.get("subprotocols", ()), mount.subprotocols)
     await send({"type": "websocket.accept", "subprotocol": chosen})
     socket = AsgiWebSocket(host.limits)
@@ -74,7 +74,7 @@ async def open_over_asgi(
 
 
 async def refuse_over_asgi(scope: Scope, send: Send, error: WireError, request_id: bytes) -> None:
-    """Refuse a WebSocket: with an HTTP answer if the server can give one, else with a code."""
+    """Refuse a WebSocket: with an HTTP response if the server can send one, else with a code."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         code = _TRY_AGAIN_LATER if isinstance(error, ServiceUnavailable) else CloseCode.POLICY
         await send({"type": "websocket.close", "code": code, "reason": error.name})

@@ -1,8 +1,8 @@
-"""The WebSocket on a connection of our own.
+"""The WebSocket on a connection to Nexxus's own port.
 
-What comes in is parsed by the sans-I/O protocol of `websockets`: fragments, control frames,
-limits, the closing handshake. What goes out, but for control frames, are messages that were
-encoded once for everybody, written to the socket as they are.
+Incoming data is parsed by the sans-I/O protocol of `websockets`: fragments, control frames, limits,
+the closing handshake. Outgoing messages were encoded once for all receivers and are written to the
+socket as they are; only control frames are encoded here.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nexxus.interfaces.transport import CloseCode, TransportLimits
 from nexxus.toolkit.web_socket_frames import PING
 
 _quiet: Final = logging.getLogger("nexxus.websockets")
-_quiet.setLevel(logging.ERROR)  # A peer that breaks the protocol is not worth a record.
+_quiet.setLevel(logging.ERROR)  # Protocol violations by peers are not worth logging.
 
 
 class RawWebSocket(Heir, WebSocket):
-    """One WebSocket, once its handshake has been answered."""
+    """One WebSocket, after its handshake."""
 
     __slots__ = (
         "_is_reading_paused",
@@ -44,23 +44,23 @@ class RawWebSocket(Heir, WebSocket):
         self._is_reading_paused = False
 
     def listen(self, listener: WebSocketListener) -> None:
-        """Give everything that comes to `listener`; called before anything can come."""
+        """Pass all received messages to `listener`; must be called before any can arrive."""
         self._listener = listener
 
-    # What the event loop and the server around it call
+    # Called by the event loop and the server
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed."""
+        """Handle the end of the connection."""
         super().connection_lost(exc)
         if self._listener is not None:
             self._listener.lost()
 
     def shutdown(self) -> None:
-        """Close because the server around it stops."""
+        """Close because the server stops."""
         self.close(CloseCode.GOING_AWAY, "going away")
 
     def data_received(self, data: bytes) -> None:
-        """Take frames, in any pieces."""
+        """Receive frames, split in any way."""
         listener, parser = self._listener, self._parser
         assert listener is not None
         listener.heard()
@@ -88,11 +88,11 @@ class RawWebSocket(Heir, WebSocket):
         if self._is_text and not _is_utf8(message):
             parser.fail(ProtocolError.INVALID_DATA, "text that is not UTF-8")
         elif parser.state is OPEN or parser.close_rcvd is not None:
-            # What came before a close frame counts, even if both arrived at once.
+            # A message before a close frame is valid, even if both arrived together.
             listener.received(message, is_text=self._is_text)
 
     def _write_control(self) -> None:
-        """Send what the protocol answers: pongs, and the end."""
+        """Send the protocol's responses: pongs and the close frame."""
         for data in self._parser.data_to_send():
             if data:
                 self.transport.write(data)
@@ -100,11 +100,11 @@ class RawWebSocket(Heir, WebSocket):
                 self._finish(is_peer_done=self._parser.close_rcvd is not None)
 
     def _finish(self, *, is_peer_done: bool) -> None:
-        """Close once what was written has left: we have nothing more to say.
+        """Close the connection once all written data has been sent.
 
-        A peer that is still sending, a message that is too big, say, would have its connection
-        reset by that, and never read why. So what it sends is read, and dropped by the parser,
-        until it is done, or the time for closing is over.
+        If the peer is still sending, for example a message that is too big, closing would reset the
+        connection, and the peer would not learn the reason. So its data is read and discarded by
+        the parser until it has finished or the closing timeout ends.
         """
         transport = self.transport
         if not is_peer_done and transport.can_write_eof():
@@ -114,7 +114,7 @@ class RawWebSocket(Heir, WebSocket):
         if self._listener is not None:
             self._listener.closed_by_peer()
 
-    # The connection's wire
+    # `Wire`
 
     def write(self, frames: bytes) -> bool:
         """See `Wire.write`."""

@@ -1,4 +1,4 @@
-"""A request at a mount."""
+"""A request to a mount."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from nexxus.interfaces.transport import TransportLimits
 from nexxus.toolkit.rate_limit import RateLimit
 
 _BROWSER: Final = "nxx-browser"
-"""The cookie with the secret of a browser, to which its tickets are bound."""
+"""The cookie with a browser's secret, to which its tickets are bound."""
 
 _OK: Final = 200
 
 
 class MountServices:
-    """What requests at mounts need of the node. `rate_limit` and `body_limit` are `limits`'."""
+    """What requests to mounts need from the node; the limits are those of ``[limits]``."""
 
     def __init__(
         self,
@@ -51,8 +51,7 @@ class MountServices:
 class MountedRequest:
     """See `nexxus.interfaces.mounts.MountRequest`.
 
-    `status` is that of an answer which has begun; `going_on` is what is to be awaited then, until
-    it ends.
+    `status` is set when a response has begun; `going_on` must then be awaited until it ends.
     """
 
     def __init__(
@@ -140,7 +139,10 @@ class MountedRequest:
         return await authentication.by_token(app_id, needed(token))
 
     def count(self, identity: Identity | None = None) -> None:
-        """Count the request for its device, else for its address; raise `TooManyRequests`."""
+        """Count the request for its device, or without one for its address.
+
+        Raises `TooManyRequests`.
+        """
         limit = self._services.rate_limit
         if not (self._is_limited and limit.enabled):
             return
@@ -150,7 +152,7 @@ class MountedRequest:
             limit.take(self.address)
 
     def _browser(self) -> str:
-        """Return the browser's secret; one that has none is given one with the answer."""
+        """Return the browser's secret; a browser without one gets one with the response."""
         if not self._reconnects:
             return ""
         try:
@@ -160,7 +162,8 @@ class MountedRequest:
         if morsel is not None and morsel.value:
             return morsel.value
         secret = token_urlsafe(16)
-        # Without a path it is for where the browser sees this, whatever a proxy strips.
+        # Without a path, the cookie applies where the browser sees this URL, even behind a proxy
+        # that strips a prefix.
         secure = "; Secure" if self._scope.get("scheme") in ("https", "wss") else ""
         cookie = f"{_BROWSER}={secret}; HttpOnly; SameSite=Strict{secure}"
         self.extra_headers.append((b"set-cookie", cookie.encode("latin-1")))

@@ -1,4 +1,4 @@
-"""The server of mounts: their requests are treated as the API's own are."""
+"""Serves mounts, and treats their requests like those of the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nexxus.interfaces.mounts import Authentication, HttpMount, WebSocketMount
 
 
 class MountServer:
-    """Serves the mounts of one port: an ASGI application for what its `table` has."""
+    """An ASGI application that serves the mounts of one port."""
 
     def __init__(self, table: MountTable, services: MountServices) -> None:
         self._table = table
@@ -34,14 +34,14 @@ class MountServer:
         self._answering = services.answering
 
     def find(self, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Mounted | None:
-        """Return what serves an HTTP request, None for one that is not for a mount."""
+        """Return the mount that serves an HTTP request, or None if it is not for a mount."""
         if b"upgrade" in headers and headers[b"upgrade"].lower() == b"websocket":
             is_ours = http_connection(scope) is not None
             return self._table.web_sockets.get(path) if is_ours else None
         return self._table.http.get(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a port that has nothing but mounts."""
+        """Serve a port that has only mounts."""
         if scope["type"] == "websocket":
             await self.connect(scope, receive, send)
         elif scope["type"] == "http":
@@ -50,7 +50,7 @@ class MountServer:
             if mounted is not None:
                 await self.serve(mounted, scope, receive, send, headers)
                 return
-            error = NotFound(f"there is nothing at {scope['path']}")
+            error = NotFound(f"there is no route {scope['path']}")
             request_id = request_id_of(headers)
             answer = self._answering.refuse(error, scope["method"], request_id)
             await self._answering.send(scope, send, headers, answer, request_id)
@@ -63,7 +63,7 @@ class MountServer:
         send: Send,
         headers: dict[bytes, bytes],
     ) -> None:
-        """Serve an HTTP request that `find` has found the mount of."""
+        """Serve an HTTP request whose mount was found by `find`."""
         started = time.perf_counter()
         answering, mount = self._answering, mounted.mount
         method, request_id = scope["method"], request_id_of(headers)
@@ -82,9 +82,9 @@ class MountServer:
                 except (ClientDisconnected, ConnectionResetError):
                     return
                 except Exception as error:
-                    answer = answering.apologise(error, method, mount.path, request_id)
+                    answer = answering.log_and_hide(error, method, mount.path, request_id)
                     if request.status is not None:
-                        raise  # Nothing more can be said to this client.
+                        raise  # The response has begun, so the client cannot be sent an error.
             if answer is not None:
                 status = answer.status
                 answer = answer._replace(headers=(*answer.headers, *request.extra_headers))
@@ -99,7 +99,7 @@ class MountServer:
             await request.going_on()
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a WebSocket of somebody else's server."""
+        """Serve a WebSocket of another server."""
         started = time.perf_counter()
         await receive()  # websocket.connect
         headers = dict(scope.get("headers", ()))
@@ -149,12 +149,12 @@ class MountServer:
         )
 
     async def _act(self, mounted: Mounted, request: MountedRequest, scope: Scope) -> Raw | None:
-        """Do what the mount does; return the answer, None if it has begun already."""
+        """Run the mount's handler; return its response, or None if it has begun already."""
         mount, host = mounted
         if isinstance(mount, HttpMount) and request.method not in mount.methods:
             allow = tuple(sorted(mount.methods))
             raise MethodNotAllowed(
-                f"{mount.path} takes {', '.join(allow)}, not {request.method}", allow=allow
+                f"{mount.path} supports {', '.join(allow)}, not {request.method}", allow=allow
             )
         await _admit(mount, request)
         with log_context(**_log_fields(request)):
@@ -165,7 +165,7 @@ class MountServer:
                 return Raw(answer.status, answer.body, answer.media_type, answer.headers)
             require_opening(host, request, self._services.origins)
             connection = http_connection(scope)
-            assert connection is not None, "an upgrade is found on connections of ours alone"
+            assert connection is not None, "upgrades are only found on our own connections"
             open_on(connection, mount, host, request, scope)
             return None
 

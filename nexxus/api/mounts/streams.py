@@ -1,4 +1,4 @@
-"""Streams: answers without an end, on a connection of our own or over somebody else's server."""
+"""Streams: endless responses, on Nexxus's own connections or through another server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class RawStream(Heir, Stream):
-    """A stream that is written to the socket as it is; it ends with the connection.
+    """A stream written directly to the socket; it ends with the connection.
 
-    What the client sends meanwhile is read and dropped. A client that acknowledges nothing for
-    `TransportLimits.silence` is dropped by the kernel, where that can be asked for.
+    Data from the client is read and discarded. If the platform supports it, the kernel drops a
+    client that acknowledges nothing for `TransportLimits.silence`.
     """
 
     __slots__ = ("_limits", "_lost")
@@ -40,7 +40,7 @@ class RawStream(Heir, Stream):
                 raw.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed."""
+        """Handle the end of the connection."""
         super().connection_lost(exc)
         self._lost()
 
@@ -62,7 +62,7 @@ class RawStream(Heir, Stream):
 
 
 class AsgiStream(Stream):
-    """A stream whose bytes leave as ASGI messages."""
+    """A stream that sends ASGI messages."""
 
     def __init__(self, limits: TransportLimits, lost: Callable[[], None]) -> None:
         self._limits = limits
@@ -75,7 +75,7 @@ class AsgiStream(Stream):
         self._is_aborted = False
 
     async def run(self, receive: Receive, send: Send) -> None:
-        """Send what is written, until the end or until the client has gone."""
+        """Send written data until the stream ends or the client disconnects."""
         try:
             if self._is_aborted:
                 return
@@ -105,12 +105,12 @@ class AsgiStream(Stream):
     def abort(self) -> None:
         """See `Stream.abort`."""
         self._is_aborted = True
-        # The server may be waiting for the client with what it was given last, and for long.
+        # The server may wait long for the client to accept what was sent last.
         if self._running is not None:
             self._running.cancel()
 
     async def _send_all(self, send: Send) -> None:
-        # A server reports a lost client with an `OSError`, which is not an error here.
+        # Servers report a lost client as an `OSError`, which is expected here.
         with suppress(OSError):
             while True:
                 await self._has_work.wait()

@@ -1,4 +1,4 @@
-"""Which mount serves a path."""
+"""The table of mounts by path."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Mounted(NamedTuple):
 
 
 class MountTable:
-    """The mounts of one port, by their paths, for HTTP and for WebSockets.
+    """The mounts of one port by path, for HTTP and for WebSockets.
 
-    On the gateway's own port (`is_gateways`) some WebSockets are at other paths. Raises
-    `ConfigurationError` where two transports serve one path in one way.
+    On the gateway's own port (`is_gateways`), some WebSockets have other paths. Raises
+    `ConfigurationError` if two transports serve the same path in the same way.
     """
 
     def __init__(self, mounted: Iterable[Mounted], *, is_gateways: bool = False) -> None:
@@ -42,5 +42,5 @@ def _add(table: dict[str, Mounted], path: str, mounted: Mounted) -> None:
         if present is not mounted:
             raise ConfigurationError(
                 f"gateway.transports: {present.host.transport!r} and {mounted.host.transport!r} "
-                f"both serve {path}; leave one of them out, or give one another path"
+                f"both serve {path}; remove one of them, or change its path"
             )

@@ -107,7 +107,7 @@ async def test_sighup_reads_the_configuration_again(
         await eventually(lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGHUP)
         await eventually(lambda: journal.messages)
-        assert journal.messages == ["the configuration was read again; nothing has changed"]
+        assert journal.messages == ["the configuration was reloaded; nothing has changed"]
 
 
 async def test_a_configuration_that_a_restart_could_not_use_is_logged_with_the_reason(
