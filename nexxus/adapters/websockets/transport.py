@@ -48,7 +48,15 @@ class WebSocketTransport(Transport):
     @property
     def mounts(self) -> Sequence[WebSocketMount]:
         """See `Transport.mounts`."""
-        return [WebSocketMount(PATH, self._open, tuple(SUBPROTOCOLS), gateway_path=GATEWAY_PATH)]
+        return [
+            WebSocketMount(
+                PATH,
+                self._open,
+                tuple(SUBPROTOCOLS),
+                gateway_path=GATEWAY_PATH,
+                limited=False,  # its frames count as requests, ``register`` being the first
+            )
+        ]
 
     def _open(
         self,
