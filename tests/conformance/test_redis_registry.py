@@ -1,6 +1,7 @@
 """The Redis registry keeps what every registry promises, on one server and on a cluster."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from redis_server import new_redis_prefix
@@ -10,7 +11,7 @@ from nexxus.adapters.redis.registry import RedisRegistry
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.interfaces.registry import Registry
 from nexxus.testing.journal import Journal
-from nexxus.testing.registry_kit import RegistryConformance
+from nexxus.testing.registry_kit import RegistryConformance, SharedRegistryConformance
 
 PATIENCE = 10.0
 """Seconds for an answer: the kit asks for much at once, and the machine may be busy."""
@@ -34,7 +35,11 @@ class OnRedis(RegistryConformance):
         return reopened
 
 
-class TestRedisRegistry(OnRedis):
+class TestRedisRegistry(OnRedis, SharedRegistryConformance):
+    @pytest.fixture
+    def open_registry(self, settings: RedisSettings) -> Callable[[], Registry]:
+        return partial(RedisRegistry, settings, logger=Journal())
+
     @pytest.fixture
     def settings(self, redis_server: RedisServer) -> RedisSettings:
         return RedisSettings(url=redis_server.url, prefix=new_redis_prefix(), timeout=PATIENCE)

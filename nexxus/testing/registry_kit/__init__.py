@@ -11,6 +11,10 @@ registry (and closes it afterwards), and override `reopen`::
             yield registry
             await registry.close()
 
+A registry that several processes share subclasses `SharedRegistryConformance` instead, and gives it
+a fixture `open_registry`, too: a picklable callable that creates another registry on the same
+storage, which the kit calls in a second process.
+
 Every test uses applications and nodes of its own, so a shared server will do, if each test has a
 schedule of pushes to itself, such as by a prefix.
 """
@@ -35,6 +39,7 @@ from nexxus.testing.registry_kit.nodes import NodesConformance
 from nexxus.testing.registry_kit.opening import OpeningConformance
 from nexxus.testing.registry_kit.persistence import PersistenceConformance
 from nexxus.testing.registry_kit.presence import PresenceConformance
+from nexxus.testing.registry_kit.processes import ProcessesConformance
 from nexxus.testing.registry_kit.pushes import PushesConformance
 from nexxus.testing.registry_kit.sessions import SessionsConformance
 from nexxus.testing.registry_kit.subscriptions import RoutesConformance, SubscriptionsConformance
@@ -60,10 +65,15 @@ class RegistryConformance(
     """A test for each promise of the docstrings in `nexxus.interfaces.registry`."""
 
 
+class SharedRegistryConformance(RegistryConformance, ProcessesConformance):
+    """What a registry promises besides that several processes share."""
+
+
 __all__ = [
     "PATIENCE",
     "TRANSPORT",
     "RegistryConformance",
+    "SharedRegistryConformance",
     "applied",
     "eventually",
     "new_app",
