@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from nexxus.cluster.messages import SubscriptionChanged, gateway_mailbox
 from nexxus.cluster.peers import Peers
@@ -19,6 +20,20 @@ from nexxus.interfaces.push_service import PushService
 from nexxus.interfaces.registry import LOOK_EVERY, Device, Presence, PushAddress, Registry
 
 MAX_NAME = 256
+
+
+class DeviceDescription(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A device and the state of its connection. `lastSeen` is an ISO 8601 time."""
+
+    id: str
+    app_id: str
+    name: str
+    user_id: str | UnsetType = UNSET
+    type: Literal["volatile", "persistent", "unknown"]
+    status: Literal["online", "offline", "unknown"]
+    transport: str | None
+    last_seen: str | UnsetType = UNSET
+    subscriptions: list[str]
 
 
 class Devices:
@@ -68,7 +83,7 @@ class Devices:
                 return device
         return await self.register(application, "device" if name is None else name, user_id)
 
-    async def get(self, identity: Identity) -> dict[str, Any]:
+    async def get(self, identity: Identity) -> DeviceDescription:
         """Return the calling device."""
         return await self._describe(await self._own(identity))
 
@@ -118,7 +133,7 @@ class Devices:
         address = {key: value for key, value in push.items() if key != "service"}
         return PushAddress(name, service.check_address(address))
 
-    async def list(self, identity: Identity) -> list[dict[str, Any]]:
+    async def list(self, identity: Identity) -> list[DeviceDescription]:
         """Return the user's devices; without users only the calling one."""
         if identity.user_id is None:
             return [await self.get(identity)]
@@ -131,28 +146,31 @@ class Devices:
             raise NotFound("the device of this token does not exist any more; sign in again")
         return device
 
-    async def _describe(self, device: Device) -> dict[str, Any]:
+    async def _describe(self, device: Device) -> DeviceDescription:
         presence = await self._registry.presence.get(device.app_id, device.id)
         subscriptions = await self._registry.subscriptions.of_device(device.app_id, device.id)
-        described: dict[str, Any] = {
-            "id": device.id,
-            "appId": device.app_id,
-            "name": device.name,
-            "type": _type_of(device, presence),
-            "status": "offline" if presence is None else "online",
-            "transport": None if presence is None else presence.transport,
-            "subscriptions": [subscription.channel_id for subscription in subscriptions],
-        }
-        if device.user_id is not None:
-            described["userId"] = device.user_id
         last_seen = device.last_seen if presence is None else int(self._clock())
-        if last_seen is not None:
-            seen = datetime.fromtimestamp(last_seen, UTC)
-            described["lastSeen"] = seen.isoformat().replace("+00:00", "Z")
-        return described
+        return DeviceDescription(
+            id=device.id,
+            app_id=device.app_id,
+            name=device.name,
+            user_id=UNSET if device.user_id is None else device.user_id,
+            type=_type_of(device, presence),
+            status="offline" if presence is None else "online",
+            transport=None if presence is None else presence.transport,
+            last_seen=UNSET if last_seen is None else _as_text(last_seen),
+            subscriptions=[subscription.channel_id for subscription in subscriptions],
+        )
 
 
-def _type_of(device: Device, presence: Presence | None) -> str:
+def _as_text(moment: float) -> str:
+    """A time as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _type_of(
+    device: Device, presence: Presence | None
+) -> Literal["volatile", "persistent", "unknown"]:
     if device.push is not None:
         return "persistent"
     return "unknown" if presence is None else "volatile"

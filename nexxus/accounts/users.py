@@ -30,6 +30,17 @@ _PROTECTED: Final = (
 )
 
 
+class Me(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The calling user, as in the access token."""
+
+    id: str
+    username: str | None
+    user_type: str | None
+    auth_providers: list[str] | None
+    details: dict[str, Any] | None
+    app_id: str
+
+
 class Users:
     """What users, and the administrators of users, may do."""
 
@@ -82,12 +93,18 @@ class Users:
             application, await self._calling(application, identity), name
         )
 
-    def me(self, application: Application, identity: Identity) -> dict[str, Any]:
+    def me(self, application: Application, identity: Identity) -> Me:
         """Return the user's claims, as the token has them."""
         application.users()
-        user_id = identity.user()
-        named = ("username", "userType", "authProviders", "details", "appId")
-        return {"id": user_id, **{name: identity.claims.get(name) for name in named}}
+        claims = identity.claims
+        return Me(
+            id=identity.user(),
+            username=claims.get("username"),
+            user_type=claims.get("userType"),
+            auth_providers=claims.get("authProviders"),
+            details=claims.get("details"),
+            app_id=identity.app_id,
+        )
 
     async def change(self, application: Application, identity: Identity, patch: Any) -> None:
         """Patch the calling user; a new password ends the user's other sessions."""

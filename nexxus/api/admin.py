@@ -19,6 +19,7 @@ from nexxus.errors import (
     ServiceUnavailable,
     VersionConflict,
 )
+from nexxus.objects.replies import Items
 
 _section = RouteSection("Administration", access=Admission.ADMIN)
 ENDPOINTS = _section.endpoints
@@ -43,18 +44,18 @@ class UserChange(
     answers={201: answers.Object},
     errors=(ApplicationAlreadyExists, ServiceUnavailable, VersionConflict),
 )
-async def create(request: Request[dict[str, Any]]) -> Answer:
+async def create(request: Request[dict[str, Any]]) -> Answer[answers.Object]:
     """Create an application."""
     application = await request.services.applications.create(request.body)
-    return Answer(201, {"data": application.public_document()})
+    return Answer(201, answers.Object(data=application.public_document()))
 
 
 @_section.route("GET", "/admin/applications", answers={200: answers.Found})
-async def list_applications(request: Request[None]) -> Answer:
+async def list_applications(request: Request[None]) -> Answer[answers.Found]:
     """List all applications, sorted by id."""
     applications = sorted(request.services.applications.all(), key=lambda each: each.id)
     items = [application.public_document() for application in applications]
-    return Answer(200, {"data": {"items": items}})
+    return Answer(200, answers.Found(data=Items(items=items)))
 
 
 @_section.route(
@@ -63,10 +64,10 @@ async def list_applications(request: Request[None]) -> Answer:
     answers={200: answers.Object},
     errors=(ApplicationNotFound,),
 )
-async def get(request: Request[None]) -> Answer:
+async def get(request: Request[None]) -> Answer[answers.Object]:
     """Get an application, without its secrets."""
     application = request.services.applications.get(request.path["id"])
-    return Answer(200, {"data": application.public_document()})
+    return Answer(200, answers.Object(data=application.public_document()))
 
 
 @_section.route(
@@ -76,10 +77,10 @@ async def get(request: Request[None]) -> Answer:
     answers={200: answers.Object},
     errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
 )
-async def replace(request: Request[dict[str, Any]]) -> Answer:
+async def replace(request: Request[dict[str, Any]]) -> Answer[answers.Object]:
     """Replace the given top-level keys; secrets that are left out are kept."""
     application = await request.services.applications.replace(request.path["id"], request.body)
-    return Answer(200, {"data": application.public_document()})
+    return Answer(200, answers.Object(data=application.public_document()))
 
 
 @_section.route(
@@ -88,7 +89,7 @@ async def replace(request: Request[dict[str, Any]]) -> Answer:
     answers={200: answers.Done},
     errors=(ApplicationNotFound, ServiceUnavailable, VersionConflict),
 )
-async def delete(request: Request[None]) -> Answer:
+async def delete(request: Request[None]) -> Answer[answers.Done]:
     """Delete an application with all its data."""
     await request.services.applications.delete(request.path["id"])
     return Answer(200, answers.Done(message="application deleted"))
@@ -114,7 +115,7 @@ async def delete(request: Request[None]) -> Answer:
         ),
     ),
 )
-async def list_users(request: Request[None]) -> Answer:
+async def list_users(request: Request[None]) -> Answer[answers.Found]:
     """List an application's users, oldest first."""
     services = request.services
     users = await services.accounts.users.list(
@@ -122,7 +123,7 @@ async def list_users(request: Request[None]) -> Answer:
         limit=request.integer("limit", 100, low=1, high=_MAX_USERS),
         offset=request.integer("offset", 0, low=0, high=_MANY),
     )
-    return Answer(200, {"data": {"items": users}})
+    return Answer(200, answers.Found(data=Items(items=users)))
 
 
 @_section.route(
@@ -132,7 +133,7 @@ async def list_users(request: Request[None]) -> Answer:
     answers={200: answers.Object},
     errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
 )
-async def change_user(request: Request[UserChange]) -> Answer:
+async def change_user(request: Request[UserChange]) -> Answer[answers.Object]:
     """Change a user's type, or disable or enable the user."""
     services = request.services
     user = await services.accounts.users.administer(
@@ -141,7 +142,7 @@ async def change_user(request: Request[UserChange]) -> Answer:
         user_type=request.body.user_type,
         disabled=request.body.disabled,
     )
-    return Answer(200, {"data": user})
+    return Answer(200, answers.Object(data=user))
 
 
 @_section.route(
@@ -150,7 +151,7 @@ async def change_user(request: Request[UserChange]) -> Answer:
     answers={200: answers.Done},
     errors=(ApplicationNotFound, NotFound, InvalidAuthMethod, ServiceUnavailable),
 )
-async def delete_user(request: Request[None]) -> Answer:
+async def delete_user(request: Request[None]) -> Answer[answers.Done]:
     """Delete a user with the user's sessions and devices; the user's objects are kept."""
     services = request.services
     application = services.applications.get(request.path["id"])

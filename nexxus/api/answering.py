@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from random import getrandbits
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Scope, Send
 
 from nexxus.api.errors import to_answer
 from nexxus.api.metrics import HttpMetrics
-from nexxus.api.responses import Answer, Raw, encode
+from nexxus.api.responses import Answer, AnyAnswer, Raw, encode
 from nexxus.errors import MethodNotAllowed, ServerError, WireError
 from nexxus.interfaces.logger import Logger
 
@@ -45,7 +45,7 @@ class Answering:
         scope: Scope,
         send: Send,
         request_headers: dict[bytes, bytes],
-        answer: Answer | Raw,
+        answer: AnyAnswer,
         request_id: bytes,
     ) -> None:
         """Send a complete response."""
@@ -63,14 +63,16 @@ class Answering:
             body = b""
         await send({"type": "http.response.body", "body": body})
 
-    def refuse(self, error: WireError, method: str, request_id: bytes) -> Answer | Raw:
+    def refuse(self, error: WireError, method: str, request_id: bytes) -> AnyAnswer:
         """Return the response for an error."""
         if method == "OPTIONS" and isinstance(error, MethodNotAllowed):
             allow = ", ".join(sorted({*error.allow, "OPTIONS"}))
             return Raw(200, b"", b"text/plain; charset=utf-8", ((b"allow", allow.encode()),))
         return to_answer(error, request_id.decode())
 
-    def log_and_hide(self, error: Exception, method: str, route: str, request_id: bytes) -> Answer:
+    def log_and_hide(
+        self, error: Exception, method: str, route: str, request_id: bytes
+    ) -> Answer[Any]:
         """Log an unexpected error, and return a response that reveals nothing about it."""
         self.logger.error(
             "a request failed",

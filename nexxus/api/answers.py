@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nexxus.accounts.devices import DeviceDescription
 from nexxus.cluster.dead_letters import DeadLetter
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError, State
+from nexxus.objects.replies import (
+    Channel,
+    ChannelPage,
+    Count,
+    Created,
+    Items,
+    QueuedOperation,
+)
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -68,17 +77,6 @@ class TokenPair(Shape, frozen=True, kw_only=True):
     refresh_token: str
 
 
-class Me(Shape, frozen=True, kw_only=True):
-    """The calling user, as in the access token."""
-
-    id: str
-    username: str | None
-    user_type: str | None
-    auth_providers: list[str] | None
-    details: dict[str, Any] | None
-    app_id: str
-
-
 class RegisteredDevice(Shape, frozen=True, kw_only=True):
     """A newly registered device."""
 
@@ -104,20 +102,6 @@ class DeviceSession(Shape, frozen=True, kw_only=True):
     refresh_token: str
 
 
-class DeviceDescription(Shape, frozen=True, kw_only=True):
-    """A device and the state of its connection. `lastSeen` is an ISO 8601 time."""
-
-    id: str
-    app_id: str
-    name: str
-    user_id: str | UnsetType = UNSET
-    type: Literal["volatile", "persistent", "unknown"]
-    status: Literal["online", "offline", "unknown"]
-    transport: str | None
-    last_seen: str | UnsetType = UNSET
-    subscriptions: list[str]
-
-
 class PushKey(Shape, frozen=True, kw_only=True):
     """A push service's public key."""
 
@@ -130,25 +114,11 @@ class DeviceList(Shape, frozen=True, kw_only=True):
     devices: list[DeviceDescription]
 
 
-class Created(Shape, frozen=True, kw_only=True):
-    """An accepted create; for a transient object there is no operation."""
-
-    id: str
-    type: str
-    operation_id: str | UnsetType = UNSET
-
-
 class CreateAccepted(Shape, frozen=True, kw_only=True):
     """The create was accepted and will be applied."""
 
     message: str
     data: Created
-
-
-class QueuedOperation(Shape, frozen=True, kw_only=True):
-    """An accepted write."""
-
-    operation_id: str
 
 
 class WriteAccepted(Shape, frozen=True, kw_only=True):
@@ -171,23 +141,10 @@ class Object(Shape, frozen=True, kw_only=True):
     data: Document
 
 
-class Items(Shape, frozen=True, kw_only=True):
-    """Objects; `cursor` is present if more follow."""
-
-    items: list[Document]
-    cursor: str | UnsetType = UNSET
-
-
 class Found(Shape, frozen=True, kw_only=True):
     """A page of objects."""
 
     data: Items
-
-
-class Count(Shape, frozen=True, kw_only=True):
-    """A number of objects."""
-
-    count: int
 
 
 class Counted(Shape, frozen=True, kw_only=True):
@@ -196,23 +153,10 @@ class Counted(Shape, frozen=True, kw_only=True):
     data: Count
 
 
-class ChannelPage(Shape, frozen=True, kw_only=True):
-    """A channel and its first page; with `getOnly` only the page."""
-
-    channel_id: str | UnsetType = UNSET
-    items: list[Document]
-
-
 class SubscriptionMade(Shape, frozen=True, kw_only=True):
     """The device is subscribed to the channel."""
 
     data: ChannelPage
-
-
-class Channel(Shape, frozen=True, kw_only=True):
-    """The channel that was unsubscribed from."""
-
-    channel: str
 
 
 class Unsubscribed(Shape, frozen=True, kw_only=True):

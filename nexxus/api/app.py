@@ -22,7 +22,7 @@ from nexxus.api.credentials import needed
 from nexxus.api.endpoints import Admission, Endpoint
 from nexxus.api.mounts import MountServer, MountServices, MountTable, SessionAuthentication
 from nexxus.api.requests import Request
-from nexxus.api.responses import Answer, Raw
+from nexxus.api.responses import AnyAnswer
 from nexxus.api.routes import ENDPOINTS
 from nexxus.api.routing import Router
 from nexxus.api.services import Services
@@ -132,7 +132,7 @@ class _Api:
         route, status = _UNKNOWN_ROUTE, GONE
         self._metrics.requests_running += 1
         try:
-            answer: Answer | Raw
+            answer: AnyAnswer
             try:
                 endpoint, parameters = self._router.match(method, path)
                 route = endpoint.path

@@ -12,6 +12,7 @@ from nexxus.api.endpoints import Admission, Parameter, RouteSection
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer
 from nexxus.errors import InvalidParameters, NotFound, ServiceUnavailable
+from nexxus.objects.replies import Count
 
 _section = RouteSection("Administration", access=Admission.ADMIN)
 ENDPOINTS = _section.endpoints
@@ -40,7 +41,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ),
 )
-async def list_dead_letters(request: Request[None]) -> Answer:
+async def list_dead_letters(request: Request[None]) -> Answer[answers.DeadLetterList]:
     """List dead letters (messages that could not be processed), oldest first."""
     letters = await request.services.dead_letters.list(
         queue=request.query.get("queue"),
@@ -55,7 +56,7 @@ async def list_dead_letters(request: Request[None]) -> Answer:
     answers={200: answers.OneDeadLetter},
     errors=(NotFound, ServiceUnavailable),
 )
-async def get_dead_letter(request: Request[None]) -> Answer:
+async def get_dead_letter(request: Request[None]) -> Answer[answers.OneDeadLetter]:
     """Get a dead letter with its payload."""
     letter = await request.services.dead_letters.get(request.path["id"])
     if letter is None:
@@ -70,10 +71,10 @@ async def get_dead_letter(request: Request[None]) -> Answer:
     answers={200: answers.Counted},
     errors=(InvalidParameters, ServiceUnavailable),
 )
-async def replay_dead_letters(request: Request[Chosen]) -> Answer:
+async def replay_dead_letters(request: Request[Chosen]) -> Answer[answers.Counted]:
     """Deliver dead letters again, behind the messages already waiting, and return their number."""
     count = await request.services.dead_letters.replay(request.body.ids)
-    return Answer(200, answers.Counted(data=answers.Count(count=count)))
+    return Answer(200, answers.Counted(data=Count(count=count)))
 
 
 @_section.route(
@@ -83,7 +84,7 @@ async def replay_dead_letters(request: Request[Chosen]) -> Answer:
     answers={200: answers.Counted},
     errors=(ServiceUnavailable,),
 )
-async def discard_dead_letters(request: Request[Chosen]) -> Answer:
+async def discard_dead_letters(request: Request[Chosen]) -> Answer[answers.Counted]:
     """Delete dead letters permanently, and return their number."""
     count = await request.services.dead_letters.discard(request.body.ids)
-    return Answer(200, answers.Counted(data=answers.Count(count=count)))
+    return Answer(200, answers.Counted(data=Count(count=count)))

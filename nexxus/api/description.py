@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nexxus.api import routes
 from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.pages import page, static_file
@@ -18,16 +20,16 @@ DASHBOARD = _dashboard.endpoints
 """Anyone may load the page; its data needs the admin key."""
 
 
-@_described.route("GET", "/openapi.json", answers={200: None}, documented=False)
-async def openapi(request: Request[None]) -> Answer:
+@_described.route("GET", "/openapi.json", answers={200: dict[str, Any]}, documented=False)
+async def openapi(request: Request[None]) -> Answer[dict[str, Any]]:
     """Get the OpenAPI document of the routes."""
     from nexxus.api.openapi import describe
 
     return Answer(200, describe(routes.ENDPOINTS, version=request.services.version))
 
 
-@_described.route("GET", "/asyncapi.json", answers={200: None}, documented=False)
-async def asyncapi(request: Request[None]) -> Answer:
+@_described.route("GET", "/asyncapi.json", answers={200: dict[str, Any]}, documented=False)
+async def asyncapi(request: Request[None]) -> Answer[dict[str, Any]]:
     """Get the AsyncAPI document of the WebSocket's frames."""
     from nexxus.api.asyncapi import describe_frames
 

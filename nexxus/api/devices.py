@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nexxus.accounts.devices import DeviceDescription
 from nexxus.accounts.sessions import Tokens
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, RouteSection
@@ -44,7 +45,7 @@ class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(InvalidAuthMethod,),
     access=Admission.USERS,
 )
-async def register(request: Request[DeviceName]) -> Answer:
+async def register(request: Request[DeviceName]) -> Answer[answers.DeviceSession]:
     """Register a device and begin its session; with users, it belongs to the calling user."""
     services, application, name = request.services, request.application, request.body.name
     if application.auth is not None:
@@ -54,8 +55,8 @@ async def register(request: Request[DeviceName]) -> Answer:
     return _registered(device, await services.accounts.sessions.begin(application, device, None))
 
 
-@_section.route("GET", "/device", answers={200: answers.DeviceDescription}, errors=(NotFound,))
-async def get(request: Request[None]) -> Answer:
+@_section.route("GET", "/device", answers={200: DeviceDescription}, errors=(NotFound,))
+async def get(request: Request[None]) -> Answer[DeviceDescription]:
     """Get the calling device."""
     return Answer(200, await request.services.accounts.devices.get(request.identity))
 
@@ -63,7 +64,7 @@ async def get(request: Request[None]) -> Answer:
 @_section.route(
     "PUT", "/device", body=DeviceChange, answers={200: answers.Done}, errors=(NotFound,)
 )
-async def update(request: Request[DeviceChange]) -> Answer:
+async def update(request: Request[DeviceChange]) -> Answer[answers.Done]:
     """Rename the calling device, or set how it is sent pushes while it is away."""
     devices, change = request.services.accounts.devices, request.body
     if change.name is UNSET and change.push is UNSET:
@@ -82,18 +83,19 @@ async def update(request: Request[DeviceChange]) -> Answer:
     errors=(NotFound,),
     access=Admission.APPLICATION,
 )
-async def get_push_key(request: Request[None]) -> Answer:
+async def get_push_key(request: Request[None]) -> Answer[answers.PushKey]:
     """Get the public key with which browsers subscribe to Web Push."""
     return Answer(200, answers.PushKey(key=request.services.accounts.devices.public_key()))
 
 
 @_section.route("GET", "/device/list", answers={200: answers.DeviceList}, errors=(NotFound,))
-async def list_devices(request: Request[None]) -> Answer:
+async def list_devices(request: Request[None]) -> Answer[answers.DeviceList]:
     """List the user's devices; without users, only the calling device."""
-    return Answer(200, {"devices": await request.services.accounts.devices.list(request.identity)})
+    devices = await request.services.accounts.devices.list(request.identity)
+    return Answer(200, answers.DeviceList(devices=devices))
 
 
-def _registered(device: Device, tokens: Tokens) -> Answer:
+def _registered(device: Device, tokens: Tokens) -> Answer[answers.DeviceSession]:
     answer = answers.DeviceSession(
         message="device registered",
         device=answers.RegisteredDevice(

@@ -7,19 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from types import SimpleNamespace, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
-from nexxus.api.responses import Answer, Raw
+from nexxus.api.responses import Answer, AnyAnswer, Raw
 from nexxus.domain.decoding import Decoder
 from nexxus.errors import WireError
 
 if TYPE_CHECKING:
     from nexxus.api.requests import Request
 
-Handler: TypeAlias = "Callable[[Request[Any]], Awaitable[Answer | Raw]]"
-H = TypeVar("H", bound="Callable[[Request[Any]], Awaitable[Answer | Raw]]")
+Handler: TypeAlias = "Callable[[Request[Any]], Awaitable[AnyAnswer]]"
+H = TypeVar("H", bound="Callable[[Request[Any]], Awaitable[AnyAnswer]]")
 
 
 class Admission(Enum):
@@ -99,10 +109,13 @@ class RouteSection:
     ) -> Callable[[H], H]:
         """Make the decorated function the handler of `method` on `paths`.
 
-        The first line of its docstring becomes the summary.
+        The first line of its docstring becomes the summary. Its return type says the same as
+        `answers`, or a `TypeError` is raised: ``Answer[B]`` for each type of body, `Raw` for an
+        answer that is not JSON.
         """
 
         def add(handler: H) -> H:
+            _check_answers(handler, answers)
             summary = (handler.__doc__ or "").strip().partition("\n")[0].rstrip(".")
             self.endpoints += [
                 Endpoint(
@@ -127,3 +140,23 @@ class RouteSection:
             return handler
 
         return add
+
+
+def _check_answers(handler: Callable[..., Any], declared: Mapping[int, Any]) -> None:
+    # The return type alone: there are many handlers, and a start waits for this.
+    hint = SimpleNamespace(__annotations__={"return": handler.__annotations__["return"]})
+    returned = get_type_hints(hint, handler.__globals__)["return"]
+    kinds = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
+    bodies = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Answer]
+    expected = [kind for kind in declared.values() if kind is not None]
+    is_raw = Raw in kinds
+    if (
+        len(bodies) + is_raw != len(kinds)
+        or any(body not in expected for body in bodies)
+        or any(kind not in bodies for kind in expected)
+        or (None in declared.values() and not is_raw)
+    ):
+        raise TypeError(
+            f"{handler.__module__}.{handler.__name__} returns {returned}, but declares the answers "
+            f"{dict(declared)}; let both say the same"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from nexxus.api.responses import Answer
 from nexxus.errors import MethodNotAllowed, PayloadTooLarge, TooManyRequests, WireError
@@ -10,7 +10,7 @@ from nexxus.errors import MethodNotAllowed, PayloadTooLarge, TooManyRequests, Wi
 _UNAUTHORIZED: Final = 401
 
 
-def to_answer(error: WireError, request_id: str) -> Answer:
+def to_answer(error: WireError, request_id: str) -> Answer[dict[str, Any]]:
     """Return the response for an error, with the headers that some errors need."""
     body = error.to_wire()
     body["requestId"] = request_id

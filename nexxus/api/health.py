@@ -14,7 +14,7 @@ ENDPOINTS = _section.endpoints
 
 
 @_section.route("GET", "/", answers={200: answers.Greeting})
-async def greet(request: Request[None]) -> Answer | Raw:
+async def greet(request: Request[None]) -> Answer[answers.Greeting] | Raw:
     """Get the server's name and version; a browser gets a page with links."""
     services = request.services
     if b"text/html" in request.headers.get(b"accept", b""):
@@ -28,7 +28,7 @@ async def greet(request: Request[None]) -> Answer | Raw:
 
 
 @_section.route("GET", "/healthz", answers={200: answers.Done}, limited=False)
-async def live(request: Request[None]) -> Answer:  # noqa: ARG001
+async def live(request: Request[None]) -> Answer[answers.Done]:  # noqa: ARG001
     """Check whether the process is alive."""
     return Answer(200, answers.Done(message="alive"))
 
@@ -40,7 +40,7 @@ async def live(request: Request[None]) -> Answer:  # noqa: ARG001
     errors=(ServiceUnavailable,),
     limited=False,
 )
-async def ready(request: Request[None]) -> Answer:
+async def ready(request: Request[None]) -> Answer[answers.Done]:
     """Check whether every backing service responds, and name those that do not."""
     problems = await request.services.readiness()
     if problems:

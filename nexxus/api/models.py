@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, H, Parameter, RouteSection
 from nexxus.api.requests import Request
-from nexxus.api.responses import Answer
+from nexxus.api.responses import Answer, Headers
 from nexxus.errors import (
     AccessDenied,
     InvalidParameters,
@@ -18,13 +18,16 @@ from nexxus.errors import (
     ServiceUnavailable,
     VersionConflict,
 )
+from nexxus.objects.replies import Created, QueuedOperation, Reply, StoredReply
 from nexxus.objects.requests import (
     CountRequest,
     DeleteRequest,
-    Reply,
     SearchRequest,
     UpdateRequest,
 )
+
+CreateAnswer: TypeAlias = Answer[answers.CreateAccepted] | Answer[answers.Stored]
+WriteAnswer: TypeAlias = Answer[answers.WriteAccepted] | Answer[answers.Stored]
 
 _section = RouteSection("Models", access=Admission.MODELS)
 ENDPOINTS = _section.endpoints
@@ -61,12 +64,12 @@ _READ_ERRORS: Final = (AccessDenied, ModelNotFound, ServiceUnavailable)
     errors=_WRITE_ERRORS,
     parameters=_TERMS,
 )
-async def create(request: Request[dict[str, Any]]) -> Answer:
+async def create(request: Request[dict[str, Any]]) -> CreateAnswer:
     """Create an object; the body has its fields, and its model as type."""
     reply = await request.services.requests.create(
         request.identity, None, request.body, request.terms()
     )
-    return _written(reply, "create")
+    return _created(reply)
 
 
 @_section.route(
@@ -77,12 +80,12 @@ async def create(request: Request[dict[str, Any]]) -> Answer:
     errors=_WRITE_ERRORS,
     parameters=_TERMS,
 )
-async def create_typed(request: Request[dict[str, Any]]) -> Answer:
+async def create_typed(request: Request[dict[str, Any]]) -> CreateAnswer:
     """Create an object; the body has its fields."""
     reply = await request.services.requests.create(
         request.identity, request.path["type"], request.body, request.terms()
     )
-    return _written(reply, "create")
+    return _created(reply)
 
 
 @_section.route(
@@ -94,7 +97,7 @@ async def create_typed(request: Request[dict[str, Any]]) -> Answer:
     errors=_WRITE_ERRORS,
     parameters=_TERMS,
 )
-async def update(request: Request[UpdateRequest]) -> Answer:
+async def update(request: Request[UpdateRequest]) -> WriteAnswer:
     """Patch an object."""
     wanted = msgspec.structs.replace(
         request.body,
@@ -102,7 +105,7 @@ async def update(request: Request[UpdateRequest]) -> Answer:
         id=_agreed(request, "id", request.body.id),
     )
     reply = await request.services.requests.update(request.identity, wanted, request.terms())
-    return _written(reply, "update")
+    return _changed(reply, "update")
 
 
 def _deletes(path: str, *parameters: Parameter) -> Callable[[H], H]:
@@ -118,7 +121,7 @@ def _deletes(path: str, *parameters: Parameter) -> Callable[[H], H]:
 
 @_deletes("/model/{type}/{id}", _IF_VERSION)
 @_deletes("/model/{id}", _TYPE, _IF_VERSION)
-async def delete(request: Request[DeleteRequest]) -> Answer:
+async def delete(request: Request[DeleteRequest]) -> WriteAnswer:
     """Delete an object."""
     model = _agreed(request, "type", request.body.type)
     version = request.body.if_version
@@ -130,11 +133,11 @@ async def delete(request: Request[DeleteRequest]) -> Answer:
         if_version=version,
     )
     reply = await request.services.requests.delete(request.identity, wanted, request.terms())
-    return _written(reply, "delete")
+    return _changed(reply, "delete")
 
 
 @_section.route("GET", "/model/{type}/{id}", answers={200: answers.Object}, errors=_READ_ERRORS)
-async def get(request: Request[None]) -> Answer:
+async def get(request: Request[None]) -> Answer[answers.Object]:
     """Get an object."""
     return await _get(request, request.path["type"])
 
@@ -146,7 +149,7 @@ async def get(request: Request[None]) -> Answer:
     errors=_READ_ERRORS,
     parameters=(msgspec.structs.replace(_TYPE, required=True),),
 )
-async def get_untyped(request: Request[None]) -> Answer:
+async def get_untyped(request: Request[None]) -> Answer[answers.Object]:
     """Get an object; the query names its model."""
     model = request.query.get("type")
     if not model:
@@ -164,10 +167,10 @@ async def get_untyped(request: Request[None]) -> Answer:
     answers={200: answers.Counted},
     errors=_READ_ERRORS,
 )
-async def count(request: Request[CountRequest]) -> Answer:
+async def count(request: Request[CountRequest]) -> Answer[answers.Counted]:
     """Count objects."""
-    reply = await request.services.requests.count(request.identity, request.body)
-    return Answer(200, {"data": reply.data})
+    count = await request.services.requests.count(request.identity, request.body)
+    return Answer(200, answers.Counted(data=count))
 
 
 @_section.route(
@@ -177,17 +180,17 @@ async def count(request: Request[CountRequest]) -> Answer:
     answers={200: answers.Found},
     errors=_READ_ERRORS,
 )
-async def search(request: Request[SearchRequest]) -> Answer:
+async def search(request: Request[SearchRequest]) -> Answer[answers.Found]:
     """Query objects, page by page."""
-    reply = await request.services.requests.search(
+    items = await request.services.requests.search(
         request.identity, request.path["type"], request.body
     )
-    return Answer(200, {"data": reply.data})
+    return Answer(200, answers.Found(data=items))
 
 
-async def _get(request: Request[None], model: str) -> Answer:
+async def _get(request: Request[None], model: str) -> Answer[answers.Object]:
     document = await request.services.reads.get(request.identity, model, request.path["id"])
-    return Answer(200, {"data": document})
+    return Answer(200, answers.Object(data=document))
 
 
 def _agreed(request: Request[Any], name: str, given: str | None) -> str | None:
@@ -205,9 +208,25 @@ def _agreed(request: Request[Any], name: str, given: str | None) -> str | None:
     return named
 
 
-def _written(reply: Reply, what: str) -> Answer:
-    done = f"{what} accepted" if reply.status == 202 else f"{what}d"
-    body = {"message": done, "data": reply.data}
-    if reply.operation_id is None:
-        return Answer(reply.status, body)
-    return Answer(reply.status, body, ((b"nxx-operation-id", reply.operation_id.encode()),))
+def _created(reply: Reply[Created] | StoredReply) -> CreateAnswer:
+    if isinstance(reply, StoredReply):
+        return _stored(reply, "created")
+    accepted = answers.CreateAccepted(message="create accepted", data=reply.data)
+    return Answer(202, accepted, _naming(reply.operation_id))
+
+
+def _changed(reply: Reply[QueuedOperation] | StoredReply, what: str) -> WriteAnswer:
+    if isinstance(reply, StoredReply):
+        return _stored(reply, f"{what}d")
+    accepted = answers.WriteAccepted(message=f"{what} accepted", data=reply.data)
+    return Answer(202, accepted, _naming(reply.operation_id))
+
+
+def _stored(reply: StoredReply, done: str) -> Answer[answers.Stored]:
+    stored = answers.Stored(message=done, data=reply.document)
+    return Answer(reply.status, stored, _naming(reply.operation_id))
+
+
+def _naming(operation_id: str) -> Headers:
+    """The header that names the operation of a write; none of a transient create."""
+    return ((b"nxx-operation-id", operation_id.encode()),) if operation_id else ()

@@ -15,7 +15,7 @@ ENDPOINTS = _section.endpoints
 
 
 @_section.route("GET", "/operation/{id}", answers={200: answers.OperationState}, errors=(NotFound,))
-async def get(request: Request[None]) -> Answer:
+async def get(request: Request[None]) -> Answer[answers.OperationState]:
     """Get the state of one of your writes from the last 24 h."""
     fate = await request.services.writes.fate(request.identity, request.path["id"])
     shown = answers.OperationFate(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
+
+B = TypeVar("B", covariant=True)
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -16,11 +18,11 @@ _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
 
-class Answer(NamedTuple):
+class Answer(NamedTuple, Generic[B]):
     """A response whose `body` is encoded in the format that the client accepts."""
 
     status: int
-    body: Any
+    body: B
     headers: Headers = ()
 
 
@@ -33,7 +35,11 @@ class Raw(NamedTuple):
     headers: Headers = ()
 
 
-def encode(answer: Answer | Raw, accept: bytes | None) -> tuple[bytes, bytes]:
+AnyAnswer: TypeAlias = Answer[Any] | Raw
+"""Whatever a handler returns."""
+
+
+def encode(answer: AnyAnswer, accept: bytes | None) -> tuple[bytes, bytes]:
     """Return the response's bytes and their media type, depending on the ``Accept`` header."""
     if isinstance(answer, Raw):
         return answer.body, answer.media_type

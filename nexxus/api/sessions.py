@@ -72,7 +72,7 @@ class CodeRequest(_Body, frozen=True, kw_only=True):
     answers={200: answers.SignedIn},
     errors=(InvalidAuthMethod, AccessDenied, UserAlreadyExists),
 )
-async def register(request: Request[dict[str, Any]]) -> Answer:
+async def register(request: Request[dict[str, Any]]) -> Answer[answers.SignedIn]:
     """Register a user and sign in, with username, password, userType? and the user's details."""
     session = await request.services.accounts.users.register(request.application, request.body)
     return _signed_in(session)
@@ -85,16 +85,16 @@ async def register(request: Request[dict[str, Any]]) -> Answer:
     answers={200: answers.TokenPair},
     errors=(InvalidRefreshToken,),
 )
-async def refresh(request: Request[RefreshRequest]) -> Answer:
+async def refresh(request: Request[RefreshRequest]) -> Answer[answers.TokenPair]:
     """Rotate both tokens; the previous refresh token still works for some seconds."""
     tokens = await request.services.accounts.sessions.refresh(
         request.application, request.body.refresh_token
     )
-    return Answer(200, tokens)
+    return Answer(200, answers.TokenPair(token=tokens.token, refresh_token=tokens.refresh_token))
 
 
 @_section.route("POST", "/auth/logout", body=RefreshRequest, answers={200: answers.Done})
-async def log_out(request: Request[RefreshRequest]) -> Answer:
+async def log_out(request: Request[RefreshRequest]) -> Answer[answers.Done]:
     """End the session; succeeds even if it has already ended."""
     await request.services.accounts.sessions.log_out(
         request.application, request.body.refresh_token
@@ -103,7 +103,7 @@ async def log_out(request: Request[RefreshRequest]) -> Answer:
 
 
 @_section.route("POST", "/auth/ticket", answers={200: answers.Ticket}, access=Admission.DEVICE)
-async def issue_ticket(request: Request[None]) -> Answer:
+async def issue_ticket(request: Request[None]) -> Answer[answers.Ticket]:
     """Get a ticket, which replaces the access token once, as ?ticket= of a live connection."""
     ticket = request.services.accounts.tickets.issue(request.identity)
     return Answer(200, answers.Ticket(ticket=ticket, expires_in=LIFETIME))
@@ -116,7 +116,7 @@ async def issue_ticket(request: Request[None]) -> Answer:
     answers={200: answers.SignedIn},
     errors=(UserAuthenticationFailed,),
 )
-async def exchange(request: Request[CodeRequest]) -> Answer:
+async def exchange(request: Request[CodeRequest]) -> Answer[answers.SignedIn]:
     """Exchange the code of a sign-in at a provider for a session; each code works once."""
     session = await request.services.accounts.redirects.exchange(
         request.application, request.body.code
@@ -139,7 +139,9 @@ async def exchange(request: Request[CodeRequest]) -> Answer:
         ServiceUnavailable,
     ),
 )
-async def sign_in(request: Request[dict[str, Any]]) -> Answer:
+async def sign_in(
+    request: Request[dict[str, Any]],
+) -> Answer[answers.SignedIn] | Answer[answers.Done]:
     """Sign in with credentials, or redirect to a provider."""
     accounts, application = request.services.accounts, request.application
     name = request.path.get("strategy", PASSWORD_PROVIDER)
@@ -162,7 +164,7 @@ async def sign_in(request: Request[dict[str, Any]]) -> Answer:
         Parameter("redirect", "query", "The page at which the sign-in ends.", {"type": "string"}),
     ),
 )
-async def begin_in_browser(request: Request[None]) -> Answer:
+async def begin_in_browser(request: Request[None]) -> Answer[answers.Done]:
     """Redirect to a provider, from a link."""
     entry = request.services.accounts.strategies.entry(
         request.application, request.path["strategy"]
@@ -194,7 +196,7 @@ async def begin_in_browser(request: Request[None]) -> Answer:
     ),
     access=Admission.PUBLIC,
 )
-async def complete(request: Request[None]) -> Answer:
+async def complete(request: Request[None]) -> Answer[answers.SignedIn] | Answer[answers.Done]:
     """Complete a sign-in at a provider."""
     arrival = await request.services.accounts.redirects.complete(
         request.path["strategy"], request.query, request.cookies
@@ -205,12 +207,14 @@ async def complete(request: Request[None]) -> Answer:
     return _redirect(arrival.outcome, "continue in the application", cookie)
 
 
-async def _begin(request: Request[Any], entry: RedirectEntry, begin: BeginRequest) -> Answer:
+async def _begin(
+    request: Request[Any], entry: RedirectEntry, begin: BeginRequest
+) -> Answer[answers.Done]:
     departure = await request.services.accounts.redirects.begin(request.application, entry, begin)
     return _redirect(departure.url, "continue at the provider", _set_cookie(departure.cookie))
 
 
-def _redirect(url: str, message: str, cookie: tuple[bytes, bytes]) -> Answer:
+def _redirect(url: str, message: str, cookie: tuple[bytes, bytes]) -> Answer[answers.Done]:
     location = (b"location", quote(url, safe=_URL).encode("ascii"))
     return Answer(302, answers.Done(message=message), (location, cookie))
 
@@ -224,7 +228,7 @@ def _set_cookie(cookie: Cookie) -> tuple[bytes, bytes]:
     return b"set-cookie", text.encode("ascii")
 
 
-def _signed_in(session: NewSession, headers: Headers = ()) -> Answer:
+def _signed_in(session: NewSession, headers: Headers = ()) -> Answer[answers.SignedIn]:
     answer = answers.SignedIn(
         token=session.tokens.token,
         refresh_token=session.tokens.refresh_token,

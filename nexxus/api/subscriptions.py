@@ -26,10 +26,10 @@ ENDPOINTS = _section.endpoints
     answers={200: answers.SubscriptionMade},
     errors=(AccessDenied, ModelNotFound, DeviceNotConnected, ServiceUnavailable),
 )
-async def subscribe(request: Request[SubscribeRequest]) -> Answer:
+async def subscribe(request: Request[SubscribeRequest]) -> Answer[answers.SubscriptionMade]:
     """Subscribe to a channel and get its first page."""
-    reply = await request.services.requests.subscribe(request.identity, request.body)
-    return Answer(200, {"data": reply.data})
+    page = await request.services.requests.subscribe(request.identity, request.body)
+    return Answer(200, answers.SubscriptionMade(data=page))
 
 
 @_section.route(
@@ -39,7 +39,7 @@ async def subscribe(request: Request[SubscribeRequest]) -> Answer:
     answers={200: answers.Unsubscribed},
     errors=(ModelNotFound, NotFound, ServiceUnavailable),
 )
-async def unsubscribe(request: Request[UnsubscribeRequest]) -> Answer:
+async def unsubscribe(request: Request[UnsubscribeRequest]) -> Answer[answers.Unsubscribed]:
     """Unsubscribe from a channel."""
-    reply = await request.services.requests.unsubscribe(request.identity, request.body)
-    return Answer(200, {"data": reply.data})
+    channel = await request.services.requests.unsubscribe(request.identity, request.body)
+    return Answer(200, answers.Unsubscribed(data=channel))

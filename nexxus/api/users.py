@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from nexxus.accounts.users import Me
 from nexxus.api import answers
 from nexxus.api.endpoints import Admission, RouteSection
 from nexxus.api.requests import Request
@@ -21,8 +22,8 @@ class UserPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patch: AnyPatch
 
 
-@_section.route("GET", "/user/me", answers={200: answers.Me}, errors=(InvalidAuthMethod,))
-async def me(request: Request[None]) -> Answer:
+@_section.route("GET", "/user/me", answers={200: Me}, errors=(InvalidAuthMethod,))
+async def me(request: Request[None]) -> Answer[Me]:
     """Get the calling user; changes are visible after the next token refresh."""
     return Answer(200, request.services.accounts.users.me(request.application, request.identity))
 
@@ -34,7 +35,7 @@ async def me(request: Request[None]) -> Answer:
     answers={200: answers.Done},
     errors=(InvalidAuthMethod, UserAlreadyExists),
 )
-async def change(request: Request[UserPatch]) -> Answer:
+async def change(request: Request[UserPatch]) -> Answer[answers.Done]:
     """Change the calling user; a new password ends the user's other sessions."""
     users = request.services.accounts.users
     await users.change(request.application, request.identity, request.body.patch)

@@ -87,8 +87,7 @@ class GatewayActions:
     ) -> tuple[int, dict[str, Any] | None]:
         """See `nexxus.gateway.seams.ClientActions`."""
         self._count(caller)
-        reply = await self.requests.perform(caller, event, data, on_publish)
-        return reply.status, reply.data
+        return await self.requests.perform(caller, event, data, on_publish)
 
     def _count(self, identity: Identity) -> None:
         """A frame counts as a request of its device's."""

@@ -1,16 +1,15 @@
 """Requests about objects: their shapes, and what is done with them.
 
-Routes and WebSocket frames ask for the same things in the same words; here they meet. A
-request's answer is a `Reply`: a status and the ``data`` of the answer.
+Routes and WebSocket frames ask for the same things in the same words; here they meet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from nexxus.domain.decoding import convert
 from nexxus.domain.identity import Identity
@@ -18,6 +17,17 @@ from nexxus.domain.objects import Document
 from nexxus.errors import InvalidParameters
 from nexxus.objects.queries import Paging
 from nexxus.objects.reads import Reads
+from nexxus.objects.replies import (
+    Channel,
+    ChannelPage,
+    Count,
+    Created,
+    Items,
+    QueuedOperation,
+    Reply,
+    ReplyData,
+    StoredReply,
+)
 from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Accepted, Terms, Writes
 
@@ -100,15 +110,8 @@ class UnsubscribeRequest(_Request, frozen=True, kw_only=True):
     filter: Filter | None = None
 
 
-class Reply(NamedTuple):
-    """An answer: the HTTP status and its ``data``.
-
-    `operation_id` names the write, if it was one that is stored.
-    """
-
-    status: int
-    data: Document
-    operation_id: str | None = None
+FrameReply: TypeAlias = tuple[int, Document]
+"""What a frame is answered with: the HTTP status and its ``data``."""
 
 
 class Requests:
@@ -118,7 +121,7 @@ class Requests:
         self._reads = reads
         self._writes = writes
         self._subscriptions = subscriptions
-        self._frames: dict[str, Callable[[Identity, Any, Terms], Awaitable[Reply]]] = {
+        self._frames: dict[str, Callable[[Identity, Any, Terms], Awaitable[FrameReply]]] = {
             "create": self._create_from_frame,
             "update": self._update_from_frame,
             "delete": self._delete_from_frame,
@@ -132,7 +135,7 @@ class Requests:
         event: str,
         data: Any,
         on_publish: Callable[[], None] | None = None,
-    ) -> Reply:
+    ) -> FrameReply:
         """Do what a frame asks for, as HTTP would.
 
         `data` is the frame's, decoded and neither too deep nor of types that JSON has not.
@@ -147,7 +150,7 @@ class Requests:
 
     async def create(
         self, identity: Identity, model: str | None, body: Document, terms: Terms = _NOW
-    ) -> Reply:
+    ) -> Reply[Created] | StoredReply:
         """Create an object; without `model`, `body` names it as ``type``."""
         if model is None:
             model = body.get("type")
@@ -156,14 +159,15 @@ class Requests:
                     "type: expected the name of a model", {"field": "type", "rule": "required"}
                 )
         accepted = await self._writes.create(identity, model, body, terms)
-        data = {"id": accepted.id, "type": accepted.type}
-        if accepted.operation_id is not None:
-            data["operationId"] = accepted.operation_id
-        return _reply(accepted, 201, data)
+        if accepted.stored is not None:
+            return StoredReply(201, accepted.stored, accepted.operation_id)
+        operation_id = accepted.operation_id or UNSET
+        created = Created(id=accepted.id, type=accepted.type, operation_id=operation_id)
+        return Reply(202, created, accepted.operation_id)
 
     async def update(
         self, identity: Identity, request: UpdateRequest, terms: Terms = _NOW
-    ) -> Reply:
+    ) -> Reply[QueuedOperation] | StoredReply:
         """Patch an object."""
         accepted = await self._writes.update(
             identity,
@@ -173,11 +177,11 @@ class Requests:
             if_version=request.if_version,
             terms=terms,
         )
-        return _reply(accepted, 200, {"operationId": accepted.operation_id})
+        return _written(accepted)
 
     async def delete(
         self, identity: Identity, request: DeleteRequest, terms: Terms = _NOW
-    ) -> Reply:
+    ) -> Reply[QueuedOperation] | StoredReply:
         """Delete an object."""
         accepted = await self._writes.delete(
             identity,
@@ -186,10 +190,10 @@ class Requests:
             if_version=request.if_version,
             terms=terms,
         )
-        return _reply(accepted, 200, {"operationId": accepted.operation_id})
+        return _written(accepted)
 
-    async def search(self, identity: Identity, model: str, request: SearchRequest) -> Reply:
-        """A page of objects, with a ``cursor`` while more follow."""
+    async def search(self, identity: Identity, model: str, request: SearchRequest) -> Items:
+        """Return a page of objects, with a cursor while more follow."""
         page = await self._reads.search(
             identity,
             model,
@@ -198,20 +202,17 @@ class Requests:
             filter=request.filter,
             paging=Paging(request.limit, request.offset, request.sort, request.cursor),
         )
-        data: Document = {"items": page.items}
-        if page.cursor is not None:
-            data["cursor"] = page.cursor
-        return Reply(200, data)
+        return Items(items=page.items, cursor=UNSET if page.cursor is None else page.cursor)
 
-    async def count(self, identity: Identity, request: CountRequest) -> Reply:
-        """How many objects match."""
+    async def count(self, identity: Identity, request: CountRequest) -> Count:
+        """Return how many objects match."""
         count = await self._reads.count(
             identity, request.type, user_id=request.user_id, filter=request.filter
         )
-        return Reply(200, {"count": count})
+        return Count(count=count)
 
-    async def subscribe(self, identity: Identity, request: SubscribeRequest) -> Reply:
-        """The channel and its first page; the page alone for `get_only`."""
+    async def subscribe(self, identity: Identity, request: SubscribeRequest) -> ChannelPage:
+        """Return the channel and its first page; the page alone for `get_only`."""
         subscribed = await self._subscriptions.subscribe(
             identity,
             request.model,
@@ -221,13 +222,11 @@ class Requests:
             paging=Paging(request.limit, request.offset, request.sort),
             get_only=request.get_only,
         )
-        data: Document = {"items": subscribed.page.items}
-        if subscribed.channel_id is not None:
-            data["channelId"] = subscribed.channel_id
-        return Reply(200, data)
+        channel_id = UNSET if subscribed.channel_id is None else subscribed.channel_id
+        return ChannelPage(channel_id=channel_id, items=subscribed.page.items)
 
-    async def unsubscribe(self, identity: Identity, request: UnsubscribeRequest) -> Reply:
-        """The channel that the device has left."""
+    async def unsubscribe(self, identity: Identity, request: UnsubscribeRequest) -> Channel:
+        """Return the channel that the device has left."""
         channel = await self._subscriptions.unsubscribe(
             identity,
             request.model,
@@ -235,28 +234,37 @@ class Requests:
             user_id=request.user_id,
             filter=request.filter,
         )
-        return Reply(200, {"channel": channel})
+        return Channel(channel=channel)
 
-    async def _create_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
-        return await self.create(identity, None, convert(data, dict[str, Any]), terms)
+    async def _create_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
+        return _of_write(await self.create(identity, None, convert(data, dict[str, Any]), terms))
 
-    async def _update_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
-        return await self.update(identity, convert(data, UpdateRequest), terms)
+    async def _update_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
+        return _of_write(await self.update(identity, convert(data, UpdateRequest), terms))
 
-    async def _delete_from_frame(self, identity: Identity, data: Any, terms: Terms) -> Reply:
-        return await self.delete(identity, convert(data, DeleteRequest), terms)
+    async def _delete_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
+        return _of_write(await self.delete(identity, convert(data, DeleteRequest), terms))
 
-    async def _subscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> Reply:
-        return await self.subscribe(identity, convert(data, SubscribeRequest))
+    async def _subscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> FrameReply:
+        page = await self.subscribe(identity, convert(data, SubscribeRequest))
+        return 200, page.document()
 
-    async def _unsubscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> Reply:
-        return await self.unsubscribe(identity, convert(data, UnsubscribeRequest))
+    async def _unsubscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> FrameReply:
+        channel = await self.unsubscribe(identity, convert(data, UnsubscribeRequest))
+        return 200, channel.document()
 
 
-def _reply(accepted: Accepted, stored_status: int, data: Document) -> Reply:
-    if accepted.stored is None:
-        return Reply(202, data, accepted.operation_id)
-    return Reply(stored_status, accepted.stored, accepted.operation_id)
+def _written(accepted: Accepted) -> Reply[QueuedOperation] | StoredReply:
+    if accepted.stored is not None:
+        return StoredReply(200, accepted.stored, accepted.operation_id)
+    queued = QueuedOperation(operation_id=accepted.operation_id)
+    return Reply(202, queued, accepted.operation_id)
+
+
+def _of_write(reply: Reply[ReplyData] | StoredReply) -> FrameReply:
+    if isinstance(reply, StoredReply):
+        return reply.status, reply.document
+    return reply.status, reply.data.document()
 
 
 def _given(field: str, value: str | None) -> str:

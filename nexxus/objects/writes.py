@@ -51,13 +51,13 @@ MAX_WAIT = 30.0
 class Accepted(msgspec.Struct, frozen=True):
     """A write that was taken.
 
-    `operation_id` is None for a transient create. `stored` is the object after the write (for
+    `operation_id` is empty for a transient create. `stored` is the object after the write (for
     a delete ``{id, type, version}``) when the caller waited for it and it came in time.
     """
 
     id: str
     type: str
-    operation_id: str | None
+    operation_id: str
     stored: Document | None = None
 
 
@@ -280,7 +280,7 @@ class Writes:
     ) -> Accepted:
         """Have a transient object told; of a repeated one that was done."""
         stored = document if terms.wait is not None else None
-        accepted = Accepted(document["id"], document["type"], None, stored)
+        accepted = Accepted(document["id"], document["type"], "", stored)
         if is_repeated:
             return accepted
         event = Event(

@@ -18,7 +18,7 @@ from nexxus.api.mounts.opening import (
 )
 from nexxus.api.mounts.request import MountedRequest, MountServices
 from nexxus.api.mounts.table import Mounted, MountTable
-from nexxus.api.responses import Answer, Raw
+from nexxus.api.responses import AnyAnswer, Raw
 from nexxus.errors import MethodNotAllowed, NotFound, WireError
 from nexxus.interfaces.http_connection import http_connection
 from nexxus.interfaces.logger import log_context
@@ -71,7 +71,7 @@ class MountServer:
         status = GONE
         answering.metrics.requests_running += mount.measured
         try:
-            answer: Answer | Raw | None
+            answer: AnyAnswer | None
             with log_context(requestId=request.id):
                 try:
                     answer = await self._act(mounted, request, scope)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from accounts_world import CHANNEL, AccountsWorld
+from msgspec import UNSET
 
+from nexxus.accounts.devices import DeviceDescription
 from nexxus.errors import InvalidParameters, NotFound
 
 contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
@@ -21,17 +23,17 @@ async def test_a_device_that_was_never_connected_is_unknown_and_offline(
 
     described = await world.accounts.devices.get(await world.identify(session))
 
-    assert described == {
-        "id": session.device.id,
-        "appId": "app",
-        "userId": session.user.id,
-        "name": "phone",
-        "type": "unknown",
-        "status": "offline",
-        "transport": None,
-        "lastSeen": "1970-01-12T13:46:40Z",
-        "subscriptions": [],
-    }
+    assert described == DeviceDescription(
+        id=session.device.id,
+        app_id="app",
+        user_id=session.user.id,
+        name="phone",
+        type="unknown",
+        status="offline",
+        transport=None,
+        last_seen="1970-01-12T13:46:40Z",
+        subscriptions=[],
+    )
 
 
 @contract("devices")
@@ -42,10 +44,10 @@ async def test_a_connected_device_is_online_with_its_subscriptions(world: Accoun
 
     described = await world.accounts.devices.get(await world.identify(session))
 
-    assert (described["type"], described["status"]) == ("volatile", "online")
-    assert described["transport"] == "websockets"
-    assert described["lastSeen"] == "1970-01-12T13:47:40Z"
-    assert described["subscriptions"] == [CHANNEL]
+    assert (described.type, described.status) == ("volatile", "online")
+    assert described.transport == "websockets"
+    assert described.last_seen == "1970-01-12T13:47:40Z"
+    assert described.subscriptions == [CHANNEL]
 
 
 @contract("devices")
@@ -58,7 +60,7 @@ async def test_a_device_was_last_seen_when_it_was_connected(world: AccountsWorld
 
     described = await world.accounts.devices.get(await world.identify(session))
 
-    assert (described["status"], described["lastSeen"]) == ("offline", "1970-01-12T13:47:40Z")
+    assert (described.status, described.last_seen) == ("offline", "1970-01-12T13:47:40Z")
 
 
 @contract("devices")
@@ -68,7 +70,7 @@ async def test_a_device_is_renamed(world: AccountsWorld) -> None:
 
     await world.accounts.devices.rename(identity, "kitchen")
 
-    assert (await world.accounts.devices.get(identity))["name"] == "kitchen"
+    assert (await world.accounts.devices.get(identity)).name == "kitchen"
 
 
 @contract("devices")
@@ -89,7 +91,7 @@ async def test_the_devices_of_a_user_are_listed(world: AccountsWorld) -> None:
 
     listed = await world.accounts.devices.list(await world.identify(second))
 
-    assert [device["id"] for device in listed] == [first.device.id, second.device.id]
+    assert [device.id for device in listed] == [first.device.id, second.device.id]
 
 
 @contract("devices")
@@ -100,8 +102,7 @@ async def test_a_device_without_a_user_lists_itself(world: AccountsWorld) -> Non
 
     (listed,) = await world.accounts.devices.list(identity)
 
-    assert listed["id"] == device.id
-    assert "userId" not in listed
+    assert (listed.id, listed.user_id) == (device.id, UNSET)
 
 
 @contract("devices")

@@ -10,6 +10,7 @@ import pytest
 from accounts_world import APPLICATION, PASSWORD, AccountsWorld
 
 from nexxus.accounts.sign_in import NewSession
+from nexxus.accounts.users import Me
 from nexxus.domain.application import parse_application
 from nexxus.errors import (
     AccessDenied,
@@ -122,14 +123,14 @@ async def test_where_there_are_no_passwords_nobody_registers(
 async def test_me_is_what_the_token_says(world: AccountsWorld) -> None:
     session = await world.register("ann", firstName="Ann")
 
-    assert world.accounts.users.me(world.app, await world.identify(session)) == {
-        "id": session.user.id,
-        "username": "ann",
-        "userType": "default",
-        "authProviders": ["local"],
-        "details": {"firstName": "Ann"},
-        "appId": "app",
-    }
+    assert world.accounts.users.me(world.app, await world.identify(session)) == Me(
+        id=session.user.id,
+        username="ann",
+        user_type="default",
+        auth_providers=["local"],
+        details={"firstName": "Ann"},
+        app_id="app",
+    )
 
 
 @contract("the user's own account")

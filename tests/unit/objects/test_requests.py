@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from objects_world import DEVICE, NOBODY, ObjectsWorld
+from msgspec import UNSET
+from objects_world import DEVICE, NOBODY, ObjectsWorld, ids
 
 from nexxus.cluster.messages import Outcome
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.broker import WRITES
+from nexxus.objects.replies import Count, Created, QueuedOperation, Reply, StoredReply
 from nexxus.objects.requests import (
     CountRequest,
     DeleteRequest,
@@ -39,13 +41,11 @@ async def test_an_accepted_write_is_a_202_that_names_its_operation(world: Object
         await world.requests.update(NOBODY, UpdateRequest(type="task", id="t", patch=PATCH)),
         await world.requests.delete(NOBODY, DeleteRequest(type="task", id="t")),
     ]
-    operations = [operation.operation_id for operation in world.broker.payloads(WRITES)]
-    assert [reply.status for reply in replies] == [202, 202, 202]
-    assert [reply.operation_id for reply in replies] == operations
-    assert [reply.data for reply in replies] == [
-        {"id": "new", "type": "task", "operationId": operations[0]},
-        {"operationId": operations[1]},
-        {"operationId": operations[2]},
+    one, two, three = (each.operation_id for each in world.broker.payloads(WRITES))
+    assert replies == [
+        Reply(202, Created(id="new", type="task", operation_id=one), one),
+        Reply(202, QueuedOperation(operation_id=two), two),
+        Reply(202, QueuedOperation(operation_id=three), three),
     ]
 
 
@@ -62,22 +62,22 @@ async def test_a_stored_write_is_a_201_for_a_create_else_a_200(world: ObjectsWor
         await world.requests.update(NOBODY, UpdateRequest(type="task", id="t", patch=PATCH), terms),
         await world.requests.delete(NOBODY, DeleteRequest(type="task", id="t"), terms),
     ]
-    assert [(reply.status, reply.data) for reply in replies] == [
-        (201, stored),
-        (200, stored),
-        (200, stored),
+    one, two, three = (each.operation_id for each in world.broker.payloads(WRITES))
+    assert replies == [
+        StoredReply(201, stored, one),
+        StoredReply(200, stored, two),
+        StoredReply(200, stored, three),
     ]
 
 
 async def test_a_transient_create_has_no_operation(world: ObjectsWorld) -> None:
     reply = await world.requests.create(NOBODY, "typing", {"id": "k", "text": "…"})
-    assert (reply.status, reply.data) == (202, {"id": "k", "type": "typing"})
-    assert reply.operation_id is None
+    assert reply == Reply(202, Created(id="k", type="typing"), "")
 
 
 async def test_a_create_may_name_its_model_in_the_body(world: ObjectsWorld) -> None:
-    reply = await world.requests.create(NOBODY, None, {"type": "task", "title": "one"})
-    assert reply.data["type"] == "task"
+    await world.requests.create(NOBODY, None, {"type": "task", "title": "one"})
+    assert [each.key.type for each in world.broker.payloads(WRITES)] == ["task"]
     for body in ({}, {"type": 1}, {"type": None}):
         with pytest.raises(InvalidParameters, match="name of a model"):
             await world.requests.create(NOBODY, None, body)
@@ -97,30 +97,28 @@ async def test_a_change_must_say_of_what(world: ObjectsWorld, request_: UpdateRe
 async def test_a_page_has_a_cursor_while_more_follow(world: ObjectsWorld) -> None:
     await world.store({"id": "u"}, {"id": "v"})
     first = await world.requests.search(NOBODY, "task", SearchRequest(limit=2))
-    assert first.data.keys() == {"items", "cursor"}
-    last = await world.requests.search(
-        NOBODY, "task", SearchRequest(limit=2, cursor=first.data["cursor"])
-    )
-    assert last.data.keys() == {"items"}
+    assert isinstance(first.cursor, str)
+    last = await world.requests.search(NOBODY, "task", SearchRequest(limit=2, cursor=first.cursor))
+    assert ids(last.items) == ["v"]
+    assert last.cursor is UNSET
 
 
 async def test_objects_are_counted(world: ObjectsWorld) -> None:
-    reply = await world.requests.count(NOBODY, CountRequest(type="task"))
-    assert (reply.status, reply.data) == (200, {"count": 1})
+    assert await world.requests.count(NOBODY, CountRequest(type="task")) == Count(count=1)
 
 
 # Subscriptions
 
 
 async def test_a_subscription_is_answered_with_its_channel_and_page(world: ObjectsWorld) -> None:
-    reply = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task"))
-    assert reply.data["channelId"] == "nxx:subscription:app:task"
-    assert [item["id"] for item in reply.data["items"]] == ["t"]
+    page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task"))
+    assert page.channel_id == "nxx:subscription:app:task"
+    assert ids(page.items) == ["t"]
 
 
 async def test_a_page_that_was_just_read_is_answered_alone(world: ObjectsWorld) -> None:
-    reply = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task", get_only=True))
-    assert "channelId" not in reply.data
+    page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task", get_only=True))
+    assert page.channel_id is UNSET
 
 
 # Frames
@@ -138,15 +136,15 @@ async def test_a_page_that_was_just_read_is_answered_alone(world: ObjectsWorld) 
 async def test_a_frame_is_answered_as_its_route_is(
     world: ObjectsWorld, event: str, data: dict[str, Any], status: int, names: set[str]
 ) -> None:
-    reply = await world.requests.perform(DEVICE, event, data)
-    assert reply.status == status
-    assert reply.data.keys() == names
+    answered, document = await world.requests.perform(DEVICE, event, data)
+    assert answered == status
+    assert document.keys() == names
 
 
 async def test_a_frame_ends_a_subscription(world: ObjectsWorld) -> None:
     await world.requests.perform(DEVICE, "subscribe", {"model": "task"})
     reply = await world.requests.perform(DEVICE, "unsubscribe", {"model": "task"})
-    assert (reply.status, reply.data) == (200, {"channel": "nxx:subscription:app:task"})
+    assert reply == (200, {"channel": "nxx:subscription:app:task"})
 
 
 @pytest.mark.parametrize(
