@@ -1,4 +1,4 @@
-"""The chat's server: Nexxus under /sync, the page, and Nexxus's small browser client."""
+"""The chat server: Nexxus at /sync, the page, and the small browser client from Nexxus."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ CONFIG = Config.from_mapping(
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     async with Nexxus(CONFIG) as nexxus:
-        # In front of the page, which answers everything else.
+        # Before the page, which serves all other paths.
         app.router.routes.insert(0, Mount("/sync", nexxus.app))
         yield
 

@@ -1,4 +1,4 @@
-"""A Starlette application with a route of its own and a whole Nexxus mounted under /sync."""
+"""A Starlette application with its own route, and Nexxus mounted at /sync."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ CONFIG = Config.from_mapping({"applications": [HELLO]})
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     async with Nexxus(CONFIG) as nexxus:
         app.mount("/sync", nexxus.app)
-        # Our own routes are clients like any other, only without a network between.
+        # Our own routes are clients like any other, but without a network.
         transport = httpx2.ASGITransport(app=nexxus.app)
         async with httpx2.AsyncClient(
             transport=transport, base_url="http://nexxus", headers={"nxx-app-id": "hello"}

@@ -1,4 +1,4 @@
-"""Follows the vehicles that are on the road: one filtered channel, kept right by versions."""
+"""Subscribes to the vehicles on the road: one filtered channel, kept correct by versions."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ ON_THE_ROAD = {"model": "vehicle", "filter": {"status": "in_transit"}, "limit": 
 
 
 class View:
-    """The objects of a channel. `apply` says what an event did, or that it must be read anew."""
+    """A channel's objects. `apply` returns what an event did, or that a new page is needed."""
 
     def __init__(self, page: list[dict[str, Any]]) -> None:
         self.objects = {item["id"]: item for item in page}
@@ -24,7 +24,7 @@ class View:
         name, version = model["id"], model["version"]
         known = self.objects.get(name, {}).get("version", self._left.get(name, 0))
         if version <= known:
-            return "known already"
+            return "no change"
         if event["event"] == "model_created":
             self.objects[name] = model
             return "sets out"
@@ -42,7 +42,7 @@ class View:
 
 
 def change(node: dict[str, Any], op: str, path: list[str], value: Any) -> None:
-    """Apply one operation; the model has no arrays, so that these three are all there are."""
+    """Apply one operation; without arrays in the model, no other operations occur."""
     for part in path[:-1]:
         node = node.setdefault(part, {})
     if op == "remove":
@@ -62,7 +62,7 @@ async def main() -> None:
         await send("register", {"token": device["token"]})
         await send("subscribe", ON_THE_ROAD, ref="page")
         view: View | None = None
-        early = []  # events may overtake the answer to the subscription
+        early = []  # events may arrive before the reply to the subscription
         async for message in socket:
             frame = json.loads(message)
             if frame["event"] == "reply":
@@ -74,7 +74,7 @@ async def main() -> None:
                 early.append(frame["data"])
             elif frame["event"].startswith("model_"):
                 what = view.apply(frame["data"])
-                if what == "unclear":  # a fresh page is the simplest way to read it anew
+                if what == "unclear":  # simplest solution: read the page again
                     await send("subscribe", ON_THE_ROAD, ref="page")
                     view = None
                     continue

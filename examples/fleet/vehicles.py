@@ -1,4 +1,4 @@
-"""Twenty vehicles that report where they are, set out and park. Until interrupted."""
+"""Twenty vehicles that set out, park and report their positions until interrupted."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"
 async def drive(http: httpx2.AsyncClient, number: int, chance: random.Random) -> None:
     vehicle = f"van-{number}"
     at = {"lat": 44.43 + chance.uniform(-0.1, 0.1), "lon": 26.10 + chance.uniform(-0.1, 0.1)}
-    # From an earlier run there may be one already: then this is rejected, and that is fine.
+    # If the vehicle exists from an earlier run, this operation is rejected, which is fine.
     start = {"id": vehicle, "plate": f"B {100 + number} NXX", "status": "parked", "position": at}
     await http.post("/model/vehicle", json=start)
     while True:

@@ -3,11 +3,11 @@
 import { Nexxus } from "/nexxus.js";
 
 const URL = `${location.origin}/sync`;
-const TYPING_FOR = 3000; // ms that somebody counts as typing
+const TYPING_FOR = 3000; // ms for which a user counts as typing
 const $ = (id) => document.getElementById(id);
 
 let nexxus, user, messages, typing;
-const typists = new Map(); // who → when it was last heard of
+const typists = new Map(); // user → time of the last typing event
 
 // ---- Signing in
 
@@ -57,7 +57,7 @@ async function enter(room) {
 
 $("room").onchange = () => enter($("room").value);
 
-// ---- Saying something
+// ---- Sending a message
 
 $("say").onsubmit = async (event) => {
   event.preventDefault();
@@ -77,7 +77,7 @@ $("text").oninput = () => {
 
 function draw() {
   const all = [...messages.objects.values()].sort(
-    (a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1), // ids are in the order of time
+    (a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1), // ids sort by time
   );
   $("messages").replaceChildren(...all.map(line));
   $("messages").lastElementChild?.scrollIntoView();

@@ -1,4 +1,4 @@
-"""What this plugin offers to Nexxus. Imported at every start, so it imports little itself."""
+"""The plugin's hooks. Imported at every start, so it imports little itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be set about the transport."""
+"""The transport's settings."""
 
 from __future__ import annotations
 

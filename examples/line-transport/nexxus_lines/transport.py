@@ -21,7 +21,7 @@ from nexxus_lines.settings import LineSettings
 
 
 class LineFraming(Framing):
-    """A frame as a line. JSON has no line ends of its own."""
+    """Writes each frame as a line; compact JSON contains no line breaks."""
 
     def frame(self, frame: ServerFrame) -> bytes:
         whole: dict[str, Any] = {"event": frame.event, "data": msgspec.Raw(frame.data)}
@@ -34,7 +34,7 @@ FRAMING = LineFraming()
 
 
 class LineTransport(Transport):
-    """Listens on a port of its own. `port` is the one that it got, once it is started."""
+    """Listens on its own port. Once started, `port` is the actual port."""
 
     def __init__(self, settings: LineSettings) -> None:
         self.port = settings.port
@@ -61,7 +61,7 @@ class LineTransport(Transport):
 
 
 class Line(asyncio.Protocol, Wire):
-    """One connection, and its wire."""
+    """One connection and its wire."""
 
     def __init__(self, host: TransportHost) -> None:
         self._host = host
@@ -69,7 +69,7 @@ class Line(asyncio.Protocol, Wire):
         self._socket: asyncio.Transport
         self._connection: DeviceConnection | None = None
 
-    # What the event loop calls
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = transport  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class Line(asyncio.Protocol, Wire):
         if self._connection is not None:
             self._connection.lost()
 
-    # What the host calls
+    # Called by the host
 
     def write(self, frames: bytes) -> bool:
         if self._socket.get_write_buffer_size() > self._host.limits.send_buffer:

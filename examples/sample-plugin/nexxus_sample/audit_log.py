@@ -1,4 +1,4 @@
-"""A custom worker: one JSON line for every change."""
+"""A custom worker that writes a JSON line for every change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nexxus_sample.settings import AuditLogSettings
 
 
 class AuditLog(Worker):
-    """Appends and syncs a batch before the broker is told that it is done.
+    """Appends a batch to the file and syncs it before the batch counts as handled.
 
-    After a crash events come again, so a line may be there twice: readers tell by
-    ``operationId``.
+    After a crash, events are delivered again, so a line may appear twice; readers can detect that
+    by its ``operationId``.
     """
 
     def __init__(self, settings: AuditLogSettings, *, data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""A logger: one JSON line for every record, in a file."""
+"""A logger that writes a JSON line for every record to a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nexxus_sample.settings import FileLoggerSettings
 
 
 class FileLogger(Logger):
-    """Keeps what is said before `open` and writes it then; secrets are masked by Nexxus."""
+    """Buffers records until `open`. Nexxus has already masked secrets."""
 
     def __init__(self, settings: FileLoggerSettings, *, data_dir: Path, node: str) -> None:
         self._path = data_dir / settings.path

@@ -1,4 +1,4 @@
-"""The settings of what this plugin offers."""
+"""The plugin's settings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class AuditLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section ``[plugins.audit-log]``."""
 
     path: Annotated[
-        str, Meta(description="The file; a relative one lies in the data directory.")
+        str, Meta(description="The file; a relative path is below the data directory.")
     ] = "audit.jsonl"
     models: Annotated[
-        tuple[str, ...], Meta(description="Only these models; all of them when empty.")
+        tuple[str, ...], Meta(description="Only these models; empty: all models.")
     ] = ()
 
 
@@ -23,9 +23,9 @@ class FileLoggerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """The section ``[logger]`` for ``adapter = "file"``."""
 
     path: Annotated[
-        str, Meta(description="The file; a relative one lies in the data directory.")
+        str, Meta(description="The file; a relative path is below the data directory.")
     ] = "nexxus.log"
     level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
-        Meta(description="The least level that is written."),
+        Meta(description="The lowest level that is written."),
     ] = "info"

@@ -1,7 +1,7 @@
 "use strict";
 
-// The dashboard: /admin/* with the admin key, and one WebSocket that follows a model as an
-// ordinary device does. Whatever comes from the server goes in as text, never as HTML.
+// The dashboard: calls /admin/* with the admin key, and subscribes to a model over one WebSocket,
+// like any device. Content from the server is inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const root = document.baseURI;
@@ -33,7 +33,7 @@ async function call(method, path, { headers = {}, body } = {}) {
 const admin = (method, path, body) =>
   call(method, `admin/${path}`, { headers: { Authorization: `Bearer ${key}` }, body });
 
-// Coming in
+// Entering the admin key
 
 async function enter() {
   try {
@@ -70,7 +70,7 @@ function showApplications(applications) {
     });
     return element("li", {}, choose);
   }));
-  if (!applications.length) $("hint").textContent = "There are no applications yet; make one with: nexxus app create";
+  if (!applications.length) $("hint").textContent = "There are no applications; create one with nexxus app create";
 }
 
 function showApplication(application) {
@@ -96,7 +96,7 @@ async function showUsers(offset) {
   const application = current;
   const { data } = await admin("GET", `applications/${application.id}/users?limit=${PAGE}&offset=${offset}`);
   if (application !== current) return;
-  if (offset === 0) $("users").append(heading(["User name", "Type", "Signs in by", "Id", ""]));
+  if (offset === 0) $("users").append(heading(["User name", "Type", "Sign-in", "Id", ""]));
   for (const user of data.items) $("users").append(userRow(application, user));
   $("more").hidden = data.items.length < PAGE;
   $("more").onclick = () => showUsers(offset + PAGE).catch(report);
@@ -127,7 +127,7 @@ function report(error) {
   $("live").className = "bad";
 }
 
-// The live view: subscribe, keep a copy, and follow it by versions
+// The live view: subscribes, and keeps a copy up to date by versions
 
 async function session(application) {
   const headers = { "nxx-app-id": application.id };
@@ -175,7 +175,7 @@ async function watch() {
   };
 
   socket.onopen = () => send({ event: "register", data: { token } });
-  socket.onclose = ({ code, reason }) => report(new Error(`The connection has ended (${code} ${reason}).`));
+  socket.onclose = ({ code, reason }) => report(new Error(`The connection was closed (${code} ${reason}).`));
   socket.onmessage = ({ data }) => {
     const frame = JSON.parse(data);
     if (frame.event === "register" || frame.event === "resync") return subscribe();
@@ -187,7 +187,7 @@ async function watch() {
       for (const object of frame.data.data.items) copies.set(object.id, object);
       for (const event of early.splice(0)) take(event);
       $("live").className = "good";
-      $("live").textContent = `Following ${channel}`;
+      $("live").textContent = `Subscribed to ${channel}`;
       return draw(copies, null);
     }
     if (!frame.data?.metadata) return undefined;

@@ -1,6 +1,6 @@
 "use strict";
 
-// Renders /openapi.json and /asyncapi.json; everything from them goes in as text, never as HTML.
+// Renders /openapi.json and /asyncapi.json. Their content is inserted as text, never as HTML.
 
 const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
@@ -52,7 +52,7 @@ function operationOf(api, path, method, operation) {
     const always = operation.security.every((each) => each.token);
     body.append(element("p", {}, always
       ? "Needs an access token."
-      : "Needs an access token where the application has users."));
+      : "Needs an access token if the application has users."));
   }
   if (operation.parameters.length) {
     body.append(element("h3", {}, "Parameters"), element("div", { class: "scroll" }, element(
@@ -123,6 +123,6 @@ async function show() {
 
 show().catch((error) => {
   const state = document.getElementById("state");
-  state.textContent = `The description could not be read: ${error.message}`;
+  state.textContent = `The description could not be loaded: ${error.message}`;
   state.className = "bad";
 });

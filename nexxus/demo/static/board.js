@@ -133,14 +133,14 @@ async function delayFlight(id) {
   await nexxus.update("flight", id, later).catch((error) => console.warn(error));
 }
 
-// ---- Drawing: the rows follow the channel's objects, once per frame at most
+// ---- Drawing: the rows show the channel's objects, updated at most once per frame
 
 const rows = new Map();
 let drawing = 0;
 let fresh = true; // the next drawing is of another view: all at once, nothing to look at
 
 function scheduleDraw() {
-  // A timer, not an animation frame: a page in the background keeps its rows right too.
+  // A timer instead of an animation frame, so that a background page also updates its rows.
   drawing ||= setTimeout(draw, 16);
 }
 
@@ -183,7 +183,7 @@ function bySchedule(a, b) {
   return a.scheduled - b.scheduled || (a.id < b.id ? -1 : 1);
 }
 
-// ---- Meters: events, and the time from a write to its event by this page's own clock
+// ---- Meters: events, and the time from a write to its event, by this page's clock
 
 let total = 0;
 const arrivals = [];

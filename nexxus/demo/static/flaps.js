@@ -42,7 +42,7 @@ export class Flaps {
 
   #turn(tile, i) {
     tile.animate(TURNING, { duration: TURN, delay: i * STAGGER });
-    // Whatever is the text by then: a tile may be turned again before it has come round.
+    // Use the current text: a tile may be turned again before the animation ends.
     setTimeout(() => (tile.textContent = this.#text[i].trim()), i * STAGGER + TURN * EDGE);
   }
 }

@@ -7,9 +7,9 @@
  *   flights.addEventListener("change", () => console.log([...flights.objects.values()]));
  *   await nexxus.update("flight", "NX1000", { op: "incr", path: "delay", value: 10 });
  *
- * A `Channel` converges: it holds the first page and then follows the events, version by version.
- * Where an event cannot be applied, it reads the object again through the channel. After a lost
- * connection the client resumes where it was; what the server no longer remembers is read anew.
+ * A `Channel` converges: it has the first page and then applies the events, version by version. If an
+ * event cannot be applied, it reads the object again through the channel. After a lost connection the
+ * client resumes where it was; channels that the server no longer remembers are read again.
  */
 
 const RETRY_FIRST = 300; // ms; doubled with every failed attempt, up to:
@@ -17,7 +17,7 @@ const RETRY_LAST = 8_000;
 const REPLY_TIMEOUT = 15_000;
 const GONE_KEPT = 5_000; // versions of removed objects that a channel remembers
 
-/** What the server answered instead of doing it: `name`, `status` and `details` of the wire. */
+/** An error from the server, with the wire's `name`, `status` and `details`. */
 export class NexxusError extends Error {
   constructor({ status, error, message, details }) {
     super(message);
@@ -26,16 +26,16 @@ export class NexxusError extends Error {
 }
 
 /**
- * One device's connection. Events: `status` (detail: "connecting", "live" or "closed"),
- * `model` (every model event, as the wire has it), `rejected` (an operation that failed later),
- * `session` (fresh tokens), `signedout` (a user's session ended; nothing is tried any more).
+ * One device's connection. Events: `status` (detail: "connecting", "live" or "closed"), `model` (every
+ * model event, as on the wire), `rejected` (an operation was accepted but then rejected), `session`
+ * (new tokens), `signedout` (the user's session ended; the client no longer reconnects).
  */
 export class Nexxus extends EventTarget {
   #socket = null;
   #refs = 0;
   #waiting = new Map(); // ref → {resolve, reject, timer}
   #channels = new Map(); // channel id → Channel
-  #early = []; // events of channels whose subscription is not answered yet
+  #early = []; // events of channels whose subscribe reply has not arrived yet
   #subscribing = 0;
   #cursor = null;
   #attempts = 0;
@@ -43,7 +43,7 @@ export class Nexxus extends EventTarget {
   #live = null; // a promise that the next "live" resolves
   #refreshTimer = 0;
 
-  /** `session` is the answer of a sign-in; without one, `start` registers an anonymous device. */
+  /** `session` is the response to a sign-in; without one, `start` registers an anonymous device. */
   constructor({ appId, url = location.origin, socketUrl, name = "browser", session = null }) {
     super();
     this.appId = appId;
@@ -55,7 +55,7 @@ export class Nexxus extends EventTarget {
     this.status = "closed";
   }
 
-  /** Get a session, connect, and return once events flow. */
+  /** Get a session, connect, and return once the connection is live. */
   async start() {
     this.#stopped = false;
     this.#expectLive();
@@ -69,7 +69,7 @@ export class Nexxus extends EventTarget {
     this.#socket?.close(1000);
   }
 
-  /** Lose the connection on purpose, to see it come back. */
+  /** Drop the connection on purpose, to see the client reconnect. */
   drop() {
     this.#socket?.close(3000);
   }
@@ -86,7 +86,7 @@ export class Nexxus extends EventTarget {
     return answer;
   }
 
-  // ---- Frames that are answered by a reply
+  // ---- Frames with a reply
 
   create(type, fields) {
     return this.call("create", { type, ...fields });
@@ -100,7 +100,7 @@ export class Nexxus extends EventTarget {
     return this.call("delete", { type, id });
   }
 
-  /** Follow what `descriptor` names ({model, id?, userId?, filter?, limit?, sort?}). */
+  /** Subscribe to the channel of `descriptor` ({model, id?, userId?, filter?, limit?, sort?}). */
   async subscribe(descriptor) {
     const channel = new Channel(this, descriptor);
     await this.#fill(channel);
@@ -135,7 +135,7 @@ export class Nexxus extends EventTarget {
     try {
       await this.#ensureSession();
     } catch {
-      return this.#retry(); // the server is away
+      return this.#retry(); // the server is unavailable
     }
     if (this.#stopped) return;
     const socket = new WebSocket(this.socketUrl, "nexxus.v1.json");
@@ -157,7 +157,7 @@ export class Nexxus extends EventTarget {
     }
     this.session = null;
     this.session = await this.request("POST", "/device/register", { name: this.name });
-    this.#cursor = null; // another device has another past
+    this.#cursor = null; // a cursor belongs to its device
   }
 
   async #refresh() {
@@ -175,7 +175,7 @@ export class Nexxus extends EventTarget {
       fail("the connection was lost");
     }
     if (code === 4001 || code === 4003) {
-      // Logged out, or replaced by another connection of the device: that session is not ours.
+      // Logged out, or replaced by another connection of the device: the session is no longer ours.
       if (!this.anonymous) return this.#signedOut();
       this.session = null;
     }
@@ -202,11 +202,11 @@ export class Nexxus extends EventTarget {
       case "resume":
         this.#cursor = data.cursor;
         this.#becomeLive();
-        return this.#mend();
+        return this.#finish();
       case "resync":
         return this.#resync(data);
       case "error":
-        return this.#complain(data);
+        return this.#reportError(data);
       case "model_created":
       case "model_updated":
       case "model_deleted":
@@ -227,7 +227,7 @@ export class Nexxus extends EventTarget {
   #resync({ channels, cursor }) {
     this.#cursor = cursor;
     const resumed = this.status !== "live";
-    // After a failed resume, channels that are not named have ended: all are made again.
+    // After a failed resume, channels that are not named have ended too: subscribe to all again.
     const stale = [...this.#channels.values()].filter(({ id }) => resumed || channels.includes(id));
     this.#refill(stale);
     if (resumed) this.#becomeLive();
@@ -240,11 +240,11 @@ export class Nexxus extends EventTarget {
       const half = Math.max(secondsLeft(this.session.token) / 2, 5);
       this.#refreshTimer = setTimeout(() => this.#renew(), half * 1000);
     } catch {
-      this.#socket?.close(3000); // reconnecting gets a session or tries again
+      this.#socket?.close(3000); // reconnecting gets a new session, or retries
     }
   }
 
-  #complain(error) {
+  #reportError(error) {
     if (error.code === "OPERATION_REJECTED") {
       return this.dispatchEvent(new CustomEvent("rejected", { detail: error }));
     }
@@ -286,9 +286,9 @@ export class Nexxus extends EventTarget {
   // ---- From events to channels
 
   /**
-   * Subscribe and take the page. What arrives for the channel meanwhile is kept and follows.
+   * Subscribe and load the page. Events that arrive for the channel meanwhile are applied afterwards.
    *
-   * Of two that overlap only the later one counts: its page has what came before it was asked for.
+   * If two calls overlap, only the later one counts: its page includes everything before its request.
    */
   async #fill(channel) {
     channel.loading = true;
@@ -313,12 +313,12 @@ export class Nexxus extends EventTarget {
   }
 
   #refill(channels) {
-    // A fill that the next lost connection cuts off is made again by the one after.
+    // If the connection is lost again during a fill, the next connection repeats it.
     for (const channel of channels) this.#fill(channel).catch((error) => channel.fail(error));
   }
 
-  /** After a resume: finish what the lost connection cut off. */
-  #mend() {
+  /** After a resume, finish what the lost connection interrupted. */
+  #finish() {
     const channels = [...this.#channels.values()];
     this.#refill(channels.filter(({ loading }) => loading));
     for (const channel of channels) channel.readAgain();
@@ -336,14 +336,14 @@ export class Nexxus extends EventTarget {
 }
 
 /**
- * A view that follows its query: `objects`, by id. Event `change` (detail: {id, object, reason},
- * `object` undefined when it is gone), `reset` after a fresh page, `failed` (detail: the error).
+ * A live view of its query: `objects` by id. Events: `change` (detail: {id, object, reason}; `object`
+ * is undefined if it is gone), `reset` (a new page was loaded), `failed` (detail: the error).
  */
 export class Channel extends EventTarget {
   #client;
   #gone = new Map(); // id → version at which an object left
-  #reading = new Map(); // id → whether something newer arrived while it is read
-  #unread = new Set(); // ids whose reading a lost connection cut off
+  #reading = new Map(); // id → whether a newer event arrived while it is being read
+  #unread = new Set(); // ids whose read was interrupted by a lost connection
 
   constructor(client, descriptor) {
     super();
@@ -355,7 +355,7 @@ export class Channel extends EventTarget {
     this.objects = new Map();
   }
 
-  /** The fresh page replaces the view. */
+  /** Replace the view with a new page. */
   load(items) {
     this.#gone.clear();
     this.#unread.clear();
@@ -367,10 +367,10 @@ export class Channel extends EventTarget {
     this.dispatchEvent(new CustomEvent("failed", { detail: error }));
   }
 
-  /** Take one event over: apply it, ignore it, or read the object anew. */
+  /** Handle one event: apply it, ignore it, or read the object again. */
   apply({ event, model, patches, reason }) {
     const { id, version } = model;
-    if (version === undefined) return this.#tell(id, model, "transient");
+    if (version === undefined) return this.#notify(id, model, "transient");
     const known = this.objects.get(id)?.version ?? this.#gone.get(id) ?? 0;
     if (reason === "denied") return this.#remove(id, Math.max(version, known), reason);
     if (version <= known) return;
@@ -381,7 +381,7 @@ export class Channel extends EventTarget {
     } else this.#read(id);
   }
 
-  /** Make up for the readings that a lost connection cut off. */
+  /** Repeat the reads that a lost connection interrupted. */
   readAgain() {
     const ids = [...this.#unread];
     this.#unread.clear();
@@ -391,20 +391,20 @@ export class Channel extends EventTarget {
   #put(object) {
     this.#gone.delete(object.id);
     this.objects.set(object.id, object);
-    this.#tell(object.id, object);
+    this.#notify(object.id, object);
   }
 
   #remove(id, version, reason) {
     this.#gone.set(id, version);
     if (this.#gone.size > GONE_KEPT) this.#gone.delete(this.#gone.keys().next().value);
-    if (this.objects.delete(id)) this.#tell(id, undefined, reason);
+    if (this.objects.delete(id)) this.#notify(id, undefined, reason);
   }
 
-  #tell(id, object, reason) {
+  #notify(id, object, reason) {
     this.dispatchEvent(new CustomEvent("change", { detail: { id, object, reason } }));
   }
 
-  /** Read an object through the channel: an empty answer means that it is not in the view. */
+  /** Read an object through the channel; an empty result means that it is not in the view. */
   async #read(id) {
     if (this.#reading.has(id)) return this.#reading.set(id, true);
     const { limit, offset, sort, ...descriptor } = this.descriptor;
@@ -430,7 +430,7 @@ export class Channel extends EventTarget {
   }
 }
 
-/** A copy of `object` with the patches of a `model_updated` applied; `object` stays as it is. */
+/** Return a copy of `object` with the patches of a `model_updated` applied. */
 export function patched(object, patches) {
   const copy = structuredClone(object);
   for (const { op, path, value } of patches) {
@@ -454,7 +454,7 @@ function change(node, op, parts, value) {
   else if (op === "remove") delete node[name];
 }
 
-/** Seconds until an access token expires, by its own claim. */
+/** Return the seconds until an access token expires, according to its claim. */
 function secondsLeft(token) {
   const claims = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
   return JSON.parse(atob(claims)).exp - Date.now() / 1000;
