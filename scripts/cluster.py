@@ -1,6 +1,6 @@
-"""A cluster on this machine: the servers of the distributed set, and two nodes of each role.
+"""A cluster on this machine: the distributed setup's servers, and two nodes of each role.
 
-``python scripts/cluster.py start`` prints what a shell needs to talk to it; ``stop`` ends it.
+``python scripts/cluster.py start`` prints the environment variables to reach it; ``stop`` ends it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEXXUS = Path(sys.executable).with_name("nexxus")
 ROLES = ("writer", "transport-manager", "gateway", "api")
 NODES_PER_ROLE = 2
 PORTS: Final = range(18080, 18096)
-"""Where the nodes of `make cluster` are: their own ports, then those for their health."""
+"""The ports of the nodes of `make cluster`: first their own, then their health ports."""
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -53,11 +53,10 @@ format = "json"
 
 
 class NexxusNode(LocalServer):
-    """``nexxus serve`` with one role or several.
+    """``nexxus serve`` with one or several roles.
 
-    `port` is the role's own, if it has one; on `health_port` the node says how it is, whatever its
-    role. `settings` are the node's own, over those of the configuration; `environment` is what it
-    finds in its environment besides ours.
+    `port` is the role's port, if it has one; `health_port` serves health and metrics for any role.
+    `settings` override the configuration file; `environment` has additional environment variables.
     """
 
     name: ClassVar[str] = "nexxus"
@@ -81,7 +80,7 @@ class NexxusNode(LocalServer):
         self._environment = environment
 
     def install(self) -> None:
-        """Nothing to install: it is the package that this script belongs to."""
+        """Do nothing: Nexxus is already installed."""
 
     def command(self) -> list[str]:
         return [
@@ -104,7 +103,7 @@ class NexxusNode(LocalServer):
 
 
 class Services(Protocol):
-    """The servers that a cluster works with."""
+    """The servers that a cluster uses."""
 
     elasticsearch: ElasticsearchServer
     rabbitmq: RabbitMQServer
@@ -112,11 +111,11 @@ class Services(Protocol):
 
 
 class Cluster:
-    """Two nodes of each role, each a process of its own. The services must run already.
+    """Two nodes of each role, each in its own process. The services must already be running.
 
-    `ports` are two for each node: first all nodes' own, then those for their health. `settings`
-    gives what a node of a name, such as ``writer-1``, has over the common configuration, and
-    `environment` what all of them find in their environment besides ours.
+    `ports` has two per node: first all nodes' own ports, then their health ports. `settings`
+    returns the settings with which a node, such as ``writer-1``, overrides the common
+    configuration. `environment` has additional environment variables for all nodes.
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class Cluster:
 
     @property
     def admin_key(self) -> str:
-        """The key that all nodes know; made with the cluster's directory."""
+        """The admin key of all nodes; generated with the cluster's directory."""
         path = self.directory / "admin-key"
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -162,7 +161,7 @@ class Cluster:
         return path.read_text()
 
     def start(self) -> None:
-        """Start every node; returns when all are ready."""
+        """Start all nodes, and return when they are ready."""
         admin_key = self.admin_key
         (self.directory / "nexxus.toml").write_text(
             _CONFIGURATION.format(
@@ -176,12 +175,12 @@ class Cluster:
             list(threads.map(NexxusNode.start, self))
 
     def stop(self) -> None:
-        """End every node, the ones that take writes first."""
+        """Stop all nodes, beginning with those that accept writes."""
         for node in reversed(list(self)):
             node.stop()
 
     def exports(self) -> str:
-        """Lines for a shell: where the cluster is and the key that manages it."""
+        """Return shell commands that export the cluster's URLs and its admin key."""
         return (
             f"export NEXXUS_URL=http://127.0.0.1:{self.nodes['api'][0].port}\n"
             f"export NEXXUS_WS_URL=ws://127.0.0.1:{self.nodes['gateway'][0].port}/\n"
@@ -190,7 +189,7 @@ class Cluster:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what was asked for; the exit code."""
+    """Run the command and return the exit code."""
     servers = StandardSet()
     cluster = Cluster(servers, DIRECTORY / "cluster")
     match arguments:

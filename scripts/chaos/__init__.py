@@ -1,1 +1,1 @@
-"""Chaos: a cluster under load whose processes are killed and whose network is cut."""
+"""Chaos: kills the processes of a cluster under load and interrupts its network."""

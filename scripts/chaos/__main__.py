@@ -1,4 +1,4 @@
-"""``python -m chaos``: kills, freezes and cuts under load; 1 when anything is lost or wrong."""
+"""``python -m chaos``: inflicts faults under load; exits with 1 if anything is lost or wrong."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from chaos.world import World
 
 
 def main() -> int:
-    """Do what the arguments say; the exit code."""
+    """Run chaos as the arguments say, and return the exit code."""
     options = _options()
     directory = Path(tempfile.mkdtemp(prefix="nexxus-chaos-"))
-    _tell(f"seed={options.seed} faults={options.faults}; the logs are in {directory}")
+    _print(f"seed={options.seed} faults={options.faults}; the logs are in {directory}")
     try:
         totals = asyncio.run(_run(options, directory))
     except ServerFailed as error:
         print(error, file=sys.stderr)
         return 1
-    _tell(str(totals))
+    _print(str(totals))
     if not totals.is_clean:
         return 1
     shutil.rmtree(directory)
@@ -39,28 +39,28 @@ async def _run(options: argparse.Namespace, directory: Path) -> Totals:
     faults = list(plan(options.seed, options.faults))
     this = asyncio.current_task()
     assert this is not None
-    # Whoever ends a run early ends what it has started, too.
+    # Ending a run early also ends the processes that it started.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with World(directory) as world:
-        return await run(world, faults, seed=options.seed, per_round=options.round, tell=_tell)
+        return await run(world, faults, seed=options.seed, per_round=options.round, report=_print)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--faults", type=int, default=40, help="how many (default: 40)")
+    parser.add_argument("--faults", type=int, default=40, help="number of faults (default: 40)")
     parser.add_argument(
         "--seed",
         type=int,
         default=random.randrange(1_000_000),
-        help="the same seed gives the same faults (default: another one each time)",
+        help="the same seed yields the same faults (default: random)",
     )
     parser.add_argument(
-        "--round", type=int, default=10, help="faults between two judgements (default: 10)"
+        "--round", type=int, default=10, help="number of faults before each check (default: 10)"
     )
     return parser.parse_args()
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

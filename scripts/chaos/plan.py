@@ -1,4 +1,4 @@
-"""Which faults happen, when, and how long they last: pure data, made from a seed."""
+"""The plan of a run: which faults happen, when and for how long; pure data from a seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERYBODY: Final = "*"
 
 
 class Kind(Enum):
-    """What is done; the value is how it is told."""
+    """The kind of a fault; the value describes it."""
 
     KILL = "kill -9"
     RESTART = "restart"
@@ -39,9 +39,8 @@ class Kind(Enum):
 class Fault:
     """One fault. `target` is a node, a service, or a link such as ``writer-1>redis``.
 
-    It begins `after` seconds after the one before has begun, and lasts `lasts` seconds: that long
-    a process is away or frozen, or bytes are held up. What is reset or left half open takes no
-    time.
+    It begins `after` seconds after the previous fault began. For `lasts` seconds, a process is down
+    or frozen, or bytes are held up; resetting connections or leaving them half open takes no time.
     """
 
     number: int
@@ -52,7 +51,7 @@ class Fault:
 
     @property
     def links(self) -> frozenset[tuple[str, str]]:
-        """The ends of the links that it is about; with ``*`` those of all nodes to a service."""
+        """The affected links as pairs of their ends; ``*`` means the links of all nodes."""
         if ">" not in self.target:
             return frozenset()
         origin, goal = self.target.split(">")
@@ -65,10 +64,9 @@ class Fault:
 
 
 def plan(seed: int, count: int) -> Iterator[Fault]:
-    """So many faults, the same for the same seed; a longer plan begins with the shorter one.
+    """Yield `count` faults. The same seed yields the same faults; longer plans extend shorter ones.
 
-    They are dealt like cards, deck after deck, so that each kind has its share however few they
-    are.
+    They are dealt like cards, deck after deck, so that even a short plan has faults of most kinds.
     """
     rng = random.Random(seed)
     deck: list[tuple[Kind, str]] = []
@@ -81,7 +79,7 @@ def plan(seed: int, count: int) -> Iterator[Fault]:
 
 
 def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
-    """Forty faults: who is hit is drawn, how often which kind comes is not."""
+    """Return forty faults; their targets are random, the number of each kind is fixed."""
 
     def link() -> str:
         return f"{rng.choice(NODES)}>{rng.choice(SERVICES)}"
@@ -92,7 +90,7 @@ def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
     deck = [(Kind.KILL, node) for node in NODES]
     deck += [(Kind.FREEZE, rng.choice(NODES)) for _ in range(3)]
     deck += [(Kind.KILL, "redis"), (Kind.KILL, "redis"), (Kind.RESTART, "redis")]
-    # These take long to be back: one of each a deck, killed or in order by turns.
+    # These take long to restart, so there is one of each per deck, either killed or stopped.
     deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "rabbitmq")]
     deck += [(rng.choice((Kind.KILL, Kind.RESTART)), "elasticsearch")]
     for kind, times in (
@@ -104,7 +102,7 @@ def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
     ):
         deck += [(kind, link()) for _ in range(times)]
         deck += [(kind, everybody())]
-    # A node speaks and listens on connections of its own: one may go without the other.
+    # A node sends and receives on separate connections: one may be lost without the other.
     deck += [(Kind.RESET_SOME, link()) for _ in range(2)]
     deck += [(Kind.HALF_OPEN_SOME, link()) for _ in range(2)]
     deck += [(Kind.RESET, "clients>api"), (Kind.RESET, "clients>gateway")]
@@ -114,14 +112,14 @@ def _deck(rng: random.Random) -> list[tuple[Kind, str]]:
 
 
 def _after(rng: random.Random) -> float:
-    # Some faults come upon each other, and some find everything well again.
+    # Some faults overlap, and some come when everything has recovered.
     return round(min(rng.expovariate(1 / 3.0), 8.0), 2)
 
 
 def _lasts(rng: random.Random, kind: Kind, target: str) -> float:
     match kind:
         case Kind.KILL | Kind.RESTART if target in NODES:
-            # One in eight is away long enough to be taken for dead, and swept.
+            # One in eight is down long enough to be considered dead and swept.
             return round(rng.uniform(16, 20) if rng.random() < 1 / 8 else rng.uniform(0, 3), 2)
         case Kind.KILL | Kind.RESTART:
             return round(rng.uniform(0, 2), 2)

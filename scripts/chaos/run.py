@@ -1,4 +1,4 @@
-"""One run of chaos: rounds of faults under load, and a judgement after each."""
+"""One run of chaos: rounds of faults under load, with a check after each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PING_INTERVAL: Final = 4.0
 
 @dataclass
 class Totals:
-    """What a run has come to."""
+    """The result of a run."""
 
     faults: int = 0
     accepted: int = 0
@@ -39,7 +39,7 @@ class Totals:
 
     @property
     def is_clean(self) -> bool:
-        """Nothing is lost, and nobody was told wrong."""
+        """Whether nothing was lost and no client saw anything wrong."""
         return self.verdict == Verdict()
 
     def __str__(self) -> str:
@@ -48,22 +48,22 @@ class Totals:
 
 
 class Run:
-    """Faults upon a world, each round with an application and clients of its own.
+    """Inflicts faults on a world; each round has its own application and clients.
 
-    What is done and found is told line by line, with the seconds since the run began.
+    Actions and findings are reported line by line, with the seconds since the run began.
     """
 
-    def __init__(self, world: World, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, world: World, seed: int, report: Callable[[str], None]) -> None:
         self.totals = Totals()
         self._world = world
         self._rng = random.Random(seed)
-        self._tell = tell
+        self._report = report
         self._began = time.monotonic()
 
     async def round(self, faults: Sequence[Fault]) -> None:
-        """These faults while everybody works; then everything must be well and right.
+        """Inflict faults under load, wait for recovery, and check everything.
 
-        Raises `ServerFailed` where a process does not recover: nothing more can be judged then.
+        Raises `ServerFailed` if a process does not recover, because nothing can be checked then.
         """
         verdict = self.totals.verdict
         async with AsyncExitStack() as resources:
@@ -96,7 +96,7 @@ class Run:
             found.diverged += [f"a client gave up: {end!r}" for end in ends if end is not None]
             found.diverged += self._world.ended
             self._world.ended.clear()
-            self._tell_verdict(load, found)
+            self._report_verdict(load, found)
             verdict.lost += found.lost
             verdict.diverged += found.diverged
 
@@ -113,7 +113,7 @@ class Run:
             client.repeats = True
             client.ping_interval = _PING_INTERVAL
             clients.append(client)
-        # Writers have no device: what became of an operation is told only to who wrote it.
+        # Writers have no device, so that each of them can read the operations of all.
         for watcher in clients[WRITERS:]:
             await at_last(watcher.register_device)
         return clients
@@ -138,27 +138,32 @@ class Run:
     def _new_rng(self) -> random.Random:
         return random.Random(self._rng.random())
 
-    def _tell_verdict(self, load: Load, found: Verdict) -> None:
+    def _report_verdict(self, load: Load, found: Verdict) -> None:
         self._say(
-            f"judged {load.accepted} writes: lost={len(found.lost)} diverged={len(found.diverged)}"
+            f"checked {load.accepted} writes: lost={len(found.lost)} diverged={len(found.diverged)}"
         )
         for sentence in (*found.lost, *found.diverged):
-            self._tell(f"    {sentence}")
+            self._report(f"    {sentence}")
 
     def _say(self, what: str) -> None:
-        self._tell(f"{time.monotonic() - self._began:7.1f} s  {what}")
+        self._report(f"{time.monotonic() - self._began:7.1f} s  {what}")
 
 
 async def run(
-    world: World, faults: Sequence[Fault], *, seed: int, per_round: int, tell: Callable[[str], None]
+    world: World,
+    faults: Sequence[Fault],
+    *,
+    seed: int,
+    per_round: int,
+    report: Callable[[str], None],
 ) -> Totals:
-    """All the faults, in rounds; what they came to."""
-    running = Run(world, seed, tell)
+    """Inflict all faults in rounds, and return the result."""
+    running = Run(world, seed, report)
     for first in range(0, len(faults), per_round):
         try:
             await running.round(faults[first : first + per_round])
         except ServerFailed as error:
             running.totals.verdict.diverged.append(str(error))
-            tell(f"given up: {error}")
+            report(f"gave up: {error}")
             break
     return running.totals

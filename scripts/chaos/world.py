@@ -1,4 +1,4 @@
-"""What faults happen to: services, nodes, and a proxy on every way between them."""
+"""The world under test: services, nodes, and a proxy on every connection between them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _PORTS: Final = range(20_000, 30_000)
 
 
 class World:
-    """A cluster of its own in `directory`, whose nodes reach each service through a proxy each.
+    """A cluster in `directory`, whose nodes connect to each service through their own proxies.
 
-    Clients reach the API and the gateway through a load balancer each, which is a proxy too.
+    Clients connect to the API and the gateway through load balancers, which are proxies too.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -36,7 +36,7 @@ class World:
         (rabbitmq,) = free_ports(1, RABBITMQ_PORTS)
         self.elasticsearch = ElasticsearchServer(directory / "elasticsearch", elasticsearch)
         self.rabbitmq = RabbitMQServer(directory / "rabbitmq", rabbitmq)
-        # A killed Redis may forget nothing here: every acknowledged write is on the disk.
+        # A killed Redis must not lose anything here: every acknowledged write is on disk.
         self.redis = RedisServer(directory / "redis", redis, persistence="always")
         self.services: dict[str, LocalServer] = {
             "elasticsearch": self.elasticsearch,
@@ -55,11 +55,11 @@ class World:
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start everything; raises `ServerFailed` where that cannot be."""
+        """Start everything. Raises `ServerFailed`."""
         async with AsyncExitStack() as resources:
             for service in self.services.values():
                 resources.callback(service.kill)
-            # One after the other: package managers lock each other out.
+            # One at a time, because package managers block each other.
             for service in self.services.values():
                 await asyncio.to_thread(service.install)
             await asyncio.gather(
@@ -85,7 +85,7 @@ class World:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where clients connect: the load balancers."""
+        """The load balancers to which clients connect."""
         return Endpoint(
             f"http://127.0.0.1:{self.links['clients', 'api'].port}",
             f"ws://127.0.0.1:{self.links['clients', 'gateway'].port}/",
@@ -107,7 +107,7 @@ class World:
     # Faults
 
     async def inflict(self, fault: Fault) -> None:
-        """Do it, and undo it. A process that was killed runs again, but need not be ready yet."""
+        """Inflict a fault and undo it. A killed process is restarted, but may not be ready yet."""
         if fault.target in self._locks:
             async with self._locks[fault.target]:
                 await self._to_process(fault)
@@ -119,7 +119,7 @@ class World:
                 await asyncio.sleep(fault.lasts)
             finally:
                 for proxy in proxies:
-                    _mend(proxy, fault.kind)
+                    _restore(proxy, fault.kind)
 
     async def _to_process(self, fault: Fault) -> None:
         server = self.services.get(fault.target) or self.nodes[fault.target]
@@ -142,13 +142,13 @@ class World:
 
     def _note_if_ended(self, name: str, server: LocalServer) -> None:
         if server.pid is None:
-            self.ended.append(f"{name} ended by itself:\n{server.last_words()}")
+            self.ended.append(f"{name} ended unexpectedly:\n{server.last_words()}")
 
     async def recover(self) -> None:
-        """Wait until everything is ready again, which must come by itself.
+        """Wait until everything is ready again without help.
 
-        What has ended by itself is noted in `ended` and started. Raises `ServerFailed` for what
-        does not get ready.
+        A process that ended unexpectedly is recorded in `ended` and restarted. Raises
+        `ServerFailed` if a process does not become ready.
         """
         servers = {**self.services, **self.nodes}
         for name, server in servers.items():
@@ -176,7 +176,7 @@ def _worsen(proxy: TcpProxy, fault: Fault) -> None:
             proxy.reset()
 
 
-def _mend(proxy: TcpProxy, kind: Kind) -> None:
+def _restore(proxy: TcpProxy, kind: Kind) -> None:
     match kind:
         case Kind.STALL:
             proxy.stalled = False
@@ -185,4 +185,4 @@ def _mend(proxy: TcpProxy, kind: Kind) -> None:
         case Kind.REFUSE:
             proxy.refuses = False
         case _:
-            pass  # those connections are over, their clients make others
+            pass  # those connections have ended; their clients open new ones

@@ -1,1 +1,1 @@
-"""Real servers on this machine, without containers: for tests, services and clusters."""
+"""Real servers on this machine, without containers, for tests, `make services` and clusters."""

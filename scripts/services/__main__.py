@@ -1,6 +1,6 @@
-"""``python -m services start|stop|status``: the servers of the distributed set, on this machine.
+"""``python -m services start|stop|status``: the distributed setup's servers on this machine.
 
-What they write is kept in ``.services`` of the project, from start to start.
+Their files are kept in the project's ``.services`` between starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _USAGE = "usage: python -m services start|stop|status"
 
 
 def main(arguments: list[str]) -> int:
-    """Do what was asked for; the exit code."""
+    """Run the command and return the exit code."""
     match arguments:
         case ["start"]:
             return _start(StandardSet())
@@ -36,7 +36,7 @@ def _start(servers: StandardSet) -> int:
             return f"{server.name}: {error}"
         return None
 
-    for server in servers:  # one after the other: package managers lock each other out
+    for server in servers:  # one at a time, because package managers block each other
         try:
             server.install()
         except ServerFailed as error:

@@ -1,7 +1,7 @@
-"""Elasticsearch, one node in a JVM, put together from the jars that its makers publish.
+"""Elasticsearch: one node in a JVM, assembled from its published jars.
 
-That leaves out what only the distribution has: scripts, reindexing, security, ingest. Everything
-that the adapter uses is there.
+It lacks what only the distribution has: scripts, reindexing, security, ingest. It has everything
+that the adapter uses.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _JVM_OPTIONS = (
     "-Xms512m",
     "-Xmx512m",
     "-Xss1m",
-    # A server for tests is to be there soon rather than fast for days.
+    # For tests, a fast start matters more than speed in the long run.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
-    # What the distribution's own launcher gives.
+    # The options of the distribution's launcher.
     "-XX:-OmitStackTraceInFastThrow",
     "-Djava.awt.headless=true",
     "-Dfile.encoding=UTF-8",
@@ -45,23 +45,23 @@ _JVM_OPTIONS = (
     "-Dlog4j2.disable.jmx=true",
 )
 _SETTINGS = (
-    # Nearly full disks are common where tests run, and no reason to refuse writes.
+    # Test machines often have nearly full disks, which is no reason to refuse writes.
     "cluster.routing.allocation.disk.threshold_enabled=false",
     "cluster.max_shards_per_node=5000",
 )
 
 
 class ElasticsearchServer(LocalServer):
-    """One node. `port` speaks HTTP; the port for other nodes is any free one, of loopback too.
+    """One node. `port` serves HTTP; the port for other nodes is any free one on loopback.
 
-    Takes some four seconds to start, the first time some thirty more for the jars.
+    It takes about four seconds to start, and about thirty more the first time, for the jars.
     """
 
     name: ClassVar[str] = "Elasticsearch"
 
     @property
     def url(self) -> str:
-        """For the setting ``database.urls``."""
+        """The value for the setting ``database.urls``."""
         return f"http://127.0.0.1:{self.port}"
 
     def install(self) -> None:
@@ -99,7 +99,7 @@ def _version() -> str:
 
 
 def _home() -> Path:
-    """Where the jars of this version are, or are to be; another one when a source changes."""
+    """Return the folder for this version's jars; it changes when a source file changes."""
     digest = hashlib.sha256()
     for source in (Path(__file__), *sorted(_SOURCES.iterdir())):
         digest.update(source.read_bytes())
@@ -109,7 +109,7 @@ def _home() -> Path:
 
 
 def _build(home: Path) -> None:
-    """Collect the jars and compile our two classes, as the distribution would lay them out."""
+    """Download the jars and compile our two classes, in the distribution's layout."""
     part = home.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     lib, config, classes = part / "lib", part / "config", part / "classes"
@@ -118,7 +118,7 @@ def _build(home: Path) -> None:
         folder.mkdir(parents=True)
     goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={lib}")
     _run("mvn", "-B", "-q", "-f", str(_SOURCES / "pom.xml"), *goal)
-    # The transport is a module of its own, with a class loader of its own.
+    # The transport is a separate module with its own class loader.
     for pattern in ("netty-*.jar", "transport-netty4-*.jar", "elasticsearch-ssl-config-*.jar"):
         for jar in lib.glob(pattern):
             jar.rename(transport / jar.name)
@@ -151,4 +151,4 @@ def _run(*command: str, cwd: Path | None = None) -> None:
     )
     if done.returncode != 0:
         said = f"{' '.join(command)} said:\n{done.stdout}"
-        raise ServerFailed(f"Elasticsearch could not be put together; {said}")
+        raise ServerFailed(f"Elasticsearch could not be assembled; {said}")

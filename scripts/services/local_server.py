@@ -1,4 +1,4 @@
-"""A server as a process of this machine: installed where needed, started, stopped, killed."""
+"""A server as a local process: installed if necessary, started, stopped, killed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ServerFailed(Exception):
 
 
 class LocalServer(ABC):
-    """One server on 127.0.0.1, with everything that it writes in `directory`.
+    """One server on 127.0.0.1 that writes all its files in `directory`.
 
-    `port` is where its clients connect; whatever else it listens on is derived from it in
-    `command`. The same directory and port given again mean the same server: its data is still
-    there after `stop` and after `kill`, and a server that runs already is taken over.
+    Clients connect to `port`; other ports are derived from it in `command`. The same directory and
+    port mean the same server: its data survives `stop` and `kill`, and a server that is already
+    running is taken over.
     """
 
     name: ClassVar[str]
@@ -39,73 +39,73 @@ class LocalServer(ABC):
         self.directory = directory
         self.port = port
         self.exit_code: int | None = None
-        """How the process ended that was last ended here, if it was started here, too."""
+        """The exit code of the process last ended here, if it was also started here."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    # What each server says of itself
+    # Specific to each server
 
     @property
     def url(self) -> str:
-        """Where its clients find it, as it stands in their settings."""
+        """The server's URL for the settings of its clients."""
         return f"http://127.0.0.1:{self.port}"
 
     @abstractmethod
     def install(self) -> None:
-        """Install the server if it is not there; raises `ServerFailed` where that cannot be."""
+        """Install the server if necessary. Raises `ServerFailed`."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """The command that runs the server in the foreground; writes its configuration first."""
+        """Write the configuration, and return the command that runs it in the foreground."""
 
     def environment(self) -> dict[str, str]:
-        """What the command finds in its environment besides ours."""
+        """Return additional environment variables for the command."""
         return {}
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether clients are served. Asked again and again while it starts; never raises."""
+        """Return whether clients are served. Polled during the start; never raises."""
 
-    # What can be done with any of them
+    # Common to all servers
 
     @property
     def log_path(self) -> Path:
-        """Where everything stands that it has printed."""
+        """The file with the server's output."""
         return self.directory / "server.log"
 
     @property
     def pid(self) -> int | None:
-        """The process that leads the server's own session, None when it does not run."""
+        """The id of the server's session leader, or None if it is not running."""
         if self._process is not None:
             return self._process.pid if self._process.poll() is None else None
         try:
             pid, began = self._pid_path.read_text().split()
-            is_ours = _began(int(pid)) == began  # the number may be another process's by now
+            is_ours = _began(int(pid)) == began  # the id may have been reused
         except (OSError, ValueError):
             return None
         return int(pid) if is_ours else None
 
     def start(self) -> None:
-        """Install and run it; returns when clients are served. Nothing if it runs already."""
+        """Install and run it, and return when clients are served. Does nothing if it is running."""
         self.install()
         self.launch()
         self._wait_until_ready()
 
     def launch(self) -> None:
-        """Run it, and do not wait for it. Nothing if it runs already."""
+        """Run it without waiting for it. Does nothing if it is running."""
         if self.pid is None:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._run()
 
     def stop(self) -> None:
-        """End it with SIGTERM, and with SIGKILL when that is not heard; its data stays."""
+        """End it with SIGTERM, or with SIGKILL if it does not react; its data is kept."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a power cut would; its data stays."""
+        """End it with SIGKILL, like a power cut; its data is kept."""
         self._end(signal.SIGKILL)
 
     def last_words(self) -> str:
-        """The end of what it has printed."""
+        """Return the end of its output."""
         if not self.log_path.exists():
             return "(it printed nothing)"
         return self.log_path.read_text(errors="replace")[-4000:]
@@ -141,7 +141,7 @@ class LocalServer(ABC):
             deadline = time.monotonic() + _STOPPING
             while _group_lives(pid):
                 if self._process is not None:
-                    self._process.poll()  # or it stays as a zombie, and the group with it
+                    self._process.poll()  # otherwise it remains a zombie, and so does its group
                 if time.monotonic() > deadline:
                     _signal_group(pid, signal.SIGKILL)
                 time.sleep(0.02)
@@ -155,9 +155,9 @@ class LocalServer(ABC):
 
 
 def apt_install(command: str, *packages: str) -> None:
-    """Install Debian packages, unless `command` is there already.
+    """Install Debian packages, unless `command` already exists.
 
-    Raises `ServerFailed` where that is not possible, with what to do by hand.
+    Raises `ServerFailed` with manual instructions if that is not possible.
     """
     if shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin"):
         return
@@ -185,7 +185,7 @@ def _apt_install(by_hand: str, *packages: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process is within, where it says the same `path`: a file of its own."""
+    """Hold an exclusive lock on the file `path`, which is used only for this, during the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -193,10 +193,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def free_ports(count: int, among: range | None = None) -> Sequence[int]:
-    """So many different ports of 127.0.0.1 that nobody listens on.
+    """Return `count` different free ports of 127.0.0.1.
 
-    Without `among` any that the system has. A server that is to be started again on its port needs
-    one that the system does not give to connections meanwhile: on Linux, one below 32768.
+    By default the system chooses them. A server that will be restarted on its port needs one that
+    the system does not assign to connections meanwhile: on Linux, one below 32768.
     """
     candidates = [0] * count if among is None else random.sample(among, len(among))
     probes: list[socket.socket] = []
@@ -217,11 +217,11 @@ def free_ports(count: int, among: range | None = None) -> Sequence[int]:
 
 
 def _began(pid: int) -> str:
-    """When a living process began, in ticks since the machine's start.
+    """Return when a running process began, in ticks since the machine's start.
 
-    Raises OSError where there is none, ValueError for one that has ended.
+    Raises `OSError` if there is no such process, `ValueError` if it has ended.
     """
-    # The second field, the command in parentheses, may hold spaces and parentheses itself.
+    # The second field, the command in parentheses, may itself contain spaces and parentheses.
     state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if state == "Z":
         raise ValueError("the process has ended")

@@ -1,4 +1,4 @@
-"""PostgreSQL: a single server, whose only user is its superuser."""
+"""PostgreSQL: a single server with a superuser as its only user."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NO_CLUSTER: Final = Path("/etc/postgresql-common/createcluster.conf")
 class PostgresServer(LocalServer):
     """One PostgreSQL, with the database ``postgres``.
 
-    It refuses to run as root, and then runs as the system's user ``postgres``: every folder above
-    `directory` must be passable for that user. With `durable` it writes to the disk before it
-    confirms anything; without, it is faster and may lose everything when it is killed.
+    As PostgreSQL refuses to run as root, it then runs as the system's user ``postgres``, who must
+    be able to traverse every folder above `directory`. If `durable`, it writes to disk before it
+    confirms anything; otherwise it is faster but may lose everything when it is killed.
     """
 
     name: ClassVar[str] = "PostgreSQL"
@@ -31,22 +31,22 @@ class PostgresServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """Where clients connect, with the user's name and password."""
+        """The URL for clients, with the user's name and password."""
         password = self._password_path.read_text() if self._password_path.exists() else ""
         return f"postgresql://{_USER}:{password}@127.0.0.1:{self.port}/postgres"
 
     def install(self) -> None:
-        """Take it from the system, or from Debian's packages."""
+        """Use the installed server, or install Debian's packages."""
         if _programs() is not None:
             return
         if os.geteuid() == 0 and not _NO_CLUSTER.exists():
-            # Debian's package would start a server of its own.
+            # Debian's package would otherwise start its own server.
             _NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
             _NO_CLUSTER.write_text("create_main_cluster = false\n")
         apt_install(_USER, "postgresql")
 
     def command(self) -> list[str]:
-        """The server; its files are made first, where there are none yet."""
+        """Return the command; creates the server's files first if there are none."""
         if not (self._data_path / "PG_VERSION").exists():
             self._initialise()
         options = {
@@ -62,7 +62,7 @@ class PostgresServer(LocalServer):
         return _as_user([self._program("postgres"), "-D", str(self._data_path), *arguments])
 
     def is_ready(self) -> bool:
-        """Whether it accepts connections."""
+        """Return whether it accepts connections."""
         program = self._program("pg_isready")
         asked = [program, "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "2"]
         return subprocess.run(asked, check=False, stdin=subprocess.DEVNULL).returncode == 0
@@ -96,7 +96,7 @@ class PostgresServer(LocalServer):
             check=False,
         )
         if done.returncode != 0:
-            raise ServerFailed(f"PostgreSQL could not make its files:\n{done.stdout}{done.stderr}")
+            raise ServerFailed(f"PostgreSQL could not be initialised:\n{done.stdout}{done.stderr}")
 
     def _program(self, name: str) -> str:
         programs = _programs()
@@ -114,7 +114,7 @@ class PostgresServer(LocalServer):
 
 
 def _programs() -> Path | None:
-    """The programs of the newest installed version; Debian keeps them off the path."""
+    """Return the folder of the newest version's programs; Debian does not put it on the path."""
     found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     versions = sorted(found, key=lambda path: int(path.parts[-3]))
     return versions[-1].parent if versions else None

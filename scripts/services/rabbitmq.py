@@ -1,4 +1,4 @@
-"""RabbitMQ, with quorum queues and the management API; an Erlang node of its own."""
+"""RabbitMQ with quorum queues and the management API, as a separate Erlang node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from services.local_server import LocalServer, apt_install
 
 PORTS: Final = range(3_000, 8_000)
-"""For nodes that choose: so low that the ports derived from theirs are no connection's either."""
+"""Ports to choose from: so low that derived ports are not assigned to connections either."""
 
 _LAUNCHER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 _ANSWER_WITHIN = 5.0
@@ -25,7 +25,7 @@ _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management_port}
-# Only the management API of this user tells when it is ready; the default one for loopback.
+# Readiness is checked through the management API, with the default user for loopback.
 loopback_users.guest = true
 # Small machines: neither alarm may block publishers because the host is nearly full.
 disk_free_limit.absolute = 50MB
@@ -46,26 +46,26 @@ status=$?
 kill $epmd
 exit $status
 """
-"""The node would start an epmd that leaves our process group and outlives it."""
+"""Starts epmd first; the node would start one that leaves our process group and outlives it."""
 
 
 class RabbitMQServer(LocalServer):
-    """One node. `port` speaks AMQP; three ports are derived from it, see `ports_of`.
+    """One node. `port` serves AMQP; the other ports are derived from it.
 
-    It shares nothing with another node of the machine: its name, cookie, epmd and files are its
-    own. Takes some ten seconds to start; `kill` takes the Erlang machine and its epmd at once.
+    It shares nothing with other nodes on the machine: it has its own name, cookie, epmd and files.
+    It takes about ten seconds to start; `kill` ends the Erlang machine and its epmd together.
     """
 
     name: ClassVar[str] = "RabbitMQ"
 
     @property
     def url(self) -> str:
-        """For the setting ``broker.url``."""
+        """The value of the setting ``broker.url``."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
     def management_port(self) -> int:
-        """Where the management API is served."""
+        """The port of the management API."""
         return _derived(self.port, 1)
 
     def install(self) -> None:
@@ -90,7 +90,7 @@ class RabbitMQServer(LocalServer):
             "RABBITMQ_NODENAME": f"nexxus{self.port}@localhost",
             "RABBITMQ_DIST_PORT": str(_derived(self.port, 3)),
             "RABBITMQ_CONFIG_FILE": str(self._configuration_path),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # nothing of the machine's own installation
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # ignore the machine's own installation
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._plugins_path),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -111,7 +111,7 @@ class RabbitMQServer(LocalServer):
         return True
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the management API; the decoded answer, None where it has no body."""
+        """Call the management API and return the decoded response, None if it has no body."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.management_port}{path}",
             method=method,
@@ -126,12 +126,12 @@ class RabbitMQServer(LocalServer):
         return json.loads(content) if content else None
 
     def queues(self, prefix: str) -> list[str]:
-        """The names of the queues that begin so."""
+        """Return the names of the queues with this prefix."""
         names = self.ask("GET", "/api/queues/%2F?columns=name")
         return sorted(each["name"] for each in names if each["name"].startswith(prefix))
 
     def delete_queues(self, prefix: str) -> None:
-        """Delete the queues whose names begin so, with what is in them."""
+        """Delete the queues with this prefix, including their messages."""
         for name in self.queues(prefix):
             try:
                 self.ask("DELETE", f"/api/queues/%2F/{urllib.parse.quote(name, safe='')}")
@@ -140,13 +140,13 @@ class RabbitMQServer(LocalServer):
                     raise
 
     def close_connections(self, name_ends: str) -> None:
-        """Close the connections of those clients whose names end so, as an operator would.
+        """Close the connections of clients whose names have this suffix, as an operator would.
 
-        RabbitMQ lists connections for a while that are gone: a name that others had before may
-        find only theirs.
+        RabbitMQ lists closed connections for a while, so a name that was used before may match only
+        those.
         """
         while not (names := self._connections(name_ends)):
-            time.sleep(0.1)  # the management API learns of a connection some time later
+            time.sleep(0.1)  # the management API lists a connection only after some time
         for name in names:
             with suppress(urllib.error.HTTPError):
                 self.ask("DELETE", f"/api/connections/{urllib.parse.quote(name, safe='')}")
@@ -175,5 +175,5 @@ class RabbitMQServer(LocalServer):
 
 
 def _derived(port: int, number: int) -> int:
-    """Another port of the same server, between 1024 and 65535, some thousands away."""
+    """Return another port for the same server, between 1024 and 65535, some thousands away."""
     return 1024 + (port - 1024 + number * 7919) % (65536 - 1024)

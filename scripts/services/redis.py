@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from services.local_server import LocalServer, ServerFailed, apt_install
 
 Persistence: TypeAlias = Literal["no", "everysec", "always"]
-"""When what was written is forced to the disk; with ``no`` nothing is written to it at all."""
+"""When writes are flushed to disk; ``no`` means that nothing is written to disk."""
 
 _SLOTS: Final = 16_384
 _MASTERS: Final = 3
@@ -20,8 +20,7 @@ _FORMING: Final = 30.0
 
 
 class _OfRedis(LocalServer):
-    """What servers of Redis have in common: they refuse writes when they have used `max_memory`
-    (such as ``100mb``) each."""
+    """The base class of Redis servers; each refuses writes beyond `max_memory` (``100mb``)."""
 
     def __init__(
         self,
@@ -36,7 +35,7 @@ class _OfRedis(LocalServer):
         self._max_memory = max_memory
 
     def install(self) -> None:
-        """Take it from the system, or from Debian's packages."""
+        """Use the installed server, or install Debian's packages."""
         apt_install("redis-server", "redis-server")
 
     def _server(self, port: int, directory: Path) -> list[str]:
@@ -58,45 +57,45 @@ class _OfRedis(LocalServer):
 
 
 class RedisServer(_OfRedis):
-    """One Redis."""
+    """A single Redis server."""
 
     name: ClassVar[str] = "Redis"
 
     @property
     def url(self) -> str:
-        """For the setting ``registry.url``."""
+        """The value of the setting ``registry.url``."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        """The server, with its append-only file in the directory."""
+        """Return the command; the append-only file is in the directory."""
         return self._server(self.port, self.directory)
 
     def is_ready(self) -> bool:
-        """Whether it answers, having read its file."""
+        """Return whether it responds, after it has loaded its file."""
         return _ask(self.port, "PING") == "+PONG"
 
 
 class RedisClusterServer(_OfRedis):
     """Three masters without replicas, in one process group.
 
-    They are on `port` and the two ports above, and talk to each other on the three above those.
-    `kill` and `stop` are for all of them.
+    They listen on `port` and the next two ports, and communicate on the three after those. `kill`
+    and `stop` affect all of them.
     """
 
     name: ClassVar[str] = "Redis cluster"
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Where the masters serve clients."""
+        """The masters' ports for clients."""
         return tuple(range(self.port, self.port + _MASTERS))
 
     @property
     def url(self) -> str:
-        """For the setting ``registry.url``, beside ``registry.cluster = true``."""
+        """The value of the setting ``registry.url``, with ``registry.cluster = true``."""
         return ",".join(f"redis://127.0.0.1:{port}" for port in self.ports)
 
     def command(self) -> list[str]:
-        """A shell that waits for the three servers, which get its signals themselves."""
+        """Return the command of a shell that waits for the servers; they get signals directly."""
         masters = []
         for port in self.ports:
             directory = self.directory / str(port)
@@ -108,11 +107,11 @@ class RedisClusterServer(_OfRedis):
         return ["sh", "-c", "\n".join([*masters, "wait"])]
 
     def is_ready(self) -> bool:
-        """Whether all three answer, having read their files."""
+        """Return whether all three respond, after they have loaded their files."""
         return all(_ask(port, "PING") == "+PONG" for port in self.ports)
 
     def start(self) -> None:
-        """Start the servers, and make a cluster of them if they are none yet."""
+        """Start the servers, and form a cluster if they have not formed one yet."""
         super().start()
         if _ask(self.port, "CLUSTER SLOTS") == "*0":
             self._form()
@@ -132,7 +131,7 @@ class RedisClusterServer(_OfRedis):
 
 
 def _ask(port: int, command: str) -> str:
-    """What a server answers to a command, of a list the first line; "" if there is none."""
+    """Return the first line of a server's response to a command, or "" if there is none."""
     try:
         with socket.create_connection(("127.0.0.1", port), _ANSWER_WITHIN) as connection:
             connection.sendall(f"{command}\r\n".encode())

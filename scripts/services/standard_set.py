@@ -1,6 +1,6 @@
-"""The servers that a distributed Nexxus of this machine uses, on ports of their own.
+"""The servers that a distributed Nexxus uses on this machine.
 
-The ports are none of the usual ones, so that a server of the machine's owner is left alone.
+They do not use the usual ports, so that they do not conflict with servers already on the machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.rabbitmq import RabbitMQServer
 from services.redis import RedisClusterServer, RedisServer
 
 DIRECTORY: Final = Path(__file__).resolve().parents[2] / ".services"
-"""Where everything is kept that the servers and the cluster write."""
+"""The folder for all files of the servers and the cluster."""
 
 
 class StandardSet:

@@ -28,6 +28,6 @@ async def test_nothing_is_lost_and_everybody_agrees_after_faults_of_every_sort(
         except ServerFailed as error:
             pytest.skip(f"the distributed set cannot be run: {error}")
         faults = list(plan(SEED, FAULTS))
-        totals = await run(world, faults, seed=SEED, per_round=FAULTS, tell=print)
+        totals = await run(world, faults, seed=SEED, per_round=FAULTS, report=print)
     assert totals.is_clean, capsys.readouterr().out
     assert totals.accepted > 4 * FAULTS, "there was a load at all, however slow the machine is"
