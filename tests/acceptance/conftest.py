@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from client import Admin, NexxusClient, unique
 from documents import guarded_application, open_application, signed_application
+from server import Server
 
 UserMaker: TypeAlias = Callable[..., Awaitable[NexxusClient]]
 
@@ -47,19 +49,40 @@ async def staff(guarded: Any, user_of_type: UserMaker) -> NexxusClient:
 
 @pytest.fixture(scope="module")
 def app(admin: Admin) -> Any:
-    """An application whose users sign in with a password."""
-    return admin.create(signed_application())
-
-
-@pytest.fixture(scope="module")
-def anonymous(admin: Admin) -> Any:
     """An application without users."""
     return admin.create(open_application())
 
 
+@pytest.fixture(scope="module")
+def signed(admin: Admin) -> Any:
+    """An application whose users sign in with a password."""
+    return admin.create(signed_application())
+
+
 @pytest.fixture
-async def user(app: Any, new_client: Any) -> NexxusClient:
-    """A user of `app`, signed in."""
-    client: NexxusClient = new_client(app)
+async def client(app: Any, new_client: Any) -> NexxusClient:
+    """A device with a session and no connection."""
+    client: NexxusClient = await new_client(app).register_device()
+    return client
+
+
+@pytest.fixture
+async def user(signed: Any, new_client: Any) -> NexxusClient:
+    """A user of `signed`, signed in."""
+    client: NexxusClient = new_client(signed)
     client.username = unique("user")
     return await client.register_user(client.username)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers with settings of their own; they are closed in the end."""
+    servers: list[Server] = []
+
+    def make(*arguments: str, **environment: str) -> Server:
+        servers.append(Server(tmp_path / f"server{len(servers)}", *arguments, **environment))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()

@@ -20,16 +20,6 @@ contract = partial(pytest.mark.contract, "2. Applications and schemas")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    return await new_client(app).register_device()
-
-
 def one_role(**change: Any) -> Any:
     statement = {"effect": "Allow", "action": ["*"], "resource": ["*"], **change}
     return {"r": {"statements": [statement]}}

@@ -13,8 +13,8 @@ contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
 
 @contract("no users where there is no auth")
-async def test_without_auth_a_device_is_a_session(anonymous: Any, new_client: Any) -> None:
-    client = new_client(anonymous)
+async def test_without_auth_a_device_is_a_session(app: Any, new_client: Any) -> None:
+    client = new_client(app)
 
     answer = await client.ok("POST", "/device/register", {"name": "tablet"})
 
@@ -22,7 +22,7 @@ async def test_without_auth_a_device_is_a_session(anonymous: Any, new_client: An
     assert answer["device"] == {
         "id": answer["device"]["id"],
         "name": "tablet",
-        "appId": anonymous["id"],
+        "appId": app["id"],
     }
     client.adopt(answer)
     await client.ok("GET", "/device")
@@ -67,9 +67,9 @@ async def test_a_device_is_renamed(user: Any) -> None:
 
 
 @contract("devices")
-async def test_the_devices_of_a_user_are_listed(user: Any, app: Any, new_client: Any) -> None:
-    other = await new_client(app).sign_in(user.username)
-    await new_client(app).register_user(unique("stranger"))
+async def test_the_devices_of_a_user_are_listed(user: Any, signed: Any, new_client: Any) -> None:
+    other = await new_client(signed).sign_in(user.username)
+    await new_client(signed).register_user(unique("stranger"))
 
     listed = await user.ok("GET", "/device/list")
 

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pytest
-from client import Admin, NexxusClient, assert_error
-from documents import open_application
+from client import NexxusClient, assert_error
 
 contract = partial(pytest.mark.contract, "8. Error names")
-
-
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    return await new_client(app).register_device()  # type: ignore[no-any-return]
 
 
 @contract("405 with what is allowed")

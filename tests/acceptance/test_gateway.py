@@ -10,24 +10,13 @@ from typing import Any
 
 import pytest
 from client import Admin, NexxusClient, replace, unique
-from connection import JSON, MSGPACK, Connection
+from connection import Connection
 from documents import open_application, signed_application
 from raw_websocket import open_raw, read_frame, text_frame
 from server import Endpoint
 from waiting import eventually
 
 contract = partial(pytest.mark.contract, "6. WebSocket")
-
-
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    """A device with a session and no connection."""
-    return await new_client(app).register_device()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -41,16 +30,6 @@ async def open_connection(endpoint: Endpoint) -> AsyncIterator[Callable[..., Any
     yield make
     for connection in connections:
         await connection.close()
-
-
-async def told(client: NexxusClient, object_id: str, version: int) -> Any:
-    return await client.wait_for(
-        lambda f: (
-            f["event"].startswith("model_")
-            and f["data"]["model"]["id"] == object_id
-            and f["data"]["model"]["version"] == version
-        )
-    )
 
 
 def is_error(code: str) -> Callable[[Any], bool]:
@@ -70,7 +49,7 @@ async def test_a_connection_registers_on_either_port(
 
     view = await client.subscribe("task", limit=5000)
     task = await client.create("task", title="x")
-    await told(client, task["id"], 1)
+    await client.told(task["id"], 1)
     await client.converged(view)
 
 
@@ -114,7 +93,7 @@ async def test_a_second_connection_of_a_device_replaces_the_first(
     assert await client.socket.wait_closed() == 4003
     await twin.subscribe("task")
     task = await client.create("task", title="x")
-    await told(twin, task["id"], 1)
+    await twin.told(task["id"], 1)
 
 
 @contract("registering")
@@ -141,118 +120,6 @@ async def test_a_connection_that_never_registers_is_closed(open_connection: Any)
     assert await connection.wait_closed(30) == 1008
 
 
-# Frames that make no sense
-
-
-@contract("frames that make no sense are errors")
-@pytest.mark.parametrize(
-    "message",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        "7",
-        '"register"',
-        "{}",
-        '{"event": 7}',
-        '{"event": "dance"}',
-        '{"event": "register"}',
-        '{"event": "register", "data": []}',
-        '{"event": "register", "data": {"token": "x", "tokn": "y"}}',
-        '{"event": "subscribe", "data": {"model": "task"}, "refs": "1"}',
-        '{"event": "subscribe", "data": {"model": "task"}, "ref": 1}',
-        '{"event": "model_created", "data": {}}',
-        "[" * 1000 + "]" * 1000,
-    ],
-)
-async def test_a_frame_that_makes_no_sense_is_an_error_and_the_connection_lives(
-    client: NexxusClient, message: str
-) -> None:
-    await client.connect()
-
-    await client.socket.send_raw(message)
-
-    frame = await client.wait_for("error")
-    assert frame["data"]["code"] == "INVALID_PARAMETERS"
-    assert frame["data"]["message"]
-    await client.subscribe("task", over="socket")
-
-
-@contract("frames that make no sense are errors")
-async def test_a_binary_frame_on_json_is_an_error(client: NexxusClient) -> None:
-    await client.connect()
-
-    await client.socket.send_raw(b'{"event": "register", "data": {}}')
-
-    await client.wait_for(is_error("INVALID_PARAMETERS"))
-    await client.subscribe("task", over="socket")
-
-
-@contract("frames that make no sense are errors")
-async def test_a_text_frame_on_messagepack_is_an_error(client: NexxusClient) -> None:
-    await client.connect(protocol=MSGPACK)
-
-    await client.socket.send_raw('{"event": "register", "data": {}}')
-
-    await client.wait_for(is_error("INVALID_PARAMETERS"))
-    await client.subscribe("task", over="socket")
-
-
-@contract("frames that make no sense are errors")
-async def test_a_frame_over_the_limit_closes_the_connection(client: NexxusClient) -> None:
-    await client.connect()
-
-    await client.socket.send_raw(json.dumps({"event": "register", "data": "x" * (1 << 20)}))
-
-    assert await client.socket.wait_closed() == 1009
-
-
-@contract("frames that make no sense are errors")
-async def test_an_unknown_key_in_a_subscription_is_named(client: NexxusClient) -> None:
-    await client.connect()
-
-    reply = await client.socket.request("subscribe", {"model": "task", "filtr": {"points": 1}})
-
-    assert reply["status"] == 400
-    assert reply["error"]["error"] == "InvalidParametersException"
-    assert "filtr" in json.dumps(reply["error"])
-
-
-# Protocols
-
-
-@contract("two encodings")
-@pytest.mark.parametrize("protocol", [None, JSON, MSGPACK])
-async def test_a_client_chooses_its_encoding(client: NexxusClient, protocol: str | None) -> None:
-    await client.connect(protocol=protocol)
-    assert client.socket.socket.subprotocol == protocol
-    view = await client.subscribe("task", over="socket", limit=5000)
-
-    task = await client.create("task", title="é", weight=0.1, points=2**53)
-    await client.update("task", task["id"], replace(tags=["a"]))
-    await client.delete("task", task["id"])
-
-    await told(client, task["id"], 3)
-    await client.converged(view)
-
-
-@contract("two encodings")
-async def test_devices_of_both_encodings_follow_one_channel(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    packed = await new_client(app).register_device()
-    await client.connect()
-    await packed.connect(protocol=MSGPACK)
-    await client.subscribe("task")
-    await packed.subscribe("task")
-
-    task = await client.create("task", title="x")
-
-    frames = [await told(device, task["id"], 1) for device in (client, packed)]
-    assert frames[0]["data"]["model"] == frames[1]["data"]["model"] == task
-
-
 # Requests over the socket
 
 
@@ -272,7 +139,7 @@ async def test_everything_can_be_done_over_the_socket(client: NexxusClient) -> N
     )
     assert reply["status"] == 202
     assert reply["data"]["id"] == task_id
-    frame = await told(client, task_id, 1)
+    frame = await client.told(task_id, 1)
     assert frame["data"]["metadata"]["channels"] == [channel]
 
     reply = await socket.request(
@@ -280,11 +147,11 @@ async def test_everything_can_be_done_over_the_socket(client: NexxusClient) -> N
     )
     assert reply["status"] == 202
     assert set(reply["data"]) == {"operationId"}
-    await told(client, task_id, 2)
+    await client.told(task_id, 2)
 
     reply = await socket.request("delete", {"type": "task", "id": task_id})
     assert reply["status"] == 202
-    await told(client, task_id, 3)
+    await client.told(task_id, 3)
 
     body = {"model": "task", "filter": {"status": {"$eq": "ws"}}}
     reply = await socket.request("unsubscribe", body)
@@ -392,7 +259,7 @@ async def test_a_connection_outlives_its_token_only_with_a_newer_one(
     try:
         assert await fading.socket.wait_closed() == 4002
         task = await lasting.create("task", title="x")
-        await told(lasting, task["id"], 1)
+        await lasting.told(task["id"], 1)
     finally:
         keeper.cancel()
 
@@ -424,196 +291,6 @@ async def test_a_session_that_ends_closes_the_connection(
     connection = await open_connection()
     await connection.send("register", {"token": user.token})
     await connection.wait_for(is_error("SESSION_ENDED"))
-
-
-# Resuming
-
-
-@contract("resuming")
-@pytest.mark.parametrize("orderly", [True, False])
-async def test_a_device_that_resumes_gets_what_it_missed_in_order(
-    client: NexxusClient, app: Any, new_client: Any, orderly: bool
-) -> None:
-    writer = await new_client(app).register_device()
-    await client.connect()
-    view = await client.subscribe("task", limit=5000)
-    task = await writer.create("task", title="x", points=0)
-    await told(client, task["id"], 1)
-
-    await (client.socket.close() if orderly else client.drop())
-    for points in range(1, 6):
-        await writer.update("task", task["id"], replace(points=points))
-    await client.connect(resume=True)
-
-    names = [frame["event"] for frame in client.socket.frames]
-    assert names == ["register", *["model_updated"] * 5, "resume"]
-    assert client.socket.frames[-1]["data"]["success"] is True
-    await writer.update("task", task["id"], replace(points=6))
-    await told(client, task["id"], 7)
-    assert client.resyncs == view.rereads == 0
-    await client.converged(view)
-
-
-@contract("resuming")
-async def test_a_device_that_missed_nothing_resumes_at_once(client: NexxusClient) -> None:
-    await client.connect()
-    view = await client.subscribe("task", limit=5000)
-    await client.drop()
-
-    await client.connect(resume=True)
-
-    assert [frame["event"] for frame in client.socket.frames] == ["register", "resume"]
-    task = await client.create("task", title="x")
-    await told(client, task["id"], 1)
-    await client.converged(view)
-
-
-@contract("resuming")
-async def test_a_device_resumes_again_and_again(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    writer = await new_client(app).register_device()
-    await client.connect()
-    view = await client.subscribe("task", filter={"points": {"gt": 0}}, limit=5000)
-
-    for number in range(5):
-        await client.drop()
-        task = await writer.create("task", title="x", points=number)
-        await client.connect(resume=True)
-        if number % 2:
-            await writer.update("task", task["id"], replace(points=0))
-
-    assert client.resyncs == 0
-    await client.converged(view)
-
-
-@contract("resuming")
-async def test_a_cursor_of_another_device_resumes_no_more_than_ones_own_channels(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    other = await (await new_client(app).register_device()).connect()
-    await other.subscribe("task")
-    await client.connect()
-    view = await client.subscribe("task", limit=5000)
-    task = await other.create("task", title="x")
-    mine, theirs = await told(client, task["id"], 1), await told(other, task["id"], 1)
-
-    assert mine["data"]["metadata"]["cursor"] == theirs["data"]["metadata"]["cursor"]
-    await client.drop()
-    client.cursor = other.cursor
-    await client.connect(resume=True)
-    await client.converged(view)
-
-
-@contract("resuming")
-@pytest.mark.parametrize("cursor", ["", "nobody-knows-this", "x" * 1000, "0"])
-async def test_a_cursor_that_nobody_knows_is_answered_with_a_resync(
-    client: NexxusClient, cursor: str
-) -> None:
-    await client.connect()
-    view = await client.subscribe("task", filter={"points": 1}, limit=5000)
-    await client.drop()
-    await client.create("task", title="missed", points=1)
-
-    client.cursor = cursor
-    await client.connect(resume=True)
-
-    resync = await client.wait_for("resync")
-    assert resync["data"]["channels"] == [view.channel_id]
-    assert isinstance(resync["data"]["cursor"], str)
-    await client.settled()
-    task = await client.create("task", title="live", points=1)
-    await told(client, task["id"], 1)
-    await client.converged(view)
-
-
-@contract("resuming")
-async def test_a_resume_that_is_late_is_an_error(client: NexxusClient) -> None:
-    await client.connect()
-    await client.subscribe("task", over="socket")
-
-    await client.socket.send("resume", {"cursor": client.cursor or "x"})
-
-    await client.wait_for(is_error("INVALID_PARAMETERS"))
-    assert client.socket.is_open
-
-
-@contract("resuming")
-async def test_a_cursor_that_is_no_string_is_an_error(client: NexxusClient) -> None:
-    await client.connect()
-
-    await client.socket.send("resume", {"cursor": 7})
-
-    await client.wait_for(is_error("INVALID_PARAMETERS"))
-    assert client.socket.is_open
-
-
-@contract("resuming")
-async def test_a_device_that_does_not_resume_starts_without_its_subscriptions(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    writer = await new_client(app).register_device()
-    await client.connect()
-    gone = await client.subscribe("task", filter={"points": 1})
-    await client.drop()
-    client.views.clear()
-
-    await client.connect()
-    kept = await client.subscribe("task", over="socket")
-    task = await writer.create("task", title="x", points=1)
-
-    frame = await told(client, task["id"], 1)
-    assert frame["data"]["metadata"]["channels"] == [kept.channel_id]
-    await client.refused(
-        "DELETE", "/subscription/", gone.descriptor, status=404, error="NotFoundException"
-    )
-
-
-@contract("resuming")
-async def test_a_subscription_that_was_ended_meanwhile_is_not_resumed(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    writer = await (await new_client(app).register_device()).connect()
-    await writer.subscribe("task", limit=5000)  # so that events of the channel come here at all
-    await client.connect()
-    kept = await client.subscribe("task", filter={"points": {"gte": 1}}, limit=100)
-    gone = await client.subscribe("task", limit=100)
-    await client.drop()
-
-    async def is_silent() -> bool:
-        return (await client.ok("GET", "/device"))["status"] == "offline"
-
-    await eventually(is_silent)
-    await client.unsubscribe(gone)
-    task = await writer.create("task", title="x", points=1)
-    await client.connect(resume=True)
-
-    assert client.resyncs == 0
-    frame = await told(client, task["id"], 1)
-    assert frame["data"]["metadata"]["channels"] == [kept.channel_id]
-    assert (await client.ok("GET", "/device"))["subscriptions"] == [kept.channel_id]
-
-
-@contract("resuming")
-async def test_a_subscription_made_over_http_before_the_first_frame_stays(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    writer = await new_client(app).register_device()
-    await client.connect()
-    await client.subscribe("task", filter={"points": 1})
-    await client.drop()
-    client.views.clear()
-
-    await client.connect()
-    over_http = await client.subscribe("task", filter={"points": {"gte": 0}})
-    over_socket = await client.subscribe("task", over="socket", filter={"points": {"lte": 9}})
-    task = await writer.create("task", title="x", points=1)
-
-    frame = await told(client, task["id"], 1)
-    assert set(frame["data"]["metadata"]["channels"]) == {
-        over_http.channel_id,
-        over_socket.channel_id,
-    }
 
 
 # A peer that does not listen

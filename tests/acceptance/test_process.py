@@ -7,37 +7,21 @@ import json
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from client import Admin, NexxusClient, assert_error, replace, unique
-from connection import Connection
+from client import Admin, NexxusClient, replace, unique
 from documents import open_application, signed_application
 from ports import free_port
 from server import Server, run_nexxus
 from view import Ledger
 from waiting import eventually
-from websockets.exceptions import InvalidStatus
 
 contract = partial(pytest.mark.contract, "10. The process")
 sessions = partial(pytest.mark.contract, "3. Sessions, users, devices")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def make(*arguments: str, **environment: str) -> Server:
-        servers.append(Server(tmp_path / f"server{len(servers)}", *arguments, **environment))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.close()
 
 
 def ended(server: Server, patience: float = 30) -> int:
@@ -308,71 +292,6 @@ def test_a_declared_application_that_makes_no_sense_is_an_exit_with_2(
         assert named in result.stderr + result.stdout
 
 
-# Configuration
-
-
-@contract("where a setting comes from")
-def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "nexxus.toml").write_text(
-        "[api]\nport = 1001\n[gateway]\nport = 1002\n[writer]\n[limits]\nbody = 1003\n"
-    )
-    result = run_nexxus(
-        *("config", "show", "--set", "api.port=3001"),
-        cwd=tmp_path,
-        NEXXUS_API__PORT="2001",
-        NEXXUS_GATEWAY__PORT="2002",
-    )
-
-    assert result.returncode == 0, result.stderr
-    text = result.stdout
-    assert "3001" in text
-    assert "2002" in text
-    assert "1003" in text
-    for overruled in ("1001", "2001", "1002"):
-        assert overruled not in text
-
-
-@contract("where a setting comes from")
-def test_secrets_are_masked(tmp_path: Path) -> None:
-    result = run_nexxus("config", "show", cwd=tmp_path, NEXXUS_ADMIN__KEY="hush-hush-hush")
-
-    assert result.returncode == 0, result.stderr
-    assert "hush" not in result.stdout + result.stderr
-
-
-@contract("where a setting comes from")
-def test_a_good_file_passes_the_check_and_a_bad_one_is_named(tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
-    good.write_text("[api]\nport = 9000\n")
-    bad.write_text("[api]\nprt = 9000\n")
-
-    assert run_nexxus("config", "check", "--config", str(good), cwd=tmp_path).returncode == 0
-    result = run_nexxus("config", "check", "--config", str(bad), cwd=tmp_path)
-    assert result.returncode == 2
-    for word in ("bad.toml", "api.prt", "port"):
-        assert word in result.stderr + result.stdout
-
-
-@contract("where a setting comes from")
-def test_a_file_that_is_not_there_or_no_toml_is_an_exit_with_2(tmp_path: Path) -> None:
-    (tmp_path / "broken.toml").write_text("[api\nport=")
-
-    for name in ("nowhere.toml", "broken.toml"):
-        result = run_nexxus("config", "check", "--config", name, cwd=tmp_path)
-        assert result.returncode == 2
-        assert name in result.stderr + result.stdout
-        assert "Traceback" not in result.stderr
-
-
-@contract("where a setting comes from")
-def test_a_variable_without_two_underscores_is_not_ours(tmp_path: Path) -> None:
-    result = run_nexxus("config", "check", cwd=tmp_path, NEXXUS_URL="http://elsewhere")
-
-    assert result.returncode == 0, result.stderr
-
-
 # Applications
 
 
@@ -406,170 +325,12 @@ def test_the_command_line_knows_its_commands(tmp_path: Path) -> None:
         assert option in described
 
 
-# Limits that are set
-
-
-@contract("limits are configurable")
-async def test_limits_may_be_set_smaller(start: Callable[..., Server]) -> None:
-    server = start(
-        "--set=limits.body=2000",
-        "--set=limits.frame=2000",
-        "--set=limits.depth=5",
-        "--set=limits.filter_conditions=2",
-        "--set=limits.subscriptions=2",
-        "--set=limits.sign_in_attempts=1",
-    ).start()
-    admin = Admin(server.endpoint)
-    small = open_application(schema={"note": {"text": {"type": "string", "filterable": True}}})
-    app = admin.http.post("/applications", json=small).json()["data"]
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await (await client.register_device()).connect()
-        large = await client.send("POST", "/model/note", {"text": "x" * 2000})
-        assert_error(large, 413, "PayloadTooLargeException")
-        wide = {"$or": [{"text": word} for word in ("a", "b")] + [{"text": {"ne": "c"}}]}
-        await client.refused("POST", "/model/note/search", {"filter": wide})
-        deep: Any = {"text": "a"}
-        for _ in range(6):
-            deep = {"$not": deep}
-        await client.refused("POST", "/model/note/search", {"filter": deep})
-        for word in ("a", "b"):
-            await client.subscribe("note", filter={"text": word})
-        await client.refused("POST", "/subscription/", {"model": "note"})
-        await client.socket.send_raw(json.dumps({"event": "register", "data": "x" * 2000}))
-        assert await client.socket.wait_closed() == 1009
-    admin.close()
-
-
-@contract("limits are configurable")
-async def test_requests_may_be_limited_per_second(start: Callable[..., Server]) -> None:
-    server = start("--set=limits.requests_per_second=5").start()
-    admin = Admin(server.endpoint)
-    app = admin.create(open_application())
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await eventually_session(client)
-        answers = await asyncio.gather(*(client.send("GET", "/device") for _ in range(60)))
-
-        limited = [answer for answer in answers if answer.status_code == 429]
-        assert limited
-        assert_error(limited[0], 429, "TooManyRequestsException")
-        assert int(limited[0].headers["retry-after"]) >= 1
-        assert any(answer.status_code == 200 for answer in answers)
-    admin.close()
-
-
-@contract("limits are configurable")
-async def test_frames_count_as_requests_of_their_device(start: Callable[..., Server]) -> None:
-    server = start("--set=limits.requests_per_second=5").start()
-    admin = Admin(server.endpoint)
-    app = admin.create(open_application())
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await eventually_session(client)
-        await client.connect()
-        subscribing = {"model": "note", "limit": 1}
-        replies = await asyncio.gather(
-            *(client.socket.request("subscribe", subscribing) for _ in range(30))
-        )
-
-        assert {reply["status"] for reply in replies} == {200, 429}
-        limited = next(reply for reply in replies if reply["status"] == 429)
-        assert limited["error"]["error"] == "TooManyRequestsException"
-        await client.socket.send("refresh_access_token", {"token": client.token})
-        error = await client.wait_for("error")
-        assert error["data"]["code"] == "RATE_LIMITED"
-        assert client.socket.is_open
-    admin.close()
-
-
-@contract("limits are configurable")
-async def test_registering_is_one_request(start: Callable[..., Server]) -> None:
-    server = start("--set=limits.requests_per_second=1").start()
-    admin = Admin(server.endpoint)
-    app = admin.create(open_application())
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await eventually_session(client)
-
-        async def registers() -> bool:
-            try:
-                socket = await Connection.open(server.endpoint.ws_url)
-            except InvalidStatus:  # the handshake itself is a request of this address
-                return False
-            await socket.send("register", {"token": client.token})
-            answer = await socket.wait_for(lambda f: f["event"] in ("register", "error"))
-            await socket.close()
-            return bool(answer["event"] == "register")
-
-        await eventually(registers)
-    admin.close()
-
-
-async def eventually_session(client: NexxusClient) -> None:
-    async def registered() -> bool:
-        response = await client.send("POST", "/device/register", {"name": "x"})
-        if response.status_code == 200:
-            client.adopt(response.json())
-        return response.status_code == 200
-
-    await eventually(registered)
-
-
 @contract("applications of the configuration file and of the command line")
 def test_the_version_is_told(tmp_path: Path) -> None:
     result = run_nexxus("version", cwd=tmp_path)
 
     assert result.returncode == 0
     assert any(character.isdigit() for character in result.stdout)
-
-
-# Resume windows and slow consumers
-
-
-@contract("gateway settings")
-async def test_without_a_resume_window_nothing_is_kept(start: Callable[..., Server]) -> None:
-    server = start("--set=gateway.resume_window=0").start()
-    admin = Admin(server.endpoint)
-    app = admin.create(open_application())
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await (await client.register_device()).connect()
-        view = await client.subscribe("task", limit=100)
-        await client.create("task", title="x")
-        await client.converged(view)
-        client.cursor = client.cursor or "none"
-        await client.drop()
-
-        async def gone() -> bool:
-            return (await client.ok("GET", "/device"))["subscriptions"] == []
-
-        await eventually(gone)
-        await client.connect(resume=True)
-        resync = await client.wait_for("resync")
-        assert resync["data"]["channels"] == []
-        await client.settled()
-        await client.create("task", title="y")
-        await client.converged(view)
-    admin.close()
-
-
-@contract("gateway settings")
-async def test_the_kept_subscriptions_end_with_the_window(start: Callable[..., Server]) -> None:
-    server = start("--set=gateway.resume_window=1").start()
-    admin = Admin(server.endpoint)
-    app = admin.create(open_application())
-    async with NexxusClient(server.endpoint, app["id"]) as client:
-        await (await client.register_device()).connect()
-        view = await client.subscribe("task", limit=100)
-        await client.drop()
-        device = await client.ok("GET", "/device")
-        assert device["status"] == "offline" or device["subscriptions"]
-
-        async def gone() -> bool:
-            return (await client.ok("GET", "/device"))["subscriptions"] == []
-
-        await eventually(gone)
-        await client.connect(resume=True)
-        await client.settled()
-        await client.create("task", title="y")
-        await client.converged(view)
-    admin.close()
 
 
 # A configuration that changes

@@ -45,11 +45,6 @@ def app(admin: Admin) -> Any:
     return app
 
 
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    return await new_client(app).register_device()
-
-
 def titles(items: list[dict[str, Any]]) -> set[str]:
     return {item["title"] for item in items}
 

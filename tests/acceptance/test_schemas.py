@@ -14,16 +14,6 @@ from documents import (
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    return await new_client(app).register_device()
-
-
 def with_field(**definition: Any) -> Any:
     return open_application(schema={"thing": {"fields": {"f": definition}}})
 

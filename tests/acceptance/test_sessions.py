@@ -91,9 +91,9 @@ async def test_a_strategy_that_the_application_has_not_is_not_found(
 
 @contract("no users where there is no auth")
 async def test_without_auth_only_devices_and_subscriptions_need_a_token(
-    anonymous: Any, new_client: Any
+    app: Any, new_client: Any
 ) -> None:
-    client = new_client(anonymous)
+    client = new_client(app)
     task = await client.create("task", title="x")
     await client.get("task", task["id"])
     await client.update("task", task["id"], replace(points=1))
@@ -135,9 +135,9 @@ async def test_without_auth_only_devices_and_subscriptions_need_a_token(
     ],
 )
 async def test_with_auth_everything_needs_a_token(
-    app: Any, new_client: Any, method: str, path: str, body: Any
+    signed: Any, new_client: Any, method: str, path: str, body: Any
 ) -> None:
-    client = new_client(app)
+    client = new_client(signed)
 
     await client.refused(method, path, body, status=401, error="NoAuthPresentException")
     basic = {"Authorization": "Basic dXNlcjpwYXNz"}
@@ -271,9 +271,9 @@ async def test_a_new_login_on_the_same_device_ends_the_former_session(
 
 @contract("other ends of a session")
 async def test_a_changed_password_ends_the_users_other_sessions(
-    user: Any, app: Any, new_client: Any
+    user: Any, signed: Any, new_client: Any
 ) -> None:
-    other = await new_client(app).sign_in(user.username)
+    other = await new_client(signed).sign_in(user.username)
     await other.connect()
 
     await user.ok("PUT", "/user/", {"patch": replace(password="battery staple")})

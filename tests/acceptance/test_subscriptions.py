@@ -7,21 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from client import Admin, NexxusClient, by_model, replace, unique
-from documents import open_application, signed_application
-from waiting import eventually
+from client import Admin, NexxusClient, replace, unique
+from documents import open_application
 
 contract = partial(pytest.mark.contract, "5. Subscriptions")
-
-
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture(scope="module")
-def signed(admin: Admin) -> Any:
-    return admin.create(signed_application())
 
 
 @pytest.fixture
@@ -32,23 +21,6 @@ async def client(app: Any, new_client: Any) -> NexxusClient:
 @pytest.fixture
 async def writer(app: Any, new_client: Any) -> NexxusClient:
     return await new_client(app).register_device()  # type: ignore[no-any-return]
-
-
-def events(client: NexxusClient, object_id: str) -> list[tuple[str, int]]:
-    """What a connection was told of an object: kind and version, in order."""
-    frames = by_model(client.socket.frames)[object_id]
-    return [(f["event"], f["data"]["model"]["version"]) for f in frames]
-
-
-async def told(client: NexxusClient, object_id: str, version: int) -> Any:
-    """The frame that tells of this version."""
-    return await client.wait_for(
-        lambda f: (
-            f["event"].startswith("model_")
-            and f["data"]["model"]["id"] == object_id
-            and f["data"]["model"]["version"] == version
-        )
-    )
 
 
 # Subscribing
@@ -113,7 +85,7 @@ async def test_unsubscribing_names_the_channel_and_stops_its_events(
     await client.unsubscribe(view)
     await writer.update("task", task["id"], replace(points=1))
 
-    frame = await told(client, task["id"], 2)
+    frame = await client.told(task["id"], 2)
     assert view.channel_id not in frame["data"]["metadata"]["channels"]
 
 
@@ -184,7 +156,7 @@ async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
 
     assert second["data"] == {"channelId": first["data"]["channelId"], "items": [task]}
     await writer.update("task", task["id"], replace(points=1))
-    frame = await told(client, task["id"], 2)
+    frame = await client.told(task["id"], 2)
     assert frame["data"]["metadata"]["channels"] == [first["data"]["channelId"]]
     await client.ok("DELETE", "/subscription/", body)
     await client.refused("DELETE", "/subscription/", body, status=404, error="NotFoundException")
@@ -242,252 +214,6 @@ async def test_the_same_filter_of_another_device_is_the_same_channel(
     assert mine.channel_id == theirs.channel_id
 
 
-# Events
-
-
-@contract("what an event says")
-async def test_a_create_an_update_and_a_delete_are_told(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    view = await client.subscribe("task")
-    task = await writer.create("task", title="x")
-    created = await told(client, task["id"], 1)
-    assert created["event"] == "model_created"
-    assert created["data"]["model"] == task
-    assert created["data"]["metadata"]["channels"] == [view.channel_id]
-
-    await writer.update("task", task["id"], replace(points=1))
-    updated = await told(client, task["id"], 2)
-    assert updated["event"] == "model_updated"
-    assert updated["data"]["model"] == {
-        "id": task["id"],
-        "type": "task",
-        "appId": client.app_id,
-        "version": 2,
-    }
-
-    await writer.delete("task", task["id"])
-    deleted = await told(client, task["id"], 3)
-    assert deleted["event"] == "model_deleted"
-    assert deleted["data"]["reason"] == "deleted"
-    assert set(deleted["data"]["model"]) == {"id", "type", "appId", "version"}
-
-
-@contract("what an event says")
-async def test_an_event_names_the_owner(signed: Any, new_client: Any) -> None:
-    user = await new_client(signed).register_user(unique("ann"))
-    await user.connect()
-    await user.subscribe("task")
-
-    task = await user.create("task", title="x")
-    await user.update("task", task["id"], replace(points=1))
-    await user.delete("task", task["id"])
-
-    for version in (1, 2, 3):
-        frame = await told(user, task["id"], version)
-        assert frame["data"]["model"]["userId"] == user.user_id
-
-
-@contract("entering and leaving a filter")
-async def test_an_object_that_begins_to_match_is_created_and_one_that_stops_is_deleted(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    view = await client.subscribe("task", filter={"points": {"gte": 5}}, limit=5000)
-    task = await writer.create("task", title="x", points=1)
-
-    entered = await writer.update("task", task["id"], replace(points=5))
-    frame = await told(client, task["id"], 2)
-    assert frame["event"] == "model_created"
-    assert frame["data"]["model"] == entered
-
-    await writer.update("task", task["id"], replace(points=6))
-    assert (await told(client, task["id"], 3))["event"] == "model_updated"
-
-    await writer.update("task", task["id"], replace(points=0))
-    frame = await told(client, task["id"], 4)
-    assert frame["event"] == "model_deleted"
-    assert frame["data"]["reason"] == "left"
-
-    await writer.update("task", task["id"], {"op": "remove", "path": "points"})
-    await writer.update("task", task["id"], replace(points=9))
-    assert (await told(client, task["id"], 6))["event"] == "model_created"
-    assert [version for _, version in events(client, task["id"])] == [2, 3, 4, 6]
-    await client.converged(view)
-
-
-@contract("one write, one frame of each kind")
-async def test_one_write_may_be_three_things_to_three_channels_but_one_frame_each(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    every = await client.subscribe("task")
-    low = [
-        await client.subscribe("task", filter={"points": {"lt": 5}, "status": s})
-        for s in ("a", "b")
-    ]
-    below = await client.subscribe("task", filter={"points": {"lt": 5}})
-    above = await client.subscribe("task", filter={"points": {"gte": 5}})
-    one = unique("one")
-    single = await client.subscribe("task", id=one)
-    await writer.create("task", id=one, title="x", points=1, status="a")
-    await told(client, one, 1)
-
-    await writer.update("task", one, replace(points=9))
-    await writer.update("task", one, replace(title="sentinel"))
-    await told(client, one, 3)
-
-    frames = [f for f in by_model(client.socket.frames)[one] if f["data"]["model"]["version"] == 2]
-    told_to = {f["event"]: set(f["data"]["metadata"]["channels"]) for f in frames}
-    assert len(frames) == 3
-    assert told_to == {
-        "model_created": {above.channel_id},
-        "model_updated": {every.channel_id, single.channel_id},
-        "model_deleted": {below.channel_id, low[0].channel_id},
-    }
-    await client.converged()
-
-
-@contract("channels of one object and of one user")
-async def test_an_object_may_be_followed_before_it_exists(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    future = unique("future~1")  # whatever an id may have
-    view = await client.subscribe("task", id=future, filter={"points": 1}, limit=10)
-    assert view.items == {}
-
-    await writer.create("task", id=future, title="x", points=0)
-    await writer.update("task", future, replace(points=1))
-    await writer.create("task", title="another", points=1)
-    await writer.update("task", future, replace(title="y"))
-    await told(client, future, 3)
-
-    assert events(client, future) == [("model_created", 2), ("model_updated", 3)]
-    await client.converged(view)
-
-
-@contract("channels of one object and of one user")
-async def test_a_users_channel_tells_of_that_users_objects(signed: Any, new_client: Any) -> None:
-    ann = await new_client(signed).register_user(unique("ann"))
-    bob = await new_client(signed).register_user(unique("bob"))
-    await ann.connect()
-    view = await ann.subscribe("task", userId=bob.user_id, limit=100)
-
-    theirs = await bob.create("task", title="his")
-    mine = await ann.create("task", title="hers")
-    await bob.update("task", theirs["id"], replace(points=1))
-    await told(ann, theirs["id"], 2)
-
-    assert events(ann, mine["id"]) == []
-    await ann.converged(view)
-    assert set(view.items) == {theirs["id"]}
-
-
-@contract("the device that writes is told too")
-async def test_the_device_that_writes_is_told_as_everybody_is(client: NexxusClient) -> None:
-    view = await client.subscribe("task", limit=5000)
-
-    task = await client.create("task", title="x")
-
-    await told(client, task["id"], 1)
-    await client.converged(view)
-
-
-@contract("transient models")
-async def test_a_transient_object_is_only_pushed(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    answer = await client.ok("POST", "/subscription/", {"model": "cursor", "filter": {"who": "a"}})
-    assert answer["data"]["items"] == []
-
-    await writer.write("POST", "/model/cursor", {"x": 1, "who": "b"})
-    await writer.write("POST", "/model/cursor", {"x": 2, "who": "a"})
-
-    frame = await client.wait_for("model_created")
-    assert frame["data"]["model"]["x"] == 2
-    assert "version" not in frame["data"]["model"]
-    assert frame["data"]["metadata"]["channels"] == [answer["data"]["channelId"]]
-
-
-@contract("per object, events come in the order of versions")
-async def test_a_burst_of_writes_is_told_in_order(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    view = await client.subscribe("task", limit=5000)
-    burst = unique("burst")
-    await writer.create("task", id=burst, title="x", points=0, wait=False)
-    patch = {"op": "incr", "path": "points", "value": 1}
-
-    for _ in range(60):
-        await writer.update("task", burst, patch, wait=False)
-
-    await told(client, burst, 61)
-    assert [version for _, version in events(client, burst)] == list(range(1, 62))
-    await client.converged(view)
-
-
-@contract("no gap")
-@pytest.mark.parametrize("over", ["http", "socket"])
-async def test_objects_written_while_the_subscription_is_made_are_not_missed(
-    client: NexxusClient, writer: NexxusClient, over: str
-) -> None:
-    status = unique("s")
-
-    async def write(number: int) -> None:
-        await writer.create("task", title=str(number), status=status, wait=False)
-
-    writes = [asyncio.create_task(write(number)) for number in range(40)]
-    views = [
-        await client.subscribe(
-            "task", over=over, filter={"status": status, "points": {"ne": number}}, limit=5000
-        )
-        for number in range(12)
-    ]
-    await asyncio.gather(*writes)
-
-    async def all_stored() -> bool:
-        return await writer.count("task", filter={"status": status}) == 40
-
-    await eventually(all_stored)
-    await client.converged()
-    assert all(view.complete for view in views)
-
-
-@contract("a gap is closed by reading through the channel")
-async def test_an_object_beyond_the_first_page_joins_the_view_when_an_event_names_it(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    status = unique("s")
-    tasks = [await writer.create("task", title=str(n), status=status, points=n) for n in range(5)]
-    view = await client.subscribe("task", filter={"status": status}, sort=["points"], limit=2)
-    assert list(view.items) == [task["id"] for task in tasks[:2]]
-
-    await writer.update("task", tasks[4]["id"], replace(points=9))
-    await told(client, tasks[4]["id"], 2)
-    await client.settled()
-
-    assert view.rereads == 1
-    assert set(view.items) == {tasks[0]["id"], tasks[1]["id"], tasks[4]["id"]}
-    await client.converged(view)
-
-
-@contract("a late event never undoes a newer object")
-async def test_an_object_created_again_is_newer_than_its_former_life(
-    client: NexxusClient, writer: NexxusClient
-) -> None:
-    view = await client.subscribe("task", limit=5000)
-    phoenix = unique("phoenix")
-
-    for life in range(3):
-        await writer.create("task", id=phoenix, title=f"life {life}", wait=False)
-        await writer.update("task", phoenix, replace(points=life), wait=False)
-        await writer.delete("task", phoenix, wait=False)
-    await writer.create("task", id=phoenix, title="the last")
-
-    await told(client, phoenix, 10)
-    assert [version for _, version in events(client, phoenix)] == list(range(1, 11))
-    await client.converged(view)
-    assert view.items[phoenix]["title"] == "the last"
-
-
 # Isolation
 
 
@@ -500,7 +226,7 @@ async def test_events_stay_within_the_application(
 
     await stranger.create("task", id="shared-id", title="theirs")
     await client.create("task", id="shared-id", title="ours")
-    frame = await told(client, "shared-id", 1)
+    frame = await client.told("shared-id", 1)
 
     assert frame["data"]["model"]["appId"] == client.app_id
     await client.converged(view)

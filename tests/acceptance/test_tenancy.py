@@ -10,24 +10,9 @@ import httpx2
 import msgspec
 import pytest
 from client import Admin, NexxusClient, assert_error, error_body, replace
-from documents import open_application, signed_application
+from documents import open_application
 
 contract = partial(pytest.mark.contract, "1. Tenancy and headers")
-
-
-@pytest.fixture(scope="module")
-def app(admin: Admin) -> Any:
-    return admin.create(open_application())
-
-
-@pytest.fixture(scope="module")
-def signed(admin: Admin) -> Any:
-    return admin.create(signed_application())
-
-
-@pytest.fixture
-async def client(app: Any, new_client: Any) -> NexxusClient:
-    return await new_client(app).register_device()
 
 
 ROUTES = [

@@ -15,8 +15,8 @@ PASSWORD = "correct horse"
 
 
 @contract("a session")
-async def test_registering_opens_a_session(app: Any, new_client: Any) -> None:
-    client = new_client(app)
+async def test_registering_opens_a_session(signed: Any, new_client: Any) -> None:
+    client = new_client(signed)
     name = unique("new")
     body = {"username": name, "password": PASSWORD, "firstName": "Ann", "age": 40}
 
@@ -31,11 +31,13 @@ async def test_registering_opens_a_session(app: Any, new_client: Any) -> None:
 
 
 @contract("registering")
-async def test_a_name_can_be_taken_once_even_at_the_same_moment(app: Any, new_client: Any) -> None:
+async def test_a_name_can_be_taken_once_even_at_the_same_moment(
+    signed: Any, new_client: Any
+) -> None:
     body = {"username": unique("rush"), "password": PASSWORD}
 
     answers = await asyncio.gather(
-        *(new_client(app).send("POST", "/user/register", body) for _ in range(5))
+        *(new_client(signed).send("POST", "/user/register", body) for _ in range(5))
     )
 
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
@@ -44,13 +46,13 @@ async def test_a_name_can_be_taken_once_even_at_the_same_moment(app: Any, new_cl
 @contract("registering")
 @pytest.mark.parametrize("change", [{"password": None}, {"shoeSize": 44}, {"$google": "x"}])
 async def test_registering_with_what_does_not_fit_is_refused(
-    app: Any, new_client: Any, change: Any
+    signed: Any, new_client: Any, change: Any
 ) -> None:
     body = {"username": unique("odd"), "password": PASSWORD, **change}
     body = {key: value for key, value in body.items() if value is not None}
 
     (named,) = change
-    await new_client(app).refused("POST", "/user/register", body, named)
+    await new_client(signed).refused("POST", "/user/register", body, named)
 
 
 @contract("the user's own account")
@@ -89,9 +91,9 @@ async def test_what_a_user_may_not_change_is_refused(user: Any, path: str) -> No
 
 @contract("no users where there is no auth")
 async def test_a_route_that_needs_a_user_says_so_to_a_token_without_one(
-    anonymous: Any, new_client: Any
+    app: Any, new_client: Any
 ) -> None:
-    client = await new_client(anonymous).register_device()
+    client = await new_client(app).register_device()
 
     await client.refused("GET", "/user/me", error="InvalidAuthMethodException")
     await client.refused(

@@ -423,6 +423,16 @@ class NexxusClient:
         self.check()
         return frame
 
+    async def told(self, object_id: str, version: int) -> Frame:
+        """The frame of the present connection that is about this version of an object."""
+        return await self.wait_for(
+            lambda frame: (
+                frame["event"] in EVENT_KEYS
+                and frame["data"]["model"]["id"] == object_id
+                and frame["data"]["model"]["version"] == version
+            )
+        )
+
     def _on_frame(self, frame: Frame) -> None:
         event, data = frame["event"], frame.get("data")
         if event in EVENT_KEYS:
