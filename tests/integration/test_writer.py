@@ -327,6 +327,8 @@ async def test_a_broker_that_is_away_for_a_while_does_not_end_the_consuming(
 class _AwayAtFirst:
     """A broker that cannot be reached twice before it can."""
 
+    is_durable = False
+
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._refusals = 2

@@ -72,7 +72,9 @@ class Reading(ABC):
         self.buffer.close()
 
     async def _run(self) -> None:
-        while True:
+        # A task group that is cancelled while a task of it fails raises only the failure: the loop
+        # must not depend on the cancellation.
+        while not self.is_closed:
             connection = await self._connection()
             try:
                 await self.serve(connection)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker
+from nexxus.testing.broker_kit.connecting import BrokerOptions, OpenBroker, opened
 from nexxus.testing.broker_kit.materials import consume, declared, event, facts, new_topic, take
 
 
@@ -29,17 +32,22 @@ class OpeningConformance:
 class RestartConformance:
     """What outlives the process."""
 
-    async def reopen(self, broker: Broker) -> Broker:
-        """Close the broker and open another on the same storage."""
-        raise NotImplementedError("a durable broker survives a restart: override `reopen`")
+    @pytest.fixture
+    async def broker(self, open_broker: OpenBroker) -> AsyncIterator[Broker]:
+        broker = await opened(open_broker, BrokerOptions())
+        yield broker
+        await broker.close()
 
-    async def test_what_was_confirmed_survives_a_restart_in_order(self, broker: Broker) -> None:
+    async def test_what_was_confirmed_survives_a_restart_in_order(
+        self, broker: Broker, open_broker: OpenBroker
+    ) -> None:
         group = await declared(broker)
         consumer = await consume(broker, group)
         await broker.publish(group.topic, [event("a", number) for number in range(1, 6)])
         batch = await take(consumer, 2, limit=2, settle=False)
         await consumer.settle(batch[:1])
-        reopened = await self.reopen(broker)
+        await broker.close()
+        reopened = await opened(open_broker, BrokerOptions())
         try:
             again = await consume(reopened, group)
             assert facts(await take(again, 4)) == [("a", number) for number in range(2, 6)]

@@ -1,12 +1,8 @@
-"""RabbitMQ when things go wrong: killed servers and nodes, full queues, poison, rebalancing."""
+"""RabbitMQ when things go wrong: killed servers, deleted queues, poison, rebalancing."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -29,7 +25,6 @@ from nexxus.testing.broker_kit.materials import (
     event,
     eventually,
     facts,
-    is_quiet,
     new_group,
     new_mailbox,
     take,
@@ -178,51 +173,6 @@ async def test_nodes_share_a_queue_and_share_anew_when_one_comes_or_goes(open_br
         await reader.stop()
 
 
-HOLDER = """
-import asyncio, sys
-from nexxus.testing.journal import Journal
-from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
-from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
-from nexxus.domain.events import Event
-from nexxus.interfaces.broker import Group, Topic
-from nexxus.testing.broker_kit.materials import consume
-
-async def main(url, prefix, topic, name):
-    settings = RabbitMQSettings(url=url, prefix=prefix, partitions=1)
-    broker = RabbitMQBroker(settings, logger=Journal())
-    await broker.open()
-    consumer = await consume(broker, Group(Topic(topic, Event, False), name))
-    taken = 0
-    while taken < 3:
-        taken += len(await consumer.take(10))
-    print("has them", flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-async def test_what_a_killed_node_had_goes_to_another_in_order(
-    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
-):
-    broker = await open_broker(partitions=1)
-    group = await declared(broker)
-    await broker.publish(group.topic, [event("a", 1), event("b", 1), event("a", 2)])
-    arguments = [
-        sys.executable, "-c", HOLDER, rabbitmq_server.url, prefix, group.topic.name, group.name
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as holder:  # noqa: ASYNC220
-        assert holder.stdout is not None
-        assert await asyncio.to_thread(holder.stdout.readline) == b"has them\n"
-        consumer = await consume(broker, group)
-        assert await is_quiet(consumer)
-        holder.send_signal(signal.SIGKILL)
-    received = await take(consumer, 3)
-    assert facts(received) == [("a", 1), ("b", 1), ("a", 2)]
-    assert [message.attempts for message in received] == [1, 1, 1]
-
-
 # RabbitMQ itself
 
 
@@ -320,29 +270,7 @@ async def test_a_node_is_told_when_its_mailbox_was_lost_and_goes_on(
     assert await asyncio.wait_for(receiver.take(1), PATIENCE) == [Note("d1")]
 
 
-# Limits
-
-
-async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(open_broker: OpenBroker):
-    broker = await open_broker(partitions=1, max_length=10)
-    group = await declared(broker)
-    accepted = 0
-    with pytest.raises(ServiceUnavailable, match="is full"):  # noqa: PT012
-        while True:
-            await broker.publish(group.topic, [event("a", accepted + 1)])
-            accepted += 1
-    consumer = await consume(broker, group)
-    assert facts(await take(consumer, accepted)) == [("a", n) for n in range(1, accepted + 1)]
-
-    async def there_is_room() -> bool:
-        try:
-            await broker.publish(group.topic, [event("a", 1000)])
-        except ServiceUnavailable:
-            return False
-        return True
-
-    await eventually(there_is_room)
-    assert facts(await take(consumer, 1)) == [("a", 1000)]
+# Messages
 
 
 async def test_what_is_no_json_is_set_aside_and_holds_up_nothing(
@@ -374,16 +302,6 @@ async def test_attempts_count_the_consumers_that_ended_with_a_message(open_broke
         [received] = await take(consumer, 1, settle=False)
         assert received.attempts == attempts
         await consumer.close()
-
-
-async def test_publishers_of_one_process_keep_their_order(open_broker: OpenBroker):
-    broker = await open_broker()
-    group = await declared(broker)
-    numbers = range(1, 101)
-    async with asyncio.TaskGroup() as publishers:
-        for number in numbers:
-            publishers.create_task(broker.publish(group.topic, [event("a", number)]))
-    assert facts(await take(await consume(broker, group), 100)) == [("a", n) for n in numbers]
 
 
 async def test_a_retried_message_of_a_lost_connection_still_comes_before_the_later_ones(
