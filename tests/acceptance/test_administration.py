@@ -66,6 +66,8 @@ async def test_an_id_cannot_be_changed(admin: Admin, app: Any) -> None:
         {"defaultLimit": 50, "maxLimit": 20},
         {"session": {"jwtExpiresIn": "1h"}},
         {"auth": {"strategies": {"carrier-pigeon": {}}}},
+        {"auth": {"strategies": {"local": {"colour": "red"}}}},
+        {"auth": {"strategies": {"google": {"clientID": "x", "clientSecret": "y"}}}},
         {"roles": one_role(action=["fly"])},
     ],
 )

@@ -203,6 +203,17 @@ def test_secrets_are_not_shown_but_are_kept() -> None:
     assert application.document == STORED
 
 
+@contract("secrets are never shown")
+def test_a_setting_of_a_strategy_is_secret_by_its_name() -> None:
+    directory = {"url": "ldaps://x", "bindPassword": "hidden", "api_key": "hidden", "realm": "r"}
+    stored = {**STORED, "auth": {"strategies": {"directory": directory}}}
+
+    shown = without_secrets(stored)
+
+    assert shown["auth"]["strategies"] == {"directory": {"url": "ldaps://x", "realm": "r"}}
+    assert merge_application(stored, shown)["auth"] == stored["auth"]
+
+
 def test_a_change_replaces_the_given_keys_and_keeps_the_others() -> None:
     changes = {"schema": {"memo": {}}, "maxLimit": 50}
 
