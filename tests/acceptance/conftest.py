@@ -1,4 +1,4 @@
-"""Applications that several of these modules need, and users of theirs."""
+"""Applications and users that several of these modules need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UserMaker: TypeAlias = Callable[..., Awaitable[NexxusClient]]
 
 @pytest.fixture
 def user_of_type(new_client: Any, admin: Admin) -> UserMaker:
-    """Makes users of a type of an application, private ones too, and signs them in."""
+    """Creates users of any type of an application, including private ones, and signs them in."""
 
     async def make(app: Any, kind: str) -> NexxusClient:
         name = unique(kind)
@@ -30,7 +30,7 @@ def user_of_type(new_client: Any, admin: Admin) -> UserMaker:
 
 @pytest.fixture(scope="module")
 def guarded(admin: Admin) -> Any:
-    """An application whose members see what is published and what is theirs."""
+    """An application whose members see published objects and their own."""
     return admin.create(guarded_application())
 
 

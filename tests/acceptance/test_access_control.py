@@ -21,7 +21,7 @@ contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 
 @contract("roles: reading is narrowed")
-async def test_search_and_count_show_the_permitted_rows_only(
+async def test_search_and_count_show_only_permitted_objects(
     member: NexxusClient, staff: NexxusClient
 ) -> None:
     name = unique("narrowed")
@@ -37,7 +37,7 @@ async def test_search_and_count_show_the_permitted_rows_only(
 
 
 @contract("roles: reading is narrowed")
-async def test_reading_what_is_not_permitted_is_denied_as_is_what_does_not_exist(
+async def test_reading_a_forbidden_or_missing_object_is_denied_alike(
     member: NexxusClient, staff: NexxusClient
 ) -> None:
     hidden = await staff.create("task", title="x", status="draft")
@@ -46,10 +46,10 @@ async def test_reading_what_is_not_permitted_is_denied_as_is_what_does_not_exist
     await member.denied("GET", f"/model/task/{unique('nothing')}")
 
 
-# What no statement allows
+# Anything not allowed
 
 
-@contract("roles: what no statement allows is denied")
+@contract("roles: anything not allowed is denied")
 async def test_a_model_that_no_statement_names_is_denied(member: NexxusClient) -> None:
     await member.denied("POST", "/model/note", {"text": "x"})
     await member.denied("GET", "/model/note/x")
@@ -60,7 +60,7 @@ async def test_a_model_that_no_statement_names_is_denied(member: NexxusClient) -
     await member.denied("POST", "/subscription/", {"model": "note", "getOnly": True})
 
 
-@contract("roles: what no statement allows is denied")
+@contract("roles: anything not allowed is denied")
 async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     user_of_type: Any, guarded: Any, new_client: Any, admin: Admin
 ) -> None:
@@ -73,10 +73,8 @@ async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     await user.delete("note", note["id"])
 
 
-@contract("roles: what no statement allows is denied")
-async def test_a_role_without_statements_is_a_role_that_allows_nothing(
-    admin: Admin, new_client: Any
-) -> None:
+@contract("roles: anything not allowed is denied")
+async def test_a_role_without_statements_allows_nothing(admin: Admin, new_client: Any) -> None:
     app = admin.create(
         signed_application(
             roles={"idle": {"statements": []}},
@@ -87,8 +85,8 @@ async def test_a_role_without_statements_is_a_role_that_allows_nothing(
     await user.denied("POST", "/model/note", {"text": "x"})
 
 
-@contract("roles: what no statement allows is denied")
-async def test_a_session_from_before_there_were_users_may_do_nothing(
+@contract("roles: anything not allowed is denied")
+async def test_a_session_from_before_auth_was_added_may_do_nothing(
     admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(open_application())
@@ -101,8 +99,8 @@ async def test_a_session_from_before_there_were_users_may_do_nothing(
     await client.denied("POST", "/model/note", {"text": "x"})
 
 
-@contract("roles: a Deny wins")
-async def test_a_deny_wins_over_any_allow(staff: NexxusClient) -> None:
+@contract("roles: a Deny overrides")
+async def test_a_deny_overrides_any_allow(staff: NexxusClient) -> None:
     note = await staff.create("note", text="x")
 
     await staff.update("note", note["id"], replace(stars=1))
@@ -122,7 +120,7 @@ async def test_a_deny_wins_over_any_allow(staff: NexxusClient) -> None:
         ({"StringEquals": {"status": ["$nxx:userType"]}}, {"a"}),
     ],
 )
-async def test_a_condition_chooses_the_rows(
+async def test_a_condition_selects_the_permitted_objects(
     admin: Admin, new_client: Any, condition: Any, visible: set[str]
 ) -> None:
     text = {"type": "string", "filterable": True, "acl": True}
@@ -150,9 +148,7 @@ async def test_a_condition_chooses_the_rows(
 
 
 @contract("roles: conditions")
-async def test_a_missing_field_equals_nothing_whatever_the_values(
-    admin: Admin, new_client: Any
-) -> None:
+async def test_a_missing_field_equals_nothing(admin: Admin, new_client: Any) -> None:
     condition = {"StringEquals": {"status": [None, "x"]}}
     app = admin.create(
         guarded_application(
@@ -185,7 +181,7 @@ async def test_a_missing_field_equals_nothing_whatever_the_values(
         {"effect": "Deny", "condition": {"StringEquals": {"status": ["x"]}}},
     ],
 )
-async def test_a_condition_that_makes_no_sense_is_refused(admin: Admin, statement: Any) -> None:
+async def test_an_invalid_condition_is_refused(admin: Admin, statement: Any) -> None:
     whole = {"action": ["read"], "resource": ["task"], **statement}
     admin.refused(guarded_application(roles={**GUARDED_ROLES, "x": {"statements": [whole]}}))
 
@@ -193,8 +189,8 @@ async def test_a_condition_that_makes_no_sense_is_refused(admin: Admin, statemen
 # Writing
 
 
-@contract("roles: writes need the row before and after")
-async def test_an_update_needs_the_row_permitted_before_and_after(
+@contract("roles: writes need permission before and after")
+async def test_an_update_needs_permission_before_and_after(
     guarded: Any, admin: Admin, new_client: Any
 ) -> None:
     roles = {
@@ -232,7 +228,7 @@ async def test_an_update_needs_the_row_permitted_before_and_after(
 async def rejected_or_refused(
     client: NexxusClient, method: str, object_id: str, body: Any = None
 ) -> bool:
-    """Denied at once, or, where only the writer can know, as the fate of the operation."""
+    """Return whether the write is denied, immediately or in the operation's fate."""
     response = await client.send(method, f"/model/task/{object_id}", body)
     if response.status_code == 202:
         fate = await client.decided(response.headers["nxx-operation-id"])
@@ -243,8 +239,8 @@ async def rejected_or_refused(
     return True
 
 
-@contract("roles: writing what does not exist tells nothing")
-async def test_writing_what_is_hidden_and_what_is_not_there_look_the_same(
+@contract("roles: writing reveals nothing about hidden objects")
+async def test_writing_a_hidden_and_a_missing_object_look_the_same(
     member: NexxusClient, staff: NexxusClient
 ) -> None:
     hidden = await staff.create("task", title="x", status="draft")
@@ -259,8 +255,8 @@ async def test_writing_what_is_hidden_and_what_is_not_there_look_the_same(
     assert answers[0] == answers[1]
 
 
-@contract("roles: writes need the row before and after")
-async def test_a_repeated_write_is_answered_though_its_row_is_gone(
+@contract("roles: writes need permission before and after")
+async def test_a_repeated_write_is_answered_even_if_its_object_is_gone(
     member: NexxusClient,
 ) -> None:
     own = await member.create("task", title="x")

@@ -1,4 +1,4 @@
-"""Contract §2: how applications and their users are managed."""
+"""Contract §2: administration of applications and their users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_role(**change: Any) -> Any:
 # Ids
 
 
-@contract("an id is made, or chosen")
+@contract("an id is generated or chosen")
 async def test_an_application_without_an_id_gets_a_uuid(admin: Admin) -> None:
     document = open_application()
     del document["id"]
@@ -36,14 +36,14 @@ async def test_an_application_without_an_id_gets_a_uuid(admin: Admin) -> None:
     assert UUID7.fullmatch(admin.create(document)["id"])
 
 
-@contract("an id is made, or chosen")
+@contract("an id is generated or chosen")
 @pytest.mark.parametrize("id", ["Upper", ""])
 async def test_an_id_of_another_form_is_refused(admin: Admin, id: Any) -> None:
     admin.refused(open_application(id=id), "id")
 
 
-@contract("an id is made, or chosen")
-async def test_an_id_that_is_taken_is_a_conflict(admin: Admin, app: Any) -> None:
+@contract("an id is generated or chosen")
+async def test_an_existing_id_is_a_conflict(admin: Admin, app: Any) -> None:
     admin.refused(open_application(id=app["id"]), status=409)
 
 
@@ -57,7 +57,7 @@ async def test_an_id_cannot_be_changed(admin: Admin, app: Any) -> None:
 # Documents
 
 
-@contract("an application's document is checked")
+@contract("an application's document is validated")
 @pytest.mark.parametrize(
     "change",
     [
@@ -71,7 +71,7 @@ async def test_an_id_cannot_be_changed(admin: Admin, app: Any) -> None:
         {"roles": one_role(action=["fly"])},
     ],
 )
-async def test_a_document_that_makes_no_sense_is_refused(admin: Admin, change: Any) -> None:
+async def test_an_invalid_document_is_refused(admin: Admin, change: Any) -> None:
     admin.refused(open_application(**change))
 
 
@@ -130,17 +130,15 @@ async def test_an_application_is_created_read_listed_changed_and_removed(admin: 
 
 @contract("managing applications")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_an_application_that_is_not_there_cannot_be_managed(
-    admin: Admin, method: str
-) -> None:
+async def test_an_unknown_application_cannot_be_managed(admin: Admin, method: str) -> None:
     response = admin.http.request(
         method, "/applications/nobody-made-this", json={} if method == "PUT" else None
     )
     assert_error(response, 404, "ApplicationNotFoundException")
 
 
-@contract("a change is in force soon, without downtime")
-async def test_a_removed_application_is_gone_with_all_that_was_in_it(
+@contract("a change takes effect within 5 s, without downtime")
+async def test_a_deleted_application_is_gone_with_all_its_data(
     admin: Admin, new_client: Any
 ) -> None:
     document = open_application()
@@ -167,7 +165,7 @@ async def test_a_removed_application_is_gone_with_all_that_was_in_it(
 @contract("managing applications")
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "Bearer", "Basic eDp5"])
 @pytest.mark.parametrize("path", ["/applications", "/applications/x", "/applications/x/users"])
-async def test_the_admin_key_is_needed(
+async def test_the_admin_key_is_required(
     endpoint: Any, http: httpx2.AsyncClient, key: str | None, path: str
 ) -> None:
     headers = {} if key is None else {"Authorization": key}
@@ -181,7 +179,7 @@ async def test_the_admin_key_is_needed(
 
 
 @contract("managing applications")
-async def test_the_admin_key_is_nothing_to_an_application(client: NexxusClient) -> None:
+async def test_the_admin_key_is_not_a_token_of_an_application(client: NexxusClient) -> None:
     await client.refused(
         "GET",
         "/device",
@@ -218,7 +216,7 @@ async def test_a_private_user_type_cannot_be_chosen(admin: Admin, new_client: An
 
 
 @contract("user types")
-async def test_a_user_type_of_an_unknown_role_is_refused(admin: Admin) -> None:
+async def test_a_user_type_with_an_unknown_role_is_refused(admin: Admin) -> None:
     admin.refused(signed_application(auth={"userTypes": {"x": {"roles": ["ghost"]}}}), "ghost")
 
 
@@ -229,8 +227,8 @@ async def test_a_reserved_detail_field_is_refused(admin: Admin, name: str) -> No
     admin.refused(signed_application(auth={"userDetailSchema": details}))
 
 
-@contract("no auth, no users")
-async def test_registering_where_there_are_no_users_is_refused(client: NexxusClient) -> None:
+@contract("no users without auth")
+async def test_registering_in_an_application_without_users_is_refused(client: NexxusClient) -> None:
     await client.refused(
         "POST",
         "/user/register",
@@ -288,7 +286,7 @@ async def test_users_are_listed_changed_disabled_and_removed(admin: Admin, new_c
 
 @contract("managing users")
 @pytest.mark.parametrize("change", [{"userType": "king"}, {"colour": "red"}, {"disabled": "no"}])
-async def test_a_change_of_a_user_that_makes_no_sense_is_refused(
+async def test_an_invalid_change_of_a_user_is_refused(
     admin: Admin, new_client: Any, change: Any
 ) -> None:
     app = admin.create(signed_application())

@@ -11,8 +11,8 @@ from server import run_nexxus
 contract = partial(pytest.mark.contract, "10. The process")
 
 
-@contract("where a setting comes from")
-def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
+@contract("the sources of settings")
+def test_the_command_line_overrides_the_environment_and_that_the_file(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "nexxus.toml").write_text(
@@ -34,7 +34,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
         assert overruled not in text
 
 
-@contract("where a setting comes from")
+@contract("the sources of settings")
 def test_secrets_are_masked(tmp_path: Path) -> None:
     result = run_nexxus("config", "show", cwd=tmp_path, NEXXUS_ADMIN__KEY="hush-hush-hush")
 
@@ -42,8 +42,8 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     assert "hush" not in result.stdout + result.stderr
 
 
-@contract("where a setting comes from")
-def test_a_good_file_passes_the_check_and_a_bad_one_is_named(tmp_path: Path) -> None:
+@contract("the sources of settings")
+def test_a_valid_file_passes_the_check_and_an_invalid_one_is_named(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text("[api]\nport = 9000\n")
     bad.write_text("[api]\nprt = 9000\n")
@@ -55,8 +55,8 @@ def test_a_good_file_passes_the_check_and_a_bad_one_is_named(tmp_path: Path) -> 
         assert word in result.stderr + result.stdout
 
 
-@contract("where a setting comes from")
-def test_a_file_that_is_not_there_or_no_toml_is_an_exit_with_2(tmp_path: Path) -> None:
+@contract("the sources of settings")
+def test_a_missing_or_malformed_file_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("[api\nport=")
 
     for name in ("nowhere.toml", "broken.toml"):
@@ -66,8 +66,8 @@ def test_a_file_that_is_not_there_or_no_toml_is_an_exit_with_2(tmp_path: Path) -
         assert "Traceback" not in result.stderr
 
 
-@contract("where a setting comes from")
-def test_a_variable_without_two_underscores_is_not_ours(tmp_path: Path) -> None:
+@contract("the sources of settings")
+def test_a_variable_without_two_underscores_is_ignored(tmp_path: Path) -> None:
     result = run_nexxus("config", "check", cwd=tmp_path, NEXXUS_URL="http://elsewhere")
 
     assert result.returncode == 0, result.stderr

@@ -21,7 +21,7 @@ async def get(endpoint: Endpoint, http: httpx2.AsyncClient, path: str, **headers
 
 
 @contract("the root names the server")
-async def test_the_root_tells_the_version(endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
+async def test_the_root_returns_the_version(endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
     body = (await get(endpoint, http, "/")).json()
 
     assert set(body) == {"message", "version"}
@@ -48,7 +48,7 @@ async def test_a_running_server_is_healthy_and_ready(
 
 
 @contract("metrics")
-async def test_the_metrics_are_in_prometheus_form(
+async def test_the_metrics_are_in_prometheus_format(
     endpoint: Endpoint, http: httpx2.AsyncClient
 ) -> None:
     response = await get(endpoint, http, "/metrics")

@@ -12,7 +12,7 @@ from client import unique
 contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
 
-@contract("no users where there is no auth")
+@contract("no users without auth")
 async def test_without_auth_a_device_is_a_session(app: Any, new_client: Any) -> None:
     client = new_client(app)
 

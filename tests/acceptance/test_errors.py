@@ -1,4 +1,4 @@
-"""Contract §8: the names of errors; those that other sections do not show already."""
+"""Contract §8: the names of those errors that other sections do not cover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from client import NexxusClient, assert_error
 contract = partial(pytest.mark.contract, "8. Error names")
 
 
-@contract("405 with what is allowed")
+@contract("405 with the allowed methods")
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -21,7 +21,7 @@ contract = partial(pytest.mark.contract, "8. Error names")
         ("POST", "/healthz", {"GET"}),
     ],
 )
-async def test_a_method_that_a_route_has_not_is_not_allowed(
+async def test_an_unsupported_method_is_not_allowed(
     client: NexxusClient, method: str, path: str, allowed: set[str] | None
 ) -> None:
     response = await client.send(method, path)
@@ -35,15 +35,15 @@ async def test_a_method_that_a_route_has_not_is_not_allowed(
     assert method not in listed
 
 
-@contract("404 for what is nowhere")
+@contract("404 for unknown paths")
 @pytest.mark.parametrize("path", ["/nowhere", "/device/x/y", "/operation", "/wp-admin.php"])
-async def test_a_path_that_is_nowhere_is_not_found(client: NexxusClient, path: str) -> None:
+async def test_an_unknown_path_is_not_found(client: NexxusClient, path: str) -> None:
     assert_error(await client.send("GET", path), 404, "NotFoundException")
 
 
-@contract("415 for what is not understood")
+@contract("415 for unsupported media types")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
-async def test_another_kind_of_body_is_not_understood(client: NexxusClient, kind: str) -> None:
+async def test_an_unsupported_media_type_is_refused(client: NexxusClient, kind: str) -> None:
     await client.refused(
         "POST",
         "/model/task/search",
@@ -55,7 +55,7 @@ async def test_another_kind_of_body_is_not_understood(client: NexxusClient, kind
 
 
 @contract("a request has an id")
-async def test_errors_and_answers_may_be_told_apart_by_the_requests_id(
+async def test_every_response_and_error_has_the_requests_id(
     client: NexxusClient,
 ) -> None:
     bodies = [

@@ -29,8 +29,8 @@ def events(client: NexxusClient, object_id: str) -> list[tuple[str, int]]:
     return [(f["event"], f["data"]["model"]["version"]) for f in frames]
 
 
-@contract("what an event says")
-async def test_a_create_an_update_and_a_delete_are_told(
+@contract("the content of events")
+async def test_a_create_an_update_and_a_delete_are_sent(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     view = await client.subscribe("task")
@@ -57,7 +57,7 @@ async def test_a_create_an_update_and_a_delete_are_told(
     assert set(deleted["data"]["model"]) == {"id", "type", "appId", "version"}
 
 
-@contract("what an event says")
+@contract("the content of events")
 async def test_an_event_names_the_owner(signed: Any, new_client: Any) -> None:
     user = await new_client(signed).register_user(unique("ann"))
     await user.connect()
@@ -73,7 +73,7 @@ async def test_an_event_names_the_owner(signed: Any, new_client: Any) -> None:
 
 
 @contract("entering and leaving a filter")
-async def test_an_object_that_begins_to_match_is_created_and_one_that_stops_is_deleted(
+async def test_an_object_that_starts_to_match_is_created_and_one_that_stops_is_deleted(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     view = await client.subscribe("task", filter={"points": {"gte": 5}}, limit=5000)
@@ -100,7 +100,7 @@ async def test_an_object_that_begins_to_match_is_created_and_one_that_stops_is_d
 
 
 @contract("one write, one frame of each kind")
-async def test_one_write_may_be_three_things_to_three_channels_but_one_frame_each(
+async def test_one_write_may_be_three_kinds_of_event_with_one_frame_each(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     every = await client.subscribe("task")
@@ -131,7 +131,7 @@ async def test_one_write_may_be_three_things_to_three_channels_but_one_frame_eac
 
 
 @contract("channels of one object and of one user")
-async def test_an_object_may_be_followed_before_it_exists(
+async def test_an_object_may_be_subscribed_to_before_it_exists(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     future = unique("future~1")  # whatever an id may have
@@ -149,7 +149,7 @@ async def test_an_object_may_be_followed_before_it_exists(
 
 
 @contract("channels of one object and of one user")
-async def test_a_users_channel_tells_of_that_users_objects(signed: Any, new_client: Any) -> None:
+async def test_a_users_channel_has_that_users_objects(signed: Any, new_client: Any) -> None:
     ann = await new_client(signed).register_user(unique("ann"))
     bob = await new_client(signed).register_user(unique("bob"))
     await ann.connect()
@@ -165,8 +165,8 @@ async def test_a_users_channel_tells_of_that_users_objects(signed: Any, new_clie
     assert set(view.items) == {theirs["id"]}
 
 
-@contract("the device that writes is told too")
-async def test_the_device_that_writes_is_told_as_everybody_is(client: NexxusClient) -> None:
+@contract("the writing device receives its events too")
+async def test_the_writing_device_receives_its_events_like_the_others(client: NexxusClient) -> None:
     view = await client.subscribe("task", limit=5000)
 
     task = await client.create("task", title="x")
@@ -191,8 +191,8 @@ async def test_a_transient_object_is_only_pushed(
     assert frame["data"]["metadata"]["channels"] == [answer["data"]["channelId"]]
 
 
-@contract("per object, events come in the order of versions")
-async def test_a_burst_of_writes_is_told_in_order(
+@contract("an object's events arrive in version order")
+async def test_a_burst_of_writes_is_sent_in_order(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     view = await client.subscribe("task", limit=5000)
@@ -236,7 +236,7 @@ async def test_objects_written_while_the_subscription_is_made_are_not_missed(
 
 
 @contract("a gap is closed by reading through the channel")
-async def test_an_object_beyond_the_first_page_joins_the_view_when_an_event_names_it(
+async def test_an_object_beyond_the_first_page_joins_the_view_with_its_first_event(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     status = unique("s")
@@ -254,7 +254,7 @@ async def test_an_object_beyond_the_first_page_joins_the_view_when_an_event_name
 
 
 @contract("a late event never undoes a newer object")
-async def test_an_object_created_again_is_newer_than_its_former_life(
+async def test_an_object_created_again_has_a_newer_version(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     view = await client.subscribe("task", limit=5000)

@@ -1,7 +1,7 @@
-"""Real use: 2,000 real flights go in while 200 subscribers, each with a question, watch.
+"""Realistic use: 2,000 real flights are written while 200 subscribers with different filters watch.
 
-The flights are those of the demonstration (`nexxus/demo/README.md`). What every subscriber must
-see in the end is worked out from the file alone.
+The flights are those of the demo (`nexxus/demo/README.md`). The expected final view of each
+subscriber is computed from the file alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from view import Ledger, View
 from waiting import eventually
 
 __all__ = ["admin", "endpoint"]
-# Fixtures, found here by pytest.
+# Fixtures that pytest finds in this module.
 
 WRITERS = 6
 SUBSCRIBERS = 200
@@ -51,7 +51,7 @@ APPLICATION = {
 
 
 def flights() -> list[dict[str, Any]]:
-    """The file's flights with an id each; dates as ISO 8601 without a zone."""
+    """The file's flights with ids; dates in ISO 8601 without a time zone."""
     text = resources.files("nexxus.demo").joinpath("flights-2k.json").read_text()
     rows: list[dict[str, Any]] = json.loads(text)
     for number, row in enumerate(rows):
@@ -61,7 +61,7 @@ def flights() -> list[dict[str, Any]]:
 
 
 def history(flight: dict[str, Any]) -> list[Any]:
-    """What happens to a flight after it was announced on time: the patches, in order."""
+    """The patches that follow a flight's announcement, in order."""
     delay = flight["delay"]
     if delay == 0:
         return []
@@ -75,7 +75,7 @@ def history(flight: dict[str, Any]) -> list[Any]:
 
 
 def outcome(flight: dict[str, Any]) -> dict[str, Any]:
-    """The object that a flight must have become, but for what the server's clock decides."""
+    """The expected final object of a flight, without the fields set by the server's clock."""
     patches = history(flight)
     done = {
         **flight,
@@ -86,7 +86,7 @@ def outcome(flight: dict[str, Any]) -> dict[str, Any]:
 
 
 def questions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As many different filters as there are subscribers, from all that a filter can ask."""
+    """One different filter per subscriber, covering everything that a filter can express."""
     rng = random.Random(2001)
     origins = [name for name, _ in Counter(row["origin"] for row in rows).most_common(60)]
     goals = [name for name, _ in Counter(row["destination"] for row in rows).most_common(40)]
@@ -114,7 +114,7 @@ def questions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class Board:
-    """The airport's side and the audience's side of one run."""
+    """The writers and the subscribers of one run."""
 
     def __init__(self, endpoint: Endpoint, app_id: str, http: httpx2.AsyncClient) -> None:
         self.endpoint = endpoint
@@ -127,7 +127,7 @@ class Board:
         return NexxusClient(self.endpoint, self.app_id, http=self.http, ledger=self.ledger)
 
     async def announce(self, queue: asyncio.Queue[dict[str, Any]]) -> None:
-        """Write flights, and what becomes of them, until there are none left."""
+        """Write flights and their changes until none are left."""
         writer = self.client()
         while not queue.empty():
             flight = queue.get_nowait()
@@ -136,14 +136,14 @@ class Board:
                 await writer.update("flight", flight["id"], patch, wait=False)
 
     async def watch(self, asked: dict[str, Any]) -> None:
-        """One more subscriber."""
+        """Add a subscriber."""
         watcher = await (await self.client().register_device()).connect()
         view = await watcher.subscribe("flight", filter=asked, limit=5000)
         self.watchers.append((watcher, view))
 
 
 def shown(view: View) -> dict[str, Any]:
-    """What a subscriber sees, but for what the server's clock decides."""
+    """A subscriber's view, without the fields set by the server's clock."""
     return {
         item["id"]: {key: value for key, value in item.items() if key not in BUILT_IN}
         for item in view.items.values()
@@ -151,7 +151,7 @@ def shown(view: View) -> dict[str, Any]:
 
 
 @pytest.mark.contract("5. Subscriptions", "real use")
-async def test_two_hundred_subscribers_see_all_the_flights_of_the_file(
+async def test_two_hundred_subscribers_see_all_flights(
     endpoint: Endpoint, admin: Admin, http: httpx2.AsyncClient
 ) -> None:
     board = Board(endpoint, admin.create({"id": unique("flights"), **APPLICATION})["id"], http)
@@ -160,7 +160,7 @@ async def test_two_hundred_subscribers_see_all_the_flights_of_the_file(
     for row in rows:
         queue.put_nowait(row)
 
-    # Half of the audience is there before the first flight, half comes in the middle.
+    # Half of the subscribers subscribe before the first flight, half in the middle.
     asking = questions(rows)
     for asked in asking[: SUBSCRIBERS // 2]:
         await board.watch(asked)
@@ -175,7 +175,7 @@ async def test_two_hundred_subscribers_see_all_the_flights_of_the_file(
     for watcher, view in board.watchers:
         question = parsed(view.descriptor["filter"])
         expected = {done["id"]: done for done in outcomes if matches(question, done)}
-        with contextlib.suppress(AssertionError):  # the comparison below says more
+        with contextlib.suppress(AssertionError):  # the comparison below has a better message
             await eventually(
                 lambda view=view, expected=expected: shown(view) == expected, patience=60
             )
@@ -186,7 +186,7 @@ async def test_two_hundred_subscribers_see_all_the_flights_of_the_file(
 
 
 def parsed(asked: dict[str, Any]) -> dict[str, Any]:
-    """A question with its date in seconds, for the oracle."""
+    """A filter with its date in seconds, for the oracle."""
     if "date" not in asked:
         return asked
     moment = calendar.timegm(time.strptime(asked["date"]["gte"], "%Y-%m-%dT%H:%M"))

@@ -18,7 +18,7 @@ def is_error(code: str) -> Callable[[Any], bool]:
     return lambda f: f["event"] == "error" and f["data"]["code"] == code
 
 
-@contract("frames that make no sense are errors")
+@contract("invalid frames are errors")
 @pytest.mark.parametrize(
     "message",
     [
@@ -40,7 +40,7 @@ def is_error(code: str) -> Callable[[Any], bool]:
         "[" * 1000 + "]" * 1000,
     ],
 )
-async def test_a_frame_that_makes_no_sense_is_an_error_and_the_connection_lives(
+async def test_an_invalid_frame_is_an_error_and_the_connection_stays_open(
     client: NexxusClient, message: str
 ) -> None:
     await client.connect()
@@ -53,7 +53,7 @@ async def test_a_frame_that_makes_no_sense_is_an_error_and_the_connection_lives(
     await client.subscribe("task", over="socket")
 
 
-@contract("frames that make no sense are errors")
+@contract("invalid frames are errors")
 async def test_a_binary_frame_on_json_is_an_error(client: NexxusClient) -> None:
     await client.connect()
 
@@ -63,7 +63,7 @@ async def test_a_binary_frame_on_json_is_an_error(client: NexxusClient) -> None:
     await client.subscribe("task", over="socket")
 
 
-@contract("frames that make no sense are errors")
+@contract("invalid frames are errors")
 async def test_a_text_frame_on_messagepack_is_an_error(client: NexxusClient) -> None:
     await client.connect(protocol=MSGPACK)
 
@@ -73,7 +73,7 @@ async def test_a_text_frame_on_messagepack_is_an_error(client: NexxusClient) -> 
     await client.subscribe("task", over="socket")
 
 
-@contract("frames that make no sense are errors")
+@contract("invalid frames are errors")
 async def test_a_frame_over_the_limit_closes_the_connection(client: NexxusClient) -> None:
     await client.connect()
 
@@ -82,7 +82,7 @@ async def test_a_frame_over_the_limit_closes_the_connection(client: NexxusClient
     assert await client.socket.wait_closed() == 1009
 
 
-@contract("frames that make no sense are errors")
+@contract("invalid frames are errors")
 async def test_an_unknown_key_in_a_subscription_is_named(client: NexxusClient) -> None:
     await client.connect()
 
@@ -109,7 +109,7 @@ async def test_a_client_chooses_its_encoding(client: NexxusClient, protocol: str
 
 
 @contract("two encodings")
-async def test_devices_of_both_encodings_follow_one_channel(
+async def test_devices_with_both_encodings_share_a_channel(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     packed = await new_client(app).register_device()

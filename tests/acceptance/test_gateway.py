@@ -68,7 +68,7 @@ async def test_registering_is_confirmed_with_a_cursor(
 
 @contract("registering")
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "", 7, None])
-async def test_registering_with_a_token_that_is_none_is_an_error_and_may_be_tried_again(
+async def test_registering_with_an_invalid_token_is_an_error_and_may_be_repeated(
     client: NexxusClient, open_connection: Any, token: Any
 ) -> None:
     connection = await open_connection()
@@ -201,8 +201,8 @@ async def test_many_requests_at_once_are_each_answered(client: NexxusClient) -> 
     assert len({reply["data"]["id"] for reply in replies}) == 50
 
 
-@contract("a rejected operation is told")
-async def test_an_operation_that_only_the_writer_can_refuse_is_told_to_its_device(
+@contract("a rejected operation is reported to its device")
+async def test_an_operation_rejected_by_the_writer_is_reported_to_its_device(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     other = await (await new_client(app).register_device()).connect()
@@ -293,7 +293,7 @@ async def test_a_session_that_ends_closes_the_connection(
     await connection.wait_for(is_error("SESSION_ENDED"))
 
 
-# A peer that does not listen
+# Pings
 
 
 @contract("pings")

@@ -18,7 +18,7 @@ async def count_by_title(client: NexxusClient, title: str) -> int:
 
 
 @contract("a repeated key is applied once")
-async def test_a_retry_with_the_same_key_is_answered_with_the_same_ids(
+async def test_a_retry_with_the_same_key_returns_the_same_ids(
     client: NexxusClient,
 ) -> None:
     title = unique("idempotent")
@@ -36,7 +36,7 @@ async def test_a_retry_with_the_same_key_is_answered_with_the_same_ids(
 
 
 @contract("a repeated key is applied once")
-async def test_retries_at_the_same_moment_are_applied_once(client: NexxusClient) -> None:
+async def test_concurrent_retries_are_applied_once(client: NexxusClient) -> None:
     task = await client.create("task", title="x", points=0)
     body = {"patch": {"op": "incr", "path": "points", "value": 1}}
     key = unique("key")

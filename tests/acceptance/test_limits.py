@@ -20,7 +20,7 @@ contract = partial(pytest.mark.contract, "10. The process")
 
 
 @contract("limits are configurable")
-async def test_limits_may_be_set_smaller(start: Callable[..., Server]) -> None:
+async def test_limits_may_be_lowered(start: Callable[..., Server]) -> None:
     server = start(
         "--set=limits.body=2000",
         "--set=limits.frame=2000",
@@ -149,7 +149,7 @@ async def test_without_a_resume_window_nothing_is_kept(start: Callable[..., Serv
 
 
 @contract("gateway settings")
-async def test_the_kept_subscriptions_end_with_the_window(start: Callable[..., Server]) -> None:
+async def test_kept_subscriptions_end_with_the_window(start: Callable[..., Server]) -> None:
     server = start("--set=gateway.resume_window=1").start()
     admin = Admin(server.endpoint)
     app = admin.create(open_application())

@@ -14,8 +14,8 @@ contract = partial(pytest.mark.contract, "4. Models")
 # Routes
 
 
-@contract("writes are taken, then stored")
-async def test_a_create_is_taken_and_then_applied(client: NexxusClient) -> None:
+@contract("writes are accepted, then stored")
+async def test_a_create_is_accepted_and_then_applied(client: NexxusClient) -> None:
     response = await client.write("POST", "/model/task", {"title": "x"}, wait=False)
 
     assert response.status_code == 202, response.text
@@ -29,8 +29,8 @@ async def test_a_create_is_taken_and_then_applied(client: NexxusClient) -> None:
     assert (await client.get("task", body["data"]["id"]))["title"] == "x"
 
 
-@contract("writes are taken, then stored")
-async def test_an_update_and_a_delete_are_taken_and_then_applied(client: NexxusClient) -> None:
+@contract("writes are accepted, then stored")
+async def test_an_update_and_a_delete_are_accepted_and_then_applied(client: NexxusClient) -> None:
     task = await client.create("task", title="x")
 
     updated = await client.update("task", task["id"], replace(points=1), wait=False)
@@ -45,7 +45,7 @@ async def test_an_update_and_a_delete_are_taken_and_then_applied(client: NexxusC
     )
 
 
-@contract("every route has a second form")
+@contract("every route has an alternative form")
 async def test_the_type_may_be_in_the_body_or_in_the_query(client: NexxusClient) -> None:
     prefer = {"Prefer": "wait=20"}
     created = await client.ok(
@@ -66,8 +66,8 @@ async def test_the_type_may_be_in_the_body_or_in_the_query(client: NexxusClient)
     assert await client.search("task", filter={"id": other["id"]}) == []
 
 
-@contract("every route has a second form")
-async def test_a_type_that_is_missing_is_named(client: NexxusClient) -> None:
+@contract("every route has an alternative form")
+async def test_a_missing_type_is_named(client: NexxusClient) -> None:
     await client.refused("POST", "/model/", {"title": "x"}, "type")
     await client.refused("GET", "/model/some-id", None, "type")
     await client.refused("PUT", "/model/some-id", {"patch": replace(title="x")}, "type")
@@ -105,7 +105,7 @@ async def test_an_unknown_object_is_not_found(client: NexxusClient) -> None:
 
 
 @contract("waiting for a write")
-async def test_waiting_answers_with_what_is_stored(client: NexxusClient) -> None:
+async def test_waiting_returns_the_stored_object(client: NexxusClient) -> None:
     created = await client.write("POST", "/model/task", {"title": "x"})
     assert created.status_code == 201
     task = created.json()["data"]
@@ -126,7 +126,7 @@ async def test_waiting_answers_with_what_is_stored(client: NexxusClient) -> None
 
 
 @contract("waiting for a write")
-async def test_waiting_for_a_rejected_write_answers_with_its_error(client: NexxusClient) -> None:
+async def test_waiting_for_a_rejected_write_returns_its_error(client: NexxusClient) -> None:
     response = await client.write("DELETE", "/model/task/nothing")
 
     assert_error(response, 404, "ModelNotFoundException")
@@ -135,7 +135,7 @@ async def test_waiting_for_a_rejected_write_answers_with_its_error(client: Nexxu
 
 
 @contract("waiting for a write")
-async def test_waiting_for_a_transient_create_answers_with_the_object(
+async def test_waiting_for_a_transient_create_returns_the_object(
     client: NexxusClient,
 ) -> None:
     response = await client.write("POST", "/model/cursor", {"x": 1})
@@ -148,16 +148,14 @@ async def test_waiting_for_a_transient_create_answers_with_the_object(
 
 @contract("waiting for a write")
 @pytest.mark.parametrize("prefer", ["wait=abc", "wait=", "respond-async", "wait=-1", "return=x"])
-async def test_a_preference_that_is_not_understood_is_ignored(
-    client: NexxusClient, prefer: str
-) -> None:
+async def test_an_unknown_preference_is_ignored(client: NexxusClient, prefer: str) -> None:
     response = await client.send("POST", "/model/task", {"title": "x"}, headers={"Prefer": prefer})
 
     assert response.status_code in (202, 400), response.text
 
 
 @contract("waiting for a write")
-async def test_whoever_waits_no_time_at_all_does_not_wait(client: NexxusClient) -> None:
+async def test_waiting_zero_seconds_does_not_wait(client: NexxusClient) -> None:
     for prefer in ("wait=0", "wait=0.0"):
         headers = {"Prefer": prefer}
         response = await client.send("POST", "/model/task", {"title": "x"}, headers=headers)
@@ -175,8 +173,8 @@ async def test_a_preference_may_be_one_of_several(client: NexxusClient) -> None:
     assert response.status_code == 201, response.text
 
 
-@contract("a whole number is an int however it is written")
-async def test_a_version_and_a_limit_may_be_written_with_a_point(client: NexxusClient) -> None:
+@contract("a whole float is an int")
+async def test_a_version_and_a_limit_may_be_written_as_floats(client: NexxusClient) -> None:
     task = await client.create("task", title="x")
 
     headers = {"Content-Type": "application/json"}
@@ -197,7 +195,7 @@ async def test_a_version_and_a_limit_may_be_written_with_a_point(client: NexxusC
         )
 
 
-# Over the socket too
+# Over the socket
 
 
 @contract("the same writes over the socket")

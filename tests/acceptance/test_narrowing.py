@@ -1,4 +1,4 @@
-"""Contract §2: subscriptions show what roles permit, also when roles change."""
+"""Contract §2: subscriptions show only what roles permit, even when roles change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 
 @contract("roles: subscriptions are narrowed")
-async def test_events_are_narrowed_to_the_permitted_rows(
+async def test_events_are_narrowed_to_permitted_objects(
     member: NexxusClient, staff: NexxusClient
 ) -> None:
     await member.connect()
@@ -37,7 +37,7 @@ async def test_events_are_narrowed_to_the_permitted_rows(
 
 
 @contract("roles: subscriptions are narrowed")
-async def test_the_channel_of_a_narrowed_subscription_is_that_of_both_filters(
+async def test_a_narrowed_subscriptions_channel_combines_both_filters(
     member: NexxusClient, staff: NexxusClient
 ) -> None:
     await member.connect()
@@ -53,8 +53,8 @@ async def test_the_channel_of_a_narrowed_subscription_is_that_of_both_filters(
 # Changes of roles
 
 
-@contract("roles: a change narrows live subscriptions anew")
-async def test_when_roles_shrink_what_is_no_longer_permitted_leaves_as_denied(
+@contract("roles: a change narrows live subscriptions")
+async def test_when_roles_shrink_objects_no_longer_permitted_leave_as_denied(
     user_of_type: Any, admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(guarded_application())
@@ -82,8 +82,8 @@ async def test_when_roles_shrink_what_is_no_longer_permitted_leaves_as_denied(
     assert view.channel_id == channel
 
 
-@contract("roles: a change narrows live subscriptions anew")
-async def test_when_roles_grow_the_device_reads_the_channel_anew(
+@contract("roles: a change narrows live subscriptions")
+async def test_when_roles_grow_the_device_reads_the_channel_again(
     user_of_type: Any, admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(guarded_application())
@@ -105,8 +105,8 @@ async def test_when_roles_grow_the_device_reads_the_channel_anew(
     await member.converged(view)
 
 
-@contract("roles: a change narrows live subscriptions anew")
-async def test_when_a_model_is_no_longer_permitted_at_all_everything_leaves_as_denied(
+@contract("roles: a change narrows live subscriptions")
+async def test_when_a_model_is_no_longer_permitted_all_its_objects_leave_as_denied(
     user_of_type: Any, admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(guarded_application())
@@ -136,7 +136,7 @@ async def test_when_a_model_is_no_longer_permitted_at_all_everything_leaves_as_d
 
 @contract("a change of a user's type ends its sessions")
 @pytest.mark.parametrize("change", [{"userType": "staff"}, {"disabled": True}])
-async def test_changing_a_users_type_or_disabling_one_ends_the_sessions(
+async def test_changing_a_users_type_or_disabling_a_user_ends_the_sessions(
     guarded: Any, new_client: Any, admin: Admin, change: Any
 ) -> None:
     client = await new_client(guarded).register_user(unique("changed"))

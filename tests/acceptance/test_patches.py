@@ -84,7 +84,7 @@ contract = partial(pytest.mark.contract, "4. Models")
         ),
     ],
 )
-async def test_a_patch_does_what_it_says_here_and_in_every_copy(
+async def test_a_patch_has_the_same_effect_on_the_server_and_in_every_copy(
     client: NexxusClient, before: Any, patch: Any, after: Any
 ) -> None:
     task = await client.create("task", title="x", **before)
@@ -146,7 +146,9 @@ async def test_a_patch_that_does_not_fit_the_schema_is_refused(
 
 
 @contract("patches")
-async def test_a_patch_that_leaves_the_range_is_rejected_as_a_whole(client: NexxusClient) -> None:
+async def test_a_patch_with_a_result_out_of_range_is_rejected_as_a_whole(
+    client: NexxusClient,
+) -> None:
     task = await client.create("task", title="x", points=2**53, weight=1)
     patches = [
         {"op": "incr", "path": "weight", "value": 1},

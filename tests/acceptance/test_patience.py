@@ -1,4 +1,4 @@
-"""Contract §6: peers that do not read, and peers that say nothing."""
+"""Contract §6: slow clients and silent clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PING, PONG = 9, 10
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a server of its own with these settings."""
+    """Starts a server with these settings."""
     servers: list[Server] = []
 
     def make(*settings: str) -> Server:
@@ -36,7 +36,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @contract("close codes")
-async def test_a_slow_consumer_is_closed_with_4008_alone_and_can_resume(
+async def test_only_a_slow_consumer_is_closed_with_4008_and_it_can_resume(
     start: Callable[..., Server],
 ) -> None:
     server = start("gateway.send_buffer=65536", "gateway.resume_bytes=100000000")
@@ -78,7 +78,7 @@ async def test_a_slow_consumer_is_closed_with_4008_alone_and_can_resume(
 
 
 @contract("silent peers")
-async def test_a_silent_peer_is_pinged_and_dropped_and_one_that_answers_is_not(
+async def test_a_silent_client_is_pinged_and_dropped_but_not_one_that_responds(
     start: Callable[..., Server],
 ) -> None:
     server = start("gateway.ping_interval=0.2", "gateway.ping_timeout=1", "gateway.resume_window=0")
@@ -114,7 +114,7 @@ async def test_a_silent_peer_is_pinged_and_dropped_and_one_that_answers_is_not(
 
 
 @contract("silent peers")
-async def test_any_frame_is_a_sign_of_life(start: Callable[..., Server]) -> None:
+async def test_any_frame_counts_as_a_sign_of_life(start: Callable[..., Server]) -> None:
     server = start("gateway.ping_interval=0.1", "gateway.ping_timeout=0.6")
     admin = Admin(server.endpoint)
     app = admin.create(open_application())
@@ -126,7 +126,7 @@ async def test_any_frame_is_a_sign_of_life(start: Callable[..., Server]) -> None
         writer.write(text_frame(json.dumps(register)))
         pings = 0
         async with asyncio.timeout(20):
-            while pings < 12:  # Twice as long as it may be silent.
+            while pings < 12:  # twice the time that it may be silent
                 opcode, payload = await read_frame(reader)
                 if opcode == PING:
                     pings += 1

@@ -16,12 +16,12 @@ contract = partial(pytest.mark.contract, "6. WebSocket")
 
 
 def is_of(frame: Frame, object_id: str) -> bool:
-    """Whether the frame tells of an object's creation."""
+    """Return whether the frame is the creation of an object."""
     return bool(frame["event"] == "model_created" and frame["data"]["model"]["id"] == object_id)
 
 
 async def send_all(client: NexxusClient, writes: list[tuple[str, Any]]) -> dict[str, Frame]:
-    """Send them without waiting for an answer; every answer's data, by ref."""
+    """Send all without waiting for replies, and return each reply's data by ref."""
     socket = client.socket
     for number, (event, data) in enumerate(writes):
         await socket.send(event, data, ref=f"burst {number}")
@@ -33,7 +33,7 @@ async def send_all(client: NexxusClient, writes: list[tuple[str, Any]]) -> dict[
     return replies
 
 
-@contract("writes under way together")
+@contract("concurrent writes")
 async def test_a_burst_of_a_thousand_writes_is_answered_stored_and_pushed(
     admin: Admin, new_client: Any
 ) -> None:
@@ -56,7 +56,7 @@ async def test_a_burst_of_a_thousand_writes_is_answered_stored_and_pushed(
     await follower.converged(view)
 
 
-@contract("writes under way together")
+@contract("concurrent writes")
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_burst_keeps_the_order_of_each_object(
     admin: Admin, new_client: Any, seed: int
@@ -93,8 +93,10 @@ async def test_a_burst_keeps_the_order_of_each_object(
     assert client.rejections == {}
 
 
-@contract("writes under way together")
-async def test_a_refused_write_of_a_burst_stops_no_other(admin: Admin, new_client: Any) -> None:
+@contract("concurrent writes")
+async def test_a_refused_write_in_a_burst_does_not_stop_the_others(
+    admin: Admin, new_client: Any
+) -> None:
     app = admin.create(open_application())
     client = await new_client(app).register_device()
     await client.connect()
@@ -116,8 +118,8 @@ async def test_a_refused_write_of_a_burst_stops_no_other(admin: Admin, new_clien
     await eventually(stored)
 
 
-@contract("writes under way together")
-async def test_who_may_write_its_own_only_may_do_so_in_a_burst(
+@contract("concurrent writes")
+async def test_a_user_limited_to_its_own_objects_may_write_them_in_a_burst(
     admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(guarded_application())
@@ -148,8 +150,8 @@ async def test_who_may_write_its_own_only_may_do_so_in_a_burst(
     assert (await owner.get("task", "own"))["points"] == 20
 
 
-@contract("writes under way together")
-async def test_a_subscription_in_a_burst_has_what_was_written_before_it(
+@contract("concurrent writes")
+async def test_a_subscription_in_a_burst_includes_earlier_writes(
     admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(open_application())

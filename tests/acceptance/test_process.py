@@ -1,4 +1,4 @@
-"""Contract §10: the process, its configuration and its ends. Also what survives a restart."""
+"""Contract §10: the process, its configuration, its exits, and what survives a restart."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sessions = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
 
 def ended(server: Server, patience: float = 30) -> int:
-    """The exit code of a server that cannot go on."""
+    """The exit code of a server that fails."""
     assert server.process is not None
     code = server.process.wait(patience)
     server.process = None
@@ -71,7 +71,7 @@ async def test_sessions_devices_fates_keys_and_objects_survive_a_restart(
 
 
 @sessions("what survives a restart")
-async def test_after_a_restart_a_cursor_is_answered_with_a_resync_of_nothing(
+async def test_after_a_restart_a_cursor_is_answered_with_an_empty_resync(
     start: Callable[..., Server],
 ) -> None:
     server = start().start()
@@ -97,7 +97,7 @@ async def test_after_a_restart_a_cursor_is_answered_with_a_resync_of_nothing(
     admin.close()
 
 
-@contract("it drains and exits with 0")
+@contract("a signal drains the server, which exits with 0")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 async def test_a_signal_drains_the_server(start: Callable[..., Server], name: str) -> None:
     server = start().start()
@@ -118,8 +118,8 @@ async def test_a_signal_drains_the_server(start: Callable[..., Server], name: st
     admin.close()
 
 
-@contract("it drains and exits with 0")
-async def test_a_second_signal_ends_the_process_at_once(start: Callable[..., Server]) -> None:
+@contract("a signal drains the server, which exits with 0")
+async def test_a_second_signal_ends_the_process_immediately(start: Callable[..., Server]) -> None:
     server = start().start()
     assert server.process is not None
 
@@ -129,8 +129,8 @@ async def test_a_second_signal_ends_the_process_at_once(start: Callable[..., Ser
     await asyncio.to_thread(ended, server, 10)
 
 
-@contract("it drains and exits with 0")
-async def test_a_signal_ends_a_server_that_waits_for_a_service(
+@contract("a signal drains the server, which exits with 0")
+async def test_a_signal_ends_a_server_that_is_waiting_for_a_service(
     start: Callable[..., Server],
 ) -> None:
     nowhere = f"amqp://127.0.0.1:{free_port()}/"
@@ -146,7 +146,7 @@ async def test_a_signal_ends_a_server_that_waits_for_a_service(
 
 
 @contract("the admin key")
-async def test_without_a_key_one_is_made_kept_and_shown_to_nobody_else(tmp_path: Path) -> None:
+async def test_a_missing_admin_key_is_generated_stored_and_protected(tmp_path: Path) -> None:
     server = Server(tmp_path)
     del server.environment["NEXXUS_ADMIN__KEY"]
     try:
@@ -169,8 +169,8 @@ async def test_without_a_key_one_is_made_kept_and_shown_to_nobody_else(tmp_path:
         server.close()
 
 
-@contract("a start that cannot succeed")
-def test_a_port_in_use_is_an_exit_with_1(start: Callable[..., Server]) -> None:
+@contract("a start that fails")
+def test_a_port_in_use_exits_with_1(start: Callable[..., Server]) -> None:
     server = start()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", server.port))
@@ -182,8 +182,8 @@ def test_a_port_in_use_is_an_exit_with_1(start: Callable[..., Server]) -> None:
     assert "Traceback" not in server.log
 
 
-@contract("a start that cannot succeed")
-def test_a_gateway_port_in_use_is_an_exit_with_1(start: Callable[..., Server]) -> None:
+@contract("a start that fails")
+def test_a_gateway_port_in_use_exits_with_1(start: Callable[..., Server]) -> None:
     server = start()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", server.gateway_port))
@@ -194,8 +194,8 @@ def test_a_gateway_port_in_use_is_an_exit_with_1(start: Callable[..., Server]) -
     assert str(server.gateway_port) in server.log
 
 
-@contract("health on a port of its own")
-def test_a_node_tells_how_it_is_on_a_port_of_its_own_too(start: Callable[..., Server]) -> None:
+@contract("health on a separate port")
+def test_a_node_serves_its_health_on_a_separate_port_too(start: Callable[..., Server]) -> None:
     port = free_port()
     start("--set", f"health.port={port}").start()
 
@@ -204,8 +204,8 @@ def test_a_node_tells_how_it_is_on_a_port_of_its_own_too(start: Callable[..., Se
     assert httpx2.post(f"http://127.0.0.1:{port}/login", json={}).status_code == 404
 
 
-@contract("a start that cannot succeed")
-def test_a_data_directory_that_cannot_be_used_is_an_exit_with_1(
+@contract("a start that fails")
+def test_an_unusable_data_directory_exits_with_1(
     start: Callable[..., Server],
 ) -> None:
     server = start()
@@ -217,7 +217,7 @@ def test_a_data_directory_that_cannot_be_used_is_an_exit_with_1(
     assert "Traceback" not in server.log
 
 
-@contract("a start that cannot succeed")
+@contract("a start that fails")
 def test_a_data_directory_belongs_to_one_process(start: Callable[..., Server]) -> None:
     first, second = start().start(), start()
     second.data_dir = first.data_dir
@@ -228,7 +228,7 @@ def test_a_data_directory_belongs_to_one_process(start: Callable[..., Server]) -
     assert first.stop() == 0
 
 
-@contract("a start that cannot succeed")
+@contract("a start that fails")
 @pytest.mark.parametrize(
     ("argument", "named"),
     [
@@ -241,9 +241,7 @@ def test_a_data_directory_belongs_to_one_process(start: Callable[..., Server]) -
         ("--set=api.port", "api.port"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_an_exit_with_2(
-    tmp_path: Path, argument: str, named: str
-) -> None:
+def test_an_invalid_configuration_exits_with_2(tmp_path: Path, argument: str, named: str) -> None:
     result = run_nexxus("serve", argument, cwd=tmp_path)
 
     assert result.returncode == 2, result.stderr
@@ -251,16 +249,16 @@ def test_a_configuration_that_makes_no_sense_is_an_exit_with_2(
     assert "Traceback" not in result.stderr
 
 
-@contract("a start that cannot succeed")
-def test_a_role_that_cannot_work_with_its_adapters_is_an_exit_with_2(tmp_path: Path) -> None:
+@contract("a start that fails")
+def test_a_role_that_cannot_work_with_its_adapters_exits_with_2(tmp_path: Path) -> None:
     result = run_nexxus("serve", "--roles=api", "--port", str(free_port()), cwd=tmp_path)
 
     assert result.returncode == 2, result.stderr
     assert "broker" in result.stderr + result.stdout
 
 
-@contract("a start that cannot succeed")
-def test_roles_apart_cannot_share_a_database_that_is_a_file(tmp_path: Path) -> None:
+@contract("a start that fails")
+def test_roles_in_separate_processes_cannot_share_a_database_file(tmp_path: Path) -> None:
     result = run_nexxus(
         *("serve", "--roles=gateway,transport-manager"),
         *("--set=broker.adapter=rabbitmq", "--set=registry.adapter=redis"),
@@ -271,7 +269,7 @@ def test_roles_apart_cannot_share_a_database_that_is_a_file(tmp_path: Path) -> N
     assert "sqlite" in result.stderr + result.stdout
 
 
-@contract("a start that cannot succeed")
+@contract("a start that fails")
 @pytest.mark.parametrize(
     ("declared", "named"),
     [
@@ -280,7 +278,7 @@ def test_roles_apart_cannot_share_a_database_that_is_a_file(tmp_path: Path) -> N
         ('id = "shop"\n[[applications]]\nid = "shop"', "twice"),
     ],
 )
-def test_a_declared_application_that_makes_no_sense_is_an_exit_with_2(
+def test_an_invalid_declared_application_exits_with_2(
     tmp_path: Path, declared: str, named: str
 ) -> None:
     (tmp_path / "nexxus.toml").write_text(f"[[applications]]\n{declared}\n")
@@ -295,7 +293,7 @@ def test_a_declared_application_that_makes_no_sense_is_an_exit_with_2(
 # Applications
 
 
-@contract("applications of the configuration file and of the command line")
+@contract("applications from the configuration file and the command line")
 async def test_an_application_may_be_declared_in_the_file(start: Callable[..., Server]) -> None:
     server = start()
     (server.folder / "nexxus.toml").write_text(
@@ -312,8 +310,8 @@ async def test_an_application_may_be_declared_in_the_file(start: Callable[..., S
         assert await client.count("note") == 1
 
 
-@contract("applications of the configuration file and of the command line")
-def test_the_command_line_knows_its_commands(tmp_path: Path) -> None:
+@contract("applications from the configuration file and the command line")
+def test_the_command_line_lists_its_commands(tmp_path: Path) -> None:
     for command in (["--help"], ["serve", "--help"], ["app", "--help"], ["config", "--help"]):
         result = run_nexxus(*command, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
@@ -325,18 +323,18 @@ def test_the_command_line_knows_its_commands(tmp_path: Path) -> None:
         assert option in described
 
 
-@contract("applications of the configuration file and of the command line")
-def test_the_version_is_told(tmp_path: Path) -> None:
+@contract("applications from the configuration file and the command line")
+def test_the_version_is_printed(tmp_path: Path) -> None:
     result = run_nexxus("version", cwd=tmp_path)
 
     assert result.returncode == 0
     assert any(character.isdigit() for character in result.stdout)
 
 
-# A configuration that changes
+# Changes of the configuration
 
 
-@contract("SIGHUP reads the configuration again, and a secret stays where it is kept")
+@contract("SIGHUP reloads the configuration, and secrets are references")
 async def test_sighup_logs_what_a_restart_would_change(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Contract §4: what a filter means, and how results are ordered and paged."""
+"""Contract §4: the meaning of filters, and the order and paging of results."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ FILTERS: list[Any] = [
 ]
 
 
-@contract("what a filter means")
+@contract("the meaning of filters")
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 async def test_a_filter_finds_what_it_describes(client: NexxusClient, filter: Any) -> None:
     rows = await client.search("task", limit=1000)
@@ -135,8 +135,8 @@ async def test_a_filter_finds_what_it_describes(client: NexxusClient, filter: An
     assert await client.count("task", filter=filter) == len(expected)
 
 
-@contract("what a filter means")
-async def test_random_filters_mean_the_same_to_the_server_and_to_us(
+@contract("the meaning of filters")
+async def test_random_filters_mean_the_same_to_the_server_and_to_the_reference(
     admin: Admin, new_client: Any
 ) -> None:
     rng = random.Random(2026)
@@ -151,7 +151,7 @@ async def test_random_filters_mean_the_same_to_the_server_and_to_us(
         assert found == [row for row in rows if matches(asked, row)], asked
 
 
-@contract("what a filter means")
+@contract("the meaning of filters")
 @pytest.mark.parametrize(
     "filter",
     [
@@ -160,11 +160,11 @@ async def test_random_filters_mean_the_same_to_the_server_and_to_us(
         {"dueDate": {"gte": "2023-11-14T23:13:20+01:00", "lt": "2023-11-15"}},
     ],
 )
-async def test_dates_are_given_as_in_objects(client: NexxusClient, filter: Any) -> None:
+async def test_dates_are_written_as_in_objects(client: NexxusClient, filter: Any) -> None:
     assert titles(await client.search("task", filter=filter)) == {"case"}
 
 
-@contract("a filter that makes no sense is refused")
+@contract("an invalid filter is refused")
 @pytest.mark.parametrize(
     ("filter", "named"),
     [
@@ -205,7 +205,7 @@ async def test_dates_are_given_as_in_objects(client: NexxusClient, filter: Any) 
         ({"points": {"in": list(range(1025))}}, "points"),
     ],
 )
-async def test_a_filter_that_makes_no_sense_is_refused_by_name(
+async def test_an_invalid_filter_is_refused_by_field(
     client: NexxusClient, filter: Any, named: str
 ) -> None:
     await client.connect()
@@ -215,7 +215,7 @@ async def test_a_filter_that_makes_no_sense_is_refused_by_name(
     await client.refused("POST", "/subscription/", {"model": "task", "filter": filter}, named)
 
 
-@contract("a filter that makes no sense is refused")
+@contract("an invalid filter is refused")
 async def test_an_in_of_1024_values_is_one_condition(client: NexxusClient) -> None:
     values = list(range(1024))
 
@@ -239,7 +239,7 @@ async def test_objects_are_found_by_their_owner(admin: Admin, new_client: Any) -
 
 
 @contract("the owner as a filter")
-async def test_an_owner_where_there_are_no_users_is_refused(client: NexxusClient) -> None:
+async def test_an_owner_in_an_application_without_users_is_refused(client: NexxusClient) -> None:
     await client.refused("POST", "/subscription/", {"model": "task", "userId": "x"}, "userId")
 
 
@@ -256,7 +256,7 @@ async def test_an_owner_where_there_are_no_users_is_refused(client: NexxusClient
     ],
     ids=str,
 )
-async def test_results_come_in_the_order_asked_for_with_missing_values_last(
+async def test_results_have_the_requested_order_with_missing_values_last(
     client: NexxusClient, sort: list[str]
 ) -> None:
     rows = await client.search("task", limit=1000)
@@ -278,7 +278,7 @@ def ordered(rows: list[dict[str, Any]], sort: list[str]) -> list[dict[str, Any]]
 
 
 @contract("order")
-async def test_by_default_the_oldest_come_first(client: NexxusClient) -> None:
+async def test_by_default_the_oldest_objects_come_first(client: NexxusClient) -> None:
     found = await client.search("task", limit=1000)
 
     keys = [(item["createdAt"], item["id"]) for item in found]
@@ -290,8 +290,8 @@ async def test_by_default_the_oldest_come_first(client: NexxusClient) -> None:
     "sort",
     ["points", [], ["notes"], ["nothing"], ["tags"], [1], ["--id"], ["id", "nothing"]],
 )
-async def test_an_order_that_makes_no_sense_is_refused(client: NexxusClient, sort: Any) -> None:
-    if sort == []:  # asks for nothing in particular
+async def test_an_invalid_order_is_refused(client: NexxusClient, sort: Any) -> None:
+    if sort == []:  # an empty list is valid
         response = await client.send("POST", "/model/task/search", {"sort": sort})
         assert response.status_code in (200, 400)
         return
@@ -299,7 +299,7 @@ async def test_an_order_that_makes_no_sense_is_refused(client: NexxusClient, sor
 
 
 @contract("pages")
-async def test_a_limit_defaults_to_the_applications_and_is_cut_to_its_maximum(
+async def test_a_limit_has_the_applications_default_and_is_cut_to_its_maximum(
     admin: Admin, new_client: Any
 ) -> None:
     app = admin.create(open_application(defaultLimit=2, maxLimit=3))
@@ -318,7 +318,7 @@ async def test_a_limit_defaults_to_the_applications_and_is_cut_to_its_maximum(
 @pytest.mark.parametrize(
     "page", [{"limit": 0}, {"limit": -1}, {"limit": "5"}, {"limit": 1.5}, {"offset": -1}]
 )
-async def test_a_page_that_makes_no_sense_is_refused(client: NexxusClient, page: Any) -> None:
+async def test_an_invalid_page_is_refused(client: NexxusClient, page: Any) -> None:
     (named,) = page
     await client.refused("POST", "/model/task/search", page, named)
 
@@ -328,7 +328,7 @@ async def test_a_page_that_makes_no_sense_is_refused(client: NexxusClient, page:
     "sort", [None, ["points"], ["-points"], ["done", "-weight"], ["-dueDate"]], ids=str
 )
 @pytest.mark.parametrize("limit", [1, 4])
-async def test_a_cursor_walks_through_everything_exactly_once(
+async def test_a_cursor_visits_every_object_exactly_once(
     client: NexxusClient, sort: Any, limit: int
 ) -> None:
     query = {"limit": limit} | ({"sort": sort} if sort else {})
@@ -348,7 +348,7 @@ async def test_a_cursor_walks_through_everything_exactly_once(
 
 
 @contract("pages")
-async def test_a_cursor_is_not_disturbed_by_writes(admin: Admin, new_client: Any) -> None:
+async def test_a_cursor_is_stable_under_writes(admin: Admin, new_client: Any) -> None:
     client = await new_client(admin.create(open_application())).register_device()
     for number in range(10):
         await client.create("task", id=f"t{number}", title="x", points=10 * number)
@@ -384,7 +384,7 @@ async def test_a_cursor_of_another_query_is_refused(client: NexxusClient) -> Non
         )
 
 
-# One meaning, whatever the spelling
+# Spellings of one filter
 
 
 SPELLINGS = [
@@ -451,7 +451,7 @@ async def test_different_filters_are_different_channels(client: NexxusClient) ->
 
 @contract("one filter, one channel")
 @pytest.mark.parametrize("filter", [{}, {"$and": []}, {"points": {"nin": []}}], ids=str)
-async def test_a_filter_that_everything_matches_is_the_unfiltered_channel(
+async def test_a_filter_that_matches_everything_is_the_unfiltered_channel(
     client: NexxusClient, filter: Any
 ) -> None:
     await client.connect()

@@ -1,4 +1,4 @@
-"""Contract §9: what lies in the queues, for those who write a worker of their own."""
+"""Contract §9: the messages in the queues, for authors of custom workers."""
 
 from __future__ import annotations
 

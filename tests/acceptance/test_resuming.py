@@ -19,7 +19,7 @@ def is_error(code: str) -> Callable[[Any], bool]:
 
 @contract("resuming")
 @pytest.mark.parametrize("orderly", [True, False])
-async def test_a_device_that_resumes_gets_what_it_missed_in_order(
+async def test_a_device_that_resumes_receives_missed_events_in_order(
     client: NexxusClient, app: Any, new_client: Any, orderly: bool
 ) -> None:
     writer = await new_client(app).register_device()
@@ -43,7 +43,7 @@ async def test_a_device_that_resumes_gets_what_it_missed_in_order(
 
 
 @contract("resuming")
-async def test_a_device_that_missed_nothing_resumes_at_once(client: NexxusClient) -> None:
+async def test_a_device_that_missed_nothing_resumes_immediately(client: NexxusClient) -> None:
     await client.connect()
     view = await client.subscribe("task", limit=5000)
     await client.drop()
@@ -76,7 +76,7 @@ async def test_a_device_resumes_again_and_again(
 
 
 @contract("resuming")
-async def test_a_cursor_of_another_device_resumes_no_more_than_ones_own_channels(
+async def test_another_devices_cursor_resumes_only_ones_own_channels(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     other = await (await new_client(app).register_device()).connect()
@@ -95,7 +95,7 @@ async def test_a_cursor_of_another_device_resumes_no_more_than_ones_own_channels
 
 @contract("resuming")
 @pytest.mark.parametrize("cursor", ["", "nobody-knows-this", "x" * 1000, "0"])
-async def test_a_cursor_that_nobody_knows_is_answered_with_a_resync(
+async def test_an_unknown_cursor_is_answered_with_a_resync(
     client: NexxusClient, cursor: str
 ) -> None:
     await client.connect()
@@ -116,7 +116,7 @@ async def test_a_cursor_that_nobody_knows_is_answered_with_a_resync(
 
 
 @contract("resuming")
-async def test_a_resume_that_is_late_is_an_error(client: NexxusClient) -> None:
+async def test_a_late_resume_is_an_error(client: NexxusClient) -> None:
     await client.connect()
     await client.subscribe("task", over="socket")
 
@@ -127,7 +127,7 @@ async def test_a_resume_that_is_late_is_an_error(client: NexxusClient) -> None:
 
 
 @contract("resuming")
-async def test_a_cursor_that_is_no_string_is_an_error(client: NexxusClient) -> None:
+async def test_a_cursor_that_is_not_a_string_is_an_error(client: NexxusClient) -> None:
     await client.connect()
 
     await client.socket.send("resume", {"cursor": 7})
@@ -158,7 +158,7 @@ async def test_a_device_that_does_not_resume_starts_without_its_subscriptions(
 
 
 @contract("resuming")
-async def test_a_subscription_that_was_ended_meanwhile_is_not_resumed(
+async def test_a_subscription_that_ended_meanwhile_is_not_resumed(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     writer = await (await new_client(app).register_device()).connect()

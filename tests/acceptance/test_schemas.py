@@ -1,4 +1,4 @@
-"""Contract §2: an application's schema, and what its models may be."""
+"""Contract §2: an application's schema and its models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_field(**definition: Any) -> Any:
 
 @contract("names of models and fields")
 @pytest.mark.parametrize("name", ["1st", "größe"])
-async def test_a_model_or_a_field_of_an_impossible_name_is_refused(admin: Admin, name: str) -> None:
+async def test_a_model_or_field_with_an_invalid_name_is_refused(admin: Admin, name: str) -> None:
     field = {"type": "string"}
 
     admin.refused(open_application(schema={name: {"fields": {"f": field}}}))
@@ -45,7 +45,7 @@ async def test_a_reserved_field_name_is_refused(admin: Admin, name: str) -> None
 
 
 @contract("names of models and fields")
-async def test_a_name_of_64_letters_is_fine(admin: Admin, new_client: Any) -> None:
+async def test_a_name_may_have_64_letters(admin: Admin, new_client: Any) -> None:
     model, field = "M" + "o" * 63, "f" * 64
     app = admin.create(open_application(schema={model: {"fields": {field: {"type": "int"}}}}))
     client = await new_client(app).register_device()
@@ -58,14 +58,12 @@ async def test_a_name_of_64_letters_is_fine(admin: Admin, new_client: Any) -> No
 
 @contract("field types")
 @pytest.mark.parametrize("definition", [{"type": "array"}, {"type": "object"}])
-async def test_a_field_that_is_not_fully_described_is_refused(
-    admin: Admin, definition: Any
-) -> None:
+async def test_an_incompletely_described_field_is_refused(admin: Admin, definition: Any) -> None:
     admin.refused(with_field(**definition))
 
 
 @contract("field types")
-async def test_number_is_another_word_for_float(admin: Admin, new_client: Any) -> None:
+async def test_number_is_a_synonym_for_float(admin: Admin, new_client: Any) -> None:
     app = admin.create(with_field(type="number", filterable=True))
     client = await new_client(app).register_device()
 
@@ -74,16 +72,14 @@ async def test_number_is_another_word_for_float(admin: Admin, new_client: Any) -
 
 
 @contract("the short form of a model")
-async def test_a_model_may_be_just_its_fields(client: NexxusClient) -> None:
+async def test_a_model_may_be_written_as_its_fields_only(client: NexxusClient) -> None:
     note = await client.create("note", text="short", stars=4)
 
     assert await client.search("note", filter={"stars": 4}) == [note]
 
 
 @contract("the short form of a model")
-async def test_a_field_called_fields_is_a_field_when_it_has_a_type(
-    admin: Admin, new_client: Any
-) -> None:
+async def test_fields_with_a_type_is_a_field(admin: Admin, new_client: Any) -> None:
     app = admin.create(open_application(schema={"farm": {"fields": {"type": "int"}}}))
     client = await new_client(app).register_device()
 
@@ -107,8 +103,8 @@ async def test_an_object_of_a_transient_model_is_never_stored(client: NexxusClie
     await client.refused("POST", "/model/count", {"type": "cursor"})
 
 
-@contract("models that cannot be followed")
-async def test_a_model_that_is_not_subscribable_is_stored_and_searched_by_any_primitive(
+@contract("models that are not subscribable")
+async def test_a_model_that_is_not_subscribable_can_be_searched_by_any_primitive(
     client: NexxusClient,
 ) -> None:
     line = await client.create("log", line="started", level=3)
@@ -118,7 +114,7 @@ async def test_a_model_that_is_not_subscribable_is_stored_and_searched_by_any_pr
     await client.refused("POST", "/subscription/", {"model": "log"})
 
 
-@contract("models that cannot be followed")
-async def test_transient_and_not_subscribable_at_once_is_refused(admin: Admin) -> None:
+@contract("models that are not subscribable")
+async def test_transient_and_not_subscribable_together_are_refused(admin: Admin) -> None:
     model = {"fields": {"f": {"type": "int"}}, "transient": True, "subscribable": False}
     admin.refused(open_application(schema={"thing": model}))

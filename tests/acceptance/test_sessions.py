@@ -49,7 +49,7 @@ async def test_signing_in_opens_a_session(user: Any) -> None:
 
 
 @contract("a session")
-async def test_an_access_token_says_whose_it_is_and_until_when(user: Any) -> None:
+async def test_an_access_token_names_its_owner_and_its_expiry(user: Any) -> None:
     claim = claims(user.token)
 
     assert claim["sub"] == user.user_id
@@ -81,15 +81,13 @@ async def test_a_wrong_password_and_an_unknown_name_look_the_same(user: Any) -> 
 
 @contract("signing in")
 @pytest.mark.parametrize("strategy", ["google", "refreshh"])
-async def test_a_strategy_that_the_application_has_not_is_not_found(
-    user: Any, strategy: str
-) -> None:
+async def test_an_unknown_strategy_is_not_found(user: Any, strategy: str) -> None:
     await user.refused(
         "POST", f"/auth/{strategy}", {}, status=404, error="NotFoundException", authorized=False
     )
 
 
-@contract("no users where there is no auth")
+@contract("no users without auth")
 async def test_without_auth_only_devices_and_subscriptions_need_a_token(
     app: Any, new_client: Any
 ) -> None:
@@ -134,7 +132,7 @@ async def test_without_auth_only_devices_and_subscriptions_need_a_token(
         ("POST", "/subscription/", {"model": "task"}),
     ],
 )
-async def test_with_auth_everything_needs_a_token(
+async def test_with_auth_every_other_route_needs_a_token(
     signed: Any, new_client: Any, method: str, path: str, body: Any
 ) -> None:
     client = new_client(signed)
@@ -156,7 +154,7 @@ async def test_with_auth_everything_needs_a_token(
 
 
 @contract("with auth, everything needs a session")
-async def test_a_token_whose_claims_were_tampered_with_does_not_verify(user: Any) -> None:
+async def test_a_token_with_changed_claims_does_not_verify(user: Any) -> None:
     head, _, signature = user.token.split(".")
     forged = {**claims(user.token), "sub": "somebody-else"}
     part = base64.urlsafe_b64encode(json.dumps(forged).encode()).rstrip(b"=").decode()
@@ -182,7 +180,7 @@ async def test_refreshing_rotates_both_tokens(user: Any) -> None:
 
 
 @contract("refreshing")
-async def test_many_tabs_may_refresh_at_once(user: Any) -> None:
+async def test_many_tabs_may_refresh_concurrently(user: Any) -> None:
     body = {"refreshToken": user.refresh_token}
 
     answers = await asyncio.gather(
@@ -255,9 +253,7 @@ async def test_an_ended_session_cannot_register_a_connection(user: Any) -> None:
 
 
 @contract("other ends of a session")
-async def test_a_new_login_on_the_same_device_ends_the_former_session(
-    user: Any, new_client: Any
-) -> None:
+async def test_a_new_login_on_a_device_ends_its_former_session(user: Any, new_client: Any) -> None:
     former = await same_device(user, new_client)
     await former.connect()
 

@@ -1,4 +1,4 @@
-"""Contract §5: channels, what they tell, and that they converge."""
+"""Contract §5: channels, their events, and their convergence."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ async def writer(app: Any, new_client: Any) -> NexxusClient:
 # Subscribing
 
 
-@contract("subscribing answers with the first page")
-async def test_subscribing_answers_with_the_channel_and_the_first_page(
+@contract("subscribing returns the first page")
+async def test_subscribing_returns_the_channel_and_the_first_page(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     status = unique("s")
@@ -50,7 +50,7 @@ async def test_subscribing_answers_with_the_channel_and_the_first_page(
 
 
 @contract("getOnly reads without subscribing")
-async def test_get_only_answers_with_the_items_alone_and_needs_no_connection(
+async def test_get_only_returns_only_the_items_and_needs_no_connection(
     writer: NexxusClient,
 ) -> None:
     status = unique("s")
@@ -63,7 +63,7 @@ async def test_get_only_answers_with_the_items_alone_and_needs_no_connection(
     assert (await writer.ok("GET", "/device"))["subscriptions"] == []
 
 
-@contract("a connection is needed")
+@contract("subscribing needs a connection")
 async def test_a_device_without_a_connection_cannot_subscribe(writer: NexxusClient) -> None:
     await writer.refused(
         "POST",
@@ -90,7 +90,7 @@ async def test_unsubscribing_names_the_channel_and_stops_its_events(
 
 
 @contract("unsubscribing")
-async def test_unsubscribing_from_what_is_not_subscribed_is_not_found(
+async def test_unsubscribing_without_a_subscription_is_not_found(
     client: NexxusClient,
 ) -> None:
     view = await client.subscribe("task", filter={"points": 1})
@@ -112,7 +112,7 @@ async def test_another_spelling_of_the_filter_unsubscribes_too(client: NexxusCli
     assert answer == {"data": {"channel": view.channel_id}}
 
 
-@contract("a descriptor that makes no sense is refused")
+@contract("an invalid descriptor is refused")
 @pytest.mark.parametrize(
     ("descriptor", "named"),
     [
@@ -128,7 +128,7 @@ async def test_another_spelling_of_the_filter_unsubscribes_too(client: NexxusCli
         ({"model": "task", "sort": ["notes"]}, "sort"),
     ],
 )
-async def test_a_descriptor_that_makes_no_sense_is_refused(
+async def test_an_invalid_descriptor_is_refused(
     client: NexxusClient, descriptor: Any, named: str
 ) -> None:
     await client.refused("POST", "/subscription/", descriptor, named)
@@ -136,7 +136,7 @@ async def test_a_descriptor_that_makes_no_sense_is_refused(
     assert (await client.ok("GET", "/device"))["subscriptions"] == []
 
 
-@contract("a descriptor that makes no sense is refused")
+@contract("an invalid descriptor is refused")
 async def test_an_unknown_model_cannot_be_subscribed_to(client: NexxusClient) -> None:
     await client.refused(
         "POST", "/subscription/", {"model": "ufo"}, status=404, error="ModelNotFoundException"
@@ -144,7 +144,7 @@ async def test_an_unknown_model_cannot_be_subscribed_to(client: NexxusClient) ->
 
 
 @contract("subscribing twice is one subscription")
-async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
+async def test_subscribing_twice_is_one_subscription_and_a_new_page(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
     status = unique("s")
@@ -175,7 +175,7 @@ async def test_a_device_has_at_most_a_thousand_subscriptions(client: NexxusClien
     refused = await subscribe(last)
     assert refused["status"] == 400
     assert refused["error"]["error"] == "InvalidParametersException"
-    assert (await subscribe(0))["status"] == 200  # one of them, again
+    assert (await subscribe(0))["status"] == 200  # one of the existing ones
     await client.ok("DELETE", "/subscription/", {"model": "task", "id": "o1"})
     assert (await subscribe(last))["status"] == 200
 
@@ -203,7 +203,7 @@ async def test_a_channels_id_names_its_parts(signed: Any, new_client: Any) -> No
 
 
 @contract("the id of a channel")
-async def test_the_same_filter_of_another_device_is_the_same_channel(
+async def test_the_same_filter_from_another_device_is_the_same_channel(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     other = await (await new_client(app).register_device()).connect()

@@ -1,4 +1,4 @@
-"""Contract §1: who is asked, in which form, and how an error looks."""
+"""Contract §1: applications, formats, limits and errors."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ ROUTES = [
 ]
 
 
-@contract("the application's header is needed")
+@contract("the application's header is required")
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
-async def test_a_request_that_names_no_application_is_refused(
+async def test_a_request_without_an_application_is_refused(
     client: NexxusClient, method: str, path: str, body: Any
 ) -> None:
     await client.refused(method, path, body, "nxx-app-id", headers={"nxx-app-id": None})
 
 
-@contract("the application's header is needed")
+@contract("the application's header is required")
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
 async def test_an_unknown_application_is_not_found(
     client: NexxusClient, method: str, path: str, body: Any
@@ -63,9 +63,9 @@ async def test_an_unknown_application_is_not_found(
     )
 
 
-@contract("what describes the server needs no application")
+@contract("descriptions of the server need no application")
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/openapi.json"])
-async def test_what_describes_the_server_needs_no_application(
+async def test_routes_that_describe_the_server_need_no_application(
     client: NexxusClient, path: str
 ) -> None:
     response = await client.send("GET", path, headers={"nxx-app-id": None}, authorized=False)
@@ -84,7 +84,7 @@ async def test_a_token_of_another_application_is_refused(
 
 
 @contract("tenants are isolated")
-async def test_another_tenants_objects_do_not_exist(
+async def test_another_tenants_objects_are_not_found(
     client: NexxusClient, admin: Admin, new_client: Any
 ) -> None:
     task = await client.create("task", title="mine")
@@ -101,7 +101,7 @@ async def test_another_tenants_objects_do_not_exist(
 
 
 @contract("tenants are isolated")
-async def test_the_same_id_names_another_object_in_another_application(
+async def test_the_same_id_is_a_different_object_in_another_application(
     client: NexxusClient, admin: Admin, new_client: Any
 ) -> None:
     other = await new_client(admin.create(open_application())).register_device()
@@ -114,7 +114,7 @@ async def test_the_same_id_names_another_object_in_another_application(
 
 
 @contract("tenants are isolated")
-async def test_another_tenants_operations_do_not_exist(
+async def test_another_tenants_operations_are_not_found(
     client: NexxusClient, admin: Admin, new_client: Any
 ) -> None:
     written = await client.create("task", title="x", wait=False)
@@ -125,7 +125,7 @@ async def test_another_tenants_operations_do_not_exist(
     )
 
 
-@contract("the device is a claim of the token")
+@contract("the device is a claim in the token")
 async def test_a_device_header_is_ignored(client: NexxusClient, app: Any, new_client: Any) -> None:
     other = await new_client(app).register_device("another")
 
@@ -155,9 +155,7 @@ async def test_a_body_of_another_type_is_refused(client: NexxusClient) -> None:
 
 @contract("JSON in and out")
 @pytest.mark.parametrize("content", [b"{", b"", b"[]", b'"text"', b"null", b"\xff\xfe", b"{'a':1}"])
-async def test_a_body_that_is_no_json_object_is_refused(
-    client: NexxusClient, content: bytes
-) -> None:
+async def test_anything_but_a_json_object_is_refused(client: NexxusClient, content: bytes) -> None:
     response = await client.send(
         "POST", "/model/task", headers={"Content-Type": "application/json"}, content=content
     )
@@ -166,7 +164,7 @@ async def test_a_body_that_is_no_json_object_is_refused(
 
 
 @contract("MessagePack in and out")
-async def test_messagepack_is_taken_and_given(client: NexxusClient) -> None:
+async def test_messagepack_is_accepted_and_returned(client: NexxusClient) -> None:
     kind = "application/msgpack"
     response = await client.send(
         "POST",
@@ -182,7 +180,7 @@ async def test_messagepack_is_taken_and_given(client: NexxusClient) -> None:
 
 
 @contract("MessagePack in and out")
-async def test_an_error_is_messagepack_where_that_is_accepted(client: NexxusClient) -> None:
+async def test_an_error_is_messagepack_if_that_is_accepted(client: NexxusClient) -> None:
     kind = "application/msgpack"
     response = await client.send("GET", "/model/task/nobody", headers={"Accept": kind})
 
@@ -240,7 +238,7 @@ async def test_objects_are_written_with_a_trailing_slash_too(client: NexxusClien
     assert (await client.write("DELETE", path)).status_code == 200
 
 
-@contract("unknown keys are named, unknown parameters ignored")
+@contract("unknown keys are named, unknown parameters are ignored")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -262,7 +260,7 @@ async def test_a_key_that_a_body_does_not_define_is_named(
     await client.refused(method, path, body, "filtr")
 
 
-@contract("unknown keys are named, unknown parameters ignored")
+@contract("unknown keys are named, unknown parameters are ignored")
 async def test_a_key_that_a_sign_in_does_not_define_is_named(signed: Any, new_client: Any) -> None:
     client = new_client(signed)
 
@@ -273,7 +271,7 @@ async def test_a_key_that_a_sign_in_does_not_define_is_named(signed: Any, new_cl
     await client.refused("POST", "/auth/local", body, "nam")
 
 
-@contract("unknown keys are named, unknown parameters ignored")
+@contract("unknown keys are named, unknown parameters are ignored")
 async def test_an_unknown_query_parameter_is_ignored(client: NexxusClient) -> None:
     await client.ok("GET", "/device?utm_source=mail")
     await client.ok("POST", "/model/task/search?filter=nonsense", {})
@@ -291,7 +289,7 @@ async def test_a_body_over_a_mebibyte_is_too_large(client: NexxusClient) -> None
 
 
 @contract("limits")
-async def test_a_body_that_grows_over_the_limit_while_it_comes_is_too_large(
+async def test_a_streamed_body_that_grows_over_the_limit_is_too_large(
     client: NexxusClient,
 ) -> None:
     async def endless() -> Any:
@@ -303,12 +301,12 @@ async def test_a_body_that_grows_over_the_limit_while_it_comes_is_too_large(
             "POST", "/model/task", headers={"Content-Type": "application/json"}, content=endless()
         )
     except (httpx2.WriteError, httpx2.ReadError):
-        return  # refused so early that the rest could not be sent
+        return  # refused before the rest could be sent
     assert_error(response, 413, "PayloadTooLargeException")
 
 
 @contract("limits")
-async def test_a_body_just_under_the_limit_is_taken(client: NexxusClient) -> None:
+async def test_a_body_just_under_the_limit_is_accepted(client: NexxusClient) -> None:
     task = await client.create("task", title="x" * (1_000_000))
 
     assert len((await client.get("task", task["id"]))["title"]) == 1_000_000
@@ -331,7 +329,7 @@ async def test_a_body_nested_deeper_than_64_levels_is_refused(
 
 
 @contract("limits")
-async def test_a_filter_of_256_conditions_is_the_largest(client: NexxusClient) -> None:
+async def test_a_filter_may_have_256_conditions_and_no_more(client: NexxusClient) -> None:
     fits = {"$or": [{"points": {"gt": 10_000 + n}} for n in range(256)]}
     assert await client.count("task", filter=fits) == 0
 
@@ -347,7 +345,7 @@ async def test_the_eleventh_failed_sign_in_of_a_minute_must_wait(
     await client.register_user("besieged", "the right one")
     body = {"username": "besieged", "password": "a wrong one"}
 
-    # The minute may turn while we knock: then ten more are free, but never thirty.
+    # A new minute may begin meanwhile: then ten more attempts are allowed, but never thirty.
     for _ in range(30):
         response = await client.send("POST", "/auth/local", body, authorized=False)
         if response.status_code == 429:
@@ -361,9 +359,7 @@ async def test_the_eleventh_failed_sign_in_of_a_minute_must_wait(
 
 
 @contract("limits")
-async def test_failed_sign_ins_are_counted_though_they_come_all_at_once(
-    signed: Any, new_client: Any
-) -> None:
+async def test_concurrent_failed_sign_ins_are_counted(signed: Any, new_client: Any) -> None:
     client = new_client(signed)
     await client.register_user("stormed", "the right one")
 
@@ -375,7 +371,7 @@ async def test_failed_sign_ins_are_counted_though_they_come_all_at_once(
     wrong = await asyncio.gather(*(knock("a wrong one") for _ in range(40)))
 
     assert set(right) == {200}
-    # The minute may turn meanwhile.
+    # A new minute may begin meanwhile.
     assert wrong.count(401) in (10, 20)
     assert wrong.count(429) == 40 - wrong.count(401)
 
@@ -393,7 +389,7 @@ async def test_failed_sign_ins_are_counted_though_they_come_all_at_once(
         ("PROPFIND", "/device"),
     ],
 )
-async def test_even_an_unknown_route_answers_in_the_shape_of_errors(
+async def test_even_an_unknown_route_returns_the_standard_error(
     client: NexxusClient, method: str, path: str
 ) -> None:
     response = await client.send(method, path)

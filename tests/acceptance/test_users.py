@@ -1,4 +1,4 @@
-"""Contract §3: users' own accounts."""
+"""Contract §3: the user's own account."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_registering_opens_a_session(signed: Any, new_client: Any) -> None
 
 
 @contract("registering")
-async def test_a_name_can_be_taken_once_even_at_the_same_moment(
+async def test_a_name_can_be_registered_only_once_even_concurrently(
     signed: Any, new_client: Any
 ) -> None:
     body = {"username": unique("rush"), "password": PASSWORD}
@@ -45,7 +45,7 @@ async def test_a_name_can_be_taken_once_even_at_the_same_moment(
 
 @contract("registering")
 @pytest.mark.parametrize("change", [{"password": None}, {"shoeSize": 44}, {"$google": "x"}])
-async def test_registering_with_what_does_not_fit_is_refused(
+async def test_an_invalid_registration_is_refused(
     signed: Any, new_client: Any, change: Any
 ) -> None:
     body = {"username": unique("odd"), "password": PASSWORD, **change}
@@ -68,7 +68,7 @@ async def test_me_shows_the_users_claims(user: Any) -> None:
 
 
 @contract("the user's own account")
-async def test_a_change_of_the_user_shows_after_the_next_refresh(user: Any) -> None:
+async def test_a_change_of_the_user_is_visible_after_the_next_refresh(user: Any) -> None:
     answer = await user.ok(
         "PUT", "/user/", {"patch": replace(details__firstName="Ann", details__age=41)}
     )
@@ -83,14 +83,14 @@ async def test_a_change_of_the_user_shows_after_the_next_refresh(user: Any) -> N
 
 @contract("the user's own account")
 @pytest.mark.parametrize("path", ["userType", "details.$google", "details.unknown"])
-async def test_what_a_user_may_not_change_is_refused(user: Any, path: str) -> None:
+async def test_changing_a_protected_field_is_refused(user: Any, path: str) -> None:
     patch = {"op": "replace", "path": path, "value": "x"}
 
     await user.refused("PUT", "/user/", {"patch": patch}, path)
 
 
-@contract("no users where there is no auth")
-async def test_a_route_that_needs_a_user_says_so_to_a_token_without_one(
+@contract("no users without auth")
+async def test_a_route_that_needs_a_user_refuses_a_token_without_one(
     app: Any, new_client: Any
 ) -> None:
     client = await new_client(app).register_device()

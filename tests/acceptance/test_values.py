@@ -1,4 +1,4 @@
-"""Contract §2: which values an object may have, and what the server adds to it."""
+"""Contract §2: valid values of objects, and the fields that the server sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ contract = partial(pytest.mark.contract, "2. Applications and schemas")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-# What is refused
+# Refused values
 
 
 @contract("the schema is closed")
@@ -29,19 +29,17 @@ UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
         ({"__proto__": {}}, "__proto__"),
     ],
 )
-async def test_a_field_that_is_not_declared_is_named(
-    client: NexxusClient, fields: Any, named: str
-) -> None:
+async def test_an_undeclared_field_is_named(client: NexxusClient, fields: Any, named: str) -> None:
     await client.refused("POST", "/model/task", {"title": "x", **fields}, named)
 
 
 @contract("the schema is closed")
 @pytest.mark.parametrize("name", ["version"])
-async def test_what_the_server_sets_cannot_be_given(client: NexxusClient, name: str) -> None:
+async def test_fields_set_by_the_server_cannot_be_given(client: NexxusClient, name: str) -> None:
     await client.refused("POST", "/model/task", {"title": "x", name: 1}, name)
 
 
-@contract("values are checked")
+@contract("values are validated")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -59,14 +57,14 @@ async def test_a_value_of_another_type_is_named(
     await client.refused("POST", "/model/task", {"title": "x", field: value}, field)
 
 
-@contract("values are checked")
-async def test_a_required_field_must_be_there(client: NexxusClient) -> None:
+@contract("values are validated")
+async def test_a_required_field_must_be_present(client: NexxusClient) -> None:
     await client.refused("POST", "/model/task", {"points": 1}, "title")
 
 
-@contract("values are checked")
+@contract("values are validated")
 @pytest.mark.parametrize("number", ["NaN", "1e999"])
-async def test_a_number_that_is_none_is_refused(client: NexxusClient, number: str) -> None:
+async def test_nan_and_infinity_are_refused(client: NexxusClient, number: str) -> None:
     response = await client.send(
         "POST",
         "/model/task",
@@ -77,10 +75,10 @@ async def test_a_number_that_is_none_is_refused(client: NexxusClient, number: st
     assert_error(response, 400, "InvalidParametersException")
 
 
-# What is kept
+# Stored values
 
 
-@contract("values are checked")
+@contract("values are validated")
 async def test_null_is_for_nullable_fields(client: NexxusClient) -> None:
     task = await client.create("task", title="x", dueDate=None, notes=None)
 
@@ -88,8 +86,8 @@ async def test_null_is_for_nullable_fields(client: NexxusClient) -> None:
     assert task["notes"] is None
 
 
-@contract("values are checked")
-async def test_an_int_may_be_written_as_a_float_and_reaches_as_far_as_2_to_the_53(
+@contract("values are validated")
+async def test_an_int_may_be_written_as_a_float_within_2_to_the_53(
     client: NexxusClient,
 ) -> None:
     response = await client.send(
@@ -126,9 +124,9 @@ async def test_a_date_is_stored_as_unix_seconds(
     assert found == [task]
 
 
-@contract("strings survive")
+@contract("strings are stored unchanged")
 @pytest.mark.parametrize("text", ["", "e\u0301", "\u0000", "𝄞", "x" * 10_000])
-async def test_any_string_is_kept_as_it_is(client: NexxusClient, text: str) -> None:
+async def test_any_string_is_stored_unchanged(client: NexxusClient, text: str) -> None:
     task = await client.create("task", title=text, tags=[text])
 
     assert task["title"] == text
@@ -136,11 +134,13 @@ async def test_any_string_is_kept_as_it_is(client: NexxusClient, text: str) -> N
     assert await client.search("task", filter={"id": task["id"], "title": text}) == [task]
 
 
-# What an object carries
+# Fields that the server sets
 
 
-@contract("what an object carries")
-async def test_an_object_carries_what_the_server_sets(client: NexxusClient, app: Any) -> None:
+@contract("the fields that the server sets")
+async def test_an_object_has_the_fields_that_the_server_sets(
+    client: NexxusClient, app: Any
+) -> None:
     task = await client.create("task", title="x", points=1)
 
     assert set(task) == {
@@ -155,7 +155,7 @@ async def test_an_object_carries_what_the_server_sets(client: NexxusClient, app:
     assert task["createdAt"] == task["updatedAt"]
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 async def test_versions_count_the_writes_of_one_object(client: NexxusClient) -> None:
     task = await client.create("task", title="x")
 
@@ -166,7 +166,7 @@ async def test_versions_count_the_writes_of_one_object(client: NexxusClient) -> 
     assert (await client.delete("task", task["id"]))["version"] == 5
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 @pytest.mark.parametrize("id", ["A.b_c~d-e", "0" * 128])
 async def test_an_id_may_be_chosen(client: NexxusClient, id: str) -> None:
     task = await client.create("note", id=id, text="x")
@@ -177,14 +177,14 @@ async def test_an_id_may_be_chosen(client: NexxusClient, id: str) -> None:
     await client.delete("note", id)
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 @pytest.mark.parametrize("id", ["..", "a/b", 7])
-async def test_an_id_of_other_letters_is_refused(client: NexxusClient, id: Any) -> None:
+async def test_an_id_with_other_characters_is_refused(client: NexxusClient, id: Any) -> None:
     await client.refused("POST", "/model/note", {"id": id, "text": "x"}, "id")
 
 
-@contract("an object belongs to its maker")
-async def test_an_object_belongs_to_the_user_who_makes_it(admin: Admin, new_client: Any) -> None:
+@contract("an object belongs to its creator")
+async def test_an_object_belongs_to_the_user_who_creates_it(admin: Admin, new_client: Any) -> None:
     app = admin.create(signed_application())
     ann = await new_client(app).register_user("ann")
     bob = await new_client(app).register_user("bob")

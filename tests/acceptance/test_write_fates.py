@@ -13,8 +13,8 @@ contract = partial(pytest.mark.contract, "4. Models")
 CONFLICT = "VersionConflictException"
 
 
-@contract("what only the writer can know is the operation's fate")
-async def test_an_update_of_what_is_not_stored_is_rejected(client: NexxusClient) -> None:
+@contract("errors found by the writer are the operation's fate")
+async def test_an_update_of_a_missing_object_is_rejected(client: NexxusClient) -> None:
     for work in (
         client.update("task", unique("none"), replace(points=1), wait=False),
         client.delete("task", unique("none"), wait=False),
@@ -26,8 +26,8 @@ async def test_an_update_of_what_is_not_stored_is_rejected(client: NexxusClient)
         assert fate["error"]["message"]
 
 
-@contract("what only the writer can know is the operation's fate")
-async def test_the_writing_device_is_told_of_a_rejection(client: NexxusClient) -> None:
+@contract("errors found by the writer are the operation's fate")
+async def test_a_rejection_is_reported_to_the_writing_device(client: NexxusClient) -> None:
     await client.connect()
 
     taken = await client.delete("task", unique("none"), wait=False)
@@ -38,8 +38,8 @@ async def test_the_writing_device_is_told_of_a_rejection(client: NexxusClient) -
     assert frame["data"]["error"]["error"] == "ModelNotFoundException"
 
 
-@contract("what only the writer can know is the operation's fate")
-async def test_an_id_that_is_stored_cannot_be_created_again(client: NexxusClient) -> None:
+@contract("errors found by the writer are the operation's fate")
+async def test_an_existing_id_cannot_be_created_again(client: NexxusClient) -> None:
     task = await client.create("task", id=unique("once"), title="first")
 
     response = await client.write("POST", "/model/task", {"id": task["id"], "title": "second"})
@@ -48,8 +48,8 @@ async def test_an_id_that_is_stored_cannot_be_created_again(client: NexxusClient
     assert await client.get("task", task["id"]) == task
 
 
-@contract("what only the writer can know is the operation's fate")
-async def test_somebody_elses_operation_is_not_found(signed: Any, new_client: Any) -> None:
+@contract("errors found by the writer are the operation's fate")
+async def test_another_users_operation_is_not_found(signed: Any, new_client: Any) -> None:
     ann = await new_client(signed).register_user(unique("ann"))
     bob = await new_client(signed).register_user(unique("bob"))
     taken = await ann.create("task", title="x", wait=False)
@@ -77,15 +77,13 @@ async def test_a_write_with_another_expected_version_is_rejected(client: NexxusC
 
 @contract("the expected version")
 @pytest.mark.parametrize("version", ["1", 1.5, True, -1])
-async def test_an_expected_version_that_is_none_is_refused(
-    client: NexxusClient, version: Any
-) -> None:
+async def test_an_invalid_expected_version_is_refused(client: NexxusClient, version: Any) -> None:
     body = {"patch": replace(points=1), "ifVersion": version}
     await client.refused("PUT", "/model/task/x", body, "ifVersion")
 
 
 @contract("the expected version")
-async def test_of_many_writers_that_expect_one_version_one_wins(client: NexxusClient) -> None:
+async def test_of_many_writers_expecting_the_same_version_one_wins(client: NexxusClient) -> None:
     task = await client.create("task", title="x", points=0)
     path = f"/model/task/{task['id']}"
 
@@ -100,8 +98,8 @@ async def test_of_many_writers_that_expect_one_version_one_wins(client: NexxusCl
     assert (await client.get("task", task["id"]))["version"] == 2
 
 
-@contract("versions go on after a delete")
-async def test_an_id_created_again_goes_on_counting(client: NexxusClient) -> None:
+@contract("versions continue after a delete")
+async def test_versions_continue_when_an_id_is_created_again(client: NexxusClient) -> None:
     task = await client.create("task", id=unique("phoenix"), title="first", points=1)
     await client.delete("task", task["id"])
 

@@ -173,7 +173,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 # What a client may ask for
 
 
-@contract("a device with a push address is persistent, and null takes it back")
+@contract("a device with a push address is persistent, and null removes it")
 async def test_a_device_becomes_persistent_and_volatile_again(world: World) -> None:
     device = await world.device(is_persistent=False)
     assert (await device.describe())["type"] == "unknown"
@@ -238,7 +238,7 @@ async def test_a_persistent_device_subscribes_without_a_connection(world: World)
 # What is pushed
 
 
-@contract("a push says what the application says")
+@contract("a push has the application's text")
 async def test_a_rule_says_what_is_shown(world: World) -> None:
     device = await world.device()
     channel = (await device.subscribe())["channelId"]
@@ -322,7 +322,7 @@ async def test_the_pushes_of_a_quiet_time_become_one(tmp_path: Path) -> None:
         assert sorted(message.data["channels"]) == sorted(both)
 
 
-@contract("what the application says about pushes is checked")
+@contract("an application's push rules are validated")
 @pytest.mark.parametrize(
     ("rule", "field"),
     [
@@ -348,7 +348,7 @@ async def test_a_rule_that_cannot_work_is_refused(world: World, rule: Any, field
 # Who is away
 
 
-@contract("while it is connected it is told there, and only there")
+@contract("while it is connected it receives frames and no pushes")
 async def test_a_connected_device_is_not_pushed_to(world: World) -> None:
     device, other = await world.device(), await world.device()
     await device.connect()
@@ -372,7 +372,7 @@ async def test_a_device_is_pushed_to_as_soon_as_its_connection_is_lost(world: Wo
     assert message.data["id"] == "n1"
 
 
-@contract("when it connects it gets resync")
+@contract("on connecting it gets resync")
 async def test_a_device_that_connects_reads_its_channels_anew(world: World) -> None:
     device = await world.device()
     channel = (await device.subscribe())["channelId"]
@@ -387,7 +387,7 @@ async def test_a_device_that_connects_reads_its_channels_anew(world: World) -> N
     assert len(device.pushes) == 1
 
 
-@contract("when it connects it gets resync unless it can resume")
+@contract("on connecting it gets resync unless it can resume")
 async def test_a_device_that_comes_back_in_time_resumes(world: World) -> None:
     device = await world.device()
     await device.connect()
@@ -450,7 +450,7 @@ async def test_a_device_that_becomes_persistent_while_connected_keeps_what_it_fo
     assert resync["channels"] == [channel]
 
 
-@contract("push: null takes it back")
+@contract("push: null removes the address")
 async def test_a_device_that_is_volatile_again_is_pushed_nothing(world: World) -> None:
     device, other = await world.device(), await world.device()
     await device.subscribe()
@@ -710,7 +710,7 @@ async def sign_in(world: World) -> Staff:
     return Staff(world, token, reader)
 
 
-@contract("what the user may not read is not in a push")
+@contract("a push has nothing that the user may not read")
 async def test_a_device_is_pushed_only_what_its_user_may_read(tmp_path: Path) -> None:
     async with serving(tmp_path, application={**ACL, "roles": roles(5)}) as world:
         staff = await sign_in(world)

@@ -88,7 +88,7 @@ def test_a_statement_covers_only_its_models() -> None:
     assert rows(statement(resource="memo")) == NOTHING
 
 
-@contract("roles: a Deny wins")
+@contract("roles: a Deny overrides")
 @pytest.mark.parametrize("deny_first", [True, False])
 def test_a_deny_overrides_any_allow_in_either_order(deny_first: bool) -> None:
     allow, deny = [statement(), only(status=["open"])], [statement("Deny", action="delete")]
@@ -203,7 +203,7 @@ def test_a_caller_without_a_user_does_not_own_objects_without_a_user() -> None:
     assert rows(only(userId=["$nxx:userId"]), caller=Caller("app", None, "member")) == NOTHING
 
 
-@contract("roles: what no statement allows is denied")
+@contract("roles: anything not allowed is denied")
 @pytest.mark.parametrize(
     ("user_type", "permitted"),
     [("default", EVERYTHING), ("idle", NOTHING), ("unheard", NOTHING), (None, NOTHING)],
@@ -216,7 +216,7 @@ def test_without_roles_default_may_do_everything_and_other_types_nothing(
     assert of.decide(Caller("app", "ann", user_type), Action.GET, "task") == permitted
 
 
-@contract("roles: what no statement allows is denied")
+@contract("roles: anything not allowed is denied")
 def test_default_with_roles_may_do_only_what_they_allow() -> None:
     of = access([statement(action=["get"])], default=["0"])
 

@@ -80,13 +80,13 @@ def test_a_limit_that_is_not_given_is_adjusted_to_the_other(
     assert (application.default_limit, application.max_limit) == (default, largest)
 
 
-@contract("an id is made, or chosen")
+@contract("an id is generated or chosen")
 @pytest.mark.parametrize("id", ["a", "0", "a_-9", "a" * 64])
 def test_an_id_may_be_chosen(id: str) -> None:
     assert parse_application({"id": id}).id == id
 
 
-@contract("an id is made, or chosen")
+@contract("an id is generated or chosen")
 @pytest.mark.parametrize("id", ["", "A", "-a", "_a", "a b", "a:b", "é", "a\n", "a" * 65, None, 1])
 def test_any_other_id_is_refused(id: Any) -> None:
     with pytest.raises(InvalidParameters, match=r"^id: "):
@@ -137,7 +137,7 @@ def details(name: str, user_type: str = "default") -> dict[str, Any]:
     return users(userDetailSchema={user_type: {name: {"type": "string"}}})
 
 
-@contract("an application's document is checked")
+@contract("an application's document is validated")
 @pytest.mark.parametrize(
     ("document", "place"),
     [

@@ -42,7 +42,7 @@ def build(user_id: str | None = "ann", **body: Any) -> dict[str, Any]:
     return build_object(MODEL, {"title": "t", **body}, app_id="app", user_id=user_id, now=7)
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 def test_the_server_sets_the_built_in_fields_and_the_body_the_others() -> None:
     assert build(id="1", points=2.0, due="1970-01-02") == {
         "id": "1",
@@ -111,7 +111,7 @@ def test_a_body_cannot_set_the_times_or_the_version(name: str) -> None:
     assert refusal.value.details == {"field": name}
 
 
-@contract("an object belongs to its maker")
+@contract("an object belongs to its creator")
 @pytest.mark.parametrize(("user_id", "claimed"), [("ann", "bob"), ("ann", None), (None, "ann")])
 def test_a_user_cannot_create_objects_for_another_user(
     user_id: str | None, claimed: str | None
@@ -120,7 +120,7 @@ def test_a_user_cannot_create_objects_for_another_user(
         build(user_id=user_id, userId=claimed)
 
 
-@contract("values are checked")
+@contract("values are validated")
 def test_a_required_field_must_be_present() -> None:
     with pytest.raises(InvalidParameters, match=r"^title is required") as refusal:
         build_object(MODEL, {"points": 1}, app_id="app", user_id=None, now=7)
@@ -137,13 +137,13 @@ def test_the_body_is_not_modified() -> None:
     assert body == before
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 @pytest.mark.parametrize("id", ["a", "A.z_~-9", "...", "-", "a" * 128])
 def test_an_id_needs_no_escaping_in_a_url(id: str) -> None:
     assert check_id(id) == id
 
 
-@contract("what an object carries")
+@contract("the fields that the server sets")
 @pytest.mark.parametrize(
     "id", ["", ".", "..", "a/b", "a:b", "a#b", "a b", "é", "a\n", "%20", "a" * 129, 1, None, ["a"]]
 )

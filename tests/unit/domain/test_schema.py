@@ -90,7 +90,7 @@ def test_conditions_may_use_only_fields_that_are_acl_and_filterable() -> None:
     assert model.acl == {"id", "userId", "createdAt", "title", "place.lat"}
 
 
-@contract("models that cannot be followed")
+@contract("models that are not subscribable")
 def test_all_primitives_of_a_model_that_is_not_subscribable_are_filterable() -> None:
     fields = {**TREE, "plain": arrays("string")}
 

@@ -40,7 +40,7 @@ FIELDS = compile_model(
 ).fields
 
 
-@contract("values are checked")
+@contract("values are validated")
 @pytest.mark.parametrize(
     ("name", "value", "stored"),
     [
@@ -103,7 +103,7 @@ def test_all_spellings_of_a_moment_are_stored_as_its_seconds(seconds: int, rando
     assert type(stored) is int
 
 
-@contract("values are checked")
+@contract("values are validated")
 @pytest.mark.parametrize(
     ("name", "value", "field"),
     [

@@ -161,7 +161,7 @@ async def world(tmp_path: Path) -> Any:
 # Roles
 
 
-@contract("roles: a change narrows live subscriptions anew")
+@contract("roles: a change narrows live subscriptions")
 async def test_what_is_no_longer_permitted_is_withheld_then_taken_away_then_the_route_is_left(
     world: World,
 ) -> None:
@@ -180,7 +180,7 @@ async def test_what_is_no_longer_permitted_is_withheld_then_taken_away_then_the_
     assert subscription.channel_id == "nxx:subscription:app:task"
 
 
-@contract("roles: a change narrows live subscriptions anew")
+@contract("roles: a change narrows live subscriptions")
 async def test_where_more_is_permitted_nothing_is_taken_away_and_the_channel_is_read_anew(
     world: World,
 ) -> None:
@@ -202,7 +202,7 @@ async def test_only_what_the_channel_is_about_is_taken_away(world: World) -> Non
     assert ("denied", "phone", "b2") in world.gateway.steps
 
 
-@contract("roles: a change narrows live subscriptions anew")
+@contract("roles: a change narrows live subscriptions")
 async def test_where_nothing_is_permitted_any_more_everything_is_taken_away(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.change({"roles": {"member": {"statements": []}}})
@@ -228,7 +228,7 @@ async def test_roles_that_stay_the_same_change_nothing(world: World) -> None:
     assert world.gateway.steps == []
 
 
-@contract("roles: a change narrows live subscriptions anew")
+@contract("roles: a change narrows live subscriptions")
 async def test_each_device_is_narrowed_to_what_its_own_user_may_see(world: World) -> None:
     await world.begin(allowing(), ANN, BEN)
     await world.change(allowing({"userId": "$nxx:userId"}))

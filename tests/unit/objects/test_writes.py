@@ -166,7 +166,7 @@ async def test_whoever_may_write_nothing_is_denied_at_once(world: ObjectsWorld, 
 # What only the writer can judge
 
 
-@contract("roles: writes need the row before and after")
+@contract("roles: writes need permission before and after")
 async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_now(
     world: ObjectsWorld,
 ) -> None:
@@ -178,7 +178,7 @@ async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_no
     assert operation.reply_to == ""
 
 
-@contract("roles: writing what does not exist tells nothing")
+@contract("roles: writing reveals nothing about hidden objects")
 @pytest.mark.parametrize("write", [update, delete])
 async def test_of_what_is_hidden_or_not_there_the_writer_is_asked(
     world: ObjectsWorld, write: Any
