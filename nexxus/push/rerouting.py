@@ -22,7 +22,7 @@ _AT_ONCE: Final = 32
 
 
 class Rerouting:
-    """Routes the unserved subscriptions of an application anew when it changes."""
+    """Gives the unserved subscriptions of an application new routes when it changes."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -31,8 +31,8 @@ from nexxus.observability.figures import counter
 from nexxus.push.messages import build_message
 from nexxus.toolkit.backoff import Backoff
 
-LEASE: Final = 120.0
-"""Seconds that a device is this node's. Waiting for a lane and sending take less."""
+LEASE: Final = 45.0
+"""Seconds that a device is this node's. Sending takes less."""
 
 _SEND_WITHIN: Final = 30.0
 _AT_ONCE: Final = 200

@@ -25,7 +25,8 @@ from tracing import UNMEASURED
 ALL_ROLES = (*ROLES, "workers")
 WORKERS = '["audit-log", "impatient-log"]'
 PORTS = range(20_000, 30_000)
-IMPATIENT = Path(__file__).resolve().parents[1] / "support" / "impatient_plugin"
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+IMPATIENT, POST = SUPPORT / "impatient_plugin", SUPPORT / "post_plugin"
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,7 @@ def cluster(
             "registry.prefix": new_redis_prefix(),
             "server.workers": WORKERS,
             "plugins.impatient-log.path": "impatient.jsonl",
+            "push.services": '["post"]',
         }
         cluster = Cluster(
             services,
@@ -59,7 +61,7 @@ def cluster(
             free_ports(2 * NODES_PER_ROLE * len(ALL_ROLES), PORTS),
             lambda _: settings,
             roles=ALL_ROLES,
-            environment={"PYTHONPATH": f"{installed}:{IMPATIENT}", **UNMEASURED},
+            environment={"PYTHONPATH": f"{installed}:{IMPATIENT}:{POST}", **UNMEASURED},
         )
         for node in cluster:
             resources.callback(node.kill)

@@ -75,8 +75,8 @@ class Device:
     async def describe(self) -> dict[str, Any]:
         return (await self.request("GET", "/device")).json()  # type: ignore[no-any-return]
 
-    async def connect(self, *, resume: str | None = None) -> None:
-        self.wire = Frames()
+    async def connect(self, *, resume: str | None = None, wire: Frames | None = None) -> None:
+        self.wire = wire or Frames()
         gateway = self._world.nexxus.transports.gateways["websockets"]
         self.connection = gateway.accept(self.wire, Lines())
         self.wire.on_close = self.connection.lost
@@ -96,6 +96,12 @@ class Device:
     def pushes(self) -> list[PushMessage]:
         """What it was pushed."""
         return self._world.service.messages(self.id)
+
+
+class PingedFrames(Frames):
+    """A connection whose peer shows signs of life."""
+
+    answers_pings = True
 
 
 class World:
@@ -373,7 +379,7 @@ async def test_a_device_is_pushed_to_as_soon_as_its_connection_is_lost(world: Wo
 
 
 @contract("on connecting it gets resync")
-async def test_a_device_that_connects_reads_its_channels_anew(world: World) -> None:
+async def test_a_device_that_connects_reads_its_channels_again(world: World) -> None:
     device = await world.device()
     channel = (await device.subscribe())["channelId"]
     await world.create(id="n1")
@@ -499,6 +505,33 @@ async def test_what_was_on_its_way_to_a_connection_that_was_lost_is_pushed(
 
     (message,) = await eventually(lambda: device.pushes)
     assert (message.data["id"], message.title) == ("n1", "In between")
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_what_a_dead_peer_was_sent_is_pushed_and_what_an_orderly_one_was_is_not(
+    world: World, orderly: bool
+) -> None:
+    device, other = await world.device(), await world.device()
+    await device.connect(wire=PingedFrames())
+    await device.subscribe()
+    await world.create(id="n1", title="Before a sign of life")
+    await eventually(lambda: device.wire.named("model_created"))
+    device.connection.heard()
+    await world.create(id="n2", title="After it")
+    await eventually(lambda: len(device.wire.named("model_created")) == 2)
+    if orderly:
+        device.connection.closed_by_peer()
+    device.drop()
+    await eventually(device.is_away)
+    await other.subscribe(filter={"points": 3})
+    await world.create(id="n3", title="While away", points=3)
+
+    def events() -> int:
+        return sum(message.data.get("count", 1) for message in device.pushes)
+
+    await eventually(lambda: other.pushes)
+    await eventually(lambda: events() == (1 if orderly else 2))
+    assert "n1" not in {message.data["id"] for message in device.pushes}
 
 
 async def test_a_device_that_left_before_it_was_served_is_told_that_it_missed_something(
@@ -754,7 +787,7 @@ async def test_a_device_that_connects_after_a_change_of_roles_is_served_as_they_
         async def nothing(*_: Any) -> bool:
             return False
 
-        # Nobody has come to route its subscription anew.
+        # Nobody has given its subscription another route yet.
         monkeypatch.setattr(world.nexxus.registry.subscriptions, "put_away", nothing)
         await world.put_application(roles=roles(1))
         await staff.reader.connect()

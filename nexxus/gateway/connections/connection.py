@@ -88,6 +88,7 @@ class Connection:
         "_patience",
         "_requests",
         "_resume_window",
+        "_was_cut_off",
         "awaits_first_frame",
         "claims",
         "device",
@@ -124,6 +125,7 @@ class Connection:
         self._resume_window = resume_window
         self._requests: RequestQueue | None = None
         self._is_lost = False
+        self._was_cut_off = False
         self._last_heard = now
         self._next_ping = now + (wire.ping_interval or owner.settings.ping_interval)
         # One deadline serves three states that follow each other: until `register`, until the
@@ -267,10 +269,20 @@ class Connection:
         self._is_lost = True
         self._schedule()
         if not self.is_closing:
+            self._was_cut_off = True
             self._begin_closing()
             self._forget_waiting()
             self._owner.released(self)
         self._owner.gone(self)
+
+    @property
+    def certain_until(self) -> float | None:
+        """The loop's time until which the peer was surely there; None if it is not in doubt.
+
+        It is when the connection was lost without a closing handshake: what was sent after the
+        last sign of life may not have arrived.
+        """
+        return self._last_heard if self._was_cut_off and self.wire.answers_pings else None
 
     def _forget_waiting(self) -> None:
         if self._requests is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from typing import Final
 
@@ -86,6 +87,14 @@ class DeliveryLog:
                 self._bytes += entry.size
             self._forget(now)
         return seq
+
+    def seq_at(self, time: float) -> int:
+        """Return the sequence number of the last remembered delivery up to the loop's `time`.
+
+        Returns the present one if nothing is remembered that came later.
+        """
+        later = bisect_right(self._entries, time, key=lambda entry: entry.at)
+        return self._entries[later].seq - 1 if later < len(self._entries) else self.seq
 
     def hold(self, key: str) -> None:
         """Remember deliveries for `key` from now on; to be undone by `release`."""

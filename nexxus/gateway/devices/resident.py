@@ -60,7 +60,7 @@ class Resident:
     can have seen. `resume_window` is how long it may be silent. `is_resumable` says that a
     connection to this node came before; `is_foreign` that its subscriptions were found in the
     registry, left by another node. `silent_until` is the loop's time, None when connected.
-    `left_at` is the sequence number at which its latest connection was lost.
+    `left_at` is the sequence number up to which its latest connection surely brought everything.
     """
 
     __slots__ = (

@@ -169,7 +169,10 @@ class Residents:
                 self._audiences.remove(connection, held.subscription)
         for held in device.subscriptions.values():
             held.is_kept = True
-        device.left_at = self.log.seq if device.is_live else NOT_LIVE
+        device.left_at = NOT_LIVE
+        if device.is_live:
+            certain = connection.certain_until if device.is_persistent else None
+            device.left_at = self.log.seq if certain is None else self.log.seq_at(certain)
         device.is_live = False
         device.is_resumable = True
         device.connection = None

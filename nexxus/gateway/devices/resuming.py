@@ -75,7 +75,7 @@ class Resuming:
     async def start_anew(self, connection: Connection) -> None:
         """Go on without what was kept; what was subscribed to since ``register`` stays.
 
-        A persistent device keeps its subscriptions, and reads their channels anew.
+        A persistent device keeps its subscriptions, and reads their channels again.
         """
         device = connection.device
         if device is None or device.is_live:
@@ -105,8 +105,8 @@ class Resuming:
                 held.floor = max(held.floor, held.begun)
             for stays in held.subscriptions.values():  # its page was read since
                 stays.since = max(stays.since, held.begun)
-            is_anew = held.is_rerouted or held.has_kept
-            missed = None if is_anew else self._replay(held, 0)
+            must_read = held.is_rerouted or held.has_kept
+            missed = None if must_read else self._replay(held, 0)
             if missed is None:
                 self._resync(held)
                 return

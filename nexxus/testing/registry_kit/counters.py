@@ -35,12 +35,12 @@ class CountersConformance(AnyRegistry):
         )
         assert sorted(values) == list(range(1, 51))
 
-    async def test_a_counter_starts_anew_after_its_window(
+    async def test_a_counter_starts_again_after_its_window(
         self, registry: Registry, app: str
     ) -> None:
         await registry.counters.hit(app, "s", "k", 1, add=1000)
 
-        async def is_anew() -> bool:
+        async def has_started_again() -> bool:
             return await registry.counters.hit(app, "s", "k", 1) < 1000
 
-        await eventually(is_anew)
+        await eventually(has_started_again)

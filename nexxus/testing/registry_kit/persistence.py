@@ -117,7 +117,7 @@ class PersistenceConformance(AnyRegistry):
         assert await registry.subscriptions.placements(app, "d1") == [placed]
         assert await registry.subscriptions.placements(app, "d2") == []
 
-    async def test_a_subscription_that_no_node_serves_can_be_routed_anew(
+    async def test_a_subscription_that_no_node_serves_can_get_another_route(
         self, registry: Registry, app: str
     ) -> None:
         old, new = route_to(app, audience="old"), route_to(app, audience="new")

@@ -1,4 +1,4 @@
-"""Removes from the disk what is over, in the background and in small bites."""
+"""Removes expired rows from the disk, in the background and a few at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nexxus.interfaces.logger import Logger
 from nexxus.toolkit.sqlite_engine import SqliteEngine
 
 BITE: Final = 500
-"""Rows per statement: a millisecond or two, in which other writes wait."""
+"""Rows per statement. It takes a millisecond or two, for which other writes wait."""
 
 
 class Expiry:
-    """Owns the task that cleans every `interval` seconds. `clock` tells UNIX seconds."""
+    """Owns the task that cleans every `interval` seconds. `clock` returns UNIX seconds."""
 
     def __init__(
         self,
@@ -33,11 +33,11 @@ class Expiry:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to clean."""
+        """Start to clean."""
         self._task = asyncio.create_task(self._run(), name="registry-expiry")
 
     async def stop(self) -> None:
-        """Clean no more."""
+        """Stop cleaning."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
