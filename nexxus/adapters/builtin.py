@@ -12,6 +12,7 @@ from nexxus.adapters.loguru.settings import LoguruSettings
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.adapters.sqlite.settings import SqliteSettings
+from nexxus.adapters.sse.settings import SseSettings
 from nexxus.errors import ConfigurationError
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.logger import Logger
@@ -115,6 +116,12 @@ def _websockets(settings: None, context: AdapterContext) -> Transport:  # noqa: 
     return WebSocketTransport()
 
 
+def _sse(settings: SseSettings, context: AdapterContext) -> Transport:  # noqa: ARG001
+    from nexxus.adapters.sse.transport import SseTransport
+
+    return SseTransport(settings)
+
+
 def _env(settings: None, context: AdapterContext) -> ConfigProvider:  # noqa: ARG001
     from nexxus.adapters.env.config_provider import EnvironmentProvider
 
@@ -202,7 +209,14 @@ def nexxus_transports() -> list[Adapter[Any, Transport]]:
             _websockets,
             interface=1,
             summary="at /ws on the API's port, and on the gateway's own",
-        )
+        ),
+        Adapter(
+            "sse",
+            SseSettings,
+            _sse,
+            interface=1,
+            summary="server-sent events, at /sse on the API's port and on the gateway's own",
+        ),
     ]
 
 

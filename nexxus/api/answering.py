@@ -19,6 +19,7 @@ GONE: Final = 499
 """The status in metrics for a request whose client did not wait for the response."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_NO_CONTENT: Final = 204
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -50,12 +51,10 @@ class Answering:
     ) -> None:
         """Send a complete response."""
         body, media_type = encode(answer, request_headers.get(b"accept"))
-        headers = [
-            (b"content-type", media_type),
-            (b"content-length", str(len(body)).encode()),
-            *self.headers(scope, request_id),
-            *answer.headers,
-        ]
+        headers = [*self.headers(scope, request_id), *answer.headers]
+        if answer.status != _NO_CONTENT:
+            headers.append((b"content-type", media_type))
+            headers.append((b"content-length", str(len(body)).encode()))
         if isinstance(answer, Answer):
             headers.append(_NO_STORE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

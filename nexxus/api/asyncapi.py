@@ -1,4 +1,4 @@
-"""``/asyncapi.json``: the WebSocket's frames as AsyncAPI 3.0."""
+"""``/asyncapi.json``: the frames of live connections, as AsyncAPI 3.0."""
 
 from __future__ import annotations
 
@@ -99,6 +99,27 @@ class Fault(Shape, frozen=True, kw_only=True):
     error: OperationError | UnsetType = UNSET
 
 
+class SubscribedEvent(Shape, frozen=True, kw_only=True):
+    """The answer to a `subscribe` of the stream's URL: the channel and its first page."""
+
+    channel_id: str | UnsetType = UNSET
+    items: list[Document]
+    cursor: str | UnsetType = UNSET
+
+
+class RefusedSubscription(Fault, frozen=True, kw_only=True):
+    """Something is wrong; the stream goes on. `subscribe` is the descriptor that was refused."""
+
+    subscribe: dict[str, Any] | UnsetType = UNSET
+
+
+class CloseEvent(Shape, frozen=True, kw_only=True):
+    """The stream ends. After 4001, 4002 and 4003 a reconnect is answered with 204."""
+
+    code: int
+    reason: str
+
+
 class EventMetadata(Shape, frozen=True, kw_only=True):
     """The device's channels that the event is for, and the cursor to resume after it."""
 
@@ -163,44 +184,69 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
     "model_updated": ModelUpdated,
     "model_deleted": ModelDeleted,
 }
+_FROM_STREAM: Final[dict[str, type[msgspec.Struct]]] = {
+    "register": Registered,
+    "resume": Resumed,
+    "resync": Resync,
+    "subscribed": SubscribedEvent,
+    "error": RefusedSubscription,
+    "model_created": ModelCreated,
+    "model_updated": ModelUpdated,
+    "model_deleted": ModelDeleted,
+    "close": CloseEvent,
+}
 
 
 def describe_frames(*, version: str) -> dict[str, Any]:
-    """Return the AsyncAPI document of the WebSocket."""
-    kinds = [*_FROM_CLIENT.values(), *_FROM_SERVER.values()]
+    """Return the AsyncAPI document of the WebSocket and of the server-sent events."""
+    kinds = list(
+        dict.fromkeys((*_FROM_CLIENT.values(), *_FROM_SERVER.values(), *_FROM_STREAM.values()))
+    )
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     by_type = dict(zip(kinds, schemas, strict=True))
-    messages = {
-        **{
-            f"client.{event}": _message(event, kind, by_type)
-            for event, kind in _FROM_CLIENT.items()
-        },
-        **{
-            f"server.{event}": _message(event, kind, by_type)
-            for event, kind in _FROM_SERVER.items()
-        },
+    frames = {
+        f"{side}.{event}": _message(event, kind, by_type)
+        for side, events in (("client", _FROM_CLIENT), ("server", _FROM_SERVER))
+        for event, kind in events.items()
+    }
+    stream = {
+        f"stream.{event}": _stream_message(event, kind, by_type)
+        for event, kind in _FROM_STREAM.items()
     }
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Nexxus",
             "version": version,
-            "description": f"The WebSocket. Subprotocols: {', '.join(SUBPROTOCOLS)}.",
+            "description": "Live connections: the WebSocket, whose subprotocols are "
+            f"{', '.join(SUBPROTOCOLS)}, and server-sent events.",
             "license": {"name": "MPL-2.0"},
         },
         "defaultContentType": "application/json",
         "channels": {
-            "websocket": {
-                "address": "/ws",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
-            }
+            "websocket": _channel("/ws", frames),
+            "sse": _channel("/sse", stream),
         },
         "operations": {
-            "fromClient": _operation("receive", "client", _FROM_CLIENT),
-            "fromServer": _operation("send", "server", _FROM_SERVER),
+            "fromClient": _operation("receive", "websocket", "client", _FROM_CLIENT),
+            "fromServer": _operation("send", "websocket", "server", _FROM_SERVER),
+            "fromStream": _operation("send", "sse", "stream", _FROM_STREAM),
         },
-        "components": {"messages": messages, "schemas": components},
+        "components": {"messages": {**frames, **stream}, "schemas": components},
     }
+
+
+def _channel(address: str, messages: dict[str, Any]) -> dict[str, Any]:
+    references = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
+    return {"address": address, "messages": references}
+
+
+def _stream_message(
+    event: str, kind: type[msgspec.Struct], schemas: dict[Any, Any]
+) -> dict[str, Any]:
+    """An event of a stream: ``event`` is its name, ``data`` its payload, ``id`` its cursor."""
+    summary = (kind.__doc__ or "").partition("\n")[0]
+    return {"name": event, "summary": summary, "payload": schemas[kind]}
 
 
 def _message(event: str, kind: type[msgspec.Struct], schemas: dict[Any, Any]) -> dict[str, Any]:
@@ -219,9 +265,6 @@ def _message(event: str, kind: type[msgspec.Struct], schemas: dict[Any, Any]) ->
     }
 
 
-def _operation(action: str, side: str, frames: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "action": action,
-        "channel": {"$ref": "#/channels/websocket"},
-        "messages": [{"$ref": f"#/channels/websocket/messages/{side}.{event}"} for event in frames],
-    }
+def _operation(action: str, channel: str, side: str, frames: dict[str, Any]) -> dict[str, Any]:
+    messages = [{"$ref": f"#/channels/{channel}/messages/{side}.{event}"} for event in frames]
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "messages": messages}

@@ -10,6 +10,7 @@ from nexxus.api.pages import page, static_file
 from nexxus.api.requests import Request
 from nexxus.api.responses import Answer, Raw
 from nexxus.errors import NotFound
+from nexxus.interfaces.mounts import HttpMount
 
 _described = RouteSection("Description", access=Admission.PUBLIC)
 ENDPOINTS = _described.endpoints
@@ -25,12 +26,14 @@ async def openapi(request: Request[None]) -> Answer[dict[str, Any]]:
     """Get the OpenAPI document of the routes."""
     from nexxus.api.openapi import describe
 
-    return Answer(200, describe(routes.ENDPOINTS, version=request.services.version))
+    services = request.services
+    mounts = [each.mount for each in services.mounted if isinstance(each.mount, HttpMount)]
+    return Answer(200, describe(routes.ENDPOINTS, version=services.version, mounts=mounts))
 
 
 @_described.route("GET", "/asyncapi.json", answers={200: dict[str, Any]}, documented=False)
 async def asyncapi(request: Request[None]) -> Answer[dict[str, Any]]:
-    """Get the AsyncAPI document of the WebSocket's frames."""
+    """Get the AsyncAPI document of the live connections' frames."""
     from nexxus.api.asyncapi import describe_frames
 
     return Answer(200, describe_frames(version=request.services.version))

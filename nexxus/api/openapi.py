@@ -24,6 +24,7 @@ from nexxus.errors import (
     UserTokenExpired,
     WireError,
 )
+from nexxus.interfaces.mounts import Authentication, HttpMount
 
 _MEDIA_TYPES: Final = ("application/json", "application/msgpack")
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -31,11 +32,14 @@ _REF: Final = "#/components/schemas/{name}"
 _APP_ID: Final = Parameter(
     "nxx-app-id", "header", "The application.", {"type": "string", "minLength": 1}, required=True
 )
+_TRANSPORTS: Final = "Transports"
 _TOKEN_ERRORS: Final = (NoAuthPresent, UserTokenExpired, UserAuthenticationFailed)
 
 
-def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
-    """Return the OpenAPI document of these endpoints."""
+def describe(
+    endpoints: Iterable[Endpoint], *, version: str, mounts: Iterable[HttpMount] = ()
+) -> dict[str, Any]:
+    """Return the OpenAPI document of these endpoints, and of what transports serve beside them."""
     shown = [endpoint for endpoint in endpoints if endpoint.documented]
     schemas, components = _schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
@@ -45,6 +49,12 @@ def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
         template = templates.setdefault(_PATH_PARAMETER.sub("{}", endpoint.path), endpoint.path)
         operation = _operation(endpoint, template, schemas)
         paths.setdefault(template, {})[endpoint.method.lower()] = operation
+    tags = dict.fromkeys(endpoint.tag for endpoint in shown)
+    for mount in mounts:
+        tags[_TRANSPORTS] = None
+        for method in mount.methods:
+            operation = _mount_operation(mount, method, schemas)
+            paths.setdefault(mount.path, {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,7 +64,7 @@ def describe(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
             "license": {"name": "MPL-2.0", "identifier": "MPL-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(endpoint.tag for endpoint in shown)],
+        "tags": [{"name": tag} for tag in tags],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -78,7 +88,7 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, A
 
 def _operation(endpoint: Endpoint, template: str, schemas: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": _operation_id(endpoint),
+        "operationId": _operation_id(endpoint.method, endpoint.path),
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [_parameter(each) for each in _parameters(endpoint, template)],
@@ -96,9 +106,30 @@ def _operation(endpoint: Endpoint, template: str, schemas: dict[Any, Any]) -> di
     return operation
 
 
-def _operation_id(endpoint: Endpoint) -> str:
-    words = re.findall(r"\w+", endpoint.path) or ["root"]
-    return endpoint.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
+def _mount_operation(mount: HttpMount, method: str, schemas: dict[Any, Any]) -> dict[str, Any]:
+    """The operation of a mount: what all of them have, and what the transport adds."""
+    is_authenticated = mount.authentication is not Authentication.NONE
+    errors: list[type[WireError]] = [InvalidParameters, ServiceUnavailable, ServerError]
+    if is_authenticated:
+        errors += [*_TOKEN_ERRORS, ApplicationNotFound]
+    if mount.limited:
+        errors.append(TooManyRequests)
+    own = dict(mount.openapi or {})
+    responses = {"200": {"description": HTTPStatus.OK.phrase}, **own.pop("responses", {})}
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(method, mount.path),
+        "summary": mount.summary,
+        "tags": [_TRANSPORTS],
+        "responses": {**responses, **_error_responses(errors, schemas)},
+    }
+    if is_authenticated:
+        operation["security"] = [{"token": []}, {}]  # or a ticket
+    return {**operation, **own}
+
+
+def _operation_id(method: str, path: str) -> str:
+    words = re.findall(r"\w+", path) or ["root"]
+    return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _parameters(endpoint: Endpoint, template: str) -> list[Parameter]:
@@ -157,8 +188,13 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
         elif endpoint.media_type != "application/json":
             response["content"] = {endpoint.media_type: {"schema": {"type": "string"}}}
         responses[str(status)] = response
+    return {**responses, **_error_responses(_errors(endpoint), schemas)}
+
+
+def _error_responses(errors: Iterable[type[WireError]], schemas: dict[Any, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
     by_status: dict[int, list[str]] = {}
-    for error in _errors(endpoint):
+    for error in errors:
         names = by_status.setdefault(error.status, [])
         if error.name not in names:
             names.append(error.name)

@@ -80,9 +80,16 @@ def sections() -> Iterator[Section]:
         for adapter in sorted(offers, key=lambda known: (known != default, known)):
             own = offers[adapter].adapter.settings
             if own is not None:
-                summary = offers[adapter].summary
-                summary = f"{summary[:1].upper()}{summary[1:]}."
+                summary = _sentence(offers[adapter].summary)
                 yield Section(name, summary, list(_entries(own)), adapter, default)
+    for name, plugin in sorted(catalog.plugin_sections.items()):
+        if plugin.settings is not None:
+            entries = list(_entries(plugin.settings))
+            yield Section(f"plugins.{name}", _sentence(plugin.summary), entries)
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[:1].upper()}{summary[1:]}."
 
 
 def example() -> str:
@@ -272,8 +279,8 @@ same names in TOML as in JSON. Only the list from the source of highest priority
 ## `[plugins.<name>]`
 
 The settings of a plugin's custom worker, transport, sign-in strategy or configuration provider,
-under its name. In the environment, write an underscore for a hyphen in the name:
-`NEXXUS_PLUGINS__AUDIT_LOG__PATH`. `nexxus plugins` lists the names.
+under its name, as those of Nexxus's own above. In the environment, write an underscore for a hyphen
+in the name: `NEXXUS_PLUGINS__AUDIT_LOG__PATH`. `nexxus plugins` lists the names.
 """
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transports: Annotated[
         tuple[str, ...],
         Meta(description="Names of the transports for devices; plugins can add more."),
-    ] = ("websockets",)
+    ] = ("websockets", "sse")
     enabled: Annotated[
         bool, Meta(description="Listen on the gateway's own port, in addition to /ws on the API's.")
     ] = True

@@ -71,8 +71,8 @@ class Stream(ABC):
         """
 
     @abstractmethod
-    def end(self) -> None:
-        """End the answer after what was written; may be called twice."""
+    def end(self, last: bytes = b"") -> None:
+        """End the answer after what was written, and after `last`, however much is unsent."""
 
     @abstractmethod
     def abort(self) -> None:

@@ -59,8 +59,9 @@ class ServerFrame(msgspec.Struct, frozen=True):
     """A frame on its way to peers. `data` is encoded as `Framing.encoding` says.
 
     `ref` is that of the client's frame which it answers. `channels` are the ids of the channels
-    that the frame is for, and `cursor` is the one in `data`: transports that have a place of
-    their own for either, such as MQTT's topics or the ``id`` of SSE, need not decode `data`.
+    that the frame is for, and `cursor` is where a peer may resume once it has taken the frame:
+    transports that have a place of their own for either, such as MQTT's topics or the ``id`` of
+    SSE, need not decode `data`.
     """
 
     event: str
@@ -163,10 +164,13 @@ class DeviceConnection(Protocol):
     def refuse(self, error: WireError) -> None:
         """Answer what is not a frame at all with an ``error`` frame, in its turn."""
 
-    async def register(self, identity: Identity) -> None:
-        """Register with what a mount has authenticated, as a ``register`` frame does with a token.
+    async def register(self, identity: Identity, *, cursor: str | None = None) -> None:
+        """Register with what a mount has authenticated, and say at once whether to resume.
 
-        The ``register`` frame that confirms it is written to the wire. Raises what `request` does.
+        It does what a ``register`` frame does with a token, and ``resume`` with the cursor.
+        Without a cursor the device starts without the subscriptions that were kept for it. The
+        frames that answer are written to the wire. Raises what `request` does; nothing is then
+        lost for a device that tries again.
         """
 
     async def request(self, event: str, data: Any) -> tuple[int, Any]:

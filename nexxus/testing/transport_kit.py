@@ -57,12 +57,11 @@ class Peer(ABC):
     cursor: str | None = None
 
     @abstractmethod
-    async def register(self, token: str) -> None:
-        """Register and return when that is confirmed; raises `PeerRefused`."""
+    async def register(self, token: str, cursor: str | None = None) -> None:
+        """Register and return when that is confirmed; raises `PeerRefused`.
 
-    @abstractmethod
-    async def resume(self, cursor: str) -> None:
-        """Ask for what was missed; does not wait for the answer."""
+        With a cursor, ask for what was missed since, and do not wait for the answer.
+        """
 
     async def request(self, event: str, data: dict[str, Any]) -> tuple[int, Any]:
         """Ask for an operation; the status, and the answer's data or its error.
@@ -121,10 +120,12 @@ class TransportConformance(ABC):
                 await host.gateway.drain()
                 await transport.stop()
 
-    async def _registered(self, transport: Transport, host: KitHost, token: str) -> Peer:
+    async def _registered(
+        self, transport: Transport, host: KitHost, token: str, cursor: str | None = None
+    ) -> Peer:
         peer = await self.connect(transport, host)
         async with asyncio.timeout(PATIENCE):
-            await peer.register(token)
+            await peer.register(token, cursor)
         return peer
 
     async def _subscribed(
@@ -338,8 +339,7 @@ class TransportConformance(ABC):
         for version in (2, 3):
             host.push(version, "c1")
 
-        again = await self._registered(transport, host, "d1")
-        await again.resume(peer.cursor)
+        again = await self._registered(transport, host, "d1", peer.cursor)
 
         assert [(await next_event(again))[1]["model"]["version"] for _ in range(2)] == [2, 3]
         assert (await next_event(again))[0] == "resume"
@@ -353,8 +353,7 @@ class TransportConformance(ABC):
         peer.vanish()
         await until(lambda: _is_absent(host, "d1"))
 
-        again = await self._registered(transport, host, "d1")
-        await again.resume("nobody:knows-1")
+        again = await self._registered(transport, host, "d1", "nobody:knows-1")
 
         event, data = await next_event(again)
         assert (event, data["channels"]) == ("resync", ["c1"])

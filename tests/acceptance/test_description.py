@@ -77,7 +77,15 @@ async def test_the_http_description_names_every_route(
     described = {re.sub(r"\{\w+\}", "{}", path).rstrip("/") or "/" for path in document["paths"]}
     for path in [
         *("/user/register", "/user/me", "/user", "/auth/local", "/auth/refresh", "/auth/logout"),
-        *("/device", "/device/register", "/device/list", "/subscription", "/operation/{}"),
+        *(
+            "/auth/ticket",
+            "/sse",
+            "/device",
+            "/device/register",
+            "/device/list",
+            "/subscription",
+            "/operation/{}",
+        ),
         *("/model/{}", "/model/{}/{}", "/model/{}/search", "/model/count"),
         *("/healthz", "/readyz", "/metrics", "/admin/applications", "/admin/applications/{}"),
         *("/admin/applications/{}/users", "/admin/applications/{}/users/{}"),
@@ -96,6 +104,7 @@ async def test_the_socket_description_names_every_frame(
         *("register", "refresh_access_token", "resume", "resync", "reply", "error"),
         *("subscribe", "unsubscribe", "create", "update", "delete"),
         *("model_created", "model_updated", "model_deleted"),
+        *("stream.subscribed", "stream.close"),
     ]:
         assert event in response.text, event
 

@@ -33,6 +33,14 @@ def joined(*snippets: Snippet) -> Snippet:
     return snippets[0]._replace(code="\n".join(snippet.code for snippet in snippets))
 
 
+def _data_of(stream: str, event: str) -> Iterator[Any]:
+    """The data of each event of that name in a stream of server-sent events."""
+    for block in stream.split("\n\n")[:-1]:
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if fields.get("event") == event:
+            yield json.loads(fields["data"])
+
+
 def bash(code: str) -> Snippet:
     """A step that a reader does not take: windows share nothing but what is in a file."""
     return Snippet("README.md", "", "bash", code)
@@ -60,6 +68,11 @@ async def test_the_tour_ends_with_the_three_events_that_it_promises(server: Serv
         written = run(joined(bash(". ./session"), *after), server.folder)
         assert '"error"' not in written, written
         told = {event["event"]: event for event in await eventually(lambda: shown(4))}
+
+    (stream,) = [step.on(server.endpoint) for step in README if step.how == "stream"]
+    with running(joined(bash(". ./session"), stream), server.folder) as output:
+        page = await eventually(lambda: [*_data_of(output.read_text(), "subscribed")])
+    assert {item["id"] for item in page[0]["items"]} >= {"milk"}
 
     assert told["model_created"]["model"]["title"] == "Call Bob"
     assert told["model_updated"]["model"]["id"] == "milk"

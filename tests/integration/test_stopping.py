@@ -284,7 +284,7 @@ async def test_draining_twice_is_draining_once(
 ) -> None:
     nexxus = serving(tmp_path, Plugin())
     await nexxus.start()
-    (gateway,) = nexxus.transports.gateways.values()
+    gateway = nexxus.transports.gateways["websockets"]
     drain, drained = gateway.drain, 0
 
     async def count() -> None:

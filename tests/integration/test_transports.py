@@ -52,10 +52,8 @@ class EventStreams(Transport):
         wire = StreamWire()
         connection = self._host.accept(wire, self.framing)
         try:
-            await connection.register(request.identity)
             cursor = request.headers.get("last-event-id")
-            if cursor is not None:
-                await connection.request("resume", {"cursor": cursor})
+            await connection.register(request.identity, cursor=cursor)
             wire.begin(await request.stream(b"text/event-stream", lost=connection.lost))
         except BaseException:
             connection.lost()
@@ -246,9 +244,8 @@ async def test_a_device_has_one_connection_whatever_the_transports(
         port = nexxus.transports._transports["lines"].port  # type: ignore[attr-defined]
         line = LinePeer(*await asyncio.open_connection("127.0.0.1", port))
         async with asyncio.timeout(PATIENCE):
-            await line.register(token)
+            await line.register(token, stream.last_event_id)
             await stream.task
-            await line.resume(stream.last_event_id or "")
             event, data = await line.next()
             assert (event, len(data["channels"])) == ("resync", 1)
             status, _ = await line.request("create", {"type": "task", "id": "t1", "title": "x"})

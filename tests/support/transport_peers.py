@@ -9,10 +9,12 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any
 
+from event_source import Event, EventSource, Refused
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from nexxus.testing.transport_kit import Peer, PeerRefused
+from nexxus.testing.transport_tokens import APP
 
 _ENDED = object()
 
@@ -36,16 +38,15 @@ class FramePeer(Peer):
     def frames(self) -> AsyncIterator[dict[str, Any]]:
         """The frames that come, until the end."""
 
-    async def register(self, token: str) -> None:
+    async def register(self, token: str, cursor: str | None = None) -> None:
         await self.send({"event": "register", "data": {"token": token}})
         frame = await self._registered.get()
         if frame is _ENDED:
             raise ConnectionError("closed")
         if frame["event"] == "error":
             raise PeerRefused(frame["data"]["code"])
-
-    async def resume(self, cursor: str) -> None:
-        await self.send({"event": "resume", "data": {"cursor": cursor}})
+        if cursor is not None:
+            await self.send({"event": "resume", "data": {"cursor": cursor}})
 
     async def request(self, event: str, data: dict[str, Any]) -> tuple[int, Any]:
         ref = next(self._refs)
@@ -146,3 +147,55 @@ class LinePeer(FramePeer):
     def stop_reading(self) -> None:
         super().stop_reading()
         self._to_server.transport.pause_reading()  # type: ignore[attr-defined]
+
+
+class SsePeer(Peer):
+    """A peer that follows server-sent events, and says what it wants when it connects."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._source: EventSource | None = None
+        self._close_code: int | None = None
+
+    async def register(self, token: str, cursor: str | None = None) -> None:
+        headers = {"nxx-app-id": APP, "Authorization": f"Bearer {token}"}
+        if cursor is not None:
+            headers["Last-Event-ID"] = cursor
+        try:
+            self._source = await EventSource.open(self._port, headers=headers)
+        except Refused as refused:
+            is_known = refused.status == 401
+            raise PeerRefused("INVALID_PARAMETERS" if is_known else str(refused)) from refused
+        assert (await self._next()).name == "register"
+
+    async def next(self) -> tuple[str, Any]:
+        event = await self._next()
+        return event.name, event.data
+
+    async def _next(self) -> Event:
+        assert self._source is not None
+        event = await self._source.next()
+        if event.name == "close":
+            self._close_code = event.data["code"]
+            raise ConnectionError("closed")
+        self.cursor = event.id
+        return event
+
+    async def closed(self) -> int | None:
+        try:
+            while True:
+                await self._next()
+        except ConnectionError:
+            return self._close_code
+
+    async def leave(self) -> None:
+        assert self._source is not None
+        await self._source.close()
+
+    def vanish(self) -> None:
+        assert self._source is not None
+        self._source.vanish()
+
+    def stop_reading(self) -> None:
+        assert self._source is not None
+        self._source.stop_reading()

@@ -52,8 +52,10 @@ class RawStream(Heir, Stream):
         transport.write(data)
         return True
 
-    def end(self) -> None:
+    def end(self, last: bytes = b"") -> None:
         """See `Stream.end`."""
+        if last:
+            self.transport.write(last)
         self.transport.close()
 
     def abort(self) -> None:
@@ -97,8 +99,11 @@ class AsgiStream(Stream):
         self._has_work.set()
         return True
 
-    def end(self) -> None:
+    def end(self, last: bytes = b"") -> None:
         """See `Stream.end`."""
+        if last:
+            self._waiting.append(last)
+            self._size += len(last)
         self._is_ended = True
         self._has_work.set()
 

@@ -208,9 +208,9 @@ class Connection:
         """See `DeviceConnection.request`."""
         return await self._answer_to(DirectRequest(event, data))
 
-    async def register(self, identity: Identity) -> None:
+    async def register(self, identity: Identity, *, cursor: str | None = None) -> None:
         """See `DeviceConnection.register`."""
-        await self._answer_to(Registration(identity))
+        await self._answer_to(Registration(identity, cursor))
 
     async def _answer_to(self, asked: DirectRequest) -> tuple[int, Any]:
         if not self._take(asked):

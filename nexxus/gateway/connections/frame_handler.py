@@ -57,8 +57,7 @@ class FrameHandler:
                 await self._resuming.start_anew(connection)
             if frame is not None:
                 if isinstance(message, Registration):
-                    claims = await self._actions.verify_identity(message.identity)
-                    status, data = await self._register(connection, claims)
+                    status, data = await self._register_identity(connection, message)
                 else:
                     status, data = await self._act(connection, frame, pass_on, is_first=is_first)
                 message.answer(status, data)
@@ -110,6 +109,23 @@ class FrameHandler:
         _require_same_device(connection.claims, claims)
         self._presences.renew(connection, claims)
         self._presences.welcome(connection)
+        return _DONE
+
+    async def _register_identity(
+        self, connection: Connection, message: Registration
+    ) -> tuple[int, Any]:
+        claims = await self._actions.verify_identity(message.identity)
+        _require_unexpired(claims)
+        if connection.claims is not None or connection.is_closing:
+            raise ServiceUnavailable("the connection has ended, or has a device already")
+        cursor = message.cursor
+        verify_again = self._actions.verify_again
+        await self._presences.claim(connection, claims, verify_again, resumes=cursor is not None)
+        connection.awaits_first_frame = False
+        if cursor is None:
+            await self._resuming.start_anew(connection)
+        else:
+            await self._resuming.resume(connection, cursor)
         return _DONE
 
     async def _refresh(

@@ -133,13 +133,17 @@ class DirectRequest(PeerRequest):
 
 
 class Registration(DirectRequest):
-    """A request to register with the `identity` that a mount has authenticated."""
+    """A request to register with the `identity` that a mount has authenticated.
 
-    __slots__ = ("identity",)
+    It says whether the device resumes, and from which `cursor`.
+    """
 
-    def __init__(self, identity: Identity) -> None:
+    __slots__ = ("cursor", "identity")
+
+    def __init__(self, identity: Identity, cursor: str | None) -> None:
         super().__init__("register", {})
         self.identity = identity
+        self.cursor = cursor
 
 
 def error_code(error: WireError) -> str:

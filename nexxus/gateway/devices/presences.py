@@ -59,9 +59,12 @@ class Presences:
         connection: Connection,
         claims: TokenClaims,
         verify_again: Callable[[TokenClaims], Awaitable[TokenClaims]],
+        *,
+        resumes: bool = False,
     ) -> None:
         """Give the token's device to the connection and answer ``register``.
 
+        A device that `resumes` (it has said so already) has not seen all that came before that.
         `verify_again` is asked once the registry knows the connection: a session that ends
         from then on finds it there, one that ended before is noticed now.
         """
@@ -90,12 +93,13 @@ class Presences:
             device.begun = self._residents.log.advance()
             if not device.subscriptions:
                 self._residents.go_live(device)
-            self.welcome(connection)
+            self.welcome(connection, resumes=resumes)
 
-    def welcome(self, connection: Connection) -> None:
+    def welcome(self, connection: Connection, *, resumes: bool = False) -> None:
         """Answer ``register`` with the cursor of a client that has missed nothing until now."""
         cursor = self._cursors.write(self._residents.log.seq)
-        connection.send("register", {"success": True, "cursor": cursor}, cursor=cursor)
+        data = {"success": True, "cursor": cursor}
+        connection.send("register", data, cursor=None if resumes else cursor)
 
     def renew(self, connection: Connection, claims: TokenClaims) -> None:
         """Let the connection live as long as the token."""

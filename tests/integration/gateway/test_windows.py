@@ -71,11 +71,11 @@ def identity(device: str) -> Identity:
 
 
 async def connected(
-    world: World, device: str, window: float | None = None
+    world: World, device: str, window: float | None = None, cursor: str | None = None
 ) -> tuple[Connection, Memory]:
     wire = Memory()
     connection = wire.connection = world.gateway.accept(wire, RECORDING, resume_window=window)
-    await connection.register(identity(device))
+    await connection.register(identity(device), cursor=cursor)
     return connection, wire
 
 
@@ -104,8 +104,7 @@ async def test_a_connection_may_ask_for_more_than_is_usual(new_world: NewWorld) 
 
     await eventually(lambda: is_gone(world, "d1"))
     world.gateway.deliver(event(1, updated=["c1"]))
-    again, wire = await connected(world, "d2", 60)
-    await again.request("resume", {"cursor": str(_cursor_of(world, 0))})
+    _, wire = await connected(world, "d2", 60, _cursor_of(world, 0))
     await eventually(lambda: "resume" in wire.events)
     assert wire.events == ["register", "model_updated", "resume"]
 

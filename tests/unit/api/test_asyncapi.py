@@ -1,4 +1,4 @@
-"""The description of the WebSocket's frames."""
+"""The description of the frames of live connections."""
 
 from __future__ import annotations
 
@@ -14,5 +14,18 @@ def test_every_frame_that_a_client_may_send_is_described_and_no_other() -> None:
 
 
 def test_an_operation_carries_a_ref_and_so_does_its_reply() -> None:
-    with_ref = {name for name, each in MESSAGES.items() if "ref" in each["payload"]["properties"]}
+    with_ref = {
+        name
+        for name, each in MESSAGES.items()
+        if not name.startswith("stream.") and "ref" in each["payload"]["properties"]
+    }
     assert with_ref == {*(f"client.{event}" for event in OPERATIONS), "server.reply"}
+
+
+def test_a_stream_has_the_servers_frames_but_replies_and_what_only_it_has() -> None:
+    frames, stream = (
+        {name.partition(".")[2] for name in MESSAGES if name.startswith(side)}
+        for side in ("server.", "stream.")
+    )
+    assert frames - stream == {"reply", "refresh_access_token"}
+    assert stream - frames == {"subscribed", "close"}

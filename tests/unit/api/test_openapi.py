@@ -12,9 +12,31 @@ import pytest
 from nexxus.api.asyncapi import describe_frames
 from nexxus.api.openapi import describe
 from nexxus.api.routes import ENDPOINTS
+from nexxus.interfaces.mounts import Authentication, HttpMount
 
 DOCUMENT = describe(ENDPOINTS, version="1.2.3")
 FRAMES = describe_frames(version="1.2.3")
+
+
+async def handle(request: Any) -> None: ...
+
+
+def test_what_transports_serve_is_described_with_what_all_requests_may_meet() -> None:
+    own = {"responses": {"204": {"description": "nothing"}}, "parameters": []}
+    mounts = [
+        HttpMount("/mine", handle, methods=("GET", "POST"), summary="Do it", openapi=own),
+        HttpMount("/open", handle, authentication=Authentication.NONE, limited=False),
+    ]
+
+    document = describe(ENDPOINTS, version="1", mounts=mounts)
+
+    get = document["paths"]["/mine"]["get"]
+    assert (get["summary"], get["operationId"]) == ("Do it", "getMine")
+    assert set(get["responses"]) == {"200", "204", "400", "401", "404", "429", "500", "503"}
+    assert set(document["paths"]["/mine"]) == {"get", "post"}
+    bare = document["paths"]["/open"]["get"]
+    assert "security" not in bare
+    assert set(bare["responses"]) == {"200", "400", "500", "503"}
 
 
 def references(node: Any) -> set[str]:

@@ -34,7 +34,7 @@ def test_every_setting_has_a_meaning():
 def test_the_example_with_everything_uncommented_is_the_default():
     settings = re.sub(r"(?m)^# (\w+ = .*)$", r"\1", example().partition("# Applications may")[0])
     document = tomllib.loads(settings)
-    assert len(document) == 14
+    assert len(document) == 15
     given, default = Config.from_mapping(document), Config.from_mapping({})
     for section in document:
         assert getattr(given, section) == getattr(default, section)
