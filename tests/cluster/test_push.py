@@ -57,7 +57,7 @@ async def persistent(client: NexxusClient) -> NexxusClient:
     return client
 
 
-@contract("while it is connected it is told there, and only there")
+@contract("while it is connected it receives frames and no pushes")
 async def test_a_device_is_pushed_to_while_it_is_away_and_only_then(
     cluster: Cluster, app: Any, new_client: Any, pushes: Pushes
 ) -> None:
