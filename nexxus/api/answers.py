@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from nexxus.accounts.devices import DeviceDescription
 from nexxus.cluster.dead_letters import DeadLetter
+from nexxus.cluster.worker_queues import WorkerQueue
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError, State
 from nexxus.objects.replies import (
@@ -181,6 +182,18 @@ class OneDeadLetter(Shape, frozen=True, kw_only=True):
     """One dead letter."""
 
     data: DeadLetter
+
+
+class WorkerItems(Shape, frozen=True, kw_only=True):
+    """Custom workers."""
+
+    items: list[WorkerQueue]
+
+
+class WorkerList(Shape, frozen=True, kw_only=True):
+    """A list of custom workers."""
+
+    data: WorkerItems
 
 
 class OperationFate(Shape, frozen=True, kw_only=True):

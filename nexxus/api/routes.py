@@ -14,6 +14,7 @@ from nexxus.api import (
     sessions,
     subscriptions,
     users,
+    workers,
 )
 from nexxus.api.endpoints import Endpoint
 
@@ -26,5 +27,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *subscriptions.ENDPOINTS,
     *admin.ENDPOINTS,
     *dead_letters.ENDPOINTS,
+    *workers.ENDPOINTS,
     *health.ENDPOINTS,
 )

@@ -11,6 +11,7 @@ from nexxus.api.mounts.table import Mounted
 from nexxus.api.settings import ApiSettings
 from nexxus.applications.applications import Applications
 from nexxus.cluster.dead_letters import DeadLetters
+from nexxus.cluster.worker_queues import WorkerQueues
 from nexxus.interfaces.logger import Logger
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
@@ -37,6 +38,7 @@ class Services:
     rate_limit: RateLimit
     admin_key: str
     dead_letters: DeadLetters
+    worker_queues: WorkerQueues
     readiness: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     http_metrics: HttpMetrics

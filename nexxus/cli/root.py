@@ -80,6 +80,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "app": ("nexxus.cli.app:app", "Create, show, change and delete applications."),
     "user": ("nexxus.cli.user:user", "List, change and delete an application's users."),
     "dead": ("nexxus.cli.dead:dead", "List, show, replay and discard dead letters."),
+    "worker": ("nexxus.cli.worker:worker", "List custom workers and remove unused ones."),
     "tail": ("nexxus.cli.tail:tail", "Print changes of a model's objects as they happen."),
     "bench": ("nexxus.cli.bench:bench", "Measure a running server in a few seconds."),
     "config": ("nexxus.cli.config:config", "Validate or show the configuration."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -127,13 +127,14 @@ class Worker(ABC):
     share its events by object, and one object's events go to one of them at a time.
     """
 
-    models: ClassVar[Collection[str] | None] = None
-    """The models whose events it wants; None for all."""
+    models: Collection[str] | None = None
+    """The models whose events it wants; None for all. Like the other two attributes, it may be set
+    by the class or, where settings decide, by the instance before it is opened."""
 
-    batch: ClassVar[int] = 100
+    batch: int = 100
     """The largest number of events for one call of `handle`."""
 
-    attempts: ClassVar[int] = 10
+    attempts: int = 10
     """How often an event is tried before it becomes a dead letter."""
 
     async def open(self, context: WorkerContext) -> None:  # noqa: B027 - most need none

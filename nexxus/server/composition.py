@@ -32,6 +32,7 @@ from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.membership import Membership
 from nexxus.cluster.messages import Acknowledged, Outcome, gateway_mailbox, node_mailbox
 from nexxus.cluster.peers import Peers
+from nexxus.cluster.worker_queues import WorkerQueues
 from nexxus.config import AdapterSection, Config
 from nexxus.domain.application import Application
 from nexxus.gateway import Gateway, GatewaySettings
@@ -192,6 +193,8 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     for name, worker in workers.items():
         figures.under("worker").add(worker.figures, worker=name)
     figures.read(dead_letters.figures)
+    if outbox is not None:
+        figures.under("outbox").read(outbox.figures)
     for group in _consumed(config, groups):
         show_waiting(figures, broker, group)
     return Parts(
@@ -255,6 +258,7 @@ def compose_services(
         rate_limit=actions.rate_limit,
         admin_key=admin_key,
         dead_letters=parts.dead_letters,
+        worker_queues=WorkerQueues(parts.adapters.broker, config.server.workers),
         readiness=readiness,
         metrics=parts.metrics.expose,
         http_metrics=parts.http_metrics,

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -29,6 +29,7 @@ from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Group, Message
 from nexxus.interfaces.database import Database, Mutation, Record
 from nexxus.interfaces.logger import Logger
+from nexxus.observability.figures import gauge
 from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
 
 OUTBOX: Final = build_model("outbox", {})
@@ -41,6 +42,15 @@ _CHUNK: Final = 200
 _RETRY_DELAY: Final = 1.0
 
 _decode = msgspec.json.Decoder(list[Event]).decode
+
+
+class OutboxFigures(msgspec.Struct):
+    """What is measured of the outbox."""
+
+    slots: Annotated[int, gauge("Slots of the outbox, in use or free; none is ever removed.")]
+    slots_in_use: Annotated[
+        int, gauge("Slots with events that custom workers, or pushes, have yet to handle.")
+    ]
 
 
 class Outbox:
@@ -68,10 +78,9 @@ class Outbox:
         self._doubtful: dict[str, Sequence[Event]] = {}
         """Slots of commits that failed, and may be stored all the same."""
 
-    @property
-    def slots(self) -> int:
-        """How many slots there are, used or free."""
-        return self._slots
+    def figures(self) -> OutboxFigures:
+        """Return what there is now."""
+        return OutboxFigures(slots=self._slots, slots_in_use=len(self._unsettled))
 
     async def open(self) -> None:
         """Prepare the database."""

@@ -22,13 +22,11 @@ class AuditLog(Worker):
     """
 
     def __init__(self, settings: AuditLogSettings, *, data_dir: Path) -> None:
+        self.models = settings.models or None
         self._path = data_dir / settings.path
-        self._models = frozenset(settings.models)
 
     async def handle(self, events: Sequence[Event]) -> None:
-        lines = [_line(event) for event in events if not self._models or event.type in self._models]
-        if lines:
-            await asyncio.to_thread(self._append, b"".join(lines))
+        await asyncio.to_thread(self._append, b"".join(map(_line, events)))
 
     def _append(self, data: bytes) -> None:
         with self._path.open("ab") as file:

@@ -188,8 +188,8 @@ class Picky(Worker):
     def __init__(
         self, poison: set[str], *, raises: bool, batch: int = 8, attempts: int = 5
     ) -> None:
-        self.batch = batch  # type: ignore[misc]
-        self.attempts = attempts  # type: ignore[misc]
+        self.batch = batch
+        self.attempts = attempts
         self.poison = poison
         self.raises = raises
         self.batches: list[list[str]] = []
@@ -276,7 +276,7 @@ async def test_a_worker_that_names_an_event_it_was_not_given_fails_those_that_it
             return [Failed(other, ValueError("mixed up"))] if "e2" in self.batches[-1] else []
 
     worker, letters = Confused(set(), raises=False, batch=2, attempts=1), DeadLetterStore()
-    worker.attempts = 2  # type: ignore[misc]
+    worker.attempts = 2
     await tell(broker, "e0", "e1", "e2", "e3")
     running = asyncio.create_task(runner_of(worker, broker, journal, letters).run())
     await eventually(lambda: letters.buried)
