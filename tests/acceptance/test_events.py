@@ -24,7 +24,7 @@ async def writer(app: Any, new_client: Any) -> NexxusClient:
 
 
 def events(client: NexxusClient, object_id: str) -> list[tuple[str, int]]:
-    """What a connection was told of an object: kind and version, in order."""
+    """The events that a connection received about an object: kind and version, in order."""
     frames = by_model(client.socket.frames)[object_id]
     return [(f["event"], f["data"]["model"]["version"]) for f in frames]
 
@@ -134,7 +134,7 @@ async def test_one_write_may_be_three_kinds_of_event_with_one_frame_each(
 async def test_an_object_may_be_subscribed_to_before_it_exists(
     client: NexxusClient, writer: NexxusClient
 ) -> None:
-    future = unique("future~1")  # whatever an id may have
+    future = unique("future~1")  # any character that an id may have
     view = await client.subscribe("task", id=future, filter={"points": 1}, limit=10)
     assert view.items == {}
 

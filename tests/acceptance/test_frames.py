@@ -1,4 +1,4 @@
-"""Contract §6: frames that make no sense, and both encodings."""
+"""Contract §6: invalid frames, and both encodings."""
 
 from __future__ import annotations
 

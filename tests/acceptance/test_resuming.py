@@ -162,7 +162,7 @@ async def test_a_subscription_that_ended_meanwhile_is_not_resumed(
     client: NexxusClient, app: Any, new_client: Any
 ) -> None:
     writer = await (await new_client(app).register_device()).connect()
-    await writer.subscribe("task", limit=5000)  # so that events of the channel come here at all
+    await writer.subscribe("task", limit=5000)  # to receive the channel's events here
     await client.connect()
     kept = await client.subscribe("task", filter={"points": {"gte": 1}}, limit=100)
     gone = await client.subscribe("task", limit=100)

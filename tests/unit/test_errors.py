@@ -1,4 +1,4 @@
-"""Errors: one tree, which others see whole."""
+"""Errors: one complete tree."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def below(kind: type[NexxusError]) -> Iterator[type[NexxusError]]:
 
 
 def tree() -> list[type[NexxusError]]:
-    """The errors that other packages see."""
+    """The errors visible to other packages."""
     return [kind for kind in below(NexxusError) if kind.__module__ == errors.__name__]
 
 
-def test_the_drawing_shows_the_tree() -> None:
+def test_the_documented_tree_is_complete() -> None:
     drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
     assert drawn == {kind.__name__ for kind in tree()}
 
@@ -41,7 +41,7 @@ def test_every_error_is_raised_or_caught_somewhere() -> None:
     assert [kind for kind in tree() if not re.search(rf"\b{kind.__name__}\b", text)] == []
 
 
-def test_a_package_keeps_its_own_refinement_of_an_error_to_itself() -> None:
+def test_a_packages_own_error_subclass_is_private() -> None:
     for module in pkgutil.walk_packages(nexxus.__path__, "nexxus."):
         if "__main__" not in module.name:
             importlib.import_module(module.name)
@@ -58,16 +58,16 @@ def test_a_package_keeps_its_own_refinement_of_an_error_to_itself() -> None:
                     assert package.startswith(inner[alias.name]), (path, alias.name)
 
 
-def test_a_refinement_travels_as_the_error_that_it_refines() -> None:
+def test_an_error_subclass_is_sent_as_its_base() -> None:
     for kind in below(WireError):
         assert issubclass(kind, BY_NAME[kind.name])
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_an_error_that_travelled_is_raised_as_what_it_was(name: str) -> None:
+def test_a_received_error_is_raised_as_its_class(name: str) -> None:
     error = from_wire(name, "why", {"field": "f"})
     assert (error.name, error.message) == (name, "why")
 
 
-def test_an_error_that_is_unknown_here_is_a_fault_of_the_server() -> None:
+def test_an_unknown_received_error_is_a_server_error() -> None:
     assert type(from_wire("FutureException", "why")) is ServerError

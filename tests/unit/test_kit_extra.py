@@ -1,4 +1,4 @@
-"""The extra ``nexxus[kit]`` installs what an author's tests need, and nothing else."""
+"""The extra ``nexxus[kit]`` installs exactly what a plugin author's tests need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names_of(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9_-]", each)[0] for each in requirements}
 
 
-def test_the_kits_import_what_the_extra_or_nexxus_itself_brings() -> None:
+def test_the_kits_import_only_what_the_extra_or_nexxus_installs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = set().union(*map(imported, (ROOT / "nexxus" / "testing").rglob("*.py")))
     kit = names_of(project["optional-dependencies"]["kit"])

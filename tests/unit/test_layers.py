@@ -17,7 +17,7 @@ import nexxus
 ROOT = Path(nexxus.__file__).parent
 
 LEAVES = frozenset({"errors", "version", "observability"})
-"""What every module may import."""
+"""Packages that every module may import."""
 
 CONTRACTS = frozenset({"domain", "interfaces", "toolkit"})
 ROOMS = frozenset({"applications", "accounts", "objects", "cluster", "matching"})
@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "": PLUGGING | {"server"},
     "__main__": frozenset({"cli"}),
 }
-"""What the modules of each package may import, besides the leaves and each other."""
+"""What the modules of each package may import, in addition to the leaves and each other."""
 
 
 def test_no_module_imports_a_layer_above_its_own() -> None:
@@ -97,7 +97,7 @@ def adapter_of(module: str) -> str:
 
 @cache
 def graph() -> dict[str, frozenset[str]]:
-    """Each module of ours, and those of ours that it imports."""
+    """Each Nexxus module with the Nexxus modules that it imports."""
     paths = {name_of(path): path for path in ROOT.rglob("*.py")}
     return {name: frozenset(imports_of(path, paths)) - {name} for name, path in paths.items()}
 
@@ -118,7 +118,7 @@ def imports_of(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it that does not stand under ``if TYPE_CHECKING:``."""
+    """The node and everything below it that is not under ``if TYPE_CHECKING:``."""
     yield node
     for child in ast.iter_child_nodes(node):
         if (

@@ -1,4 +1,4 @@
-"""Plugins are found, told apart, and blamed when they do not fit."""
+"""Plugins are discovered, distinguished, and named in errors if they do not fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make(settings: object, context: AdapterContext) -> object:
 
 
 class Offers:
-    """A plugin that offers whatever it is given."""
+    """A plugin that provides the given adapters."""
 
     def __init__(self, *, databases=(), workers=(), strategies=()) -> None:
         self._databases, self._workers, self._strategies = databases, workers, strategies
@@ -42,7 +42,7 @@ class Offers:
         return list(self._strategies)
 
 
-def test_the_built_in_adapters_come_through_the_same_hooks():
+def test_the_built_in_adapters_use_the_same_hooks():
     catalog = Catalog.discover(installed=False)
     assert "sqlite" in catalog.names(AdapterKind.DATABASE)
     assert "in-process" in catalog.names(AdapterKind.BROKER)
@@ -51,7 +51,7 @@ def test_the_built_in_adapters_come_through_the_same_hooks():
     assert {offer.origin for offer in catalog.offers()} == {"built in"}
 
 
-def test_every_built_in_adapter_can_be_made(tmp_path: Path):
+def test_every_built_in_adapter_can_be_created(tmp_path: Path):
     catalog = Catalog.discover(installed=False)
     context = adapter_context(tmp_path)
     for offer in catalog.offers():
@@ -60,7 +60,7 @@ def test_every_built_in_adapter_can_be_made(tmp_path: Path):
         assert catalog.create(offer.kind, offer.adapter.name, settings, context) is not None
 
 
-async def test_an_adapter_is_given_a_logger_that_names_it_and_figures_under_its_name(
+async def test_an_adapter_gets_a_logger_and_figures_with_its_name(
     tmp_path: Path,
 ):
     class MyFigures(msgspec.Struct):
@@ -83,13 +83,13 @@ async def test_an_adapter_is_given_a_logger_that_names_it_and_figures_under_its_
     assert family.name == "nexxus_database_mine_own_rows"
 
 
-def test_an_adapter_that_nobody_offers_cannot_be_created(tmp_path: Path):
+def test_an_unknown_adapter_cannot_be_created(tmp_path: Path):
     context = adapter_context(tmp_path)
     with pytest.raises(ConfigurationError, match=r"no database 'oracle' .*elasticsearch, sqlite"):
         Catalog.discover(installed=False).create(AdapterKind.DATABASE, "oracle", None, context)
 
 
-def test_an_embedders_plugin_stands_beside_the_built_in_ones():
+def test_an_embedders_plugin_is_added_to_the_built_in_ones():
     adapter = Adapter("mine", None, make, interface=1, scope="shared", summary="my own")
     catalog = Catalog.discover(Offers(databases=[adapter]), installed=False)
     assert {"mine", "sqlite"} <= set(catalog.names(AdapterKind.DATABASE))
@@ -97,7 +97,7 @@ def test_an_embedders_plugin_stands_beside_the_built_in_ones():
     assert catalog.get(AdapterKind.BROKER, "mine") is None
 
 
-def test_two_adapters_of_one_name_are_refused():
+def test_two_adapters_with_the_same_name_are_refused():
     clash = Offers(databases=[Adapter("sqlite", None, make, interface=1, scope="shared")])
     with pytest.raises(ConfigurationError, match="both offer 'sqlite'"):
         Catalog.discover(clash, installed=False)
@@ -110,13 +110,13 @@ def test_two_adapters_that_share_a_plugin_section_are_refused():
         Catalog.discover(clash, installed=False)
 
 
-def test_what_is_no_adapter_is_refused():
+def test_anything_but_an_adapter_is_refused():
     with pytest.raises(ConfigurationError, match="no list of Adapter"):
         Catalog.discover(Offers(databases=["sqlite"]), installed=False)
 
 
 @pytest.mark.parametrize("settings", ["my_plugin:Settings", Catalog, object()])
-def test_settings_of_no_struct_are_refused_with_the_adapter(settings: object):
+def test_settings_that_are_not_a_struct_are_refused_with_the_adapter(settings: object):
     adapter: Adapter[object, object] = Adapter("odd", settings, make, interface=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"worker 'odd' has the settings"):
         Catalog.discover(Offers(workers=[adapter]), installed=False)
@@ -130,13 +130,13 @@ def test_an_adapter_for_another_version_of_the_interface_is_refused_with_both_ve
 
 
 @pytest.mark.parametrize("scope", [None, "node"])
-def test_a_database_has_to_state_its_scope(scope: object):
+def test_a_database_must_state_its_scope(scope: object):
     adapter = Adapter("vague", None, make, interface=1, scope=scope)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"database 'vague' has the scope"):
         Catalog.discover(Offers(databases=[adapter]), installed=False)
 
 
-def test_a_summary_says_who_can_share_the_adapter():
+def test_a_summary_states_who_can_share_the_adapter():
     catalog = Catalog.discover(installed=False)
     summaries = {
         offer.adapter.name: offer.summary for offer in catalog.offers(AdapterKind.DATABASE)
@@ -151,7 +151,7 @@ OFFER = f"{HOOK}    return [Adapter('late', None, print, interface=1)]\n"
 
 
 def discover_with(folder: Path, module: str) -> subprocess.CompletedProcess[str]:
-    """What a process prints of the workers when a package with this module is installed."""
+    """The workers that a process lists when a package with this module is installed."""
     metadata = folder / "a_plugin-2.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: a-plugin\nVersion: 2.0\n")

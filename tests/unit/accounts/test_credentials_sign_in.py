@@ -1,4 +1,4 @@
-"""Signing in with credentials, whatever strategy judges them."""
+"""Signing in with credentials, with any strategy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_user_name_and_a_password_open_a_session(world: AccountsWorld) -
 
 @contract
 @pytest.mark.parametrize("case", ["wrong", "unknown", "disabled", "no password", "too long"])
-async def test_whatever_is_wrong_looks_the_same(world: AccountsWorld, case: str) -> None:
+async def test_every_failed_sign_in_looks_the_same(world: AccountsWorld, case: str) -> None:
     user = (await world.register("ann")).user
     name, password = "ann", PASSWORD
     if case == "wrong":
@@ -54,7 +54,7 @@ async def test_whatever_is_wrong_looks_the_same(world: AccountsWorld, case: str)
 
 
 @contract
-async def test_failures_of_one_account_are_counted(world: AccountsWorld) -> None:
+async def test_failures_are_counted_per_account(world: AccountsWorld) -> None:
     await world.register("ann")
     for _ in range(3):
         with pytest.raises(UserAuthenticationFailed):
@@ -91,7 +91,7 @@ async def test_sign_ins_are_measured_by_their_outcome(world: AccountsWorld) -> N
         ({"username": "ann", "password": PASSWORD, "device": "phone"}, "device"),
     ],
 )
-async def test_a_body_that_does_not_fit_names_the_key(
+async def test_an_invalid_body_is_refused_by_key(
     world: AccountsWorld, body: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidParameters) as refusal:
@@ -102,7 +102,7 @@ async def test_a_body_that_does_not_fit_names_the_key(
 
 
 @contract
-async def test_a_strategy_of_credentials_may_vouch_for_somebody_new(world: AccountsWorld) -> None:
+async def test_a_credentials_strategy_may_create_a_new_user(world: AccountsWorld) -> None:
     world.directory.pins["ann"] = "1234"
     credentials = {"uid": "ann", "pin": "1234"}
 
@@ -119,7 +119,7 @@ async def test_a_strategy_of_credentials_may_vouch_for_somebody_new(world: Accou
 
 @contract
 @pytest.mark.parametrize("change", ["disabled", "deleted", "password"])
-async def test_a_user_who_is_changed_while_signing_in_gets_no_session(
+async def test_a_user_changed_during_sign_in_gets_no_session(
     world: AccountsWorld, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     user = (await world.register("ann")).user

@@ -1,4 +1,4 @@
-"""Devices: their names, and what is told of them."""
+"""Devices: their names and descriptions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_device_is_renamed(world: AccountsWorld) -> None:
 
 @contract("devices")
 @pytest.mark.parametrize("name", ["", 7, None, "x" * 257])
-async def test_a_name_that_cannot_be_is_refused(world: AccountsWorld, name: Any) -> None:
+async def test_an_invalid_name_is_refused(world: AccountsWorld, name: Any) -> None:
     identity = await world.identify(await world.register("ann"))
 
     with pytest.raises(InvalidParameters):
@@ -106,7 +106,7 @@ async def test_a_device_without_a_user_lists_itself(world: AccountsWorld) -> Non
 
 
 @contract("devices")
-async def test_a_login_uses_the_users_own_device_again_and_no_other(world: AccountsWorld) -> None:
+async def test_a_login_reuses_only_the_users_own_device(world: AccountsWorld) -> None:
     own = (await world.register("ann")).device
     foreign = (await world.register("stranger")).device
 
@@ -121,7 +121,7 @@ async def test_a_login_uses_the_users_own_device_again_and_no_other(world: Accou
 
 
 @contract("devices")
-async def test_a_device_that_is_gone_is_not_found(world: AccountsWorld) -> None:
+async def test_a_deleted_device_is_not_found(world: AccountsWorld) -> None:
     session = await world.register("ann")
     identity = await world.identify(session)
     await world.registry.devices.delete("app", [session.device.id])

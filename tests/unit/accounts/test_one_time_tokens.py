@@ -30,7 +30,7 @@ def of_purpose(world: AccountsWorld, purpose: str) -> OneTimeTokens[Content]:
     )
 
 
-async def test_a_token_carries_its_content_and_names_its_application(
+async def test_a_token_has_its_content_and_its_application(
     world: AccountsWorld, tokens: OneTimeTokens[Content]
 ) -> None:
     issued = tokens.issue(world.app, Content("key"))
@@ -51,7 +51,7 @@ async def test_a_token_can_be_read_until_it_expires(
         tokens.read(world.app, text)
 
 
-async def test_of_many_who_use_a_token_at_once_one_may(
+async def test_only_one_of_many_concurrent_uses_of_a_token_succeeds(
     world: AccountsWorld, tokens: OneTimeTokens[Content]
 ) -> None:
     token = tokens.issue(world.app, Content("key"))
@@ -75,7 +75,7 @@ async def test_a_used_token_stays_used_on_a_node_whose_clock_is_behind(
         await tokens.use(world.app, token)
 
 
-async def test_a_token_is_of_one_purpose_and_one_application(
+async def test_a_token_is_valid_for_one_purpose_and_one_application(
     world: AccountsWorld, tokens: OneTimeTokens[Content]
 ) -> None:
     text = tokens.issue(world.app, Content("key")).text
@@ -88,7 +88,7 @@ async def test_a_token_is_of_one_purpose_and_one_application(
         await world.accounts.sessions.verify("app", text)
 
 
-async def test_the_secrets_of_a_token_are_its_own(
+async def test_each_token_has_its_own_secrets(
     world: AccountsWorld, tokens: OneTimeTokens[Content]
 ) -> None:
     one, other = (tokens.issue(world.app, Content("key")) for _ in "12")
@@ -102,6 +102,6 @@ async def test_the_secrets_of_a_token_are_its_own(
 
 
 @given(text=st.text())
-def test_what_is_no_token_names_no_application(text: Any) -> None:
+def test_an_invalid_token_names_no_application(text: Any) -> None:
     with pytest.raises(UserAuthenticationFailed):
         application_of(text)

@@ -1,4 +1,4 @@
-"""What a password is stored as where nothing is configured."""
+"""How passwords are stored by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which user belongs to whom a provider vouches for."""
+"""The user for an account verified by a provider."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def user_of(
     return await world.provider_accounts.user_of(world.app, provider, account, user_type)
 
 
-async def test_the_first_time_makes_a_user_named_by_the_proven_address(
+async def test_the_first_sign_in_creates_a_user_named_by_the_proven_address(
     world: AccountsWorld,
 ) -> None:
     user = await user_of(world, account("1", ANN, firstName="Ann", age="old", picture="x"))
@@ -56,7 +56,7 @@ async def test_without_a_proven_address_the_subject_names_the_user(world: Accoun
     assert await user_of(world, account("1")) == user
 
 
-async def test_the_subject_is_the_user_whatever_either_is_called_later(
+async def test_the_subject_stays_the_same_user_after_renames(
     world: AccountsWorld,
 ) -> None:
     made = await user_of(world, account("1", ANN))
@@ -75,7 +75,7 @@ async def test_another_subject_of_the_issuer_is_another_user(world: AccountsWorl
     assert beth.id != ann.id
 
 
-async def test_the_same_sub_of_another_issuer_is_another_user(world: AccountsWorld) -> None:
+async def test_the_same_sub_from_another_issuer_is_another_user(world: AccountsWorld) -> None:
     ann = await user_of(world, account("1", ANN))
 
     other = await user_of(world, account("1", "eve@example.com", issuer=OTHER_ISSUER))
@@ -90,7 +90,7 @@ async def test_a_new_user_may_have_a_type_that_is_not_private(world: AccountsWor
         await user_of(world, account("2"), "staff")
 
 
-async def test_linking_takes_an_account_from_whoever_has_only_claimed_the_address(
+async def test_linking_removes_the_password_of_an_account_with_an_unproven_address(
     world: AccountsWorld,
 ) -> None:
     squatter = await world.register(ANN, firstName="Eve")
@@ -107,7 +107,7 @@ async def test_linking_takes_an_account_from_whoever_has_only_claimed_the_addres
     assert await user_of(world, account("1", ANN)) == user
 
 
-async def test_an_account_that_a_provider_made_keeps_its_password_and_sessions(
+async def test_an_account_created_by_a_provider_keeps_its_password_and_sessions(
     world: AccountsWorld,
 ) -> None:
     ann = await user_of(world, account("1", ANN))
@@ -123,7 +123,7 @@ async def test_an_account_that_a_provider_made_keeps_its_password_and_sessions(
     await world.sign_in(ANN, "battery staple")
 
 
-async def test_an_address_that_another_subject_of_the_issuer_has_is_not_linked(
+async def test_an_address_of_another_subject_of_the_issuer_is_not_linked(
     world: AccountsWorld,
 ) -> None:
     ann = await user_of(world, account("1", ANN))
@@ -134,7 +134,7 @@ async def test_an_address_that_another_subject_of_the_issuer_has_is_not_linked(
     assert await world.records.get("app", ann.id) == ann
 
 
-async def test_a_name_that_a_user_of_another_provider_took_proves_nothing(
+async def test_a_name_taken_by_another_providers_user_proves_nothing(
     world: AccountsWorld,
 ) -> None:
     eve = await user_of(world, account("666", "eve@example.com", issuer=OTHER_ISSUER))
@@ -160,7 +160,7 @@ async def test_a_disabled_user_is_refused(world: AccountsWorld, is_linked: bool)
     assert stored.password_hash == user.password_hash
 
 
-async def test_a_link_that_failed_half_way_is_completed_by_the_next_sign_in(
+async def test_a_link_that_failed_midway_is_completed_by_the_next_sign_in(
     world: AccountsWorld,
 ) -> None:
     squatter = await world.register(ANN)
@@ -178,7 +178,7 @@ async def test_a_link_that_failed_half_way_is_completed_by_the_next_sign_in(
     assert len(world.peers.messages) == 1
 
 
-async def test_a_password_that_is_set_while_the_account_is_linked_does_not_stay(
+async def test_a_password_set_during_linking_is_removed(
     world: AccountsWorld,
 ) -> None:
     squatter = await world.register(ANN)
@@ -199,7 +199,7 @@ async def test_a_password_that_is_set_while_the_account_is_linked_does_not_stay(
         await world.accounts.users.change(world.app, identity, patch)
 
 
-async def test_a_deleted_user_leaves_name_and_subject_free(world: AccountsWorld) -> None:
+async def test_a_deleted_users_name_and_subject_are_free_again(world: AccountsWorld) -> None:
     user = await user_of(world, account("1", ANN))
     await world.accounts.users.delete(world.app, user.id)
 

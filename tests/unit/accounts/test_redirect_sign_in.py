@@ -1,4 +1,4 @@
-"""The way to a provider and back, and what ties them together."""
+"""The redirect to a provider and back, and what connects the two."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def query_of(arrival: Arrival) -> dict[str, str]:
     return {name: values[0] for name, values in found.items() if name != "from"}
 
 
-async def test_whom_the_provider_vouches_for_gets_a_session(world: AccountsWorld) -> None:
+async def test_a_user_verified_by_the_provider_gets_a_session(world: AccountsWorld) -> None:
     signed_in = session_of(await complete(world, await begin(world)))
 
     assert signed_in.user.username == ANN.address
     assert (await world.identify(signed_in)).user_id == signed_in.user.id
 
 
-async def test_the_challenge_is_the_same_on_both_ways_and_another_each_time(
+async def test_each_sign_in_has_its_own_challenge_which_matches_on_return(
     world: AccountsWorld,
 ) -> None:
     for _ in range(2):
@@ -109,7 +109,7 @@ async def test_the_state_expires(world: AccountsWorld) -> None:
         await complete(world, departure)
 
 
-async def test_the_state_belongs_to_the_browser_that_began(world: AccountsWorld) -> None:
+async def test_the_state_is_bound_to_the_browser_that_began(world: AccountsWorld) -> None:
     mine, theirs = await begin(world), await begin(world)
 
     for cookies in ({}, cookies_of(theirs), {mine.cookie.name: "é"}):
@@ -118,7 +118,7 @@ async def test_the_state_belongs_to_the_browser_that_began(world: AccountsWorld)
     session_of(await complete(world, mine, cookies=cookies_of(mine, theirs)))
 
 
-async def test_the_cookie_is_for_the_callback_alone_and_goes_in_the_end(
+async def test_the_cookie_is_only_for_the_callback_and_is_removed_afterwards(
     world: AccountsWorld,
 ) -> None:
     departure = await begin(world)
@@ -131,19 +131,19 @@ async def test_the_cookie_is_for_the_callback_alone_and_goes_in_the_end(
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "a.b.c", "e30.e30.e30", "é", "\x00"])
-async def test_a_state_that_is_not_ours_is_refused(world: AccountsWorld, text: str) -> None:
+async def test_a_forged_state_is_refused(world: AccountsWorld, text: str) -> None:
     with pytest.raises((UserAuthenticationFailed, InvalidParameters)):
         await world.accounts.redirects.complete("provider", {"state": text, "code": "good"}, {})
 
 
-async def test_an_access_token_is_no_state(world: AccountsWorld) -> None:
+async def test_an_access_token_is_not_accepted_as_a_state(world: AccountsWorld) -> None:
     token = (await world.register("beth")).tokens.token
 
     with pytest.raises(UserAuthenticationFailed):
         await world.accounts.redirects.complete("provider", {"state": token, "code": "good"}, {})
 
 
-async def test_a_state_is_for_its_own_strategy(world: AccountsWorld) -> None:
+async def test_a_state_is_valid_only_for_its_own_strategy(world: AccountsWorld) -> None:
     with pytest.raises(UserAuthenticationFailed, match="another provider"):
         await complete(world, await begin(world), name="second")
 
@@ -156,7 +156,7 @@ async def test_an_application_that_is_gone_is_not_found(world: AccountsWorld) ->
         await complete(world, departure)
 
 
-async def test_a_refusal_of_the_provider_uses_the_state_up(world: AccountsWorld) -> None:
+async def test_a_refusal_by_the_provider_uses_up_the_state(world: AccountsWorld) -> None:
     departure = await begin(world)
     with pytest.raises(UserAuthenticationFailed, match="nobody"):
         await complete(world, departure, code="bad")
@@ -175,7 +175,7 @@ async def test_a_new_user_chooses_a_type_that_is_not_private(world: AccountsWorl
     assert signed_in.user.user_type == "guest"
 
 
-async def test_a_device_is_named_and_used_again(world: AccountsWorld) -> None:
+async def test_a_device_is_named_and_reused(world: AccountsWorld) -> None:
     first = session_of(await complete(world, await begin(world, device=DeviceHint(name="tv"))))
     hint = DeviceHint(id=first.device.id)
     again = session_of(await complete(world, await begin(world, device=hint)))
@@ -198,7 +198,7 @@ async def test_a_page_gets_a_code_for_the_session(world: AccountsWorld) -> None:
     await world.identify(signed_in)
 
 
-async def test_a_code_works_once_within_a_minute_and_in_its_application(
+async def test_a_code_works_once_within_a_minute_in_its_application(
     world: AccountsWorld,
 ) -> None:
     exchange = world.accounts.redirects.exchange
@@ -216,13 +216,15 @@ async def test_a_code_works_once_within_a_minute_and_in_its_application(
         await exchange(world.app, codes[1])
 
 
-async def test_a_state_is_no_code(world: AccountsWorld) -> None:
+async def test_a_state_is_not_accepted_as_a_code(world: AccountsWorld) -> None:
     with pytest.raises(UserAuthenticationFailed):
         await world.accounts.redirects.exchange(world.app, state_of(await begin(world)))
 
 
 @pytest.mark.parametrize("change", ["disable", "delete"])
-async def test_a_code_is_void_once_the_user_is_shut_out(world: AccountsWorld, change: str) -> None:
+async def test_a_code_is_void_once_the_user_is_disabled_or_deleted(
+    world: AccountsWorld, change: str
+) -> None:
     code = query_of(await complete(world, await begin(world, redirect=PAGE)))["code"]
     user = await world.records.find("app", "ann@example.com")
     assert user is not None
@@ -236,7 +238,7 @@ async def test_a_code_is_void_once_the_user_is_shut_out(world: AccountsWorld, ch
 
 
 @pytest.mark.parametrize("failure", ["provider", "browser", "used"])
-async def test_a_page_learns_of_a_failure(world: AccountsWorld, failure: str) -> None:
+async def test_the_page_is_notified_of_a_failure(world: AccountsWorld, failure: str) -> None:
     departure = await begin(world, redirect=PAGE)
     if failure == "used":
         await complete(world, departure)

@@ -1,4 +1,4 @@
-"""Sessions: begun, refreshed, stolen, and ended in many ways."""
+"""Sessions: their begin, refreshing, theft, and the ways they end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
 @pytest.fixture
 async def single(tmp_path: Path) -> AsyncIterator[AccountsWorld]:
-    """Where a user may be signed in once."""
+    """An application in which a user may be signed in only once."""
     world = AccountsWorld(tmp_path, allowMultipleLogin=False)
     await world.open()
     yield world
@@ -41,7 +41,7 @@ async def refresh(world: AccountsWorld, refresh_token: str) -> Any:
 
 
 async def is_over(world: AccountsWorld, session: NewSession) -> bool:
-    """Whether a session has ended with all that it had."""
+    """Return whether a session has ended with everything that belongs to it."""
     device_id = session.device.id
     return (
         not await world.is_live(session)
@@ -54,7 +54,7 @@ async def is_over(world: AccountsWorld, session: NewSession) -> bool:
 
 
 @contract("a session")
-async def test_a_token_says_whose_it_is_and_until_when(world: AccountsWorld) -> None:
+async def test_a_token_names_its_owner_and_its_expiry(world: AccountsWorld) -> None:
     session = await world.register("ann", firstName="Ann")
 
     identity = await world.identify(session)
@@ -67,7 +67,7 @@ async def test_a_token_says_whose_it_is_and_until_when(world: AccountsWorld) -> 
 
 
 @contract("a session")
-async def test_a_token_expires_also_when_it_was_verified_before(world: AccountsWorld) -> None:
+async def test_a_token_expires_even_if_its_verification_was_cached(world: AccountsWorld) -> None:
     session = await world.register("ann")
     world.clock.advance(3599)
     await world.identify(session)
@@ -79,7 +79,7 @@ async def test_a_token_expires_also_when_it_was_verified_before(world: AccountsW
 
 
 @contract("a session")
-async def test_a_session_of_a_device_alone_has_no_user(world: AccountsWorld) -> None:
+async def test_a_session_of_a_device_without_a_user_has_no_user(world: AccountsWorld) -> None:
     device = await world.accounts.devices.register(world.app, "sensor", None)
     tokens = await world.accounts.sessions.begin(world.app, device, None)
 
@@ -89,7 +89,7 @@ async def test_a_session_of_a_device_alone_has_no_user(world: AccountsWorld) -> 
     assert (await refresh(world, tokens.refresh_token)).token != ""
 
 
-async def test_a_changed_secret_is_noticed_by_what_was_verified_before(
+async def test_a_changed_secret_invalidates_cached_verifications(
     world: AccountsWorld,
 ) -> None:
     session = await world.register("ann")
@@ -102,7 +102,7 @@ async def test_a_changed_secret_is_noticed_by_what_was_verified_before(
         await world.identify(session)
 
 
-async def test_nobody_in_particular_has_no_session(world: AccountsWorld) -> None:
+async def test_an_identity_without_a_session_is_refused(world: AccountsWorld) -> None:
     with pytest.raises(NoAuthPresent):
         await world.accounts.sessions.require_live(Identity("app"))
 
@@ -122,7 +122,7 @@ async def test_refreshing_rotates_both_tokens(world: AccountsWorld) -> None:
 
 
 @contract("refreshing")
-async def test_the_next_token_says_what_the_user_is_now(world: AccountsWorld) -> None:
+async def test_the_next_token_has_the_users_current_data(world: AccountsWorld) -> None:
     session = await world.register("ann")
     await world.records.rename(session.user, "beth")
 
@@ -145,7 +145,7 @@ async def test_a_retry_within_the_grace_gets_the_same_pair(world: AccountsWorld)
 
 
 @contract("refreshing")
-async def test_many_tabs_that_refresh_at_once_get_the_same_refresh_token(
+async def test_tabs_that_refresh_concurrently_get_the_same_refresh_token(
     world: AccountsWorld,
 ) -> None:
     session = await world.register("ann")
@@ -158,7 +158,9 @@ async def test_many_tabs_that_refresh_at_once_get_the_same_refresh_token(
 
 
 @contract("refreshing")
-async def test_after_its_grace_a_former_refresh_token_is_stolen(world: AccountsWorld) -> None:
+async def test_after_the_grace_period_a_former_refresh_token_counts_as_stolen(
+    world: AccountsWorld,
+) -> None:
     session = await world.register("ann")
     await world.connect(session)
     pair = await refresh(world, session.tokens.refresh_token)
@@ -173,7 +175,9 @@ async def test_after_its_grace_a_former_refresh_token_is_stolen(world: AccountsW
 
 
 @contract("refreshing")
-async def test_a_refresh_token_older_than_the_former_one_is_stolen(world: AccountsWorld) -> None:
+async def test_a_refresh_token_older_than_the_former_one_counts_as_stolen(
+    world: AccountsWorld,
+) -> None:
     session = await world.register("ann")
     pair = await refresh(world, session.tokens.refresh_token)
     await refresh(world, pair.refresh_token)
@@ -199,7 +203,9 @@ async def test_refreshing_does_not_extend_a_session(world: AccountsWorld) -> Non
 
 @contract("refreshing")
 @pytest.mark.parametrize("change", ["disabled", "deleted"])
-async def test_a_user_who_is_shut_out_gets_no_next_token(world: AccountsWorld, change: str) -> None:
+async def test_a_disabled_or_deleted_user_gets_no_next_token(
+    world: AccountsWorld, change: str
+) -> None:
     session = await world.register("ann")
     if change == "disabled":
         await world.records.change(session.user, disabled)
@@ -243,7 +249,7 @@ async def test_logging_out_ends_the_session_its_connection_and_its_subscriptions
 
 @contract("logging out")
 @pytest.mark.parametrize("token", ["again", "nonsense", "a.1.b"])
-async def test_logging_out_of_nothing_is_fine(world: AccountsWorld, token: str) -> None:
+async def test_logging_out_without_a_session_does_nothing(world: AccountsWorld, token: str) -> None:
     session = await world.register("ann")
     if token == "again":
         token = session.tokens.refresh_token
@@ -267,7 +273,7 @@ async def test_a_new_login_on_the_same_device_ends_the_former_session(
 
 
 @contract("other ends of a session")
-async def test_where_one_login_is_allowed_the_newest_wins(single: AccountsWorld) -> None:
+async def test_if_one_login_is_allowed_the_newest_wins(single: AccountsWorld) -> None:
     first = await single.register("ann")
     await single.connect(first)
 
@@ -298,7 +304,7 @@ async def test_a_changed_password_ends_the_users_other_sessions(world: AccountsW
 
 @contract("other ends of a session")
 @pytest.mark.parametrize("change", [{"disabled": True}, {"user_type": "staff"}])
-async def test_what_an_administrator_changes_ends_all_sessions(
+async def test_a_change_by_an_administrator_ends_all_sessions(
     world: AccountsWorld, change: dict[str, Any]
 ) -> None:
     sessions = [await world.register("ann"), await world.sign_in("ann")]
@@ -312,7 +318,7 @@ async def test_what_an_administrator_changes_ends_all_sessions(
 
 
 @contract("other ends of a session")
-async def test_what_an_administrator_leaves_as_it_is_ends_no_session(world: AccountsWorld) -> None:
+async def test_a_change_to_the_same_value_ends_no_session(world: AccountsWorld) -> None:
     user = (await world.register("ann")).user
     await administer(world, user, user_type="staff")
     session = await world.sign_in("ann")
@@ -337,7 +343,7 @@ def disabled(user: User) -> User:
 
 
 async def end_by(world: AccountsWorld, session: NewSession, means: str) -> None:
-    """End a session by one of its many ends."""
+    """End a session in one of several ways."""
     users, sessions, token = (
         world.accounts.users,
         world.accounts.sessions,
@@ -362,7 +368,7 @@ async def end_by(world: AccountsWorld, session: NewSession, means: str) -> None:
     "means",
     ["logging out", "theft", "a new login", "disabling", "another type", "deleting the user"],
 )
-async def test_an_end_that_could_not_reach_the_node_is_completed_by_the_next(
+async def test_an_end_that_did_not_reach_the_node_is_completed_by_the_next_attempt(
     world: AccountsWorld, means: str
 ) -> None:
     session = await world.register("ann")
@@ -387,7 +393,7 @@ async def test_an_end_that_could_not_reach_the_node_is_completed_by_the_next(
 
 
 @contract("other ends of a session")
-async def test_a_refresh_of_a_session_that_is_ending_completes_its_end(
+async def test_refreshing_a_session_that_is_ending_completes_its_end(
     world: AccountsWorld,
 ) -> None:
     session = await world.register("ann")
@@ -406,7 +412,7 @@ async def test_a_refresh_of_a_session_that_is_ending_completes_its_end(
 
 
 @contract("other ends of a session")
-async def test_a_refresh_under_way_does_not_bring_an_ended_session_back(
+async def test_a_concurrent_refresh_does_not_revive_an_ended_session(
     world: AccountsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await world.register("ann")

@@ -1,4 +1,4 @@
-"""What is remembered of sign-ins that failed."""
+"""The counting of failed sign-ins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG = "x" * 1_000_000
 
 
 class KeptKeys(InProcessCounters):
-    """Counters that remember their keys."""
+    """Counters that record their keys."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, lambda: None)
@@ -41,7 +41,7 @@ async def fail(attempts: SignInAttempts, username: str) -> None:
 
 
 @pytest.mark.parametrize("username", ["ann", LONG])
-async def test_failures_count_for_their_account_alone(counters: KeptKeys, username: str) -> None:
+async def test_failures_count_only_for_their_account(counters: KeptKeys, username: str) -> None:
     attempts = SignInAttempts(counters, at_most=2)
     await fail(attempts, username)
     await fail(attempts, username)
@@ -55,7 +55,7 @@ async def test_failures_count_for_their_account_alone(counters: KeptKeys, userna
         assert entered is None
 
 
-async def test_a_minute_later_there_is_another_try(counters: KeptKeys, clock: Clock) -> None:
+async def test_another_attempt_is_allowed_a_minute_later(counters: KeptKeys, clock: Clock) -> None:
     attempts = SignInAttempts(counters, at_most=1)
     await fail(attempts, "ann")
     clock.advance(60)
@@ -64,7 +64,7 @@ async def test_a_minute_later_there_is_another_try(counters: KeptKeys, clock: Cl
         assert entered is None
 
 
-async def test_a_user_name_takes_no_room_in_the_registry_however_long_it_is(
+async def test_a_long_user_name_takes_no_more_room_in_the_registry(
     counters: KeptKeys,
 ) -> None:
     await fail(SignInAttempts(counters, at_most=2), LONG)

@@ -1,4 +1,4 @@
-"""Which strategy serves an application's entry."""
+"""The strategy for an application's entry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_entry_has_its_strategy_and_its_settings(world: AccountsWorld) -> Non
     assert entry.strategy is world.directory
 
 
-def test_an_entry_of_another_name_says_whose_it_is(world: AccountsWorld) -> None:
+def test_an_entry_with_another_name_states_its_strategy(world: AccountsWorld) -> None:
     entry = world.accounts.strategies.entry(world.app, "second")
 
     assert isinstance(entry, RedirectEntry)
@@ -37,14 +37,12 @@ def test_an_entry_of_another_name_says_whose_it_is(world: AccountsWorld) -> None
 
 
 @pytest.mark.parametrize("name", ["carrier-pigeon", "openid"])
-def test_an_entry_that_the_application_has_not_is_not_found(
-    world: AccountsWorld, name: str
-) -> None:
+def test_an_unknown_entry_is_not_found(world: AccountsWorld, name: str) -> None:
     with pytest.raises(NotFound):
         world.accounts.strategies.entry(world.app, name)
 
 
-def test_settings_that_fit_no_longer_are_named() -> None:
+def test_settings_that_are_no_longer_valid_are_named() -> None:
     strategies = Strategies({"provider": Provider()})
     auth = {"strategies": {"provider": {"callbackUrl": "x"}, "directory": {}}}
     application = parse_application({**APPLICATION, "auth": auth})
@@ -64,6 +62,6 @@ class Loose(Provider):
 
 
 @pytest.mark.parametrize("strategy", [Neither(), Loose()])
-def test_a_plugin_that_is_neither_of_the_two_is_refused(strategy: Any) -> None:
+def test_a_plugin_of_neither_kind_is_refused(strategy: Any) -> None:
     with pytest.raises(ConfigurationError, match="'mine'"):
         Strategies({"mine": strategy, "directory": Directory()})

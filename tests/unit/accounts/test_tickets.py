@@ -1,4 +1,4 @@
-"""What stands once for an access token."""
+"""Tickets, which replace an access token once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IDENTITY = Identity("shop", "d1", "u1", "staff", "s1", NOW + 3600)
 
 
 class Directory:
-    """The applications that there are, each with a signing secret of its own."""
+    """The applications, each with its own signing secret."""
 
     def __init__(self) -> None:
         self._known = {
@@ -64,11 +64,11 @@ def tickets(registry: InProcessRegistry, clock: Clock) -> Tickets:
     return Tickets(applications=Directory(), registry=registry, clock=clock)  # type: ignore[arg-type]
 
 
-async def test_a_ticket_stands_for_the_session_of_the_token(tickets: Tickets) -> None:
+async def test_a_ticket_has_the_session_of_its_token(tickets: Tickets) -> None:
     assert await tickets.redeem(tickets.issue(IDENTITY)) == IDENTITY
 
 
-async def test_a_ticket_is_good_once_whichever_node_it_comes_to(
+async def test_a_ticket_works_once_on_any_node(
     tickets: Tickets, registry: InProcessRegistry, clock: Clock
 ) -> None:
     other_node = Tickets(applications=Directory(), registry=registry, clock=clock)  # type: ignore[arg-type]
@@ -94,9 +94,7 @@ async def test_a_ticket_expires_unused(tickets: Tickets, clock: Clock) -> None:
         await tickets.redeem(ticket, browser="b", again=True)
 
 
-async def test_the_browser_that_used_a_ticket_may_come_back_with_it(
-    tickets: Tickets, clock: Clock
-) -> None:
+async def test_a_browser_may_reconnect_with_its_used_ticket(tickets: Tickets, clock: Clock) -> None:
     ticket = tickets.issue(IDENTITY)
     await tickets.redeem(ticket, browser="b")
     clock.advance(10 * LIFETIME)
@@ -126,7 +124,7 @@ async def test_a_ticket_ends_with_the_access_token_and_with_the_session(
             await tickets.redeem(ticket, browser="b", again=again)
 
 
-async def test_a_ticket_that_was_not_made_here_is_refused(tickets: Tickets) -> None:
+async def test_a_forged_ticket_is_refused(tickets: Tickets) -> None:
     ticket = tickets.issue(IDENTITY)
     body, _, mac = ticket.rpartition(".")
     forged = [

@@ -1,4 +1,4 @@
-"""What a token says, and which are believed."""
+"""The content of tokens, and which tokens are accepted."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def encoded(part: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
-def test_a_token_says_what_it_was_signed_with() -> None:
+def test_a_token_has_the_claims_it_was_signed_with() -> None:
     assert verify_access_token(APP, TOKEN, now=NOW) == CLAIMS
     assert application_named_in(TOKEN) == "app"
     assert len(TOKEN) < 1024
 
 
-def test_a_token_is_good_until_it_expires() -> None:
+def test_a_token_is_valid_until_it_expires() -> None:
     assert verify_access_token(APP, TOKEN, now=1_000_059.9)
     with pytest.raises(UserTokenExpired):
         verify_access_token(APP, TOKEN, now=1_000_060)
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_a_node_whose_clock_differs_has_issued_a_good_one(seconds: int) -> None:
+def test_a_token_from_a_node_whose_clock_differs_is_valid(seconds: int) -> None:
     token = sign_access_token(APP, {**CLAIMS, "iat": CLAIMS["iat"] + seconds})
     assert verify_access_token(APP, token, now=NOW)
 
@@ -71,7 +71,7 @@ def test_a_node_whose_clock_differs_has_issued_a_good_one(seconds: int) -> None:
     ],
     ids=str,
 )
-def test_claims_that_nexxus_would_not_make_are_refused_though_they_are_signed(
+def test_claims_that_nexxus_never_issues_are_refused_even_if_signed(
     change: dict[str, Any],
 ) -> None:
     claims = {name: value for name, value in {**CLAIMS, **change}.items() if value is not None}
@@ -96,7 +96,7 @@ def test_another_algorithm_is_refused(algorithm: str) -> None:
         verify_access_token(APP, token, now=NOW)
 
 
-def test_a_header_that_must_be_understood_and_is_not_is_refused() -> None:
+def test_an_unsupported_critical_header_is_refused() -> None:
     header, claims, signature = TOKEN.split(".")
     for forged in ({"alg": "HS256", "crit": ["x"], "x": 1}, {"alg": ["HS256"]}, {"kid": 1}, []):
         with pytest.raises(UserAuthenticationFailed):
@@ -124,7 +124,7 @@ def nested(depth: int) -> str:
 
 
 @given(tokens)
-def test_anything_else_is_refused_and_nothing_worse_happens(token: str) -> None:
+def test_any_other_text_is_refused_without_an_unexpected_error(token: str) -> None:
     try:
         claims = verify_access_token(APP, token, now=NOW)
     except UserAuthenticationFailed:
@@ -143,12 +143,12 @@ def test_anything_else_is_refused_and_nothing_worse_happens(token: str) -> None:
 
 
 @pytest.mark.contract("3. Sessions, users, devices", "refreshing")
-def test_a_refresh_token_is_no_access_token() -> None:
+def test_a_refresh_token_is_not_an_access_token() -> None:
     with pytest.raises(UserAuthenticationFailed):
         verify_access_token(APP, REFRESH, now=NOW)
 
 
-def test_a_refresh_token_is_always_the_same_one() -> None:
+def test_a_refresh_token_is_deterministic() -> None:
     token = derive_refresh_token(APP, "s1", 3)
 
     assert derive_refresh_token(APP, "s1", 3) == token
@@ -158,7 +158,7 @@ def test_a_refresh_token_is_always_the_same_one() -> None:
     assert token not in hash_refresh_token(token)
 
 
-def test_a_refresh_token_is_of_one_application() -> None:
+def test_a_refresh_token_belongs_to_one_application() -> None:
     with pytest.raises(InvalidRefreshToken):
         read_refresh_token(OTHER, derive_refresh_token(APP, "s1", 1))
 
@@ -177,7 +177,7 @@ REFRESH = derive_refresh_token(APP, "s1", 1)
     )
 )
 @pytest.mark.contract("3. Sessions, users, devices", "refreshing")
-def test_what_is_no_refresh_token_is_refused(token: str) -> None:
+def test_an_invalid_refresh_token_is_refused(token: str) -> None:
     try:
         read_refresh_token(APP, token)
     except InvalidRefreshToken:

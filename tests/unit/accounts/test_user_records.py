@@ -1,4 +1,4 @@
-"""User records under changes that come at the same time."""
+"""User records under concurrent changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def create(records: UserRecords, username: str, subject: Subject | None = 
 def after_loading(
     database: MemoryDatabase, meanwhile: Callable[[], Awaitable[Any]], *, times: int = 1
 ) -> None:
-    """Have something done right after a user was loaded, and before it is written."""
+    """Run something after a user was loaded and before it is written."""
 
     async def loaded(keys: Sequence[ObjectKey]) -> None:
         nonlocal times
@@ -65,7 +65,7 @@ def after_loading(
 
 
 def fail_to_store_users(database: MemoryDatabase) -> Callable[[], None]:
-    """Have the database refuse users; what is returned undoes it."""
+    """Make the database refuse users; the returned function undoes that."""
 
     async def committing(mutations: Sequence[Mutation]) -> None:
         if mutations[0].key.type == USER.name:
@@ -92,7 +92,7 @@ async def test_a_user_is_found_by_id_name_and_subject(records: UserRecords) -> N
 @pytest.mark.parametrize(
     "other", [Subject("https://id.example1", ""), Subject("https://id.example", "11")]
 )
-async def test_a_subject_is_issuer_and_sub_together(records: UserRecords, other: Subject) -> None:
+async def test_a_subject_consists_of_issuer_and_sub(records: UserRecords, other: Subject) -> None:
     await create(records, "ann", SUBJECT)
 
     assert await records.find_subject(APP, other) is None
@@ -108,7 +108,7 @@ async def test_a_name_and_a_subject_belong_to_one_user(records: UserRecords) -> 
     await create(records, "beth")
 
 
-async def test_a_name_whose_user_was_never_stored_is_free_again_after_a_while(
+async def test_a_name_whose_user_was_never_stored_becomes_free_again(
     records: UserRecords, database: MemoryDatabase, clock: Clock
 ) -> None:
     undo = fail_to_store_users(database)
@@ -136,7 +136,7 @@ async def test_a_name_in_use_is_never_taken_over(records: UserRecords, clock: Cl
         await create(records, "beth", SUBJECT)
 
 
-async def test_a_user_who_is_changed_meanwhile_is_deleted_all_the_same(
+async def test_a_user_changed_concurrently_is_still_deleted(
     records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann", SUBJECT)
@@ -149,7 +149,7 @@ async def test_a_user_who_is_changed_meanwhile_is_deleted_all_the_same(
     await create(records, "ann", SUBJECT)
 
 
-async def test_a_user_who_is_changed_all_the_time_keeps_the_name(
+async def test_a_user_who_is_changed_continuously_keeps_the_name(
     records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann")
@@ -163,7 +163,7 @@ async def test_a_user_who_is_changed_all_the_time_keeps_the_name(
         await create(records, "ann")
 
 
-async def test_changes_at_the_same_time_are_all_applied(
+async def test_concurrent_changes_are_all_applied(
     records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann")
@@ -177,7 +177,7 @@ async def test_changes_at_the_same_time_are_all_applied(
     assert await records.get(APP, user.id) == changed
 
 
-async def test_the_name_that_a_user_got_meanwhile_is_set_free_with_the_user(
+async def test_a_name_acquired_concurrently_is_freed_with_the_user(
     records: UserRecords,
 ) -> None:
     as_known = await create(records, "ann")
@@ -188,7 +188,7 @@ async def test_the_name_that_a_user_got_meanwhile_is_set_free_with_the_user(
     await create(records, renamed.username)
 
 
-async def test_a_name_that_is_somebody_elses_by_now_is_not_set_free(records: UserRecords) -> None:
+async def test_a_name_that_now_belongs_to_another_user_is_not_freed(records: UserRecords) -> None:
     as_known = await create(records, "ann")
     await records.rename(as_known, "beth")
     other = await create(records, "ann")
@@ -198,7 +198,7 @@ async def test_a_name_that_is_somebody_elses_by_now_is_not_set_free(records: Use
     assert await records.find(APP, "ann") == other
 
 
-async def test_a_rename_that_failed_half_way_can_be_repeated(
+async def test_a_rename_that_failed_midway_can_be_repeated(
     records: UserRecords, database: MemoryDatabase
 ) -> None:
     user = await create(records, "ann")
@@ -211,7 +211,7 @@ async def test_a_rename_that_failed_half_way_can_be_repeated(
     await create(records, "ann")
 
 
-async def test_users_are_listed_in_the_order_in_which_they_were_made(
+async def test_users_are_listed_in_the_order_of_their_creation(
     records: UserRecords, clock: Clock
 ) -> None:
     for name in ("zoe", "ann", "max"):

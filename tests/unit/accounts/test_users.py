@@ -1,4 +1,4 @@
-"""Registering, changing oneself, and administration."""
+"""Registration, changes by the user, and administration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
 
 def replace(**fields: Any) -> dict[str, Any]:
-    """A patch that sets fields; ``__`` in a name stands for a dot of the path."""
+    """A patch that sets fields; ``__`` in a name is a dot in the path."""
     return {
         "op": "replace",
         "path": [name.replace("__", ".") for name in fields],
@@ -43,7 +43,7 @@ async def change(world: AccountsWorld, session: NewSession, patch: Any) -> None:
 
 
 @contract("registering")
-async def test_a_new_user_has_what_was_given(world: AccountsWorld) -> None:
+async def test_a_new_user_has_the_given_details(world: AccountsWorld) -> None:
     session = await world.register("ann", firstName="Ann", age=40.0, device={"name": "phone"})
 
     assert session.user.details == {"firstName": "Ann", "age": 40}
@@ -72,7 +72,7 @@ async def test_a_new_user_has_what_was_given(world: AccountsWorld) -> None:
         {"device": {"idd": "x"}},
     ],
 )
-async def test_registering_with_what_does_not_fit_is_refused(
+async def test_an_invalid_registration_is_refused(
     world: AccountsWorld, body: dict[str, Any]
 ) -> None:
     whole = {"username": "ann", "password": PASSWORD, **body}
@@ -94,7 +94,7 @@ async def test_a_private_type_cannot_be_chosen(world: AccountsWorld) -> None:
 
 
 @contract("registering")
-async def test_a_name_can_be_taken_once_even_at_the_same_moment(world: AccountsWorld) -> None:
+async def test_a_name_can_be_registered_only_once_even_concurrently(world: AccountsWorld) -> None:
     outcomes = await asyncio.gather(
         *(world.register("ann") for _ in range(5)), return_exceptions=True
     )
@@ -106,9 +106,7 @@ async def test_a_name_can_be_taken_once_even_at_the_same_moment(world: AccountsW
 
 @contract("registering")
 @pytest.mark.parametrize("auth", [None, {"strategies": {"directory": {"realm": "staff"}}}])
-async def test_where_there_are_no_passwords_nobody_registers(
-    world: AccountsWorld, auth: Any
-) -> None:
+async def test_without_passwords_registration_is_refused(world: AccountsWorld, auth: Any) -> None:
     application = parse_application({**APPLICATION, "auth": auth})
     body = {"username": "ann", "password": PASSWORD}
 
@@ -120,7 +118,7 @@ async def test_where_there_are_no_passwords_nobody_registers(
 
 
 @contract("the user's own account")
-async def test_me_is_what_the_token_says(world: AccountsWorld) -> None:
+async def test_me_shows_the_tokens_claims(world: AccountsWorld) -> None:
     session = await world.register("ann", firstName="Ann")
 
     assert world.accounts.users.me(world.app, await world.identify(session)) == Me(
@@ -153,7 +151,7 @@ async def test_several_changes_are_one_patch(world: AccountsWorld) -> None:
 
 
 @contract("the user's own account")
-async def test_a_name_that_is_taken_cannot_be_chosen(world: AccountsWorld) -> None:
+async def test_an_existing_name_cannot_be_chosen(world: AccountsWorld) -> None:
     session = await world.register("ann")
     await world.register("beth")
 
@@ -186,7 +184,7 @@ async def test_a_name_that_is_taken_cannot_be_chosen(world: AccountsWorld) -> No
     ],
     ids=str,
 )
-async def test_what_a_user_may_not_change_is_refused(world: AccountsWorld, patch: Any) -> None:
+async def test_changing_a_protected_field_is_refused(world: AccountsWorld, patch: Any) -> None:
     session = await world.register("ann")
 
     with pytest.raises(InvalidParameters):
@@ -197,7 +195,7 @@ async def test_what_a_user_may_not_change_is_refused(world: AccountsWorld, patch
 
 
 @contract("the user's own account")
-async def test_a_password_can_be_changed_though_the_details_fit_no_longer(
+async def test_a_password_can_be_changed_even_if_the_details_are_no_longer_valid(
     world: AccountsWorld,
 ) -> None:
     session = await world.register("ann", firstName="Ann")
@@ -214,7 +212,7 @@ async def test_a_password_can_be_changed_though_the_details_fit_no_longer(
 
 
 @contract("the user's own account")
-async def test_a_change_meanwhile_is_not_undone(world: AccountsWorld) -> None:
+async def test_a_concurrent_change_is_not_undone(world: AccountsWorld) -> None:
     session = await world.register("ann")
     other = await world.sign_in("ann")
 
@@ -229,7 +227,7 @@ async def test_a_change_meanwhile_is_not_undone(world: AccountsWorld) -> None:
 
 
 @contract("the user's own account")
-async def test_one_more_device_has_a_session_of_its_own(world: AccountsWorld) -> None:
+async def test_an_added_device_has_its_own_session(world: AccountsWorld) -> None:
     session = await world.register("ann")
 
     added = await world.accounts.users.add_device(world.app, await world.identify(session), "watch")
@@ -240,7 +238,7 @@ async def test_one_more_device_has_a_session_of_its_own(world: AccountsWorld) ->
 
 
 @contract("the user's own account")
-async def test_a_token_without_a_user_is_told_so(world: AccountsWorld) -> None:
+async def test_a_token_without_a_user_is_refused(world: AccountsWorld) -> None:
     device = await world.accounts.devices.register(world.app, "sensor", None)
     tokens = await world.accounts.sessions.begin(world.app, device, None)
     identity = await world.accounts.sessions.verify("app", tokens.token)
@@ -270,7 +268,7 @@ async def test_users_are_listed_without_their_secrets(world: AccountsWorld) -> N
 
 
 @contract("administration of users")
-async def test_an_administrator_gives_a_private_type(world: AccountsWorld) -> None:
+async def test_an_administrator_can_assign_a_private_type(world: AccountsWorld) -> None:
     user = (await world.register("ann")).user
 
     changed = await world.accounts.users.administer(
@@ -285,7 +283,7 @@ async def test_an_administrator_gives_a_private_type(world: AccountsWorld) -> No
 
 
 @contract("administration of users")
-async def test_a_deleted_user_leaves_nothing_but_objects(world: AccountsWorld) -> None:
+async def test_only_the_objects_of_a_deleted_user_remain(world: AccountsWorld) -> None:
     session = await world.register("ann")
     identity = await world.identify(session)
     await world.connect(session)
@@ -310,7 +308,7 @@ async def test_an_unknown_user_is_not_found(world: AccountsWorld) -> None:
 
 
 @contract("administration of users")
-async def test_users_of_one_application_are_not_anothers(world: AccountsWorld) -> None:
+async def test_users_belong_to_one_application(world: AccountsWorld) -> None:
     user = (await world.register("ann")).user
 
     for attempt in (

@@ -13,7 +13,7 @@ def test_every_frame_that_a_client_may_send_is_described_and_no_other() -> None:
     assert described == {f"client.{event}" for event in CLIENT_EVENTS}
 
 
-def test_an_operation_carries_a_ref_and_so_does_its_reply() -> None:
+def test_an_operation_and_its_reply_have_a_ref() -> None:
     with_ref = {
         name
         for name, each in MESSAGES.items()

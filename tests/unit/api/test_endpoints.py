@@ -1,4 +1,4 @@
-"""A handler answers what its route declares, or the route is refused where it is defined."""
+"""A route is refused at its definition if its handler returns anything undeclared."""
 
 from __future__ import annotations
 

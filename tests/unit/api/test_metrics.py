@@ -1,4 +1,4 @@
-"""What is measured of requests."""
+"""The metrics of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API's descriptions of itself."""
+"""The API's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shape(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
-def test_no_two_paths_are_of_one_shape() -> None:
+def test_no_two_paths_differ_only_in_parameter_names() -> None:
     shapes = [shape(path) for path in DOCUMENT["paths"]]
     assert len(shapes) == len(set(shapes))
 
@@ -69,13 +69,13 @@ def test_every_endpoint_is_described_once() -> None:
     assert len(operations) == len(set(operations)) == len(ENDPOINTS)
 
 
-def test_every_schema_is_a_schema() -> None:
+def test_every_schema_is_valid() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         jsonschema_rs.meta.validate({**schema, "$defs": {}}), name
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
-def test_what_a_request_must_bring_is_described(endpoint: Any) -> None:
+def test_required_parts_of_a_request_are_described(endpoint: Any) -> None:
     (operation,) = (
         methods[endpoint.method.lower()]
         for path, methods in DOCUMENT["paths"].items()
@@ -92,6 +92,6 @@ def test_what_a_request_must_bring_is_described(endpoint: Any) -> None:
     assert operation["summary"]
 
 
-def test_an_unknown_key_does_not_fit_the_description() -> None:
+def test_an_unknown_key_violates_the_schema() -> None:
     schema = DOCUMENT["components"]["schemas"]["SubscribeRequest"]
     assert schema["additionalProperties"] is False

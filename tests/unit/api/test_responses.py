@@ -1,4 +1,4 @@
-"""Which format an answer has."""
+"""The format of responses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from nexxus.api.responses import JSON, MSGPACK, Answer, Raw, encode
         (b"application/x-msgpack", JSON),
     ],
 )
-def test_the_answer_has_the_format_that_is_preferred(
-    accept: bytes | None, media_type: bytes
-) -> None:
+def test_the_response_has_the_preferred_format(accept: bytes | None, media_type: bytes) -> None:
     assert encode(Answer(200, {}), accept)[1] == media_type
 
 
-def test_bytes_stay_what_they_are() -> None:
+def test_bytes_are_not_encoded_again() -> None:
     assert encode(Raw(200, b"x", b"text/plain"), b"application/msgpack") == (b"x", b"text/plain")

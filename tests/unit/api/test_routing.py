@@ -37,7 +37,7 @@ def test_a_path_finds_its_endpoint(
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
-def test_every_path_is_the_same_with_a_slash_behind_it(endpoint: Endpoint) -> None:
+def test_a_trailing_slash_does_not_change_a_path(endpoint: Endpoint) -> None:
     path = endpoint.path.replace("{", "").replace("}", "")
     method = endpoint.method
     assert ROUTER.match(method, path) == ROUTER.match(method, f"{path.rstrip('/')}/")
@@ -61,7 +61,7 @@ def test_an_unknown_path_is_not_found(path: str) -> None:
         ("POST", "/model/task/x", ("DELETE", "GET", "HEAD", "PUT")),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(
+def test_a_wrong_method_is_answered_with_the_supported_ones(
     method: str, path: str, allow: tuple[str, ...]
 ) -> None:
     with pytest.raises(MethodNotAllowed) as caught:

@@ -1,4 +1,4 @@
-"""Applications: what is stored of them, and the places that the database keeps for them."""
+"""Applications: their stored documents and their prepared models."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ TEXT = {"type": "string", "filterable": True}
 
 
 def document(*fields: str, **more: Any) -> dict[str, Any]:
-    """An application with a model of these filterable fields."""
+    """An application with a model that has these filterable fields."""
     return {"id": "shop", "schema": {"task": dict.fromkeys(fields, TEXT)}, **more}
 
 
 class World:
-    """A database and a registry, and as many nodes on them as a test wants."""
+    """A database and a registry with any number of nodes."""
 
     def __init__(self, folder: Path) -> None:
         self.database = SqliteDatabase(SqliteSettings(), data_dir=folder)
@@ -51,7 +51,7 @@ class World:
         self._broker = InProcessBroker(InProcessBrokerSettings())
 
     async def node(self, name: str = "n1") -> Applications:
-        """The applications as a node that has just started knows them."""
+        """The applications of a node that has just started."""
         applications = Applications(
             database=self.database,
             peers=Peers(self._broker, here=name),
@@ -90,7 +90,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 class Failing:
-    """Stands in for a method: raises so many times, then calls it."""
+    """Replaces a method: raises a number of times, then calls it."""
 
     def __init__(self, method: Callable[..., Any], times: int = 1) -> None:
         self._method = method
@@ -106,7 +106,7 @@ class Failing:
 # Creating and changing
 
 
-async def test_a_create_that_is_refused_leaves_the_places_of_the_one_that_is_there(
+async def test_a_refused_create_leaves_the_existing_applications_models_prepared(
     world: World,
 ) -> None:
     applications = await world.node()
@@ -119,7 +119,7 @@ async def test_a_create_that_is_refused_leaves_the_places_of_the_one_that_is_the
     assert await world.find(shop, colour="red") == ["t"]
 
 
-async def test_a_change_that_is_not_stored_leaves_the_places_as_they_were(
+async def test_a_change_that_is_not_stored_leaves_the_prepared_models_unchanged(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applications = await world.node()
@@ -138,7 +138,9 @@ async def test_a_change_that_is_not_stored_leaves_the_places_as_they_were(
         await world.find(shop, colour="red")  # no room is left for what is in force no more
 
 
-async def test_a_start_mends_the_places_of_a_change_in_which_a_process_died(world: World) -> None:
+async def test_a_start_repairs_the_models_of_a_change_during_which_a_process_died(
+    world: World,
+) -> None:
     applications = await world.node()
     shop = await applications.create(document("colour"))
     await world.write(shop, "t", colour="red")
@@ -152,7 +154,7 @@ async def test_a_start_mends_the_places_of_a_change_in_which_a_process_died(worl
     assert await world.find(shop, colour="red") == ["t"]
 
 
-async def test_a_start_tells_of_an_application_that_it_cannot_read(world: World) -> None:
+async def test_a_start_logs_an_application_that_it_cannot_read(world: World) -> None:
     await (await world.node()).create(document("colour"))
     await store_unreadable(world)
 
@@ -161,7 +163,7 @@ async def test_a_start_tells_of_an_application_that_it_cannot_read(world: World)
 
 
 async def store_unreadable(world: World) -> None:
-    """Store the application as a newer release may write it."""
+    """Store the application as a newer release might write it."""
     former = await world.record()
     version = former.version + 1
     whole = {**former.document, "version": version, "document": {"id": "shop", "newKey": 1}}
@@ -170,7 +172,7 @@ async def store_unreadable(world: World) -> None:
 
 
 @pytest.mark.parametrize("look", ["look_for_changes", "refresh"])
-async def test_an_application_that_cannot_be_read_keeps_no_other(world: World, look: str) -> None:
+async def test_an_unreadable_application_does_not_affect_others(world: World, look: str) -> None:
     ours, theirs = await world.node("n1"), await world.node("n2")
     shop = await theirs.create(document("colour"))
     await getattr(ours, look)()
@@ -188,7 +190,7 @@ async def test_an_application_that_cannot_be_read_keeps_no_other(world: World, l
 # Declared ones
 
 
-async def test_a_declared_application_is_made_and_later_changed(world: World) -> None:
+async def test_a_declared_application_is_created_and_later_changed(world: World) -> None:
     applications = await world.node()
 
     await applications.declare(document("colour"))
@@ -200,7 +202,7 @@ async def test_a_declared_application_is_made_and_later_changed(world: World) ->
     assert await world.find(applications.get("shop"), size="small") == []
 
 
-async def test_what_is_declared_as_it_is_already_is_not_written_again(world: World) -> None:
+async def test_an_unchanged_declared_application_is_not_written_again(world: World) -> None:
     google = {"clientID": "me", "clientSecret": "hush", "callbackURL": "https://shop.example/cb"}
     declared = document("colour", auth={"strategies": {"google": google}})
     declared["roles"] = {"all": {"statements": ({"effect": "Allow", "action": ("*",)},)}}
@@ -221,7 +223,7 @@ async def test_what_is_declared_as_it_is_already_is_not_written_again(world: Wor
     assert heard == []
 
 
-async def test_nodes_that_start_together_agree_on_what_is_declared(world: World) -> None:
+async def test_nodes_that_start_together_agree_on_declared_applications(world: World) -> None:
     nodes = [await world.node(f"n{number}") for number in range(4)]
 
     await asyncio.gather(*(node.declare(document("colour")) for node in nodes))
@@ -234,7 +236,7 @@ async def test_nodes_that_start_together_agree_on_what_is_declared(world: World)
     assert len({node.get("shop").signing_secret for node in nodes}) == 1
 
 
-async def test_what_is_declared_and_does_not_fit_what_is_stored_changes_nothing(
+async def test_a_declared_application_that_does_not_fit_stored_objects_changes_nothing(
     world: World,
 ) -> None:
     applications = await world.node()
@@ -252,7 +254,7 @@ async def test_what_is_declared_and_does_not_fit_what_is_stored_changes_nothing(
 
 
 @pytest.mark.parametrize("dropping", ["database", "registry"])
-async def test_a_delete_that_failed_is_repeated_until_all_is_gone(
+async def test_a_failed_delete_is_repeated_until_everything_is_gone(
     world: World, monkeypatch: pytest.MonkeyPatch, dropping: str
 ) -> None:
     applications = await world.node()
@@ -276,7 +278,7 @@ async def test_a_delete_that_failed_is_repeated_until_all_is_gone(
         await applications.delete("shop")
 
 
-async def test_a_delete_that_failed_is_finished_by_another_node_after_a_restart(
+async def test_a_failed_delete_is_finished_by_another_node_after_a_restart(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applications = await world.node()
@@ -293,7 +295,7 @@ async def test_a_delete_that_failed_is_finished_by_another_node_after_a_restart(
     assert await world.find(shop, colour="red") == []
 
 
-async def test_what_a_failed_delete_has_left_is_not_in_a_new_application(
+async def test_a_new_application_has_nothing_left_by_a_failed_delete(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applications = await world.node()

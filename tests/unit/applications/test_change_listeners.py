@@ -1,4 +1,4 @@
-"""Change listeners are awaited until they return, and hold up nobody."""
+"""Change listeners are retried until they succeed, and block nobody."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST, SECOND, THIRD = (parse_application({"id": "shop", "name": name}) for name
 
 
 class Listener:
-    """Remembers what it was told; fails if it `is_away` then, and waits until it `may_go_on`."""
+    """Records changes; fails while it `is_away`, and waits until it `may_go_on`."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -52,7 +52,7 @@ def world() -> World:
     return World()
 
 
-async def test_one_that_fails_keeps_no_other_and_is_awaited_again_until_it_returns(
+async def test_a_listener_that_fails_is_retried_and_does_not_block_the_others(
     world: World,
 ) -> None:
     await world.change(FIRST)
@@ -70,7 +70,7 @@ async def test_one_that_fails_keeps_no_other_and_is_awaited_again_until_it_retur
     await nothing_is_left(world)
 
 
-async def test_one_that_failed_hears_of_later_changes_from_where_it_was(world: World) -> None:
+async def test_a_listener_that_failed_gets_later_changes_from_its_last_state(world: World) -> None:
     await world.change(FIRST)
     world.one.is_away = True
     await world.change(SECOND)
@@ -85,7 +85,7 @@ async def test_one_that_failed_hears_of_later_changes_from_where_it_was(world: W
     await nothing_is_left(world)
 
 
-async def test_one_that_takes_long_holds_up_no_change_and_goes_on_afterwards(
+async def test_a_slow_listener_blocks_no_change_and_continues_afterwards(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_listeners, "_PATIENCE", 0.01)
@@ -99,7 +99,7 @@ async def test_one_that_takes_long_holds_up_no_change_and_goes_on_afterwards(
     assert world.one.heard == [(None, FIRST)] * 2
 
 
-async def test_a_change_that_comes_while_one_goes_on_is_not_taken_for_done(world: World) -> None:
+async def test_a_change_during_another_one_is_not_considered_done(world: World) -> None:
     world.one.is_away = True
     await world.change(FIRST)
     world.one.is_away = False

@@ -1,4 +1,4 @@
-"""A schema must fit what is stored: a change under which an object would be invalid is refused."""
+"""A schema must fit stored objects: a change that invalidates an object is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRING = {"type": "string"}
 
 
 def application(fields: dict[str, Any] | None, **model: Any) -> Application:
-    """An application with one model of these fields, or without it."""
+    """An application with one model that has these fields, or without a model."""
     schema = {"other": {"f": STRING}}
     if fields is not None:
         schema["thing"] = {"fields": fields, **model}
@@ -34,7 +34,7 @@ class World:
         self.database = MemoryDatabase()
 
     async def store(self, of: Application, id: str = "one", **fields: Any) -> None:
-        """Store a thing as it was valid once."""
+        """Store an object that was once valid."""
         document = build_object(
             of.model("thing"), {"id": id, **fields}, app_id="app", user_id=None, now=1
         )
@@ -43,7 +43,7 @@ class World:
         assert await self.database.commit([Mutation(key, None, record)]) == [True]
 
     async def refuses(self, former: Application, present: Application) -> InvalidParameters | None:
-        """The refusal of a change, if it is refused."""
+        """Return the error of a refused change, or None."""
         try:
             await check_stored_objects(self.database, former, present)
         except InvalidParameters as error:
@@ -83,7 +83,7 @@ def within_an_array(field: dict[str, Any]) -> dict[str, Any]:
         (within_an_array({"type": "int"}), [{"g": 1}], within_an_array({"type": "date"})),
     ],
 )
-async def test_a_change_that_a_stored_object_does_not_fit_is_refused_with_its_id(
+async def test_a_change_that_a_stored_object_violates_is_refused_with_its_id(
     world: World, before: dict[str, Any], value: Any, after: dict[str, Any]
 ) -> None:
     former = application(before)
@@ -111,7 +111,7 @@ async def test_a_change_that_a_stored_object_does_not_fit_is_refused_with_its_id
         (within_an_array({"type": "int"}), {"f": []}, within_an_array({"type": "date"})),
     ],
 )
-async def test_a_change_that_every_stored_object_fits_is_fine(
+async def test_a_change_that_every_stored_object_fits_is_accepted(
     world: World, before: dict[str, Any], fields: dict[str, Any], after: dict[str, Any]
 ) -> None:
     former = application(before)
@@ -121,7 +121,7 @@ async def test_a_change_that_every_stored_object_fits_is_fine(
 
 @contract()
 @pytest.mark.parametrize("present", [application(None), application({"f": STRING}, transient=True)])
-async def test_a_model_with_objects_can_be_taken_away_only_when_they_are_gone(
+async def test_a_model_can_be_removed_only_when_its_objects_are_gone(
     world: World, present: Application
 ) -> None:
     former = application({"f": STRING})
@@ -132,20 +132,20 @@ async def test_a_model_with_objects_can_be_taken_away_only_when_they_are_gone(
     assert "such as one; delete them first" in refusal.message
 
 
-async def test_the_objects_of_a_transient_model_are_nobodys_concern(world: World) -> None:
+async def test_a_transient_model_has_no_objects_to_check(world: World) -> None:
     former = application({"f": STRING}, transient=True)
     assert await world.refuses(former, application({"g": {"type": "int"}})) is None
     assert world.database.queries == []
 
 
-async def test_a_schema_that_stays_the_same_asks_the_database_nothing(world: World) -> None:
+async def test_an_unchanged_schema_causes_no_database_query(world: World) -> None:
     former = application({"f": STRING})
     await world.store(former, f="a")
     assert await world.refuses(former, application({"f": STRING})) is None
     assert world.database.queries == []
 
 
-async def test_every_object_is_looked_at_however_many_there_are(
+async def test_every_object_is_checked_however_many_there_are(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nexxus.applications.schema_changes._PAGE", 2)

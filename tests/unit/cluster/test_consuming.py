@@ -1,4 +1,4 @@
-"""Consuming: what fails is tried again or set aside, and nothing is left half done."""
+"""Consuming: failing messages are retried or set aside, and batches are always finished."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def consuming(
 
 
 class Processing:
-    """Settles everything but what contains one of `poison`; remembers each batch."""
+    """Settles everything except messages that contain one of `poison`; records each batch."""
 
     def __init__(self, *poison: str) -> None:
         self.poison = poison
@@ -86,7 +86,7 @@ class Processing:
         return ()
 
 
-async def test_one_that_fails_is_set_aside_in_the_end_and_no_neighbour_with_it(
+async def test_only_the_message_that_fails_becomes_a_dead_letter(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     process = Processing("b1")
@@ -99,7 +99,7 @@ async def test_one_that_fails_is_set_aside_in_the_end_and_no_neighbour_with_it(
     assert await broker.depth(TRANSPORT_MANAGER) == 0
 
 
-async def test_later_messages_of_its_key_wait_and_come_in_order_without_an_attempt_more(
+async def test_later_messages_of_its_key_wait_in_order_without_counting_attempts(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     process = Processing("a1")
@@ -116,7 +116,7 @@ async def test_later_messages_of_its_key_wait_and_come_in_order_without_an_attem
     assert set(attempts) == {0}
 
 
-async def test_failures_that_are_returned_are_tried_again_after_their_delay(
+async def test_returned_failures_are_retried_after_their_delay(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     seen: list[list[tuple[str, int]]] = []
@@ -147,7 +147,7 @@ async def test_a_dead_letter_that_cannot_be_stored_yet_is_not_lost(
     assert len(letters.buried) == 1
 
 
-async def test_a_publisher_that_waits_hears_that_its_message_was_set_aside(
+async def test_a_waiting_publisher_is_notified_that_its_message_was_set_aside(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     async with consuming(broker, letters, Processing("poison"), WRITER):
@@ -156,7 +156,7 @@ async def test_a_publisher_that_waits_hears_that_its_message_was_set_aside(
     assert [group for group, _, _ in letters.buried] == ["writer"]
 
 
-async def test_a_message_whose_consumers_died_with_it_is_set_aside_untried(
+async def test_a_message_whose_consumers_keep_dying_is_set_aside_without_another_attempt(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     await publish(broker, "a1", "b1")
@@ -171,7 +171,7 @@ async def test_a_message_whose_consumers_died_with_it_is_set_aside_untried(
     assert [key for _, key, _ in letters.buried] == ["a"]
 
 
-async def test_a_broker_that_goes_away_under_the_last_batch_does_not_hold_up_the_end(
+async def test_a_broker_lost_during_the_last_batch_does_not_delay_the_end(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     await publish(broker, "a1")
@@ -200,7 +200,7 @@ async def test_a_broker_that_goes_away_under_the_last_batch_does_not_hold_up_the
     assert task.cancelled()
 
 
-async def test_a_dead_letter_that_cannot_be_stored_whatever_the_reason_does_not_end_the_role(
+async def test_a_dead_letter_that_cannot_be_stored_does_not_end_the_role(
     broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters = DeadLetterStore()
@@ -219,7 +219,7 @@ async def test_a_dead_letter_that_cannot_be_stored_whatever_the_reason_does_not_
     assert process.done == ["b1"]
 
 
-async def test_what_fails_because_a_service_is_away_is_never_set_aside(
+async def test_a_message_that_fails_because_a_service_is_down_is_never_set_aside(
     broker: InProcessBroker, letters: DeadLetterStore
 ) -> None:
     attempts: list[int] = []
@@ -238,7 +238,7 @@ async def test_what_fails_because_a_service_is_away_is_never_set_aside(
     assert letters.buried == []
 
 
-async def test_dead_letters_learn_what_was_settled_where_the_broker_would_lose_a_replayed_one(
+async def test_a_replayed_dead_letter_is_kept_until_settled_if_the_broker_is_not_durable(
     broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters, settled = DeadLetterStore(), []

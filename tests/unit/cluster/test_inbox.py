@@ -63,7 +63,7 @@ async def tell(broker: Broker, *messages: NodeMessage) -> None:
     await broker.send(MAILBOX, messages)
 
 
-async def test_messages_go_in_order_to_every_handler_of_their_type(
+async def test_every_handler_of_a_type_gets_its_messages_in_order(
     inbox: Inbox, broker: Broker
 ) -> None:
     told: list[tuple[str, Any]] = []
@@ -77,7 +77,7 @@ async def test_messages_go_in_order_to_every_handler_of_their_type(
     assert told == [("first", "1"), ("second", "1"), ("app", "a"), ("first", "2"), ("second", "2")]
 
 
-async def test_a_handler_that_fails_is_logged_and_holds_nothing_up(
+async def test_a_failing_handler_is_logged_and_blocks_nothing(
     inbox: Inbox, broker: Broker, journal: Journal
 ) -> None:
     told: list[str] = []
@@ -94,7 +94,7 @@ async def test_a_handler_that_fails_is_logged_and_holds_nothing_up(
     assert len(journal.messages) == 2
 
 
-async def test_a_message_that_nobody_handles_is_ignored(inbox: Inbox, broker: Broker) -> None:
+async def test_a_message_without_a_handler_is_ignored(inbox: Inbox, broker: Broker) -> None:
     told: list[str] = []
     inbox.on(Outcome, lambda outcome: told.append(outcome.operation_id))
 
@@ -103,7 +103,7 @@ async def test_a_message_that_nobody_handles_is_ignored(inbox: Inbox, broker: Br
     await eventually(lambda: told == ["1"])
 
 
-async def test_a_loss_of_messages_is_told_before_later_ones_are_handled(
+async def test_a_loss_of_messages_is_reported_before_later_ones_are_handled(
     broker: Broker, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox = Inbox(broker, MAILBOX, logger=journal)
@@ -129,7 +129,7 @@ async def test_a_loss_of_messages_is_told_before_later_ones_are_handled(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_broker_that_was_away_is_asked_again(
+async def test_a_broker_that_was_unavailable_is_retried(
     broker: Broker, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receive = broker.receive

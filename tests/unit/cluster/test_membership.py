@@ -1,4 +1,4 @@
-"""A node looks after what is its own in the registry."""
+"""A node maintains its own entries in the registry."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Heard(InProcessRegistry):
 
 @pytest.fixture
 async def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heard]:
-    """A registry that knows another node, beside the one under test."""
+    """A registry with another node, in addition to the one under test."""
     monkeypatch.setattr(membership, "_EVERY", 0.01)
     registry = Heard(InProcessRegistrySettings(), data_dir=tmp_path)
     await registry.open()
@@ -48,11 +48,11 @@ async def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 async def nothing() -> None:
-    """There is nothing to restore, and nothing to look for."""
+    """Do nothing: there is nothing to restore."""
 
 
 async def never() -> None:
-    """There is never anything to finish."""
+    """Do nothing: there is nothing to finish."""
     await asyncio.Event().wait()
 
 
@@ -81,7 +81,7 @@ async def member_of(
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_when_another_node_goes_everything_is_put_back_until_that_succeeds(
+async def test_when_another_node_leaves_everything_is_restored_until_that_succeeds(
     registry: Heard,
 ) -> None:
     restored = looked = 0
@@ -105,7 +105,7 @@ async def test_when_another_node_goes_everything_is_put_back_until_that_succeeds
         await eventually(lambda: restored == 2)
 
 
-async def test_a_node_says_that_it_is_alive_however_long_a_change_of_an_application_takes(
+async def test_a_node_stays_alive_during_a_long_change_of_an_application(
     registry: Heard,
 ) -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
@@ -128,13 +128,13 @@ PROBLEMS = [
 
 
 def is_told(journal: Journal, problem: Exception) -> bool:
-    """Whether the log says what was met with."""
+    """Return whether the log has the error."""
     told = [(*record.fields.values(), record.error) for record in journal.records]
     return any(str(problem) == str(each) for fields in told for each in fields)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-async def test_an_application_that_cannot_be_followed_ends_no_node(
+async def test_an_application_that_cannot_be_applied_ends_no_node(
     registry: Heard, problem: Exception
 ) -> None:
     looked = 0
@@ -151,7 +151,7 @@ async def test_an_application_that_cannot_be_followed_ends_no_node(
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-async def test_what_follows_from_a_change_is_tried_until_it_is_done(
+async def test_the_consequences_of_a_change_are_retried_until_they_succeed(
     registry: Heard, monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
     monkeypatch.setattr(membership, "_AGAIN_AFTER", 0.01)

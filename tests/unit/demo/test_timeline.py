@@ -1,4 +1,4 @@
-"""The demonstration's timeline: the writes that make the board move."""
+"""The demo's timeline: the writes that drive the board."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def first(count: int, **options: Any) -> list[FlightWrite]:
 
 
 def lives(writes: list[FlightWrite]) -> dict[str, list[FlightWrite]]:
-    """The writes of each flight, until it is taken off the board for the first time."""
+    """The writes of each flight until it is first removed from the board."""
     found: dict[str, list[FlightWrite]] = defaultdict(list)
     for write in writes:
         life = found[write.flight.id]
@@ -29,7 +29,7 @@ def lives(writes: list[FlightWrite]) -> dict[str, list[FlightWrite]]:
     return {name: life for name, life in found.items() if life[-1].method == "DELETE"}
 
 
-def test_the_same_seed_plays_the_same_show() -> None:
+def test_the_same_seed_yields_the_same_timeline() -> None:
     assert first(3000, seed=1) == first(3000, seed=1)
     assert first(3000, seed=1) != first(3000, seed=2)
 
@@ -40,7 +40,7 @@ def test_a_flight_appears_changes_and_leaves_in_that_order() -> None:
         assert methods == ["POST", *["PUT"] * (len(life) - 2), "DELETE"]
 
 
-def test_a_flight_departs_with_the_delay_that_it_really_had() -> None:
+def test_a_flight_departs_with_its_real_delay() -> None:
     for life in lives(first(20_000)).values():
         document = {"version": 1, "updatedAt": 0, **(life[0].body or {})}
         for write in life[1:-1]:
@@ -49,7 +49,7 @@ def test_a_flight_departs_with_the_delay_that_it_really_had() -> None:
         assert (document["status"], document["delay"]) == ("departed", life[0].flight.delay)
 
 
-def test_a_flight_comes_again_only_when_it_is_off_the_board() -> None:
+def test_a_flight_reappears_only_after_it_was_removed() -> None:
     on_the_board: set[str] = set()
     rounds: Counter[str] = Counter()
     for write in first(30_000):

@@ -1,4 +1,4 @@
-"""What every logger does, whoever implements it."""
+"""Behaviour that is common to all loggers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fields_of(logger: Journal) -> list[dict[str, Any]]:
     return [dict(record.fields) for record in logger.records]
 
 
-def test_a_message_comes_with_its_level_and_fields():
+def test_a_message_has_its_level_and_fields():
     logger = Journal(Level.INFO)
     logger.warning("a service is away", service="database", attempt=2)
     (record,) = logger.records
@@ -26,7 +26,7 @@ def test_a_message_comes_with_its_level_and_fields():
     assert record.source == "nexxus"
 
 
-def test_what_is_not_enabled_is_not_written():
+def test_disabled_levels_are_not_written():
     logger = Journal(Level.WARNING)
     logger.debug("d")
     logger.info("i")
@@ -35,14 +35,14 @@ def test_what_is_not_enabled_is_not_written():
     assert [record.message for record in logger.records] == ["e"]
 
 
-def test_bound_fields_come_with_every_record_and_the_calls_own_win():
+def test_bound_fields_are_in_every_record_and_the_calls_fields_override_them():
     logger = Journal(Level.INFO)
     bound = logger.bind(role="writer", a=1).bind(b=2)
     bound.info("x", a=3)
     assert fields_of(logger) == [{"role": "writer", "a": 3, "b": 2}]
 
 
-async def test_the_context_reaches_every_record_of_a_task_and_no_other():
+async def test_the_context_applies_to_every_record_of_its_task_only():
     logger = Journal(Level.INFO)
     both_in = asyncio.Barrier(2)
 
@@ -67,7 +67,7 @@ def test_secrets_are_masked_in_messages_and_fields():
     assert "pw" not in repr(logger.records)
 
 
-def test_an_exception_that_is_handled_comes_along():
+def test_a_handled_exception_is_included():
     logger = Journal(Level.INFO)
     try:
         int("not a number")
@@ -83,7 +83,7 @@ def elsewhere():
     return logging.getLogger("some.library")
 
 
-def test_warnings_of_others_come_with_their_source(elsewhere: logging.Logger):
+def test_warnings_of_other_libraries_have_their_source(elsewhere: logging.Logger):
     logger = Journal(Level.INFO)
     with standard_logging_into(logger):
         elsewhere.info("chatter")
@@ -97,14 +97,14 @@ def test_warnings_of_others_come_with_their_source(elsewhere: logging.Logger):
     assert isinstance(logger.records[1].error, ValueError)
 
 
-def test_chatter_of_others_comes_when_we_debug(elsewhere: logging.Logger):
+def test_other_libraries_debug_records_are_passed_on_only_at_debug(elsewhere: logging.Logger):
     logger = Journal(Level.DEBUG)
     with standard_logging_into(logger):
         elsewhere.info("chatter")
     assert logger.records[0].message == "chatter"
 
 
-def test_a_record_of_others_that_cannot_be_formatted_ends_nobody(
+def test_a_foreign_record_that_cannot_be_formatted_fails_nothing(
     elsewhere: logging.Logger, capsys: pytest.CaptureFixture[str]
 ):
     with standard_logging_into(Journal(Level.INFO)):

@@ -1,4 +1,4 @@
-"""Channels: which queries are one, and how they are called."""
+"""Channel ids: which queries have the same one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def key(filter: Any = None, access: Filter = EVERYTHING) -> str:
     return route_of(name, "app", described, RICH_MODEL, access).key
 
 
-def test_a_channel_is_called_by_what_was_asked_for() -> None:
+def test_a_channel_id_names_the_query() -> None:
     digest = hashlib.sha256(b'{"title":{"eq":"a"}}').hexdigest()[:16]
 
     assert channel() == "nxx:subscription:app:thing"
@@ -63,7 +63,7 @@ def test_a_channel_is_called_by_what_was_asked_for() -> None:
     filter_documents().flatmap(lambda one: st.tuples(st.just(one), respellings(one))),
     st.sampled_from([EVERYTHING, ANNS]),
 )
-def test_a_filter_that_is_spelled_another_way_is_the_same_channel(
+def test_another_spelling_of_a_filter_is_the_same_channel(
     spellings: tuple[dict[str, Any], dict[str, Any]], access: Filter
 ) -> None:
     one, other = spellings
@@ -88,7 +88,7 @@ def test_another_query_is_another_channel() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_the_name_is_of_the_clients_filter_and_the_roles_together() -> None:
+def test_the_channel_id_combines_the_clients_filter_and_the_roles() -> None:
     assert channel(None, ANNS) == channel({"userId": "ann"})
     assert channel({"title": "a"}, ANNS) == channel({"userId": "ann", "title": "a"})
 
@@ -97,7 +97,7 @@ def test_without_access_control_the_routing_key_is_the_channel_id() -> None:
     assert key({"title": "a"}) == channel({"title": "a"})
 
 
-def test_one_channel_has_an_audience_for_each_way_that_leads_to_it() -> None:
+def test_a_channel_has_an_audience_for_each_combination_that_yields_its_id() -> None:
     both = {"userId": "ann", "title": "a"}
     keys = [key(both), key({"title": "a"}, ANNS), key(both, ANNS), key(both, TITLED)]
 

@@ -1,4 +1,4 @@
-"""A key stands for one request of one owner."""
+"""An idempotency key identifies one request of one owner."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def claim(
     return await IdempotencyKeys(world.registry).claim(identity, key, object_id, request)
 
 
-async def test_a_repetition_gets_the_ids_of_the_first_request(world: ObjectsWorld) -> None:
+async def test_a_retry_gets_the_ids_of_the_first_request(world: ObjectsWorld) -> None:
     first, known = await claim(world, object_id="first")
     assert known is None
     again, known = await claim(world, object_id="second")
@@ -34,7 +34,7 @@ async def test_a_repetition_gets_the_ids_of_the_first_request(world: ObjectsWorl
     assert known == Fate("app", first.operation_id, "queued", "user:ann")
 
 
-async def test_a_repetition_is_told_what_became_of_the_first_request(world: ObjectsWorld) -> None:
+async def test_a_retry_gets_the_outcome_of_the_first_request(world: ObjectsWorld) -> None:
     first, _ = await claim(world)
     fate = Fate("app", first.operation_id, "applied", "user:ann", 3)
     await world.registry.fates.put([fate])
@@ -44,7 +44,7 @@ async def test_a_repetition_is_told_what_became_of_the_first_request(world: Obje
 @pytest.mark.parametrize(
     "other", [("create", "task", {"title": "two"}), ("delete", "task", "t", None)]
 )
-async def test_a_key_that_stands_for_another_request_is_refused(
+async def test_a_key_used_for_another_request_is_refused(
     world: ObjectsWorld, other: tuple[Any, ...]
 ) -> None:
     await claim(world)
@@ -52,13 +52,13 @@ async def test_a_key_that_stands_for_another_request_is_refused(
         await claim(world, request=other)
 
 
-async def test_the_order_of_a_bodys_keys_makes_no_other_request(world: ObjectsWorld) -> None:
+async def test_the_order_of_a_bodys_keys_does_not_matter(world: ObjectsWorld) -> None:
     first, _ = await claim(world, request=("create", {"a": 1, "b": {"c": 2, "d": 3}}))
     again, _ = await claim(world, request=("create", {"b": {"d": 3, "c": 2}, "a": 1}))
     assert again == first
 
 
-async def test_each_owner_has_keys_of_its_own(world: ObjectsWorld) -> None:
+async def test_each_owner_has_its_own_keys(world: ObjectsWorld) -> None:
     claims = [(await claim(world, identity))[0] for identity in (ANN, BEN, DEVICE, NOBODY)]
     assert len({each.operation_id for each in claims}) == 4
 
@@ -69,13 +69,13 @@ async def test_a_user_has_the_same_keys_on_every_device(world: ObjectsWorld) -> 
     assert again == first
 
 
-async def test_without_a_key_every_request_is_a_new_one(world: ObjectsWorld) -> None:
+async def test_without_a_key_every_request_is_new(world: ObjectsWorld) -> None:
     (first, _), (second, known) = [await claim(world, key=None) for _ in range(2)]
     assert first.operation_id != second.operation_id
     assert known is None
 
 
-async def test_a_released_key_stands_for_nothing(world: ObjectsWorld) -> None:
+async def test_a_released_key_can_be_used_again(world: ObjectsWorld) -> None:
     first, _ = await claim(world)
     await IdempotencyKeys(world.registry).release(ANN, "key")
     again, known = await claim(world, request=("delete", "task", "t", None))

@@ -1,4 +1,4 @@
-"""When an application's roles or schema change, its subscriptions follow, step by step."""
+"""Subscriptions are adjusted step by step when an application's roles or schema change."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Gateway:
 
 
 def access(route: Route) -> Any:
-    """What a route lets through."""
+    """The objects that a route permits."""
     return route.access
 
 
@@ -101,7 +101,7 @@ def allowing(condition: Any = None, resource: str = "task") -> dict[str, Any]:
 
 
 class World(ObjectsWorld):
-    """Tasks of two users, and a gateway whose devices follow them."""
+    """Tasks of two users, and a gateway whose devices are subscribed to them."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -118,7 +118,7 @@ class World(ObjectsWorld):
         self.present: Application
 
     async def begin(self, document: dict[str, Any], *members: Identity, **asked: Any) -> None:
-        """Have members follow the tasks of an application."""
+        """Subscribe members to the tasks of an application."""
         self.present = await self.application(document)
         await self.store(
             {"id": "a1", "userId": "ann", "title": "one"},
@@ -136,17 +136,17 @@ class World(ObjectsWorld):
         self.gateway.steps.clear()
 
     async def change(self, document: dict[str, Any]) -> None:
-        """Put changed roles or another schema in force."""
+        """Apply changed roles or another schema."""
         former = self.present
         self.present = parse_application(merge_application(former.document, document))
         await self.narrowing.application_changed(former, self.present)
 
     async def try_again(self) -> None:
-        """As the directory of applications does until it succeeds."""
+        """Retry like the directory of applications until it succeeds."""
         await self.narrowing.application_changed(self.present, self.present)
 
     async def placed(self, member: Identity) -> list[Subscription]:
-        """A member's subscriptions as the registry has them."""
+        """A member's subscriptions in the registry."""
         return await self.registry.subscriptions.of_device(APP, member.device())
 
 
@@ -162,7 +162,7 @@ async def world(tmp_path: Path) -> Any:
 
 
 @contract("roles: a change narrows live subscriptions")
-async def test_what_is_no_longer_permitted_is_withheld_then_taken_away_then_the_route_is_left(
+async def test_forbidden_objects_are_withheld_then_removed_before_the_route_is_left(
     world: World,
 ) -> None:
     await world.begin(allowing(), ANN)
@@ -181,7 +181,7 @@ async def test_what_is_no_longer_permitted_is_withheld_then_taken_away_then_the_
 
 
 @contract("roles: a change narrows live subscriptions")
-async def test_where_more_is_permitted_nothing_is_taken_away_and_the_channel_is_read_anew(
+async def test_if_more_is_permitted_nothing_is_removed_and_the_channel_is_read_again(
     world: World,
 ) -> None:
     await world.begin(allowing(ANNS), ANN)
@@ -190,20 +190,20 @@ async def test_where_more_is_permitted_nothing_is_taken_away_and_the_channel_is_
     assert steps == ["withhold", "serve", "serve", "resync", "adopt"]
 
 
-async def test_only_what_was_shown_is_taken_away(world: World) -> None:
+async def test_only_shown_objects_are_removed(world: World) -> None:
     await world.begin(allowing(ANNS), ANN)
     await world.change(allowing(ONES))
     assert ("denied", "phone", "a2") in world.gateway.steps
 
 
-async def test_only_what_the_channel_is_about_is_taken_away(world: World) -> None:
+async def test_only_objects_of_the_channel_are_removed(world: World) -> None:
     await world.begin(allowing(), ANN, filter={"title": "two"})
     await world.change(allowing(ANNS))
     assert ("denied", "phone", "b2") in world.gateway.steps
 
 
 @contract("roles: a change narrows live subscriptions")
-async def test_where_nothing_is_permitted_any_more_everything_is_taken_away(world: World) -> None:
+async def test_if_nothing_is_permitted_anymore_everything_is_removed(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.change({"roles": {"member": {"statements": []}}})
     assert ("denied", "phone", "a1", "a2", "b1", "b2") in world.gateway.steps
@@ -211,7 +211,7 @@ async def test_where_nothing_is_permitted_any_more_everything_is_taken_away(worl
     assert len(await world.placed(ANN)) == 1
 
 
-async def test_many_objects_are_taken_away_page_by_page(
+async def test_many_objects_are_removed_page_by_page(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nexxus.objects.narrowing._PAGE", 2)
@@ -222,21 +222,21 @@ async def test_many_objects_are_taken_away_page_by_page(
     assert denied == [("b1", "b2"), ("c0", "c1"), ("c2",)]
 
 
-async def test_roles_that_stay_the_same_change_nothing(world: World) -> None:
+async def test_unchanged_roles_change_nothing(world: World) -> None:
     await world.begin(allowing(ANNS), ANN)
     await world.change({"name": "Another name"})
     assert world.gateway.steps == []
 
 
 @contract("roles: a change narrows live subscriptions")
-async def test_each_device_is_narrowed_to_what_its_own_user_may_see(world: World) -> None:
+async def test_each_device_is_narrowed_to_what_its_user_may_see(world: World) -> None:
     await world.begin(allowing(), ANN, BEN)
     await world.change(allowing({"userId": "$nxx:userId"}))
     denied = {step[1]: step[2:] for step in world.gateway.steps if step[0] == "denied"}
     assert denied == {"phone": ("b1", "b2"), "tablet": ("a1", "a2")}
 
 
-async def test_a_second_change_takes_away_what_was_shown_under_the_first(
+async def test_a_second_change_removes_what_was_shown_under_the_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.begin(allowing(ANNS), ANN)
@@ -257,7 +257,7 @@ async def test_a_second_change_takes_away_what_was_shown_under_the_first(
 # Schemas
 
 
-async def test_the_channels_of_a_model_that_is_gone_end(world: World) -> None:
+async def test_the_channels_of_a_removed_model_end(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.change({"schema": {"other": {"title": {"type": "string"}}}, "roles": {
         "member": {"statements": []}
@@ -267,7 +267,7 @@ async def test_the_channels_of_a_model_that_is_gone_end(world: World) -> None:
     assert world.gateway.known["phone"].subscriptions == ()
 
 
-async def test_what_was_shown_by_a_field_that_cannot_be_filtered_by_any_more_is_taken_away(
+async def test_objects_shown_by_a_field_that_is_no_longer_filterable_are_removed(
     world: World,
 ) -> None:
     await world.begin(allowing(ONES), ANN)
@@ -276,7 +276,7 @@ async def test_what_was_shown_by_a_field_that_cannot_be_filtered_by_any_more_is_
     assert ("denied", "phone", "a1", "b1") in world.gateway.steps
 
 
-async def test_a_channel_whose_filter_does_not_fit_the_schema_any_more_ends(world: World) -> None:
+async def test_a_channel_whose_filter_no_longer_fits_the_schema_ends(world: World) -> None:
     await world.begin(allowing(), ANN, filter={"title": "one"})
     unfiltered = {**WITH_USERS["schema"], "task": {"title": {"type": "string"}}}
     await world.change({"schema": unfiltered, "roles": allowing(ANNS)["roles"]})
@@ -286,13 +286,13 @@ async def test_a_channel_whose_filter_does_not_fit_the_schema_any_more_ends(worl
 # Applications
 
 
-async def test_when_an_application_is_gone_its_sessions_end(world: World) -> None:
+async def test_the_sessions_of_a_deleted_application_end(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.narrowing.application_changed(world.present, None)
     assert world.gateway.steps == [("end sessions",)]
 
 
-async def test_a_new_application_concerns_nobody(world: World) -> None:
+async def test_a_new_application_affects_no_subscription(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.narrowing.application_changed(None, world.present)
     assert world.gateway.steps == []
@@ -301,7 +301,7 @@ async def test_a_new_application_concerns_nobody(world: World) -> None:
 # Failures
 
 
-async def test_a_device_that_fails_keeps_no_other_and_is_narrowed_when_it_is_tried_again(
+async def test_a_device_that_fails_is_retried_and_does_not_block_the_others(
     world: World,
 ) -> None:
     await world.begin(allowing(), ANN, BEN)
@@ -318,7 +318,7 @@ async def test_a_device_that_fails_keeps_no_other_and_is_narrowed_when_it_is_tri
     assert all(step[1] == "phone" for step in world.gateway.steps)
 
 
-async def test_what_is_withheld_is_so_before_the_registry_is_asked(
+async def test_objects_are_withheld_before_the_registry_is_called(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.begin(allowing(), ANN)
@@ -345,7 +345,7 @@ async def test_a_subscription_that_cannot_be_narrowed_ends(
     assert await world.placed(ANN) == []
 
 
-async def test_a_device_that_went_to_another_node_is_narrowed_there(world: World) -> None:
+async def test_a_device_that_moved_to_another_node_is_narrowed_there(world: World) -> None:
     await world.begin(allowing(), ANN)
     (subscription,) = await world.placed(ANN)
     await world.registry.subscriptions.put(subscription, TRANSPORT, "there")
@@ -354,7 +354,7 @@ async def test_a_device_that_went_to_another_node_is_narrowed_there(world: World
     assert "denied" not in [step[0] for step in world.gateway.steps]
 
 
-async def test_a_device_that_leaves_meanwhile_keeps_no_change(
+async def test_a_device_that_leaves_meanwhile_does_not_block_a_change(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.begin(allowing(), ANN)

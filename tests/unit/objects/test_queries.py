@@ -1,4 +1,4 @@
-"""What a client asks for, as the database understands it, and the cursors of pages."""
+"""Clients' queries as database queries, and the cursors of pages."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_filter_is_normalised_in_a_descriptor() -> None:
         (WITH_AUTH, {"filter": {"notes": "a"}}, "notes"),
     ],
 )
-def test_a_descriptor_that_cannot_be_is_refused(
+def test_an_invalid_descriptor_is_refused(
     application: Any, asked: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidParameters) as error:
@@ -82,7 +82,7 @@ def test_a_descriptor_that_cannot_be_is_refused(
     assert error.value.details["field"] == field
 
 
-def test_the_rows_of_a_descriptor_are_those_of_its_id_user_and_filter() -> None:
+def test_a_descriptor_selects_by_id_user_and_filter() -> None:
     a_title = Compare("title", Op.EQ, "a")
     assert rows_of(described(), MODEL) == EVERYTHING
     assert rows_of(described(id="t", filter={"title": "a"}), MODEL) == And(
@@ -107,7 +107,7 @@ def test_a_limit_below_one_is_refused(limit: int) -> None:
 
 
 @pytest.mark.parametrize("offset", [-1, 2**31 + 1])
-def test_an_offset_that_no_database_takes_is_refused(offset: int) -> None:
+def test_an_offset_out_of_range_is_refused(offset: int) -> None:
     refused("offset", offset=offset)
 
 
@@ -131,7 +131,7 @@ def test_every_order_ends_with_the_id(asked: list[str] | None, order: tuple[Sort
 @pytest.mark.parametrize(
     "sort", [["notes"], ["tags"], ["nothing"], ["--points"], ["points", "-points"]]
 )
-def test_an_order_by_what_has_none_is_refused(sort: list[str]) -> None:
+def test_an_order_by_a_field_without_order_is_refused(sort: list[str]) -> None:
     refused("sort", sort=sort)
 
 
@@ -139,14 +139,14 @@ def test_an_order_by_what_has_none_is_refused(sort: list[str]) -> None:
 
 
 @pytest.mark.parametrize("sort", [None, ["-points"], ["title", "-id"]])
-def test_a_cursor_continues_behind_its_object(sort: list[str] | None) -> None:
+def test_a_cursor_continues_after_its_object(sort: list[str] | None) -> None:
     first = query(sort=sort)
     continued = query(sort=sort, cursor=cursor_behind(TASK, first))
     assert continued.after == first.place_of(TASK)
     assert msgspec.structs.replace(continued, after=None) == first
 
 
-def test_a_cursor_stands_for_a_missing_value_too() -> None:
+def test_a_cursor_may_have_a_missing_value() -> None:
     first = query(sort=["points"])
     assert query(sort=["points"], cursor=cursor_behind({"id": "t"}, first)).after == (None, "t")
 
@@ -165,7 +165,7 @@ def test_a_cursor_and_an_offset_exclude_each_other() -> None:
 
 
 @given(st.one_of(st.text(max_size=40), st.binary(max_size=40)))
-def test_what_is_no_cursor_is_refused(junk: str | bytes) -> None:
+def test_an_invalid_cursor_is_refused(junk: str | bytes) -> None:
     text = junk if isinstance(junk, str) else base64.urlsafe_b64encode(junk).decode()
     refused("cursor", cursor=text)
 

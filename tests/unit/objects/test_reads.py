@@ -1,4 +1,4 @@
-"""Reading objects: only what is stored, and only what the caller may see."""
+"""Reading objects: only stored ones, and only those that the caller may see."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_an_object_is_read_as_it_is_stored(world: ObjectsWorld) -> None:
     assert (await world.reads.get(NOBODY, "task", "t"))["title"] == "one"
 
 
-async def test_what_was_never_stored_and_what_was_deleted_are_not_found(
+async def test_missing_and_deleted_objects_are_not_found(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -68,7 +68,7 @@ async def test_a_transient_object_cannot_be_read(world: ObjectsWorld) -> None:
 
 
 @contract("roles: reading is narrowed")
-async def test_an_object_of_somebody_else_is_denied_as_one_that_is_not_there(
+async def test_another_users_object_is_denied_like_a_missing_one(
     shared: ObjectsWorld,
 ) -> None:
     await shared.delete("a2")
@@ -81,7 +81,7 @@ async def test_an_object_of_somebody_else_is_denied_as_one_that_is_not_there(
     assert (await shared.reads.get(ANN, "task", "a1"))["userId"] == "ann"
 
 
-async def test_without_a_role_nothing_is_asked_of_the_database(shared: ObjectsWorld) -> None:
+async def test_without_a_role_the_database_is_not_queried(shared: ObjectsWorld) -> None:
     with pytest.raises(AccessDenied):
         await search(shared, READER)
     with pytest.raises(AccessDenied):
@@ -93,7 +93,7 @@ async def test_without_a_role_nothing_is_asked_of_the_database(shared: ObjectsWo
 
 
 @contract("roles: reading is narrowed")
-async def test_a_search_and_a_count_are_narrowed_to_the_permitted_rows(
+async def test_search_and_count_are_narrowed_to_permitted_objects(
     shared: ObjectsWorld,
 ) -> None:
     assert ids((await search(shared, ANN)).items) == ["a1", "a2"]
@@ -116,7 +116,7 @@ async def test_a_page_has_a_cursor_only_while_more_follow(world: ObjectsWorld) -
     assert (len(whole.items), whole.cursor) == (4, None)
 
 
-async def test_pages_follow_the_order_that_was_asked_for(world: ObjectsWorld) -> None:
+async def test_pages_have_the_requested_order(world: ObjectsWorld) -> None:
     await world.application()
     points = [3, None, 1, 2, 2]
     await world.store(

@@ -1,4 +1,4 @@
-"""Routes and frames ask for the same in the same words, and get the same answers."""
+"""Routes and frames make the same requests and get the same responses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ async def test_an_accepted_write_is_a_202_that_names_its_operation(world: Object
     ]
 
 
-async def test_a_stored_write_is_a_201_for_a_create_else_a_200(world: ObjectsWorld) -> None:
+async def test_a_stored_write_is_a_201_for_a_create_and_otherwise_a_200(
+    world: ObjectsWorld,
+) -> None:
     stored = {"id": "t", "type": "task", "version": 2}
 
     async def settle(operation: Any) -> None:
@@ -86,7 +88,7 @@ async def test_a_create_may_name_its_model_in_the_body(world: ObjectsWorld) -> N
 @pytest.mark.parametrize(
     "request_", [UpdateRequest(patch=PATCH, id="t"), UpdateRequest(patch=PATCH, type="task")]
 )
-async def test_a_change_must_say_of_what(world: ObjectsWorld, request_: UpdateRequest) -> None:
+async def test_a_change_must_name_its_object(world: ObjectsWorld, request_: UpdateRequest) -> None:
     with pytest.raises(InvalidParameters, match="is required"):
         await world.requests.update(NOBODY, request_)
 
@@ -110,13 +112,13 @@ async def test_objects_are_counted(world: ObjectsWorld) -> None:
 # Subscriptions
 
 
-async def test_a_subscription_is_answered_with_its_channel_and_page(world: ObjectsWorld) -> None:
+async def test_a_subscription_returns_its_channel_and_page(world: ObjectsWorld) -> None:
     page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task"))
     assert page.channel_id == "nxx:subscription:app:task"
     assert ids(page.items) == ["t"]
 
 
-async def test_a_page_that_was_just_read_is_answered_alone(world: ObjectsWorld) -> None:
+async def test_get_only_returns_only_the_page(world: ObjectsWorld) -> None:
     page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task", get_only=True))
     assert page.channel_id is UNSET
 
@@ -133,7 +135,7 @@ async def test_a_page_that_was_just_read_is_answered_alone(world: ObjectsWorld) 
         ("subscribe", {"model": "task"}, 200, {"channelId", "items"}),
     ],
 )
-async def test_a_frame_is_answered_as_its_route_is(
+async def test_a_frame_is_answered_like_its_route(
     world: ObjectsWorld, event: str, data: dict[str, Any], status: int, names: set[str]
 ) -> None:
     answered, document = await world.requests.perform(DEVICE, event, data)
@@ -158,14 +160,12 @@ async def test_a_frame_ends_a_subscription(world: ObjectsWorld) -> None:
         ("vanish", {}),
     ],
 )
-async def test_a_frame_of_another_shape_is_refused(
-    world: ObjectsWorld, event: str, data: Any
-) -> None:
+async def test_a_malformed_frame_is_refused(world: ObjectsWorld, event: str, data: Any) -> None:
     with pytest.raises(InvalidParameters):
         await world.requests.perform(DEVICE, event, data)
 
 
-async def test_a_write_of_a_frame_says_when_it_has_its_place(world: ObjectsWorld) -> None:
+async def test_a_frames_write_signals_when_its_order_is_fixed(world: ObjectsWorld) -> None:
     calls: list[str] = []
     for event, data in (
         ("create", {"type": "task"}),

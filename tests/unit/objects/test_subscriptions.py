@@ -1,4 +1,4 @@
-"""Subscribing: the registry has the place, its node serves it, and only then a page is read."""
+"""Subscribing: stored in the registry, then served by a node, and only then read."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def connected(world: ObjectsWorld) -> ObjectsWorld:
 # Subscribing
 
 
-async def test_a_page_is_read_once_the_device_has_its_place_and_is_served(
+async def test_the_page_is_read_after_the_subscription_is_placed_and_served(
     connected: ObjectsWorld,
 ) -> None:
     await connected.store(*({"id": f"t{number}"} for number in range(3)))
@@ -97,7 +97,7 @@ async def test_a_page_is_read_once_the_device_has_its_place_and_is_served(
     assert placement.subscription.descriptor == Descriptor("task")
 
 
-async def test_a_device_that_another_node_serves_is_served_there_before_the_page_is_read(
+async def test_the_page_is_read_after_another_node_serves_the_subscription(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -111,7 +111,7 @@ async def test_a_device_that_another_node_serves_is_served_there_before_the_page
     assert world.host.adopted == []
 
 
-async def test_what_the_other_node_refuses_is_the_answer(world: ObjectsWorld) -> None:
+async def test_a_refusal_by_the_other_node_is_the_response(world: ObjectsWorld) -> None:
     await world.application()
     await world.connect(DEVICE, node="there")
     world.answer_asked(OperationError(DeviceNotConnected.name, "it has gone"))
@@ -119,7 +119,7 @@ async def test_what_the_other_node_refuses_is_the_answer(world: ObjectsWorld) ->
         await subscribe(world)
 
 
-async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
+async def test_subscribing_twice_is_one_subscription_and_a_new_page(
     connected: ObjectsWorld,
 ) -> None:
     await subscribe(connected)
@@ -129,7 +129,7 @@ async def test_subscribing_twice_is_one_subscription_and_a_fresh_page(
     assert len(await held(connected)) == 1
 
 
-async def test_each_query_is_a_channel_of_its_own(connected: ObjectsWorld) -> None:
+async def test_each_query_is_its_own_channel(connected: ObjectsWorld) -> None:
     channels = [
         (await subscribe(connected, **asked)).channel_id
         for asked in ({}, {"id": "t"}, {"filter": {"title": "one"}})
@@ -137,7 +137,7 @@ async def test_each_query_is_a_channel_of_its_own(connected: ObjectsWorld) -> No
     assert [each.channel_id for each in await held(connected)] == channels
 
 
-async def test_a_page_has_only_what_the_channel_is_about(connected: ObjectsWorld) -> None:
+async def test_a_page_has_only_objects_of_the_channel(connected: ObjectsWorld) -> None:
     await connected.store({"id": "a", "title": "one"}, {"id": "b", "title": "two"})
     subscribed = await subscribe(connected, filter={"title": "two"})
     assert ids(subscribed.page.items) == ["b"]
@@ -149,7 +149,7 @@ async def test_the_channel_of_a_transient_model_has_an_empty_page(connected: Obj
     assert len(await held(connected)) == 1
 
 
-async def test_just_reading_needs_no_connection_and_makes_no_subscription(
+async def test_get_only_needs_no_connection_and_makes_no_subscription(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -173,7 +173,7 @@ async def test_just_reading_needs_no_connection_and_makes_no_subscription(
         ({"user_id": "ann"}, InvalidParameters),
     ],
 )
-async def test_what_cannot_be_followed_is_refused_before_anything_is_done(
+async def test_an_impossible_subscription_is_refused_before_anything_is_done(
     connected: ObjectsWorld, asked: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -189,7 +189,7 @@ async def test_a_device_without_a_connection_cannot_subscribe(world: ObjectsWorl
     assert await held(world) == []
 
 
-async def test_whoever_has_no_device_cannot_subscribe(world: ObjectsWorld) -> None:
+async def test_a_caller_without_a_device_cannot_subscribe(world: ObjectsWorld) -> None:
     await world.application()
     with pytest.raises(NoAuthPresent):
         await subscribe(world, Identity("app"))
@@ -208,7 +208,7 @@ async def test_a_device_has_no_more_subscriptions_than_the_limit(connected: Obje
 
 
 @contract("roles: subscriptions are narrowed")
-async def test_a_subscription_is_narrowed_to_what_may_be_seen(world: ObjectsWorld) -> None:
+async def test_a_subscription_is_narrowed_to_visible_objects(world: ObjectsWorld) -> None:
     await world.application(WITH_USERS)
     await world.connect(ANN)
     await world.store({"id": "a", "userId": "ann"}, {"id": "b", "userId": "ben"})
@@ -220,7 +220,7 @@ async def test_a_subscription_is_narrowed_to_what_may_be_seen(world: ObjectsWorl
     assert (subscription.user_id, subscription.user_type) == ("ann", "member")
 
 
-async def test_without_a_right_to_it_nothing_is_followed(world: ObjectsWorld) -> None:
+async def test_without_permission_subscribing_is_denied(world: ObjectsWorld) -> None:
     await world.application(WITH_USERS)
     await world.connect(READER)
     with pytest.raises(AccessDenied):
@@ -242,7 +242,7 @@ async def test_a_subscription_ends_with_the_descriptor_that_began_it(
     assert connected.host.adopted[-1] == ("phone", None)
 
 
-async def test_what_was_not_subscribed_to_cannot_end(connected: ObjectsWorld) -> None:
+async def test_unsubscribing_without_a_subscription_is_not_found(connected: ObjectsWorld) -> None:
     await subscribe(connected)
     with pytest.raises(NotFound):
         await unsubscribe(connected, id="t")

@@ -1,4 +1,4 @@
-"""Writing objects: what the API can judge, what it hands to the writer, and what it waits for."""
+"""Writing objects: validation by the API, publishing to the writer, and waiting."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ async def delete(
 
 
 def queued(world: ObjectsWorld) -> list[AnyOperation]:
-    """The operations that the writer was handed."""
+    """The operations published to the writer."""
     return world.broker.payloads(WRITES)
 
 
 def answer(world: ObjectsWorld, **outcome: Any) -> None:
-    """Have the writer answer whoever waits, as soon as it has an operation."""
+    """Make the writer respond to the waiting caller as soon as it has an operation."""
 
     async def settle(operation: Any) -> None:
         if operation.reply_to:
@@ -69,7 +69,7 @@ def answer(world: ObjectsWorld, **outcome: Any) -> None:
 # What the writer is handed
 
 
-async def test_a_create_is_handed_over_as_the_whole_object(world: ObjectsWorld) -> None:
+async def test_a_create_is_published_as_the_whole_object(world: ObjectsWorld) -> None:
     application = await world.application()
     accepted = await create(world, DEVICE, title="one")
     (operation,) = queued(world)
@@ -83,7 +83,7 @@ async def test_a_create_is_handed_over_as_the_whole_object(world: ObjectsWorld) 
     assert world.broker.keys == [operation.key.partition]
 
 
-async def test_an_update_is_handed_over_as_its_patches(world: ObjectsWorld) -> None:
+async def test_an_update_is_published_as_its_patches(world: ObjectsWorld) -> None:
     await world.application()
     await update(world)
     (operation,) = queued(world)
@@ -92,7 +92,7 @@ async def test_an_update_is_handed_over_as_its_patches(world: ObjectsWorld) -> N
     assert (patch.path, patch.value, patch.metadata.id) == (["title"], ["two"], "t")
 
 
-async def test_a_delete_is_handed_over_with_the_version_that_it_expects(
+async def test_a_delete_is_published_with_its_expected_version(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -102,7 +102,7 @@ async def test_a_delete_is_handed_over_with_the_version_that_it_expects(
     assert (operation.key.id, operation.if_version) == ("t", 3)
 
 
-async def test_a_transient_object_goes_to_its_channels_and_not_to_the_writer(
+async def test_a_transient_object_skips_the_writer(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -132,16 +132,14 @@ async def test_a_transient_object_is_never_changed(world: ObjectsWorld, write: A
 @pytest.mark.parametrize(
     "body", [{"nothing": 1}, {"title": 1}, {"id": "no/id"}, {"version": 2}, {"userId": "ann"}]
 )
-async def test_an_object_that_cannot_be_is_refused(
-    world: ObjectsWorld, body: dict[str, Any]
-) -> None:
+async def test_an_invalid_object_is_refused(world: ObjectsWorld, body: dict[str, Any]) -> None:
     await world.application()
     with pytest.raises((InvalidParameters, AccessDenied)):
         await create(world, **body)
     assert queued(world) == []
 
 
-async def test_a_patch_that_cannot_be_is_refused(world: ObjectsWorld) -> None:
+async def test_an_invalid_patch_is_refused(world: ObjectsWorld) -> None:
     await world.application()
     patch = {"op": "incr", "path": "title", "value": 1}
     with pytest.raises(InvalidParameters):
@@ -156,7 +154,9 @@ async def test_an_unknown_model_is_not_found(world: ObjectsWorld) -> None:
 
 
 @pytest.mark.parametrize("write", [create, update, delete])
-async def test_whoever_may_write_nothing_is_denied_at_once(world: ObjectsWorld, write: Any) -> None:
+async def test_a_caller_that_may_write_nothing_is_denied_immediately(
+    world: ObjectsWorld, write: Any
+) -> None:
     await world.application(WITH_USERS)
     with pytest.raises(AccessDenied):
         await write(world, READER)
@@ -167,7 +167,7 @@ async def test_whoever_may_write_nothing_is_denied_at_once(world: ObjectsWorld, 
 
 
 @contract("roles: writes need permission before and after")
-async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_now(
+async def test_a_change_carries_the_roles_condition_to_the_writer(
     world: ObjectsWorld,
 ) -> None:
     await world.application(WITH_USERS)
@@ -180,7 +180,7 @@ async def test_the_roles_condition_travels_with_a_change_of_what_is_permitted_no
 
 @contract("roles: writing reveals nothing about hidden objects")
 @pytest.mark.parametrize("write", [update, delete])
-async def test_of_what_is_hidden_or_not_there_the_writer_is_asked(
+async def test_for_a_hidden_or_missing_object_the_writer_decides(
     world: ObjectsWorld, write: Any
 ) -> None:
     await world.application(WITH_USERS)
@@ -194,7 +194,7 @@ async def test_of_what_is_hidden_or_not_there_the_writer_is_asked(
     assert all(operation.reply_to == "here" for operation in queued(world))
 
 
-async def test_what_the_writer_permits_though_it_was_hidden_is_accepted(
+async def test_a_write_that_the_writer_permits_is_accepted_even_if_the_object_was_hidden(
     world: ObjectsWorld,
 ) -> None:
     await world.application(WITH_USERS)
@@ -203,7 +203,7 @@ async def test_what_the_writer_permits_though_it_was_hidden_is_accepted(
     assert accepted.stored is None  # it was not asked for
 
 
-async def test_another_rejection_than_a_denial_is_no_answer_to_whoever_does_not_wait(
+async def test_without_waiting_only_a_denial_is_returned(
     world: ObjectsWorld,
 ) -> None:
     await world.application(WITH_USERS)
@@ -214,7 +214,7 @@ async def test_another_rejection_than_a_denial_is_no_answer_to_whoever_does_not_
 # Waiting
 
 
-async def test_whoever_waits_is_shown_what_is_stored(world: ObjectsWorld) -> None:
+async def test_a_waiting_caller_gets_the_stored_object(world: ObjectsWorld) -> None:
     await world.application()
     stored = {"id": "t", "type": "task", "version": 1}
     answer(world, document=stored)
@@ -222,7 +222,7 @@ async def test_whoever_waits_is_shown_what_is_stored(world: ObjectsWorld) -> Non
     assert queued(world)[0].reply_to == "here"
 
 
-async def test_whoever_waits_is_told_of_a_rejection_as_of_any_error(world: ObjectsWorld) -> None:
+async def test_a_waiting_caller_gets_a_rejection_as_an_error(world: ObjectsWorld) -> None:
     await world.application()
     answer(world, error=CONFLICT)
     with pytest.raises(VersionConflict) as error:
@@ -230,7 +230,7 @@ async def test_whoever_waits_is_told_of_a_rejection_as_of_any_error(world: Objec
     assert error.value.operation_id == queued(world)[0].operation_id
 
 
-async def test_when_the_time_is_up_the_write_is_accepted_nevertheless(world: ObjectsWorld) -> None:
+async def test_after_the_timeout_the_write_is_still_accepted(world: ObjectsWorld) -> None:
     await world.application()
     accepted = await create(world, terms=Terms(wait=0.01))
     assert accepted.stored is None
@@ -249,7 +249,7 @@ async def test_two_callers_may_wait_for_one_operation(world: ObjectsWorld) -> No
     assert [(await each).stored for each in both] == [{"id": "t"}, {"id": "t"}]
 
 
-async def test_a_transient_object_is_shown_to_whoever_waits(world: ObjectsWorld) -> None:
+async def test_a_waiting_caller_gets_the_transient_object(world: ObjectsWorld) -> None:
     await world.application()
     accepted = await world.writes.create(NOBODY, "typing", {"text": "…"}, Terms(wait=5))
     assert accepted.stored is not None
@@ -259,7 +259,7 @@ async def test_a_transient_object_is_shown_to_whoever_waits(world: ObjectsWorld)
 # Repetitions
 
 
-async def test_a_repetition_is_submitted_again_until_it_is_known_to_be_judged(
+async def test_a_retry_is_submitted_again_until_its_outcome_is_known(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -271,7 +271,7 @@ async def test_a_repetition_is_submitted_again_until_it_is_known_to_be_judged(
     assert len({operation.key for operation in queued(world)}) == 1
 
 
-async def test_a_repetition_of_what_was_applied_asks_nobody(world: ObjectsWorld) -> None:
+async def test_a_retry_of_an_applied_write_is_not_submitted(world: ObjectsWorld) -> None:
     await world.application()
     terms = Terms(idempotency_key="key", wait=5)
     answer(world, document={"id": "t"})
@@ -287,7 +287,7 @@ async def test_a_repetition_of_what_was_applied_asks_nobody(world: ObjectsWorld)
     assert again.stored["title"] == "since then"
 
 
-async def test_a_repetition_of_a_delete_is_answered_with_the_version_that_it_made(
+async def test_a_retry_of_a_delete_returns_the_version_that_it_made(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -298,7 +298,7 @@ async def test_a_repetition_of_a_delete_is_answered_with_the_version_that_it_mad
     assert again.stored == {"id": "t", "type": "task", "version": 4}
 
 
-async def test_a_repetition_of_what_was_rejected_is_rejected_alike(world: ObjectsWorld) -> None:
+async def test_a_retry_of_a_rejected_write_is_rejected_too(world: ObjectsWorld) -> None:
     await world.application()
     await update(world, terms=Terms(idempotency_key="key"))
     await judged(world, "rejected", error=CONFLICT)
@@ -316,7 +316,7 @@ async def test_a_transient_object_is_pushed_once(world: ObjectsWorld) -> None:
     assert len(world.broker.payloads(EVENTS)) == 1
 
 
-async def test_a_transient_object_that_was_not_pushed_is_pushed_by_a_repetition(
+async def test_a_transient_object_that_was_not_pushed_is_pushed_by_a_retry(
     world: ObjectsWorld,
 ) -> None:
     await world.application()
@@ -337,7 +337,7 @@ async def test_a_transient_object_that_was_not_pushed_is_pushed_by_a_repetition(
 
 
 async def judged(world: ObjectsWorld, state: Any, **more: Any) -> None:
-    """Have the writer keep the fate of the first operation."""
+    """Make the writer store the fate of the first operation."""
     operation = queued(world)[0]
     await world.registry.fates.put(
         [Fate("app", operation.operation_id, state, NOBODY.owner, **more)]
@@ -347,7 +347,7 @@ async def judged(world: ObjectsWorld, state: Any, **more: Any) -> None:
 # Order
 
 
-async def test_a_write_says_when_it_has_its_place_among_others(world: ObjectsWorld) -> None:
+async def test_a_write_signals_when_its_order_is_fixed(world: ObjectsWorld) -> None:
     await world.application()
     before: list[int] = []
     terms = Terms(on_publish=lambda: before.append(len(queued(world))))
@@ -356,7 +356,7 @@ async def test_a_write_says_when_it_has_its_place_among_others(world: ObjectsWor
     assert before == [0, 1]
 
 
-async def test_a_write_that_is_refused_before_has_no_place(world: ObjectsWorld) -> None:
+async def test_a_write_refused_before_that_has_no_order(world: ObjectsWorld) -> None:
     await world.application()
     calls: list[None] = []
     with pytest.raises(InvalidParameters):
@@ -367,7 +367,7 @@ async def test_a_write_that_is_refused_before_has_no_place(world: ObjectsWorld) 
 # Fates
 
 
-async def test_a_durable_brokers_operation_is_known_as_queued(
+async def test_with_a_durable_broker_an_operation_is_recorded_as_queued(
     world: ObjectsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.application()
@@ -376,7 +376,7 @@ async def test_a_durable_brokers_operation_is_known_as_queued(
     assert (await world.writes.fate(ANN, accepted.operation_id)).state == "queued"
 
 
-async def test_a_fate_is_readable_by_its_owner_alone(world: ObjectsWorld) -> None:
+async def test_a_fate_is_readable_only_by_its_owner(world: ObjectsWorld) -> None:
     await world.registry.fates.put([Fate("app", "op", "applied", ANN.owner, 1)])
     assert (await world.writes.fate(ANN, "op")).version == 1
     for identity, operation in ((BEN, "op"), (NOBODY, "op"), (ANN, "unknown")):

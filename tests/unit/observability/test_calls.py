@@ -1,4 +1,4 @@
-"""Calls to a service are measured by their name, and change in nothing else."""
+"""Calls to a service are measured by name and otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def service(figures: CallFigures) -> Service:
     return service
 
 
-async def test_a_call_is_counted_and_returns_what_it_returns(
+async def test_a_call_is_measured_and_its_result_is_returned(
     service: Service, figures: CallFigures
 ) -> None:
     assert await service.load("k", twice=True) == "kk"
@@ -52,7 +52,7 @@ async def test_an_error_is_counted_and_raised(service: Service, figures: CallFig
     assert sum(figures.call_duration_seconds["commit"].counts) == 1
 
 
-async def test_a_call_that_is_cancelled_is_no_error(service: Service, figures: CallFigures) -> None:
+async def test_a_cancelled_call_is_not_an_error(service: Service, figures: CallFigures) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
             await service.wait()

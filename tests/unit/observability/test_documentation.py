@@ -1,4 +1,4 @@
-"""Every figure is in the documentation's list. (That a scrape has those and no other is shown by
+"""Every figure is in the documentation's list. (That a scrape has only these is tested by
 ``tests/integration/api/test_metrics.py``.)"""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures are written as Prometheus reads them."""
+"""Figures are written in Prometheus' formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def some_families() -> list[Family]:
     ]
 
 
-def test_every_kind_can_be_read_again_as_text() -> None:
+def test_every_kind_of_figure_can_be_parsed_from_the_text() -> None:
     body, media_type = expose(some_families(), "*/*")
     assert media_type.startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in read_text(body.decode())}
@@ -53,7 +53,7 @@ def test_a_scrape_that_asks_for_openmetrics_gets_it() -> None:
     assert {"nexxus_writes", "nexxus_open", "nexxus_seconds"} <= names
 
 
-def test_what_the_operating_system_knows_comes_under_the_usual_names() -> None:
+def test_the_operating_systems_figures_have_the_usual_names() -> None:
     families = {f.name: f for f in read_text(expose([], "")[0].decode())}
     for name in ("process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds"):
         assert families[name].samples[0].value > 0

@@ -1,4 +1,4 @@
-"""Figures are declared as fields, counted as attributes, and read when somebody asks."""
+"""Figures are declared as fields, counted as attributes, and read at each scrape."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_mapping_has_a_sample_for_each_value_of_its_labels() -> None:
     assert order.labels == {"room": "first", "drink": "tea", "table": "7"}
 
 
-async def test_parts_of_one_kind_are_told_apart_by_their_labels_in_one_family() -> None:
+async def test_labels_distinguish_parts_of_the_same_kind_in_one_family() -> None:
     figures = Figures()
     for room in ("first", "second"):
         figures.under("kettle").add(Kettle(boiled=len(room)), room=room)
@@ -66,7 +66,7 @@ async def test_parts_of_one_kind_are_told_apart_by_their_labels_in_one_family() 
     assert [(s.labels["room"], s.value) for s in boiled.samples] == [("first", 5), ("second", 6)]
 
 
-async def test_what_is_read_at_a_scrape_may_be_asynchronous() -> None:
+async def test_figures_may_be_read_asynchronously_at_a_scrape() -> None:
     figures = Figures()
 
     async def read() -> Kettle:
@@ -79,7 +79,7 @@ async def test_what_is_read_at_a_scrape_may_be_asynchronous() -> None:
     assert families["nexxus_other_temperature"].samples[0].value == 1.0
 
 
-async def test_what_cannot_be_read_is_missing_and_named_and_the_others_are_there(
+async def test_unreadable_figures_are_reported_and_the_others_are_included(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_READ_WITHIN", 0.01)
@@ -108,7 +108,7 @@ def test_a_struct_without_figures_is_refused() -> None:
         Figures().add(Plain())
 
 
-def test_a_histogram_counts_by_bucket_the_upper_bound_included() -> None:
+def test_a_histogram_counts_by_bucket_including_the_upper_bound() -> None:
     seconds = Histogram((1.0, 5.0))
     for value in (0.5, 1.0, 1.1, 5.0, 9.0):
         seconds.observe(value)

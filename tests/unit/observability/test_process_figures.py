@@ -1,4 +1,4 @@
-"""What a process measures of itself."""
+"""Figures of the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waiting import eventually
 from nexxus.observability.process_figures import LoopLag, process_figures
 
 
-async def test_a_loop_that_is_blocked_is_seen_to_be_late() -> None:
+async def test_a_blocked_loop_shows_as_lag() -> None:
     lag = LoopLag()
     lag.start()
     await eventually(lambda: sum(lag.histogram.counts))
@@ -24,7 +24,7 @@ async def test_a_loop_that_is_blocked_is_seen_to_be_late() -> None:
     lag.stop()
 
 
-def test_the_build_and_the_largest_memory_are_told() -> None:
+def test_the_build_and_the_peak_memory_are_shown() -> None:
     figures = process_figures("1.2.3", LoopLag())
     assert figures.build_info == {("1.2.3", platform.python_version()): 1}
     assert figures.process_peak_memory_bytes > 1024 * 1024

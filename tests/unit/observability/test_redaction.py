@@ -1,4 +1,4 @@
-"""Secrets do not reach what people read."""
+"""Secrets are masked in text for people."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nexxus.observability.redaction import is_secret_name, redact, redact_text
     ["key", "secret", "password", "token", "signingSecret", "clientSecret", "api_key", "API-Key",
      "refreshToken", "Authorization", "aws_secret_access_key", "db_password"],
 )  # fmt: skip
-def test_a_secret_is_known_by_its_name(name: str):
+def test_a_secret_is_recognised_by_its_name(name: str):
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize("name", ["tls_key_file", "keyboard", "tokens_per_second", "id", "path"])
-def test_other_names_are_no_secrets(name: str):
+def test_other_names_are_not_secrets(name: str):
     assert not is_secret_name(name)
 
 

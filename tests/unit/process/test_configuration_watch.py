@@ -1,4 +1,4 @@
-"""A running process notices that its configuration has changed, and says what a restart does."""
+"""A running process detects a changed configuration and logs what a restart would change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nexxus.testing.journal import Journal
 
 
 class Vault(ConfigProvider):
-    """Has what `values` has, and says that it has changed whenever it is told to."""
+    """A provider with `values` that reports changes when the test asks for it."""
 
     def __init__(self) -> None:
         self.values = {"key": "one"}
@@ -87,7 +87,7 @@ async def watching(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_what_a_provider_says_has_changed_is_logged_by_its_keys_and_never_its_value(
+async def test_a_change_reported_by_a_provider_is_logged_by_key_without_values(
     vault: Vault, load: Callable[[], Config], journal: Journal, tmp_path: Path
 ):
     async with watching(load, journal, tmp_path):
@@ -100,7 +100,7 @@ async def test_what_a_provider_says_has_changed_is_logged_by_its_keys_and_never_
         assert vault.watched == ["key"]
 
 
-async def test_sighup_reads_the_configuration_again(
+async def test_sighup_reloads_the_configuration(
     load: Callable[[], Config], journal: Journal, tmp_path: Path
 ):
     async with watching(load, journal, tmp_path):
@@ -110,7 +110,7 @@ async def test_sighup_reads_the_configuration_again(
         assert journal.messages == ["the configuration was reloaded; nothing has changed"]
 
 
-async def test_a_configuration_that_a_restart_could_not_use_is_logged_with_the_reason(
+async def test_an_invalid_new_configuration_is_logged_with_the_reason(
     vault: Vault, load: Callable[[], Config], journal: Journal, tmp_path: Path
 ):
     async with watching(load, journal, tmp_path):
@@ -124,7 +124,7 @@ async def test_a_configuration_that_a_restart_could_not_use_is_logged_with_the_r
         await eventually(lambda: "nothing has changed" in journal.messages[-1])
 
 
-async def test_a_provider_that_fails_is_named_and_the_others_go_on(
+async def test_a_failing_provider_is_named_and_the_others_continue(
     vault: Vault, load: Callable[[], Config], journal: Journal, tmp_path: Path
 ):
     async with watching(load, journal, tmp_path):
@@ -135,7 +135,7 @@ async def test_a_provider_that_fails_is_named_and_the_others_go_on(
         await eventually(lambda: "nothing has changed" in journal.messages[-1])
 
 
-async def test_a_provider_that_watches_is_closed_at_the_end(
+async def test_a_watched_provider_is_closed_at_the_end(
     vault: Vault, load: Callable[[], Config], journal: Journal, tmp_path: Path
 ):
     async with watching(load, journal, tmp_path):

@@ -30,12 +30,12 @@ def test_every_kind_has_a_package_without_gaps(kind: str):
 
 
 @pytest.mark.parametrize("name", ["", "Audit", "audit_log", "1st", "a--b", "-a", "a-", "a b", "é"])
-def test_a_name_that_cannot_be_one_is_refused_with_what_can(name: str):
+def test_an_invalid_name_is_refused_with_the_valid_form(name: str):
     with pytest.raises(ConfigurationError, match="cannot be the name of a plugin: use lower-case"):
         NewPlugin(name, KINDS["worker"])
 
 
-def test_a_folder_that_is_there_already_is_left_alone(tmp_path: Path):
+def test_an_existing_folder_is_left_alone(tmp_path: Path):
     write(NewPlugin("audit", KINDS["worker"]), tmp_path)
     readme = tmp_path / "nexxus-audit" / "README.md"
     readme.write_text("mine")

@@ -1,4 +1,4 @@
-"""A start waits for its services, and for what it needs them for."""
+"""A start waits for its services and for what it needs from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexxus.toolkit.backoff import Backoff
 
 
 class Service:
-    """Away for its first `failures` calls."""
+    """Unavailable for its first `failures` calls."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -26,7 +26,7 @@ class Service:
     async def ping(self) -> None: ...
 
 
-async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited_for() -> None:
+async def test_a_service_lost_again_during_the_start_is_waited_for() -> None:
     broker = Service(failures=2)
     services = Backing({"broker": broker}, Journal(), again=Backoff(first=0.01, longest=0.01))
     await services.open(within=10)
@@ -35,7 +35,7 @@ async def test_a_service_that_goes_away_again_before_the_start_is_over_is_waited
     assert broker.failures == 0
 
 
-async def test_a_service_that_stays_away_ends_the_start_and_is_named() -> None:
+async def test_a_service_that_stays_unavailable_ends_the_start_and_is_named() -> None:
     broker = Service(failures=1_000_000)
     services = Backing({"broker": broker}, Journal())
     with pytest.raises(StartupError, match=r"broker did not come within.*it is away"):

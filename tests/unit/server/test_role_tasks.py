@@ -1,4 +1,4 @@
-"""RoleTasks run until they are told to end, and end in time."""
+"""Role tasks run until they are stopped, and end in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def for_ever() -> None:
 
 
 async def stubbornly(times: int) -> None:
-    """Ends when it is cancelled once more than so many times."""
+    """Ends only after it was cancelled more than the given number of times."""
     for _ in range(times):
         try:
             await for_ever()
@@ -39,7 +39,7 @@ def told(journal: Journal) -> list[str]:
     return [record.message for record in journal.records]
 
 
-async def test_a_role_that_ends_by_itself_is_a_failure_and_is_told_with_its_reason(
+async def test_a_role_that_ends_unexpectedly_is_a_failure_logged_with_its_reason(
     running: RoleTasks, journal: Journal
 ) -> None:
     async def fail() -> None:
@@ -56,7 +56,9 @@ async def test_a_role_that_ends_by_itself_is_a_failure_and_is_told_with_its_reas
 
 
 @pytest.mark.parametrize("how", ["it returns", "it is cancelled"])
-async def test_a_role_is_not_to_end_in_any_other_way_either(running: RoleTasks, how: str) -> None:
+async def test_a_role_that_returns_or_is_cancelled_is_a_failure_too(
+    running: RoleTasks, how: str
+) -> None:
     async def end() -> None:
         if how == "it is cancelled":
             raise asyncio.CancelledError
@@ -67,9 +69,7 @@ async def test_a_role_is_not_to_end_in_any_other_way_either(running: RoleTasks, 
         await running.failed()
 
 
-async def test_a_role_that_is_told_to_end_is_no_failure(
-    running: RoleTasks, journal: Journal
-) -> None:
+async def test_a_stopped_role_is_not_a_failure(running: RoleTasks, journal: Journal) -> None:
     running.start("writer", for_ever())
     running.start("membership", for_ever())
     assert running.is_running("writer")
@@ -82,7 +82,7 @@ async def test_a_role_that_is_told_to_end_is_no_failure(
     await running.end("membership", within=PATIENCE)
 
 
-async def test_a_role_finishes_what_it_has_begun(running: RoleTasks, journal: Journal) -> None:
+async def test_a_role_finishes_work_in_progress(running: RoleTasks, journal: Journal) -> None:
     begun, may_go_on, finished = asyncio.Event(), asyncio.Event(), False
 
     async def work() -> None:
@@ -107,7 +107,7 @@ async def test_a_role_finishes_what_it_has_begun(running: RoleTasks, journal: Jo
     assert journal.records == []
 
 
-async def test_a_role_that_does_not_end_in_time_is_cut_off_and_named(
+async def test_a_role_that_does_not_end_in_time_is_cancelled_and_named(
     running: RoleTasks, journal: Journal
 ) -> None:
     running.start("worker mail", stubbornly(1))
@@ -123,7 +123,7 @@ async def test_a_role_that_does_not_end_in_time_is_cut_off_and_named(
     )
 
 
-async def test_a_role_that_will_not_end_at_all_keeps_nobody(
+async def test_a_role_that_never_ends_does_not_block_the_stop(
     journal: Journal,
 ) -> None:
     running = RoleTasks(journal, last_words=0.01)
@@ -139,7 +139,9 @@ async def test_a_role_that_will_not_end_at_all_keeps_nobody(
     assert not running.is_running("worker mail")
 
 
-async def test_a_role_whose_end_fails_is_told(running: RoleTasks, journal: Journal) -> None:
+async def test_a_failure_at_the_end_of_a_role_is_logged(
+    running: RoleTasks, journal: Journal
+) -> None:
     async def fail_at_the_end() -> None:
         try:
             await for_ever()

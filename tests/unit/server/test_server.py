@@ -9,7 +9,7 @@ from nexxus.errors import NotStarted
 
 
 @pytest.mark.parametrize("part", ["app", "gateway_app", "health_app", "admin_key", "applications"])
-def test_what_a_server_is_made_of_is_there_once_it_has_started(part: str) -> None:
+def test_the_parts_of_a_server_exist_once_it_has_started(part: str) -> None:
     nexxus = Nexxus(Config.from_mapping({}))
     with pytest.raises(NotStarted, match="async with Nexxus"):
         getattr(nexxus, part)

@@ -15,7 +15,7 @@ from nexxus.server.transports import Transports
 
 
 class Serving(Transport):
-    """A transport that serves some paths."""
+    """A transport with mounts at some paths."""
 
     def __init__(self, *mounts: HttpMount | WebSocketMount) -> None:
         self._mounts = mounts
@@ -40,7 +40,7 @@ def transports(**given: Transport) -> Transports:
     return Transports(given, hosts)
 
 
-def test_what_several_transports_serve_is_served_together() -> None:
+def test_the_mounts_of_several_transports_are_served_together() -> None:
     both = transports(
         one=Serving(HttpMount("/a", handler), WebSocketMount("/a", listener)),
         two=Serving(HttpMount("/b/", handler)),
@@ -53,7 +53,7 @@ def test_what_several_transports_serve_is_served_together() -> None:
     assert sorted(table.web_sockets) == ["/a", "/a/"]
 
 
-def test_a_web_socket_may_be_elsewhere_on_the_gateways_port() -> None:
+def test_a_web_socket_may_have_another_path_on_the_gateways_port() -> None:
     one = transports(one=Serving(WebSocketMount("/ws", listener, gateway_path="/")))
 
     assert sorted(MountTable(one.mounted).web_sockets) == ["/ws", "/ws/"]
@@ -61,7 +61,7 @@ def test_a_web_socket_may_be_elsewhere_on_the_gateways_port() -> None:
 
 
 @pytest.mark.parametrize("mount", [HttpMount("/a", handler), WebSocketMount("/a", listener)])
-def test_two_transports_on_one_path_are_refused_by_name(mount: Any) -> None:
+def test_two_transports_with_the_same_path_are_refused_by_name(mount: Any) -> None:
     both = transports(one=Serving(mount), two=Serving(mount))
 
     with pytest.raises(ConfigurationError, match="'one' and 'two' both serve /a"):

@@ -1,4 +1,4 @@
-"""The judge of a load finds what is wrong."""
+"""The checks after a load find errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from view import Document
 
 
 class Told(NexxusClient):
-    """A client whose server says what the test says."""
+    """A client with prepared responses of a server."""
 
     def __init__(self) -> None:
         self.fates: dict[str, Document] = {}
@@ -32,7 +32,7 @@ def told() -> Told:
 
 @pytest.fixture
 def load(told: Told) -> Load:
-    """A load of which everything was kept: counters of three writes, one object, one deleted."""
+    """A correct load: counters of three writes, one object, one deleted object."""
     load = Load()
     load.titles["kept"] = "a title"
     for object_id, count in {**dict.fromkeys(COUNTERS, 3), "kept": 1, "deleted": 2}.items():
@@ -48,7 +48,7 @@ def load(told: Told) -> Load:
     return load
 
 
-async def test_what_was_kept_is_well(load: Load, told: Told) -> None:
+async def test_a_correct_result_is_accepted(load: Load, told: Told) -> None:
     assert await judge(load, told, []) == Verdict()
 
 
@@ -61,7 +61,7 @@ async def test_what_was_kept_is_well(load: Load, told: Told) -> None:
         {"state": "applied", "version": 4},
     ],
 )
-async def test_a_write_undecided_rejected_doubled_or_skipped_is_lost(
+async def test_an_undecided_rejected_doubled_or_skipped_write_is_lost(
     load: Load, told: Told, fate: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load_module, "DECIDED_WITHIN", 0.0)
@@ -70,7 +70,7 @@ async def test_a_write_undecided_rejected_doubled_or_skipped_is_lost(
     assert lost.startswith("c2: ")
 
 
-async def test_an_object_that_vanished_returned_or_counts_wrong_is_lost(
+async def test_an_object_that_vanished_reappeared_or_has_a_wrong_count_is_lost(
     load: Load, told: Told
 ) -> None:
     del told.stored["kept"]
@@ -80,6 +80,6 @@ async def test_an_object_that_vanished_returned_or_counts_wrong_is_lost(
     assert [sentence.split(":")[0] for sentence in lost] == ["c1", "deleted", "kept"]
 
 
-async def test_an_answer_that_should_not_be_is_a_divergence(load: Load, told: Told) -> None:
+async def test_a_wrong_response_is_a_divergence(load: Load, told: Told) -> None:
     load.surprises.append("POST /model/task: 500")
     assert await judge(load, told, []) == Verdict(diverged=["POST /model/task: 500"])

@@ -1,4 +1,4 @@
-"""The proxy that stands for a bad network."""
+"""The proxy that simulates a bad network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Echo:
-    """A service that sends back what it gets, and says when a client has gone."""
+    """An echo service that reports when a client disconnects."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -75,7 +75,7 @@ async def test_bytes_pass_both_ways_and_a_close_is_passed_on(proxy: TcpProxy, ec
     await eventually(lambda: not echo.writers and proxy.connections == 0)
 
 
-async def test_what_the_service_sent_before_it_closed_arrives(proxy: TcpProxy, echo: Echo) -> None:
+async def test_data_sent_before_a_close_arrives(proxy: TcpProxy, echo: Echo) -> None:
     reader, writer = await connect(proxy)
     await echoed((reader, writer))
     for served in echo.writers:
@@ -98,7 +98,7 @@ async def test_a_reset_is_seen_by_both_ends_and_new_connections_work(
     ends[1].close()
 
 
-async def test_only_the_connections_that_are_named_are_reset(proxy: TcpProxy) -> None:
+async def test_only_the_selected_connections_are_reset(proxy: TcpProxy) -> None:
     one, other = await connect(proxy), await connect(proxy)
     await echoed(one)
     await echoed(other)
@@ -117,7 +117,7 @@ async def test_connections_are_reset_while_they_are_refused(proxy: TcpProxy) -> 
     ends[1].close()
 
 
-async def test_what_is_stalled_or_late_arrives_whole_afterwards(proxy: TcpProxy) -> None:
+async def test_stalled_or_delayed_data_arrives_complete_afterwards(proxy: TcpProxy) -> None:
     ends = await connect(proxy)
     proxy.stalled = True
     answer = asyncio.create_task(echoed(ends))
@@ -133,7 +133,7 @@ async def test_what_is_stalled_or_late_arrives_whole_afterwards(proxy: TcpProxy)
     late[1].close()
 
 
-async def test_a_half_open_connection_hears_nothing_more_not_even_of_its_end(
+async def test_a_half_open_connection_receives_nothing_not_even_its_end(
     proxy: TcpProxy, echo: Echo
 ) -> None:
     reader, writer = await connect(proxy)

@@ -1,4 +1,4 @@
-"""How long to wait before something is tried again."""
+"""The pauses between retries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_any_number_of_failures_has_a_pause(failures: int) -> None:
     assert Backoff(first=0.5, longest=3).delay(failures) == 3
 
 
-def test_jitter_shortens_a_pause_by_up_to_its_part() -> None:
+def test_jitter_shortens_a_pause_by_at_most_its_fraction() -> None:
     backoff = Backoff(first=1, longest=4, jitter=0.5)
     pauses = {backoff.delay(2) for _ in range(100)}
     assert len(pauses) > 1

@@ -1,4 +1,4 @@
-"""What many callers ask for leaves together, and each gets its own results."""
+"""Calls are batched, and each caller gets its own results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Numbers: TypeAlias = Batcher[int, str]
 
 
 class Server:
-    """Answers each number with its digits, when it may."""
+    """Responds to each number with its digits, when allowed."""
 
     def __init__(self) -> None:
         self.sent: list[list[int]] = []
@@ -39,7 +39,7 @@ def server() -> Server:
     return Server()
 
 
-async def test_what_is_asked_in_one_turn_is_sent_together_and_answered_apart(
+async def test_calls_in_one_turn_are_sent_together_and_answered_separately(
     server: Server,
 ) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
@@ -48,7 +48,7 @@ async def test_what_is_asked_in_one_turn_is_sent_together_and_answered_apart(
     assert len(server.sent) == 1
 
 
-async def test_what_is_asked_while_all_are_busy_waits_and_is_sent_together(server: Server) -> None:
+async def test_calls_while_all_senders_are_busy_are_sent_together_later(server: Server) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
     server.may_answer.clear()
     first = asyncio.create_task(batcher.ask([1]))
@@ -60,7 +60,7 @@ async def test_what_is_asked_while_all_are_busy_waits_and_is_sent_together(serve
     assert server.sent == [[1], [2, 3, 4]]
 
 
-async def test_no_more_than_the_largest_batch_is_sent_and_no_callers_items_are_torn_apart(
+async def test_batches_are_limited_and_no_callers_items_are_split(
     server: Server,
 ) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
@@ -68,13 +68,13 @@ async def test_no_more_than_the_largest_batch_is_sent_and_no_callers_items_are_t
     assert server.sent == [[0] * 7, [1] * 7, [2] * 7]
 
 
-async def test_a_caller_with_more_than_the_largest_batch_has_one_of_its_own(server: Server) -> None:
+async def test_a_caller_with_more_items_than_the_limit_gets_its_own_batch(server: Server) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
     await asyncio.gather(batcher.ask([1]), batcher.ask([2] * 25), batcher.ask([3]))
     assert server.sent == [[1], [2] * 25, [3]]
 
 
-async def test_no_more_batches_are_under_way_than_there_are_senders(server: Server) -> None:
+async def test_the_number_of_concurrent_batches_is_limited(server: Server) -> None:
     batcher = Numbers(server.send, width=2, largest=1)
     server.may_answer.clear()
     all_of_them = asyncio.gather(*(batcher.ask([n]) for n in range(5)))
@@ -86,7 +86,7 @@ async def test_no_more_batches_are_under_way_than_there_are_senders(server: Serv
     assert sorted(server.sent) == [[n] for n in range(5)]
 
 
-async def test_a_failure_is_everybodys_and_the_next_goes_on(server: Server) -> None:
+async def test_a_failure_affects_its_whole_batch_but_not_the_next(server: Server) -> None:
     batcher = Numbers(server.send, width=2, largest=LARGEST)
     server.failure = ConnectionError("gone")
     outcomes = await asyncio.gather(*(batcher.ask([n]) for n in range(3)), return_exceptions=True)
@@ -95,7 +95,7 @@ async def test_a_failure_is_everybodys_and_the_next_goes_on(server: Server) -> N
     assert await batcher.ask([7]) == ["7"]
 
 
-async def test_a_caller_that_gives_up_before_its_turn_is_not_sent(server: Server) -> None:
+async def test_items_of_a_cancelled_caller_are_not_sent(server: Server) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
     server.may_answer.clear()
     first = asyncio.create_task(batcher.ask([1]))
@@ -109,7 +109,7 @@ async def test_a_caller_that_gives_up_before_its_turn_is_not_sent(server: Server
     assert server.sent == [[1], [3]]
 
 
-async def test_closing_gives_up_what_is_under_way_and_what_waits(server: Server) -> None:
+async def test_closing_cancels_running_and_waiting_calls(server: Server) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
     server.may_answer.clear()
     first = asyncio.create_task(batcher.ask([1]))

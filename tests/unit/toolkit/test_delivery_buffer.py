@@ -26,7 +26,7 @@ def payloads(deliveries: list[BufferedMessage]) -> list[Any]:
     return [delivery.payload for delivery in deliveries]
 
 
-def test_no_more_are_out_than_prefetch_allows():
+def test_prefetch_limits_the_deliveries_taken():
     buffer = filled("a", "b", "c", prefetch=2)
     first = buffer.take(10)
     assert payloads(first) == [1, 2]
@@ -35,7 +35,7 @@ def test_no_more_are_out_than_prefetch_allows():
     assert payloads(buffer.take(10)) == [3]
 
 
-async def test_a_retried_delivery_comes_before_later_ones_of_its_key_and_holds_up_no_other():
+async def test_a_retried_delivery_precedes_later_ones_of_its_key_and_blocks_no_others():
     buffer = filled("a", "a", "b")
     buffer.retry(buffer.take(1), 3600)
     assert payloads(buffer.take(10)) == [3]
@@ -43,7 +43,7 @@ async def test_a_retried_delivery_comes_before_later_ones_of_its_key_and_holds_u
     assert buffer.take(10) == []
 
 
-async def test_what_is_retried_at_once_comes_first_with_one_attempt_more():
+async def test_an_immediate_retry_comes_first_with_another_attempt():
     buffer = filled("a", "a", "b")
     buffer.retry(buffer.take(1), 0)
     taken = buffer.take(10)
@@ -51,7 +51,7 @@ async def test_what_is_retried_at_once_comes_first_with_one_attempt_more():
     assert [delivery.attempts for delivery in taken] == [1, 0, 0]
 
 
-async def test_a_delay_wakes_the_consumer_when_it_is_over():
+async def test_the_end_of_a_delay_wakes_the_consumer():
     buffer = filled("a", "a")
     buffer.retry(buffer.take(1), 0.01)
     buffer.awake.clear()
@@ -60,7 +60,7 @@ async def test_a_delay_wakes_the_consumer_when_it_is_over():
     assert payloads(buffer.take(10)) == [1, 2]
 
 
-async def test_of_a_source_that_ends_only_what_is_out_counts():
+async def test_of_a_closed_source_only_taken_deliveries_remain():
     buffer = filled("a", "a", "b", "c")
     first, second, third = buffer.take(3)
     buffer.end(HERE)
@@ -73,7 +73,7 @@ async def test_of_a_source_that_ends_only_what_is_out_counts():
     assert buffer.take(10) == []
 
 
-async def test_what_a_lost_source_delivered_is_nobodys():
+async def test_deliveries_of_a_lost_source_are_dropped():
     buffer = filled("a", "b", "a")
     taken = buffer.take(2)
     buffer.drop(HERE)
@@ -83,7 +83,7 @@ async def test_what_a_lost_source_delivered_is_nobodys():
     assert payloads(buffer.take(10)) == ["new"]
 
 
-async def test_a_lost_source_does_not_hold_back_the_keys_of_another():
+async def test_a_lost_source_does_not_block_the_keys_of_another():
     buffer = filled("a")
     buffer.retry(buffer.take(1), 3600)
     buffer.add(BufferedMessage(THERE, 1, "a", "other"))
@@ -97,9 +97,7 @@ async def test_a_lost_source_does_not_hold_back_the_keys_of_another():
     st.lists(st.sampled_from("abc"), max_size=20),
     st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["settle", "retry"])), max_size=40),
 )
-def test_nothing_is_lost_and_nothing_overtakes_within_its_key(
-    keys: list[str], steps: list[tuple[int, str]]
-):
+def test_nothing_is_lost_or_reordered_within_a_key(keys: list[str], steps: list[tuple[int, str]]):
     async def run() -> None:
         buffer = filled(*keys)
         settled: dict[str, list[int]] = defaultdict(list)

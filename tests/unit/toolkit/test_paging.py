@@ -1,4 +1,4 @@
-"""Every object of a query, a page at a time."""
+"""All objects of a query, page by page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_every_object_is_on_one_page_and_no_page_is_empty(
     ]
 
 
-async def test_an_object_that_is_created_behind_the_page_is_met_once(database: Database) -> None:
+async def test_an_object_created_after_the_page_is_returned_once(database: Database) -> None:
     await store(database, *(task("app", f"t{n}") for n in (1, 2, 3)))
     met: list[str] = []
     async for page in pages(database, Query("app", TASK, limit=2)):

@@ -1,4 +1,4 @@
-"""Which key belongs to which partition, and which partition to whom."""
+"""The partitions of keys, and the assignment of partitions to members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMBERS = st.lists(st.text(min_size=1), min_size=1, max_size=12, unique=True)
 PARTITIONS = st.integers(1, 40)
 
 
-def test_a_key_is_in_the_same_partition_on_every_node_and_for_ever():
+def test_a_keys_partition_is_the_same_on_every_node_and_never_changes():
     keys = ["shop\x00item\x001", "shop\x00item\x002", "é", ""]
     assert [partition_of(key, 8) for key in keys] == [2, 0, 6, 0]
 
@@ -27,12 +27,12 @@ def test_partitions_are_spread_evenly(partitions: int, members: list[str]):
 
 
 @given(PARTITIONS, MEMBERS, st.randoms())
-def test_everybody_comes_to_the_same_conclusion(partitions: int, members: list[str], random):
+def test_all_members_compute_the_same_assignment(partitions: int, members: list[str], random):
     shuffled = random.sample(members, len(members))
     assert assign(partitions, shuffled) == assign(partitions, members)
 
 
-def test_most_partitions_stay_where_they_are_when_a_member_goes():
+def test_most_partitions_stay_when_a_member_leaves():
     members = [f"node-{number}" for number in range(4)]
     before, after = assign(32, members), assign(32, members[:-1])
     kept = sum(old == new for old, new in zip(before, after, strict=True))

@@ -14,7 +14,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_second_s_worth_goes_through_at_once_and_no_more(clock: Clock) -> None:
+def test_a_burst_of_one_seconds_requests_is_allowed(clock: Clock) -> None:
     limit = RateLimit(3, clock=clock)
     for _ in range(3):
         limit.take("a")
@@ -33,13 +33,13 @@ def test_the_bucket_fills_with_time(clock: Clock) -> None:
         limit.take("a")
 
 
-def test_everybody_has_a_bucket_of_their_own(clock: Clock) -> None:
+def test_each_client_has_its_own_bucket(clock: Clock) -> None:
     limit = RateLimit(1, clock=clock)
     limit.take("a")
     limit.take("b")
 
 
-def test_a_slow_rate_says_how_long_to_wait(clock: Clock) -> None:
+def test_a_low_rate_returns_how_long_to_wait(clock: Clock) -> None:
     limit = RateLimit(0.1, clock=clock)
     limit.take("a")
     with pytest.raises(TooManyRequests) as caught:

@@ -1,4 +1,4 @@
-"""The engine writes what waits together and lets nobody's failure spoil another's work."""
+"""The engine writes waiting items together and isolates failures."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,7 @@ def stored(connection: sqlite3.Connection) -> list[int]:
 
 
 class Gate:
-    """A job that keeps the writer busy, so that what follows has to wait together."""
+    """A job that keeps the writer busy, so that later items wait together."""
 
     def __init__(self) -> None:
         self._opened = threading.Event()
@@ -45,12 +45,12 @@ class Gate:
         self._opened.set()
 
 
-async def test_a_write_returns_what_its_job_did(engine: SqliteEngine) -> None:
+async def test_a_write_returns_its_jobs_result(engine: SqliteEngine) -> None:
     assert await engine.write(lambda connection: add(connection, [1, 2])) == [10, 20]
     assert await engine.read(stored) == [1, 2]
 
 
-async def test_a_job_that_raises_leaves_nothing_behind_and_others_alone(
+async def test_a_job_that_raises_changes_nothing_and_affects_no_others(
     engine: SqliteEngine,
 ) -> None:
     def fail(connection: sqlite3.Connection) -> None:
@@ -72,7 +72,7 @@ async def test_a_job_that_raises_leaves_nothing_behind_and_others_alone(
     assert await engine.read(stored) == [1, 3]
 
 
-async def test_what_waits_for_one_handler_is_given_to_it_in_one_call(engine: SqliteEngine) -> None:
+async def test_waiting_items_of_a_handler_are_passed_in_one_call(engine: SqliteEngine) -> None:
     calls: list[list[int]] = []
 
     def handler(connection: sqlite3.Connection, values: Sequence[int]) -> list[int]:
@@ -89,7 +89,7 @@ async def test_what_waits_for_one_handler_is_given_to_it_in_one_call(engine: Sql
     assert len(calls) <= 2  # the writer may have taken the gate alone
 
 
-async def test_of_items_written_together_only_the_bad_ones_fail(engine: SqliteEngine) -> None:
+async def test_only_the_bad_items_of_a_batch_fail(engine: SqliteEngine) -> None:
     async with asyncio.timeout(10):
         outcomes = await asyncio.gather(
             *(engine.write_together(add, value) for value in (1, 2, 2, 3)), return_exceptions=True
@@ -99,7 +99,7 @@ async def test_of_items_written_together_only_the_bad_ones_fail(engine: SqliteEn
     assert await engine.read(stored) == [1, 2, 3]
 
 
-async def test_a_cancelled_caller_stops_nobody(engine: SqliteEngine) -> None:
+async def test_a_cancelled_caller_affects_no_others(engine: SqliteEngine) -> None:
     gate = Gate()
     first = asyncio.ensure_future(engine.write(gate.job))
     cancelled = asyncio.ensure_future(engine.write(lambda connection: add(connection, [1])))
@@ -111,7 +111,7 @@ async def test_a_cancelled_caller_stops_nobody(engine: SqliteEngine) -> None:
     assert await engine.read(stored) == [1, 2]
 
 
-async def test_closing_finishes_what_was_asked_for(engine: SqliteEngine) -> None:
+async def test_closing_finishes_pending_writes(engine: SqliteEngine) -> None:
     writes = [asyncio.ensure_future(engine.write_together(add, value)) for value in range(100)]
     await asyncio.sleep(0)  # lets each of them be queued
     await engine.close()
@@ -122,7 +122,7 @@ async def test_closing_finishes_what_was_asked_for(engine: SqliteEngine) -> None
     assert await engine.read(stored) == list(range(100))
 
 
-async def test_a_full_file_refuses_and_takes_again_when_there_is_room(
+async def test_a_full_file_refuses_writes_until_there_is_room(
     engine: SqliteEngine,
 ) -> None:
     async def limit_pages(count: int) -> None:
@@ -139,7 +139,7 @@ async def test_a_full_file_refuses_and_takes_again_when_there_is_room(
     assert await engine.read(stored) == [1, big]
 
 
-async def test_a_file_that_somebody_else_has_locked_is_unavailable_until_it_is_not(
+async def test_a_file_locked_by_another_process_is_unavailable_meanwhile(
     tmp_path: Path,
 ) -> None:
     engine = SqliteEngine(tmp_path / "engine.sqlite3", schema=SCHEMA, busy_timeout=0.01)
@@ -181,7 +181,7 @@ async def test_a_file_of_a_newer_format_is_refused(engine: SqliteEngine) -> None
         await engine.open()
 
 
-async def test_a_handler_that_forgets_an_item_is_refused_and_nothing_of_it_is_kept(
+async def test_a_handler_that_omits_an_item_fails_and_stores_nothing(
     engine: SqliteEngine,
 ) -> None:
     def forgetful(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[None]:

@@ -1,4 +1,4 @@
-"""A custom worker's role: opened until that succeeds, asked until it has handled everything."""
+"""A custom worker's role: opening is retried, and every event is handled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP = worker_group("recorder")
 
 
 class Recorder(Worker):
-    """Away for the first `failures` times that it is opened; handles while `may_go_on`."""
+    """Fails to open `failures` times; handles events while `may_go_on`."""
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
@@ -90,7 +90,7 @@ async def tell(broker: InProcessBroker, *ids: str) -> None:
 
 
 async def at_work(broker: InProcessBroker, journal: Journal) -> tuple[Recorder, asyncio.Task[None]]:
-    """A worker that has begun with an event, and may not go on yet; and its role."""
+    """A worker that is paused while handling an event, and its role."""
     worker = Recorder()
     worker.may_go_on.clear()
     await tell(broker, "a")
@@ -104,7 +104,7 @@ async def end(running: asyncio.Task[None]) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_worker_whose_service_is_away_is_opened_again_until_it_is_there(
+async def test_a_worker_whose_service_is_down_is_opened_again_until_it_succeeds(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker = Recorder(failures=3)
@@ -133,7 +133,7 @@ async def test_a_worker_that_never_opened_is_not_closed(
     assert worker.said == []
 
 
-async def test_what_was_begun_is_finished_when_the_role_ends(
+async def test_work_in_progress_is_finished_when_the_role_ends(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker, running = await at_work(broker, journal)
@@ -146,7 +146,7 @@ async def test_what_was_begun_is_finished_when_the_role_ends(
     assert await broker.depth(GROUP) == 0
 
 
-async def test_what_was_begun_comes_again_when_the_role_is_cut_off(
+async def test_work_in_progress_is_repeated_if_the_role_is_cancelled(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker, running = await at_work(broker, journal)
@@ -161,7 +161,7 @@ async def test_what_was_begun_comes_again_when_the_role_is_cut_off(
     assert (received.payload.id, received.attempts) == ("a", 1)
 
 
-async def test_a_worker_is_done_when_nothing_waits_and_nothing_is_in_hand(
+async def test_a_worker_is_idle_when_nothing_waits_or_is_in_progress(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker = Recorder()
@@ -181,7 +181,7 @@ async def test_a_worker_is_done_when_nothing_waits_and_nothing_is_in_hand(
 
 
 class Picky(Worker):
-    """Fails what it is told to: by an exception for all, or by naming the failures."""
+    """Fails as the test requires: with an exception for all, or by naming failures."""
 
     models = ("task",)
 
@@ -205,7 +205,7 @@ class Picky(Worker):
         return failed
 
 
-async def test_a_batch_that_fails_comes_again_in_halves_until_the_bad_event_is_alone(
+async def test_a_failing_batch_is_halved_until_the_bad_event_is_alone(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker, letters = Picky({"e3"}, raises=True), DeadLetterStore()
@@ -219,7 +219,7 @@ async def test_a_batch_that_fails_comes_again_in_halves_until_the_bad_event_is_a
     assert [len(batch) for batch in worker.batches if "e3" in batch] == [8, 4, 2, 1, 1]
 
 
-async def test_an_event_that_is_named_as_failed_comes_again_alone(
+async def test_an_event_named_as_failed_is_retried_alone(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     worker, letters = Picky({"b"}, raises=False), DeadLetterStore()
@@ -233,7 +233,7 @@ async def test_an_event_that_is_named_as_failed_comes_again_alone(
     assert (runner.figures.handled, runner.figures.failed) == (2, 5)
 
 
-async def test_events_of_other_models_are_settled_unseen(
+async def test_events_of_other_models_are_settled_without_the_worker(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     settled: list[str] = []
@@ -253,7 +253,7 @@ async def test_events_of_other_models_are_settled_unseen(
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
-async def test_the_last_attempt_is_made_alone_however_few_there_are(
+async def test_the_last_attempt_is_made_alone(
     broker: InProcessBroker, journal: Journal, attempts: int
 ) -> None:
     worker, letters = Picky({"e3"}, raises=True, batch=100, attempts=attempts), DeadLetterStore()
@@ -266,7 +266,7 @@ async def test_the_last_attempt_is_made_alone_however_few_there_are(
     assert len([batch for batch in worker.batches if "e3" in batch]) == attempts
 
 
-async def test_a_worker_that_names_an_event_it_was_not_given_fails_those_that_it_was(
+async def test_naming_an_unknown_event_fails_the_batch(
     broker: InProcessBroker, journal: Journal
 ) -> None:
     class Confused(Picky):
@@ -287,7 +287,7 @@ async def test_a_worker_that_names_an_event_it_was_not_given_fails_those_that_it
     assert not any("e0" in batch for batch in worker.batches[1:])
 
 
-async def test_a_delay_that_a_worker_asks_for_is_kept_within_what_a_broker_bears(
+async def test_a_requested_delay_is_limited_to_what_brokers_support(
     broker: InProcessBroker, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []

@@ -1,4 +1,4 @@
-"""What the writer stores beside an object: the last operations, as bytes."""
+"""The bytes that the writer stores with an object: its last operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def after(*operations: str, together: int = 1) -> bytes:
     return memory
 
 
-def test_an_object_that_no_operation_was_applied_to_remembers_none() -> None:
+def test_an_object_without_operations_remembers_none() -> None:
     assert recall(b"").operations == ()
     assert not is_remembered(b"", "op")
 
@@ -24,12 +24,12 @@ def test_operations_are_remembered_in_their_order() -> None:
     assert not is_remembered(memory, "four")
 
 
-def test_an_operation_whose_id_stands_in_a_replaced_value_is_not_remembered() -> None:
+def test_an_operation_id_within_a_replaced_value_is_not_remembered() -> None:
     memory = remember(b"", "one", {"title": "two"}, committed_together=1)
     assert not is_remembered(memory, "two")
 
 
-def test_an_operation_whose_id_is_a_part_of_another_is_not_remembered() -> None:
+def test_an_operation_id_that_is_part_of_another_is_not_remembered() -> None:
     assert not is_remembered(after("operation-10"), "operation-1")
 
 
@@ -38,13 +38,13 @@ def test_the_oldest_operations_are_forgotten() -> None:
     assert recall(after(*names)).operations == tuple(names[3:])
 
 
-def test_what_was_replaced_is_kept_of_those_that_were_committed_together() -> None:
+def test_replaced_values_are_kept_for_the_operations_of_one_commit() -> None:
     assert recall(after("one", "two", "three", together=2)).replaced == (
         {"title": "two"},
         {"title": "three"},
     )
 
 
-def test_that_an_operation_created_the_object_is_remembered() -> None:
+def test_the_operation_that_created_the_object_is_remembered() -> None:
     memory = remember(b"", "one", None, committed_together=1)
     assert recall(memory).replaced == (None,)

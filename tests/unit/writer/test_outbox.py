@@ -1,4 +1,4 @@
-"""The outbox: events of stored objects reach the workers, also those of a later process."""
+"""The outbox: events of stored objects reach the workers, even in a later process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ITEM = build_model("item", {})
 
 
 def write(object_id: str, version: int = 1, expected: Record | None = None) -> Mutation:
-    """The mutation of the operation that `event` is about."""
+    """The mutation of the operation that caused `event`."""
     key = ObjectKey("shop", "item", object_id)
     former = b"" if expected is None else expected.memory
     memory = remember(former, f"{object_id}@{version}", None, committed_together=1)
@@ -50,7 +50,7 @@ def event(object_id: str, version: int = 1) -> Event:
 
 
 class Process:
-    """A process on a database: its broker, its outbox, and what its workers' groups get."""
+    """A process with a database: its broker, its outbox, and the messages of its workers."""
 
     def __init__(self, database: Database, groups: Sequence[Group[Event]] = (MAIL, HOOKS)) -> None:
         self.broker = InProcessBroker(InProcessBrokerSettings())
@@ -65,7 +65,7 @@ class Process:
         return self
 
     async def delivered(self) -> dict[str, list[str]]:
-        """The operations whose events wait for each group, taken."""
+        """Take the waiting events of each group, and return their operations."""
         found = {}
         for group in (MAIL, HOOKS):
             consumer = await consume(self.broker, group)
@@ -85,7 +85,7 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
-async def test_the_next_process_delivers_what_was_not_settled_in_order_of_versions(
+async def test_the_next_process_delivers_unsettled_events_in_version_order(
     database: Database,
 ) -> None:
     outbox = (await Process(database).start()).outbox
@@ -102,7 +102,7 @@ async def test_the_next_process_delivers_what_was_not_settled_in_order_of_versio
     assert delivered[MAIL.name].index("a@1") < delivered[MAIL.name].index("a@2")
 
 
-async def test_what_every_worker_has_settled_is_cleared(database: Database) -> None:
+async def test_events_settled_by_every_worker_are_cleared(database: Database) -> None:
     outbox = (await Process(database).start()).outbox
     await outbox.commit([write("a")], [event("a")])
     outbox.settle(MAIL.name, [event("a")])
@@ -115,7 +115,7 @@ async def test_what_every_worker_has_settled_is_cleared(database: Database) -> N
     assert await (await Process(database).start()).delivered() == {MAIL.name: [], HOOKS.name: []}
 
 
-async def test_a_batch_overwrites_what_is_settled(database: Database) -> None:
+async def test_a_batch_reuses_a_settled_slot(database: Database) -> None:
     outbox = (await Process(database).start()).outbox
     for number in range(5):
         its_event = event(f"i{number}")
@@ -129,7 +129,7 @@ async def test_a_batch_overwrites_what_is_settled(database: Database) -> None:
     assert delivered[MAIL.name] == ["last@1"]
 
 
-async def test_an_object_that_was_changed_meanwhile_has_no_event(database: Database) -> None:
+async def test_an_object_changed_meanwhile_has_no_event(database: Database) -> None:
     outbox = (await Process(database).start()).outbox
     await outbox.commit([write("a")], [event("a")])
     assert await outbox.commit([write("a"), write("b")], [event("a"), event("b")]) == [False, True]
@@ -167,7 +167,7 @@ def settle(outbox: Outbox, *events: Event) -> None:
         outbox.settle(group.name, events)
 
 
-async def test_without_a_transaction_an_event_of_a_write_that_another_one_forestalled_is_dropped(
+async def test_without_a_transaction_an_event_of_a_write_that_lost_a_race_is_dropped(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SqliteDatabase, "is_atomic", False)
@@ -217,7 +217,7 @@ async def test_a_batch_may_take_a_slot_while_others_are_cleared(
     assert delivered[MAIL.name] == ["c@1"]
 
 
-async def test_a_commit_whose_answer_was_lost_is_settled_like_any_other(
+async def test_a_commit_whose_response_was_lost_is_settled_like_any_other(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = (await Process(database).start()).outbox
@@ -240,7 +240,7 @@ async def test_a_commit_whose_answer_was_lost_is_settled_like_any_other(
     assert (await (await Process(database).start()).delivered())[MAIL.name] == []
 
 
-async def test_a_commit_that_never_was_leaves_no_slot_behind(
+async def test_a_commit_that_did_not_happen_leaves_no_slot(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = (await Process(database).start()).outbox
@@ -262,7 +262,7 @@ async def test_a_commit_that_never_was_leaves_no_slot_behind(
     assert outbox.figures().slots_in_use == 2
 
 
-async def test_the_outbox_outlives_a_database_that_is_away_when_it_is_cleared(
+async def test_the_outbox_survives_a_database_failure_while_clearing(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = (await Process(database).start()).outbox
@@ -282,7 +282,7 @@ async def test_the_outbox_outlives_a_database_that_is_away_when_it_is_cleared(
     assert (await (await Process(database).start()).delivered())[MAIL.name] == []
 
 
-async def test_without_workers_what_former_ones_left_is_cleared(database: Database) -> None:
+async def test_without_workers_the_events_of_former_ones_are_cleared(database: Database) -> None:
     outbox = (await Process(database).start()).outbox
     await outbox.commit([write("a")], [event("a")])
 

@@ -1,4 +1,4 @@
-"""An operation that comes again after a crash changes nothing, and is told as what it was."""
+"""An operation redelivered after a crash changes nothing and repeats its event."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def increment(number: int) -> Update:
 
 
 def after(count: int) -> Record:
-    """The record of a task that was created and incremented so often."""
+    """The record of a task that was created and incremented a number of times."""
     identity = {"id": "t", "type": "task", "appId": "app", "createdAt": 1, "updatedAt": 1}
     create = Create(operation_id="op1", accepted_at=1, data=identity)
     applied = apply_operation(create, None, APPLICATION)

@@ -1,4 +1,4 @@
-"""What the last writes replaced is enough to judge by any filter what the object was."""
+"""The replaced values suffice to evaluate any filter on the former object."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ values = st.one_of(
     ),
     st.tuples(st.just("note"), st.text(max_size=2)),
 )
-"""A field and what it is set to."""
+"""A field and its new value."""
 
 
 def create(number: int) -> Create:
@@ -86,10 +86,10 @@ def filterable(document: Document | None) -> dict[str, Any] | None:
 
 
 @given(st.lists(st.one_of(values, st.just(None)), min_size=1, max_size=12), st.integers(1, 12))
-def test_a_repeated_event_tells_what_the_object_was_before_its_operation(
+def test_a_repeated_event_has_the_object_before_its_operation(
     writes: list[tuple[str, Any] | None], together: int
 ) -> None:
-    """None stands for a delete, or a create where there is nothing."""
+    """None means a delete, or a create if there is no object."""
     record: Record | None = None
     history: list[tuple[AnyOperation, Document | None]] = []
     for number, write in enumerate([None, *writes], start=1):
@@ -114,7 +114,7 @@ def test_a_repeated_event_tells_what_the_object_was_before_its_operation(
         assert again.event.after == (None if record.deleted_at else record.document)
 
 
-def test_no_more_is_kept_than_was_committed_together() -> None:
+def test_only_the_values_of_the_last_commit_are_kept() -> None:
     applied = apply_operation(create(1), None, APPLICATION)
     for number in range(2, 10):
         assert isinstance(applied, Applied)
@@ -129,6 +129,6 @@ def test_no_more_is_kept_than_was_committed_together() -> None:
 
 
 @pytest.mark.parametrize(("was", "is_now"), [(1, 1.0), (0, False), ("", None)])
-def test_values_that_python_takes_for_equal_are_told_apart(was: Any, is_now: Any) -> None:
+def test_values_that_python_considers_equal_are_distinguished(was: Any, is_now: Any) -> None:
 
     assert replaced_values({"points": was}, {"points": is_now}, MODEL) == {"points": was}

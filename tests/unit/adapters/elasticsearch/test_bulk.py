@@ -1,4 +1,4 @@
-"""Every write of a bulk has an outcome of its own; a write that is refused is sent again."""
+"""Every write of a bulk has its own outcome, and refused writes are sent again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_PRIMARY = {"status": 503, "error": {"type": "unavailable_shards_exception", "
 
 
 class Scripted:
-    """A server that answers as it was told, one item or one whole answer after the other."""
+    """A server with prepared responses, for single items or whole requests."""
 
     def __init__(self, *answers: list[dict[str, Any]] | int) -> None:
         self._answers = list(answers)
@@ -58,7 +58,7 @@ async def outcomes(server: Scripted, *names: str, patience: float = 5.0) -> list
     return await write_all(cast("AsyncElasticsearch", server), writes, patience=patience)
 
 
-async def test_each_write_has_an_outcome_of_its_own() -> None:
+async def test_each_write_has_its_own_outcome() -> None:
     server = Scripted([OK, CONFLICT, NOT_THERE])
     assert await outcomes(server, "a", "b", "c") == [
         BulkOutcome.APPLIED,
@@ -68,7 +68,7 @@ async def test_each_write_has_an_outcome_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("refusal", [BUSY, BLOCKED], ids=["overloaded", "being rebuilt"])
-async def test_only_what_was_refused_is_sent_again(refusal: dict[str, Any]) -> None:
+async def test_only_refused_writes_are_sent_again(refusal: dict[str, Any]) -> None:
     server = Scripted([OK, refusal, CONFLICT, refusal], [refusal, OK], [OK])
     assert await outcomes(server, "a", "b", "c", "d") == [
         BulkOutcome.APPLIED,
@@ -84,19 +84,19 @@ async def test_a_request_that_is_refused_as_a_whole_is_sent_again() -> None:
     assert await outcomes(server, "a", "b") == [BulkOutcome.APPLIED, BulkOutcome.APPLIED]
 
 
-async def test_patience_ends() -> None:
+async def test_retries_end_after_a_while() -> None:
     server = Scripted(*[[BUSY]] * 20)
     with pytest.raises(ServiceUnavailable, match="overloaded"):
         await outcomes(server, "a", patience=0.05)
 
 
-async def test_a_full_disk_is_not_waited_for_and_the_mend_is_said() -> None:
+async def test_a_full_disk_is_reported_immediately_with_the_fix() -> None:
     server = Scripted([OK, FLOODED])
     with pytest.raises(ServiceUnavailable, match="free space or add a node"):
         await outcomes(server, "a", "b")
 
 
-async def test_a_write_of_which_nobody_knows_makes_the_commit_unknown() -> None:
+async def test_a_write_with_an_unknown_outcome_makes_the_commit_unknown() -> None:
     server = Scripted([OK, NO_PRIMARY])
     with pytest.raises(ServiceUnavailable, match="a shard is missing"):
         await outcomes(server, "a", "b")

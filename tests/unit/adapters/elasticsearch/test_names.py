@@ -14,7 +14,7 @@ def test_names_stay_readable() -> None:
 
 
 @given(name=ANY_NAME | LIKELY_NAME)
-def test_an_index_has_only_characters_that_elasticsearch_takes(name: str) -> None:
+def test_an_index_name_has_only_valid_characters(name: str) -> None:
     index = names.index_of("prefix", name, name)
     assert not _REFUSED & set(index)
     assert index.isascii()
@@ -23,16 +23,16 @@ def test_an_index_has_only_characters_that_elasticsearch_takes(name: str) -> Non
 
 
 @given(one=ANY_NAME | LIKELY_NAME, other=ANY_NAME | LIKELY_NAME)
-def test_two_names_never_become_the_same(one: str, other: str) -> None:
+def test_different_names_stay_different(one: str, other: str) -> None:
     assert (names.encode(one) == names.encode(other)) is (one == other)
 
 
-def test_names_that_are_cut_stay_different() -> None:
+def test_truncated_names_stay_different() -> None:
     long = "x" * 300
     assert names.encode(long) != names.encode(f"{long}x")
 
 
-def test_an_index_is_no_write_alias_of_another() -> None:
+def test_an_index_name_is_never_the_write_alias_of_another() -> None:
     alias = names.write_alias("nexxus.app.task", "0123")
     assert names.is_write_alias("nexxus.app.task", alias)
     assert not names.is_write_alias("nexxus.app.tas", alias)

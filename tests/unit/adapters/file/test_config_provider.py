@@ -1,4 +1,4 @@
-"""A file that a reference names is watched, as mounted secrets are replaced while we run."""
+"""Referenced files are watched, because mounted secrets are replaced at run time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waiting import eventually
 from nexxus.adapters.file.config_provider import FileProvider
 
 
-async def test_a_file_that_is_made_replaced_or_removed_is_noticed(tmp_path: Path):
+async def test_a_file_that_is_created_replaced_or_removed_is_detected(tmp_path: Path):
     secret = tmp_path / "secret"
     changes = FileProvider(interval=0.01).watch([str(secret)])
     noticed = asyncio.ensure_future(anext(changes))

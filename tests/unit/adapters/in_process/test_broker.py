@@ -1,4 +1,4 @@
-"""What the in-process broker promises beyond the interface."""
+"""The in-process broker's guarantees beyond the interface."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,14 +43,14 @@ async def broker() -> AsyncIterator[InProcessBroker]:
 
 @pytest.fixture
 async def small() -> AsyncIterator[InProcessBroker]:
-    """A broker of which a queue is full with three messages, and that has little patience."""
+    """A broker whose queues hold three messages, with short timeouts."""
     broker = await opened(queue_limit=3, publish_timeout=0.05, confirm_timeout=0.05)
     yield broker
     await broker.close()
 
 
 async def taken_write(broker: InProcessBroker) -> tuple[Consumer[AnyOperation], asyncio.Task[None]]:
-    """A consumer of the writer's queue, and a publisher that waits for its one message."""
+    """A consumer of the writer's queue, and a publisher that waits for its single message."""
     consumer = await consume(broker, WRITER)
     return consumer, asyncio.create_task(broker.publish(WRITES, [write("a")]))
 
@@ -78,7 +78,7 @@ async def test_a_publish_of_several_writes_returns_when_all_are_settled(
     await publishing
 
 
-async def test_a_refused_write_raises_what_it_was_refused_with(broker: InProcessBroker) -> None:
+async def test_a_refused_write_raises_the_given_error(broker: InProcessBroker) -> None:
     assert not broker.is_durable
     consumer, publishing = await taken_write(broker)
     await consumer.refuse(await take(consumer, 1, settle=False), InvalidParameters("no"))
@@ -87,7 +87,7 @@ async def test_a_refused_write_raises_what_it_was_refused_with(broker: InProcess
     assert await broker.depth(WRITER) == 0
 
 
-async def test_a_retried_write_is_confirmed_when_it_is_settled_at_last(
+async def test_a_retried_write_is_confirmed_once_it_is_settled(
     broker: InProcessBroker,
 ) -> None:
     consumer, publishing = await taken_write(broker)
@@ -96,7 +96,7 @@ async def test_a_retried_write_is_confirmed_when_it_is_settled_at_last(
     await publishing
 
 
-async def test_a_write_that_nobody_takes_is_withdrawn(small: InProcessBroker) -> None:
+async def test_a_write_that_is_never_taken_is_withdrawn(small: InProcessBroker) -> None:
     with pytest.raises(ServiceUnavailable, match="did not confirm"):
         await small.publish(WRITES, [write("late")])
     consumer = await consume(small, WRITER)
@@ -115,7 +115,7 @@ async def test_a_cancelled_publisher_leaves_its_write_where_it_is(broker: InProc
     assert received.key == "a"
 
 
-async def test_a_full_queue_takes_nothing_of_the_call(small: InProcessBroker) -> None:
+async def test_a_full_queue_accepts_no_message_of_a_call(small: InProcessBroker) -> None:
     group = await declared(small)
     await small.publish(group.topic, [event("a", number) for number in (1, 2, 3)])
     with pytest.raises(ServiceUnavailable, match="full"):
@@ -126,7 +126,7 @@ async def test_a_full_queue_takes_nothing_of_the_call(small: InProcessBroker) ->
     assert facts(await take(consumer, 1)) == [("a", 5)]
 
 
-async def test_publishers_enter_a_full_queue_in_the_order_they_came() -> None:
+async def test_publishers_enter_a_full_queue_in_order() -> None:
     broker = await opened(queue_limit=1)
     group = await declared(broker)
     consumer = await consume(broker, group)
@@ -137,7 +137,7 @@ async def test_publishers_enter_a_full_queue_in_the_order_they_came() -> None:
     await broker.close()
 
 
-async def test_what_is_taken_and_not_settled_counts_for_a_full_queue(
+async def test_unsettled_messages_count_towards_the_queue_limit(
     small: InProcessBroker,
 ) -> None:
     group = await declared(small)
@@ -148,7 +148,7 @@ async def test_what_is_taken_and_not_settled_counts_for_a_full_queue(
         await small.publish(group.topic, [event("a", 4)])
 
 
-async def test_publishers_that_wait_learn_that_the_broker_closes() -> None:
+async def test_waiting_publishers_are_notified_when_the_broker_closes() -> None:
     broker = await opened(queue_limit=1)
     group = await declared(broker)
     await broker.publish(group.topic, [event("a", 1)])
@@ -161,7 +161,9 @@ async def test_publishers_that_wait_learn_that_the_broker_closes() -> None:
             await publishing
 
 
-async def test_a_consumer_that_waits_learns_that_the_broker_closes(broker: InProcessBroker) -> None:
+async def test_a_waiting_consumer_is_notified_when_the_broker_closes(
+    broker: InProcessBroker,
+) -> None:
     consumer: Consumer[Event] = await consume(broker, await declared(broker))
     waiting = asyncio.create_task(consumer.take(1))
     await asyncio.sleep(0)
@@ -170,7 +172,7 @@ async def test_a_consumer_that_waits_learns_that_the_broker_closes(broker: InPro
         await waiting
 
 
-async def test_senders_to_a_full_mailbox_go_on_when_the_node_goes() -> None:
+async def test_senders_to_a_full_mailbox_continue_when_its_node_leaves() -> None:
     broker = await opened(queue_limit=1)
     mailbox = new_mailbox()
     receiver = await broker.receive(mailbox)
@@ -183,7 +185,7 @@ async def test_senders_to_a_full_mailbox_go_on_when_the_node_goes() -> None:
     await broker.close()
 
 
-async def test_a_full_mailbox_refuses_after_a_while_and_takes_on_when_it_is_read(
+async def test_a_full_mailbox_refuses_after_a_while_and_accepts_again_once_read(
     small: InProcessBroker,
 ) -> None:
     mailbox = new_mailbox()
@@ -196,7 +198,7 @@ async def test_a_full_mailbox_refuses_after_a_while_and_takes_on_when_it_is_read
     assert [note.text for note in await receiver.take(9)] == ["3", "4"]
 
 
-async def test_every_group_gets_concurrent_messages_in_one_order_though_one_is_full() -> None:
+async def test_all_groups_get_concurrent_messages_in_one_order_even_if_one_is_full() -> None:
     broker = await opened(queue_limit=1)
     slow = await declared(broker)
     fast = await declared(broker, slow.topic)
@@ -209,7 +211,7 @@ async def test_every_group_gets_concurrent_messages_in_one_order_though_one_is_f
     await broker.close()
 
 
-async def test_settling_after_the_end_of_a_consumer_does_not_settle_for_its_successor(
+async def test_settling_with_a_closed_consumer_does_not_affect_its_successor(
     broker: InProcessBroker,
 ) -> None:
     group = await declared(broker)
@@ -222,7 +224,9 @@ async def test_settling_after_the_end_of_a_consumer_does_not_settle_for_its_succ
     assert again.attempts == 1
 
 
-async def test_what_another_holds_waits_for_it_and_keeps_its_order(broker: InProcessBroker) -> None:
+async def test_messages_of_a_key_held_by_another_consumer_wait_and_keep_their_order(
+    broker: InProcessBroker,
+) -> None:
     group = await declared(broker)
     holder, other = await consume(broker, group), await consume(broker, group)
     await broker.publish(group.topic, [event("a", 1), event("a", 2)])
@@ -233,7 +237,7 @@ async def test_what_another_holds_waits_for_it_and_keeps_its_order(broker: InPro
     assert facts(await take(other, 3)) == [("a", 1), ("a", 2), ("a", 3)]
 
 
-async def test_a_write_that_was_in_the_writers_hands_comes_again_though_its_publisher_gave_up(
+async def test_a_write_taken_by_the_writer_is_redelivered_even_if_its_publisher_gave_up(
     small: InProcessBroker,
 ) -> None:
     consumer, publishing = await taken_write(small)
@@ -245,7 +249,7 @@ async def test_a_write_that_was_in_the_writers_hands_comes_again_though_its_publ
     assert again.key == "a"
 
 
-async def test_a_publisher_that_waits_for_a_group_learns_that_the_group_was_removed(
+async def test_a_publisher_waiting_for_a_group_is_notified_when_it_is_removed(
     broker: InProcessBroker,
 ) -> None:
     consumer = await consume(broker, WRITER)
@@ -257,7 +261,7 @@ async def test_a_publisher_that_waits_for_a_group_learns_that_the_group_was_remo
             await each
 
 
-async def test_a_new_reader_of_a_mailbox_ends_the_one_before(broker: InProcessBroker) -> None:
+async def test_a_new_reader_of_a_mailbox_ends_the_former_one(broker: InProcessBroker) -> None:
     mailbox = new_mailbox()
     former = await broker.receive(mailbox)
     waiting = asyncio.create_task(former.take(1))

@@ -1,4 +1,4 @@
-"""Order per key, whatever consumers do."""
+"""Order per key under any behaviour of consumers."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ scripts = st.lists(st.one_of(publishes, publishes, takes, takes, settles, retrie
 
 
 class Stage:
-    """A queue with three consumers, and what each of them has in hand."""
+    """A queue with three consumers, and the messages that each of them holds."""
 
     def __init__(self, limit: int = 1_000_000) -> None:
         self.queue = GroupQueue(limit)
@@ -70,7 +70,7 @@ class Stage:
         self.in_hand[who] = []
 
     def check(self, who: int, message: Received[int]) -> None:
-        """A key is with one consumer, and what comes is the oldest of it that can come."""
+        """Assert that each key has one consumer, which gets the key's oldest available message."""
         held = {
             (holder, other.payload)
             for holder, hand in enumerate(self.in_hand)
@@ -85,7 +85,7 @@ class Stage:
 
 @given(scripts)
 @settings(max_examples=3 * settings.default.max_examples, deadline=None)
-def test_a_key_is_with_one_consumer_and_nothing_overtakes_or_is_lost(
+def test_each_key_has_one_consumer_and_nothing_is_lost_or_reordered(
     script: list[tuple[Any, ...]],
 ) -> None:
     async def play() -> None:
@@ -106,7 +106,7 @@ def test_a_key_is_with_one_consumer_and_nothing_overtakes_or_is_lost(
     asyncio.run(play())
 
 
-async def test_delays_of_one_key_run_out_in_its_order() -> None:
+async def test_delays_of_a_key_end_in_the_order_of_its_messages() -> None:
     stage = Stage()
     for _ in range(3):
         await stage.publish("a")
@@ -122,7 +122,7 @@ async def test_delays_of_one_key_run_out_in_its_order() -> None:
     assert taken == [1, 2, 3]
 
 
-async def test_who_waits_for_room_gets_that_of_what_is_withdrawn() -> None:
+async def test_a_withdrawn_message_makes_room_for_a_waiting_one() -> None:
     stage = Stage(limit=1)
     withdrawn = Confirmation(1)
     stage.queue.put([Message("a", "withdrawn")], withdrawn)
@@ -141,7 +141,7 @@ async def test_who_waits_for_room_gets_that_of_what_is_withdrawn() -> None:
     await publishing
 
 
-async def test_what_found_no_room_in_time_is_forgotten() -> None:
+async def test_messages_that_found_no_room_in_time_are_dropped() -> None:
     class Payload:
         pass
 

@@ -1,4 +1,4 @@
-"""A user name and a password, judged by the accounts that are given in."""
+"""Sign-in with a user name and a password, verified against given accounts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ async def verify(username: str, password: str) -> Account:
     return await LocalStrategy().verify(LocalSettings(), credentials, accounts=OnlyAnn())
 
 
-async def test_the_right_password_is_the_accounts_and_proves_no_address() -> None:
+async def test_the_right_password_identifies_the_account_but_proves_no_address() -> None:
     assert await verify("ann", "correct horse") == Account(ANN)
 
 
 @pytest.mark.parametrize("given", [("ann", "wrong"), ("beth", "correct horse"), ("", "")])
-async def test_anything_else_is_refused_in_the_same_words(given: tuple[str, str]) -> None:
+async def test_every_other_case_is_refused_with_the_same_message(given: tuple[str, str]) -> None:
     with pytest.raises(UserAuthenticationFailed, match=r"^the user name or the password is wrong$"):
         await verify(*given)
 
 
-def test_failures_count_for_the_user_name() -> None:
+def test_failures_are_counted_per_user_name() -> None:
     assert LocalStrategy().name_of(LocalCredentials("ann", "x")) == "ann"

@@ -1,4 +1,4 @@
-"""The built-in logger writes lines for people or for machines."""
+"""The built-in logger writes lines for people or for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nexxus.interfaces.logger import log_context
 
 
 class Output:
-    """Makes loggers whose lines it keeps."""
+    """Creates loggers and records their lines."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -47,7 +47,7 @@ def fail_to_connect(secret: str) -> None:
     raise ValueError(f"amqp://u:{secret}@host")
 
 
-def test_text_is_one_line_with_the_fields_behind_the_message(output: Output):
+def test_text_is_one_line_with_the_fields_after_the_message(output: Output):
     output.logger().info("ready at {} <b>", port=8080, name="a b", odd="x\ny")
     line = output.text
     assert line.count("\n") == 1
@@ -55,7 +55,7 @@ def test_text_is_one_line_with_the_fields_behind_the_message(output: Output):
     assert "\x1b" not in line
 
 
-def test_json_is_one_object_a_line_with_time_level_node_and_fields(output: Output):
+def test_json_is_one_object_per_line_with_time_level_node_and_fields(output: Output):
     logger = output.logger(format="json")
     with log_context(requestId="r1"):
         logger.bind(role="api").warning("slow", seconds=1.5, what={1, 2}, level="a field")
@@ -66,13 +66,13 @@ def test_json_is_one_object_a_line_with_time_level_node_and_fields(output: Outpu
     assert (document["role"], document["requestId"], document["seconds"]) == ("api", "r1", 1.5)
 
 
-def test_a_value_that_json_does_not_know_is_described(output: Output):
+def test_a_value_that_json_lacks_is_written_as_text(output: Output):
     output.logger(format="json").info("x", thing=object(), error_type=ValueError)
     assert "object" in output.documents[0]["thing"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_traceback_comes_along_without_values_or_secrets(output: Output, form: str):
+def test_a_traceback_is_included_without_values_or_secrets(output: Output, form: str):
     with pytest.raises(ValueError, match="amqp") as caught:
         fail_to_connect("hunter2")
     output.logger(format=form).error("it failed", error=caught.value)
@@ -84,7 +84,7 @@ def test_a_traceback_comes_along_without_values_or_secrets(output: Output, form:
         assert len(output.documents) == 1
 
 
-def test_less_than_the_level_is_not_written(output: Output):
+def test_records_below_the_level_are_not_written(output: Output):
     logger = output.logger(level="warning")
     logger.info("no")
     logger.warning("yes")
@@ -92,7 +92,7 @@ def test_less_than_the_level_is_not_written(output: Output):
     assert "yes" in output.text
 
 
-def test_what_others_say_through_loguru_takes_the_same_form(output: Output):
+def test_records_of_others_through_loguru_have_the_same_format(output: Output):
     output.logger(format="json")
     loguru.logger.bind(theirs=1).warning("from elsewhere")
     (document,) = output.documents

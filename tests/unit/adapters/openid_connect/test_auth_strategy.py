@@ -1,4 +1,4 @@
-"""What a provider's answers are trusted for, and what they are not."""
+"""Which of a provider's responses are trusted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encoded(part: dict[str, Any]) -> str:
 
 
 class Provider:
-    """Answers as an OpenID Connect provider does; its attributes change what it says."""
+    """A fake OpenID Connect provider; its attributes change its responses."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
@@ -122,7 +122,7 @@ async def complete(
     )
 
 
-async def test_the_way_there_has_state_nonce_and_a_pkce_challenge(strategy: OpenIdConnect) -> None:
+async def test_the_redirect_has_state_nonce_and_a_pkce_challenge(strategy: OpenIdConnect) -> None:
     url = httpx2.URL(await strategy.begin(SETTINGS, challenge=CHALLENGE))
 
     sent = {name: values[0] for name, values in parse_qs(url.query.decode()).items()}
@@ -141,7 +141,7 @@ async def test_the_way_there_has_state_nonce_and_a_pkce_challenge(strategy: Open
     }
 
 
-async def test_a_verified_account_comes_back(strategy: OpenIdConnect, provider: Provider) -> None:
+async def test_a_verified_account_is_returned(strategy: OpenIdConnect, provider: Provider) -> None:
     account = await complete(strategy)
 
     assert account == Account(Subject(ISSUER, "1"), "ann@example.com", {"firstName": "Ann"})
@@ -154,7 +154,7 @@ async def test_a_verified_account_comes_back(strategy: OpenIdConnect, provider: 
     [(["client_secret_basic", "client_secret_post"], True), (["client_secret_basic"], False),
      (None, False)],
 )  # fmt: skip
-async def test_the_client_authenticates_as_the_provider_takes_it(
+async def test_the_client_authenticates_with_a_method_of_the_provider(
     strategy: OpenIdConnect, provider: Provider, methods: list[str] | None, in_body: bool
 ) -> None:
     provider.authentication = methods
@@ -170,7 +170,7 @@ async def test_the_client_authenticates_as_the_provider_takes_it(
         assert "client_secret" not in provider.form
 
 
-async def test_a_public_client_names_itself(strategy: OpenIdConnect, provider: Provider) -> None:
+async def test_a_public_client_sends_its_id(strategy: OpenIdConnect, provider: Provider) -> None:
     settings = OpenIdSettings(callback_url=CALLBACK, issuer=ISSUER, client_id="us")
 
     await complete(strategy, settings)
@@ -209,7 +209,7 @@ async def test_a_public_client_names_itself(strategy: OpenIdConnect, provider: P
     ],
     ids=str,
 )
-async def test_claims_that_are_not_for_us_are_refused(
+async def test_invalid_claims_are_refused(
     strategy: OpenIdConnect, provider: Provider, claims: dict[str, Any]
 ) -> None:
     provider.claims = claims
@@ -217,7 +217,7 @@ async def test_claims_that_are_not_for_us_are_refused(
         await complete(strategy)
 
 
-async def test_some_providers_write_true_as_a_string(
+async def test_email_verified_may_be_the_string_true(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     provider.claims = {"email_verified": "true", "aud": ["us"], "azp": "us"}
@@ -225,7 +225,7 @@ async def test_some_providers_write_true_as_a_string(
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
-async def test_a_token_that_anybody_could_sign_is_refused(
+async def test_a_token_with_an_insecure_algorithm_is_refused(
     strategy: OpenIdConnect, provider: Provider, algorithm: str
 ) -> None:
     provider.algorithm, provider.key = algorithm, SECRET
@@ -233,7 +233,9 @@ async def test_a_token_that_anybody_could_sign_is_refused(
         await complete(strategy)
 
 
-async def test_a_public_key_is_no_secret(strategy: OpenIdConnect, provider: Provider) -> None:
+async def test_a_public_key_is_not_accepted_as_a_secret(
+    strategy: OpenIdConnect, provider: Provider
+) -> None:
     provider.algorithm = "HS256"
     provider.key = OctKey.import_key({"kty": "oct", "k": str(KEY.as_dict(private=False)["n"])})
     provider.published.append({**provider.key.as_dict(), "kid": "1", "use": "sig"})
@@ -249,16 +251,14 @@ async def test_a_public_key_is_no_secret(strategy: OpenIdConnect, provider: Prov
         ("Ed25519", OKPKey.generate_key("Ed25519")),
     ],
 )
-async def test_other_signatures_of_a_provider_are_good(
+async def test_other_signature_algorithms_are_accepted(
     strategy: OpenIdConnect, provider: Provider, algorithm: str, key: Key
 ) -> None:
     provider.algorithm, provider.key, provider.published = algorithm, key, [jwk(key, "1")]
     assert await complete(strategy)
 
 
-async def test_keys_that_cannot_be_used_are_passed_over(
-    strategy: OpenIdConnect, provider: Provider
-) -> None:
+async def test_unusable_keys_are_skipped(strategy: OpenIdConnect, provider: Provider) -> None:
     provider.published = [
         {"kty": "PQC", "kid": "2"},
         {"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA", "kid": "3"},
@@ -269,12 +269,12 @@ async def test_keys_that_cannot_be_used_are_passed_over(
     assert await complete(strategy)
 
 
-async def test_a_lone_key_needs_no_name(strategy: OpenIdConnect, provider: Provider) -> None:
+async def test_a_single_key_needs_no_id(strategy: OpenIdConnect, provider: Provider) -> None:
     provider.key_id, provider.published = None, [jwk(KEY, None)]
     assert await complete(strategy)
 
 
-async def test_a_token_of_another_key_is_refused(
+async def test_a_token_signed_with_another_key_is_refused(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     provider.key = OTHER_KEY
@@ -283,7 +283,7 @@ async def test_a_token_of_another_key_is_refused(
 
 
 @pytest.mark.parametrize("key_id", ["1", "2"])
-async def test_a_change_of_keys_goes_unnoticed(
+async def test_a_change_of_the_providers_keys_is_handled(
     strategy: OpenIdConnect, provider: Provider, key_id: str
 ) -> None:
     await complete(strategy)
@@ -296,7 +296,7 @@ async def test_a_change_of_keys_goes_unnoticed(
     assert provider.asked.count("/keys") == 2
 
 
-async def test_what_a_provider_says_of_itself_is_asked_for_again_after_an_hour(
+async def test_the_providers_metadata_is_reloaded_after_an_hour(
     strategy: OpenIdConnect, provider: Provider, clock: Clock
 ) -> None:
     await complete(strategy)
@@ -309,7 +309,7 @@ async def test_what_a_provider_says_of_itself_is_asked_for_again_after_an_hour(
     assert provider.asked.count("/.well-known/openid-configuration") == 2
 
 
-async def test_the_way_to_google_needs_no_answer_of_google(provider: Provider) -> None:
+async def test_the_redirect_to_google_needs_no_request_to_google(provider: Provider) -> None:
     provider.away = True
     strategy = Google(transport=httpx2.MockTransport(provider))
     settings = GoogleSettings(callback_url=CALLBACK, client_id="us", client_secret="shh")
@@ -321,14 +321,14 @@ async def test_the_way_to_google_needs_no_answer_of_google(provider: Provider) -
 
 
 @pytest.mark.parametrize("parameters", [{"error": "access_denied"}, {"code": "bad"}, {"x": ""}])
-async def test_a_refusal_of_the_provider_is_one_of_ours(
+async def test_a_refusal_by_the_provider_is_an_error(
     strategy: OpenIdConnect, parameters: dict[str, str]
 ) -> None:
     with pytest.raises(UserAuthenticationFailed):
         await complete(strategy, **parameters)
 
 
-async def test_an_answer_that_names_another_provider_is_not_taken_to_this_one(
+async def test_a_response_that_names_another_provider_is_not_used(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     assert await complete(strategy, code="good", iss=ISSUER)
@@ -355,7 +355,7 @@ async def test_an_answer_that_names_another_provider_is_not_taken_to_this_one(
         (httpx2.Response(503, json={"error": "busy"}), ServiceUnavailable),
     ],
 )
-async def test_an_answer_that_is_none_is_refused(
+async def test_an_invalid_response_is_refused(
     strategy: OpenIdConnect, provider: Provider, answer: httpx2.Response, error: type[Exception]
 ) -> None:
     provider.answer = answer
@@ -363,7 +363,7 @@ async def test_an_answer_that_is_none_is_refused(
         await complete(strategy)
 
 
-async def test_a_provider_that_is_away_is_not_the_user_s_fault(
+async def test_an_unavailable_provider_is_a_503(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     provider.away = True
@@ -371,7 +371,7 @@ async def test_a_provider_that_is_away_is_not_the_user_s_fault(
         await strategy.begin(SETTINGS, challenge=CHALLENGE)
 
 
-async def test_a_discovery_of_another_issuer_is_not_believed(
+async def test_metadata_of_another_issuer_is_refused(
     strategy: OpenIdConnect, provider: Provider
 ) -> None:
     provider.issuer = "https://evil.example"
@@ -379,7 +379,7 @@ async def test_a_discovery_of_another_issuer_is_not_believed(
         await complete(strategy)
 
 
-async def test_a_provider_that_never_answers_is_not_waited_for(clock: Clock) -> None:
+async def test_a_provider_that_never_responds_times_out(clock: Clock) -> None:
     class Silent(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             return await asyncio.Future()

@@ -1,4 +1,4 @@
-"""What an application must set for a provider."""
+"""An application's settings for a provider."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIVEN = {"clientID": "us", "clientSecret": "shh", "callbackURL": "https://app.ex
 ISSUER = {"issuer": "https://id.example"}
 
 
-def test_google_is_known_and_any_other_provider_is_named() -> None:
+def test_googles_issuer_is_known_and_other_providers_set_theirs() -> None:
     _, google = read_entry("google", GIVEN, TYPES)
     _, other = read_entry("openid", GIVEN | ISSUER, TYPES)
 
@@ -47,9 +47,7 @@ def test_a_public_client_has_no_secret() -> None:
         ("google", {"clientId": "us"}, "clientId"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
-    name: str, change: dict[str, Any], field: str
-) -> None:
+def test_invalid_settings_are_refused(name: str, change: dict[str, Any], field: str) -> None:
     entry = {key: value for key, value in (GIVEN | change).items() if value is not None}
 
     with pytest.raises(InvalidParameters) as refusal:

@@ -1,4 +1,4 @@
-"""Reading, without RabbitMQ: it ends when it is stopped, whatever happens at that moment."""
+"""Reading without RabbitMQ: it ends when it is stopped, even if a failure happens then."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nexxus.testing.journal import Journal
 
 
 class OneLink:
-    """A link whose connection is always there."""
+    """A link that is always connected."""
 
     async def get(self) -> Any:
         return object()
 
 
 class FailsWhenItEnds(Reading):
-    """Reads in a task that fails when it is cancelled, as one does whose channel closes then."""
+    """Reads in a task that fails when cancelled, like one whose channel closes then."""
 
     async def serve(self, connection: Any) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -34,7 +34,7 @@ class FailsWhenItEnds(Reading):
             raise ServiceUnavailable("the channel is closed") from None
 
 
-async def test_a_failure_at_the_moment_of_the_stop_does_not_hide_the_stop() -> None:
+async def test_a_failure_during_the_stop_does_not_hide_the_stop() -> None:
     link: Any = OneLink()
     reading = FailsWhenItEnds("a group", prefetch=1, link=link, logger=Journal())
     await reading.start(PATIENCE)

@@ -1,4 +1,4 @@
-"""The reader of a mailbox, without RabbitMQ: what it acknowledges, and when."""
+"""The reader of a mailbox without RabbitMQ: what it acknowledges and when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nexxus.toolkit.delivery_buffer import BufferedMessage
 
 
 class SlowSubscription(QueueSubscription):
-    """A subscription that cannot send while RabbitMQ does not read."""
+    """A subscription that blocks while RabbitMQ does not read."""
 
     def __init__(self, receiver: RabbitMQReceiver[Note]) -> None:
         unused: Any = None
@@ -40,7 +40,7 @@ def receiver() -> RabbitMQReceiver[Note]:
     )
 
 
-async def test_what_was_taken_is_acknowledged_though_the_take_after_it_was_cancelled(
+async def test_taken_messages_are_acknowledged_even_if_the_next_take_is_cancelled(
     receiver: RabbitMQReceiver[Note],
 ) -> None:
     subscription = SlowSubscription(receiver)
@@ -57,7 +57,7 @@ async def test_what_was_taken_is_acknowledged_though_the_take_after_it_was_cance
     assert subscription.settled == [1, 2]
 
 
-async def test_a_reader_that_waits_learns_that_the_mailbox_is_closed(
+async def test_a_waiting_reader_is_notified_when_the_mailbox_is_closed(
     receiver: RabbitMQReceiver[Note],
 ) -> None:
     waiting = asyncio.create_task(receiver.take(2))

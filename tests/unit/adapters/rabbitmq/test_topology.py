@@ -1,4 +1,4 @@
-"""The names of queues, and what waits in them."""
+"""The names of queues, and the number of messages in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexxus.cluster.messages import gateway_mailbox
 from nexxus.interfaces.broker import EVENTS, WRITER
 
 
-def test_the_names_of_queues_tell_what_they_are_for():
+def test_the_names_of_queues_state_their_purpose():
     topology = Topology(RabbitMQSettings(prefix="test", partitions=8))
     assert topology.queues_of(WRITER) == [f"test.writer.{number}" for number in range(8)]
     assert topology.exchange_of(EVENTS) == "test.events"
@@ -20,7 +20,7 @@ def test_the_names_of_queues_tell_what_they_are_for():
 
 
 class SilentChannel:
-    """A channel of a RabbitMQ that does not answer. No real one is silent at the right moment."""
+    """A channel of a RabbitMQ that does not respond; a real one cannot be silenced on time."""
 
     def __init__(self) -> None:
         self.is_asked = asyncio.Event()
@@ -43,7 +43,7 @@ class SilentChannel:
         await asyncio.Event().wait()
 
 
-async def test_who_no_longer_wants_to_know_what_waits_leaves_no_channel_open():
+async def test_a_cancelled_depth_query_leaves_no_channel_open():
     channel = SilentChannel()
     asking = asyncio.create_task(waiting(Mock(channel=lambda **_: channel), "test.writer.0"))
     await channel.is_asked.wait()

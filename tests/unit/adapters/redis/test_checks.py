@@ -1,4 +1,4 @@
-"""What Redis says of itself decides whether the registry may use it."""
+"""Redis's configuration decides whether the registry may use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOUND: dict[str, Any] = {
 }
 
 
-def test_a_redis_that_keeps_everything_is_used_without_a_word() -> None:
+def test_a_redis_with_full_persistence_is_used_without_a_warning() -> None:
     journal = Journal()
     check(SOUND, is_cluster=False, logger=journal)
     assert journal.records == []

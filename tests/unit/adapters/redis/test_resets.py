@@ -1,4 +1,4 @@
-"""A connection that is reset while it is written to, under the loop that `nexxus serve` runs."""
+"""A connection that is reset during a write, on the event loop of `nexxus serve`."""
 
 from __future__ import annotations
 

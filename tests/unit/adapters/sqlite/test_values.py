@@ -1,4 +1,4 @@
-"""Values in columns compare as the values do."""
+"""Values in columns compare like the original values."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infini
 
 
 @given(numbers, numbers)
-def test_ordinals_compare_as_their_numbers_do(a: float, b: float) -> None:
+def test_ordinals_compare_like_their_numbers(a: float, b: float) -> None:
     assert (ordinal(a) < ordinal(b)) == (a < b)
     assert (ordinal(a) == ordinal(b)) == (a == b)
 
@@ -19,18 +19,18 @@ def test_ordinals_fit_into_a_column(number: float) -> None:
     assert -(2**63) <= ordinal(number) < 2**63
 
 
-def test_whole_floats_and_ints_are_one_number() -> None:
+def test_whole_floats_and_ints_are_the_same_number() -> None:
     assert column_value(1) == column_value(1.0)
     assert column_value(0.0) == column_value(-0.0) == column_value(0)
 
 
-def test_booleans_are_no_numbers() -> None:
+def test_booleans_are_not_numbers() -> None:
     assert column_value(True) != column_value(1)
     assert column_value(False) != column_value(0)
     assert column_value(False) < column_value(True)  # type: ignore[operator]
 
 
-def test_what_counts_as_missing_is_null() -> None:
+def test_missing_values_are_null() -> None:
     assert column_value(None) is None
     assert column_value([]) is None
     assert column_value([None]) is not None

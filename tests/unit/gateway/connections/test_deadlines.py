@@ -1,4 +1,4 @@
-"""Deadlines of many on one timer."""
+"""Many deadlines on one timer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexxus.gateway.connections.deadlines import Deadlines
 
 
 class FakeLoop:
-    """A loop whose time passes when it is told to."""
+    """An event loop whose time the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -47,7 +47,7 @@ class FakeTimer:
 
 
 class Alarm:
-    """Notes when it rang; rings again at `again`."""
+    """Records when it was called; asks to be called again at `again`."""
 
     def __init__(self, *again: float) -> None:
         self.due = inf
@@ -64,7 +64,7 @@ def make() -> tuple[Any, Deadlines]:
     return loop, Deadlines(loop)  # type: ignore[arg-type]
 
 
-def test_each_is_called_at_its_time_with_one_timer_standing() -> None:
+def test_each_deadline_is_called_on_time_with_a_single_timer() -> None:
     loop, deadlines = make()
     alarms = [Alarm() for _ in range(5)]
     for number, alarm in enumerate(alarms):
@@ -77,7 +77,7 @@ def test_each_is_called_at_its_time_with_one_timer_standing() -> None:
     assert len(loop.standing()) == 1
 
 
-def test_a_deadline_that_is_moved_counts_at_its_new_time_only() -> None:
+def test_a_moved_deadline_is_called_only_at_its_new_time() -> None:
     loop, deadlines = make()
     later, sooner, never = Alarm(), Alarm(), Alarm()
     for alarm in (later, sooner, never):
@@ -91,7 +91,7 @@ def test_a_deadline_that_is_moved_counts_at_its_new_time_only() -> None:
     assert (later.rang, sooner.rang, never.rang) == ([8.0], [2.0], [])
 
 
-def test_it_rings_again_when_it_says_so() -> None:
+def test_a_deadline_is_called_again_when_it_asks_for_it() -> None:
     loop, deadlines = make()
     alarm = Alarm(2.0, 3.0)
     deadlines.set(alarm, 1.0)
@@ -101,7 +101,7 @@ def test_it_rings_again_when_it_says_so() -> None:
     assert alarm.rang == [1.0, 2.0, 3.0]
 
 
-def test_what_rings_together_may_move_each_other() -> None:
+def test_deadlines_called_together_may_move_each_other() -> None:
     loop, deadlines = make()
     other = Alarm()
 
@@ -118,7 +118,7 @@ def test_what_rings_together_may_move_each_other() -> None:
     assert other.rang == [4.0]
 
 
-def test_nothing_rings_after_the_end() -> None:
+def test_nothing_is_called_after_the_end() -> None:
     loop, deadlines = make()
     alarm = Alarm()
     deadlines.set(alarm, 1.0)
@@ -130,7 +130,7 @@ def test_nothing_rings_after_the_end() -> None:
     assert loop.standing() == []
 
 
-def test_one_that_is_always_due_does_not_hold_up_the_loop() -> None:
+def test_a_deadline_that_is_always_due_does_not_block_the_loop() -> None:
     loop, deadlines = make()
     eager, other = Alarm(*[1.0] * 1_000_000), Alarm()
     deadlines.set(eager, 1.0)

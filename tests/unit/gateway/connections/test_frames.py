@@ -33,7 +33,7 @@ def parse(payload: bytes, encoding: Encoding = Encoding.JSON, **options: Any) ->
 
 
 def read(frame: bytes) -> Frame:
-    """What a client's library makes of a frame."""
+    """Decode a frame with a client's library."""
     reader, none = StreamReader(), list[Extension]()
     reader.feed_data(frame)
     parser = Frame.parse(reader.read_exact, mask=False, extensions=none)
@@ -57,7 +57,7 @@ def test_an_encoded_frame_is_one_a_client_can_read(framing: Framing, size: int) 
 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6))
-def test_joined_frames_come_apart_again(texts: list[str]) -> None:
+def test_joined_frames_can_be_separated(texts: list[str]) -> None:
     joined = b"".join(encode_frame(JSON, "x", text) for text in texts)
 
     found = split_messages(joined)
@@ -66,7 +66,7 @@ def test_joined_frames_come_apart_again(texts: list[str]) -> None:
     assert all(message.is_text for message in found)
 
 
-def test_a_frame_says_which_channels_it_is_for() -> None:
+def test_a_frame_names_its_channels() -> None:
     seen: list[ServerFrame] = []
 
     class Recording(Framing):
@@ -84,7 +84,7 @@ def test_a_frame_says_which_channels_it_is_for() -> None:
 
 
 @pytest.mark.parametrize("framing", [JSON, MSGPACK])
-def test_a_part_that_was_encoded_before_stands_as_it_is(framing: Framing) -> None:
+def test_a_part_that_is_already_encoded_is_not_changed(framing: Framing) -> None:
     part = {"title": "é", "points": [1, 2.5, None]}
 
     frame = encode_frame(framing, "x", {"model": encode_value(framing.encoding, part)})
@@ -119,7 +119,7 @@ def test_an_operation_with_a_key_too_many_can_be_replied_to() -> None:
     assert refused.value.ref == "r7"
 
 
-def test_what_is_no_operation_has_no_ref_to_reply_to() -> None:
+def test_other_frames_have_no_ref_for_a_reply() -> None:
     with pytest.raises(InvalidParameters, match="ref") as refused:
         parse(b'{"event": "register", "ref": "r7", "data": {"token": "t"}}')
 
@@ -135,7 +135,7 @@ def test_depth_counts_from_the_data() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Encoding)))
-def test_no_bytes_do_more_than_be_refused(payload: bytes, encoding: Encoding) -> None:
+def test_any_bytes_are_decoded_or_refused(payload: bytes, encoding: Encoding) -> None:
     with contextlib.suppress(InvalidParameters):
         assert isinstance(parse(payload, encoding), ClientFrame)
 
@@ -149,7 +149,7 @@ def test_no_bytes_do_more_than_be_refused(payload: bytes, encoding: Encoding) ->
         ),
     )
 )
-def test_what_messagepack_can_say_is_refused_or_plain(value: Any) -> None:
+def test_messagepack_values_are_plain_or_refused(value: Any) -> None:
     packed = msgspec.msgpack.encode({"event": "create", "ref": "r", "data": value})
     try:
         frame = parse(packed, Encoding.MSGPACK)
@@ -158,7 +158,7 @@ def test_what_messagepack_can_say_is_refused_or_plain(value: Any) -> None:
     assert json.loads(json.dumps(frame.data)) == frame.data
 
 
-def test_the_first_subprotocol_that_we_speak_is_chosen() -> None:
+def test_the_first_supported_subprotocol_is_chosen() -> None:
     known = tuple(SUBPROTOCOLS)
     offered = ["x", "nexxus.v1.msgpack", "nexxus.v1.json"]
     assert choose_subprotocol(offered, known) == "nexxus.v1.msgpack"

@@ -1,4 +1,4 @@
-"""What a node remembers of its deliveries."""
+"""The log of a node's deliveries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def versions(log: DeliveryLog, key: str, seq: int) -> list[int | None] | None:
     return None if found is None else [entry.delivery().version for entry in found]
 
 
-def test_what_came_after_a_number_is_found_in_order() -> None:
+def test_deliveries_after_a_number_are_found_in_order() -> None:
     log = new_log()
     log.hold("k")
     numbers = [log.append(event(n, "k"), 0) for n in range(5)]
@@ -48,7 +48,7 @@ def test_a_remembered_delivery_is_whole() -> None:
     assert found[0].delivery() == delivery
 
 
-def test_what_was_before_the_hold_is_not_known() -> None:
+def test_deliveries_before_the_hold_are_unknown() -> None:
     log = new_log()
     first = log.append(event(1, "k"), 0)
     log.hold("k")
@@ -57,7 +57,7 @@ def test_what_was_before_the_hold_is_not_known() -> None:
     assert versions(log, "k", first) == []
 
 
-def test_a_key_is_held_until_its_last_holder_lets_go() -> None:
+def test_a_key_is_held_until_its_last_holder_releases_it() -> None:
     log = new_log()
     log.hold("k")
     log.hold("k")
@@ -70,7 +70,9 @@ def test_a_key_is_held_until_its_last_holder_lets_go() -> None:
 @pytest.mark.parametrize(
     "limit", [{"max_deliveries": 2}, {"max_bytes": 1100}, {"window": 2.5}], ids=str
 )
-def test_the_oldest_are_forgotten_first_and_that_is_known(limit: dict[str, float]) -> None:
+def test_the_oldest_deliveries_are_forgotten_first_and_that_is_recorded(
+    limit: dict[str, float],
+) -> None:
     log = new_log(**limit)
     log.hold("k")
     numbers = [log.append(event(n, "k"), now=float(n)) for n in range(6)]
@@ -79,7 +81,7 @@ def test_the_oldest_are_forgotten_first_and_that_is_known(limit: dict[str, float
     assert versions(log, "k", numbers[3]) == [4, 5]
 
 
-def test_what_others_forget_does_not_hurt_a_quiet_key() -> None:
+def test_forgetting_other_keys_does_not_affect_a_quiet_key() -> None:
     log = new_log(max_deliveries=2)
     log.hold("quiet")
     log.hold("busy")
@@ -111,7 +113,7 @@ def test_without_a_window_nothing_is_remembered() -> None:
     ),
     st.integers(1, 8),
 )
-def test_what_the_log_says_is_true_or_nothing(
+def test_the_log_is_complete_or_says_that_it_is_not(
     steps: list[tuple[str, set[str] | str]], max_deliveries: int
 ) -> None:
     log = new_log(max_deliveries=max_deliveries)
@@ -149,7 +151,7 @@ def test_a_cursor_is_read_by_the_start_of_the_node_that_wrote_it(seq: int) -> No
 
 
 @given(st.text(max_size=40))
-def test_no_text_does_harm_as_a_cursor(text: str) -> None:
+def test_any_text_as_a_cursor_is_harmless(text: str) -> None:
     cursors = Cursors("n1")
 
     assert cursors.read(text) is None

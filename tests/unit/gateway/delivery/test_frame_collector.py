@@ -1,4 +1,4 @@
-"""What leaves in one turn of the loop."""
+"""The frames that leave in one turn of the event loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FakeLoop:
 
 
 class FakeConnection:
-    """A connection, its wire and its framing in one; `room` is how many writes it takes."""
+    """A connection with its wire and framing; it accepts `room` writes."""
 
     def __init__(self, room: float = inf, *, joins: bool = True) -> None:
         self.pending: list[bytes] = []
@@ -69,7 +69,7 @@ def make() -> tuple[FakeLoop, Any, Counters]:
     return loop, FrameCollector(loop, counters), counters  # type: ignore[arg-type]
 
 
-def test_what_is_sent_in_one_turn_leaves_in_one_write() -> None:
+def test_frames_sent_in_one_turn_leave_in_one_write() -> None:
     loop, collector, counters = make()
     one, two = FakeConnection(), FakeConnection()
     audience = {one: None, two: None}
@@ -87,7 +87,7 @@ def test_what_is_sent_in_one_turn_leaves_in_one_write() -> None:
     assert len(one.written) == 1
 
 
-def test_a_run_is_for_those_who_were_there() -> None:
+def test_a_run_is_only_for_its_recipients() -> None:
     loop, collector, _ = make()
     one, two = FakeConnection(), FakeConnection()
     audience = {one: None}
@@ -102,7 +102,7 @@ def test_a_run_is_for_those_who_were_there() -> None:
 
 
 @pytest.mark.parametrize("is_run", [True, False])
-def test_one_that_takes_no_more_is_dropped_alone(is_run: bool) -> None:
+def test_only_a_slow_consumer_is_dropped(is_run: bool) -> None:
     loop, collector, counters = make()
     slow, other = FakeConnection(room=0), FakeConnection()
 
@@ -117,7 +117,7 @@ def test_one_that_takes_no_more_is_dropped_alone(is_run: bool) -> None:
 
 
 @pytest.mark.parametrize("is_run", [True, False])
-def test_nothing_is_sent_from_the_moment_of_expiry_on(is_run: bool) -> None:
+def test_nothing_is_sent_after_the_expiry(is_run: bool) -> None:
     loop, collector, counters = make()
     connection = FakeConnection()
     connection.expires = loop.now = 5.0
@@ -131,7 +131,7 @@ def test_nothing_is_sent_from_the_moment_of_expiry_on(is_run: bool) -> None:
     assert counters.slow_consumers == 0
 
 
-def test_large_frames_are_not_copied_together() -> None:
+def test_large_frames_are_not_joined() -> None:
     loop, collector, _ = make()
     one, two = FakeConnection(), FakeConnection()
     frames = [b"a" * 50_000, b"b" * 50_000]
@@ -145,7 +145,7 @@ def test_large_frames_are_not_copied_together() -> None:
 
 
 @pytest.mark.parametrize("is_run", [True, False])
-def test_frames_that_may_not_be_joined_leave_as_they_were_made(is_run: bool) -> None:
+def test_frames_that_may_not_be_joined_leave_separately(is_run: bool) -> None:
     loop, collector, counters = make()
     one, two = FakeConnection(joins=False), FakeConnection(joins=False)
     frames = [b"first", b"second"]

@@ -1,4 +1,4 @@
-"""What one event is to one device."""
+"""The frames of one event for one device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def frames(*told: tuple[Verdict, str]) -> list[Any]:
     return [json.loads(bytes(split_messages(frame)[0].payload)) for frame in made]
 
 
-def test_only_the_last_frame_has_the_cursor_of_a_client_that_has_seen_all() -> None:
+def test_only_the_last_frame_of_a_write_has_the_cursor() -> None:
     told = [(verdict, verdict.name) for verdict in Verdict]
 
     assert [f["data"]["metadata"]["cursor"] for f in frames(*told)] == ["n:0", "n:0", "n:1"]
@@ -41,14 +41,14 @@ def test_only_the_last_frame_has_the_cursor_of_a_client_that_has_seen_all() -> N
         ([Verdict.LEFT, Verdict.DELETED], "deleted"),
     ],
 )
-def test_a_merged_removal_has_the_weightiest_reason(verdicts: list[Verdict], reason: str) -> None:
+def test_a_merged_removal_has_the_strongest_reason(verdicts: list[Verdict], reason: str) -> None:
     (frame,) = frames(*((verdict, str(n)) for n, verdict in enumerate(verdicts)))
 
     assert frame["data"]["reason"] == reason
     assert frame["data"]["metadata"]["channels"] == [str(n) for n in range(len(verdicts))]
 
 
-def test_a_frame_is_encoded_once_for_all_who_are_told_the_same() -> None:
+def test_a_frame_is_encoded_once_for_all_receivers_with_the_same_channels() -> None:
     encoder = DeliveryFrames(EVENT, AROUND)
     told = ((Verdict.CREATED, "c"),)
 
@@ -56,7 +56,7 @@ def test_a_frame_is_encoded_once_for_all_who_are_told_the_same() -> None:
     assert encoder.frames(told, JSON) != encoder.frames(told, MSGPACK)
 
 
-def test_an_event_under_the_former_audience_only_never_shows_anything() -> None:
+def test_an_event_only_for_the_former_audience_never_shows_an_object() -> None:
     after = {verdict: while_narrowing(verdict) for verdict in Verdict}
 
     assert after == {
@@ -68,7 +68,7 @@ def test_an_event_under_the_former_audience_only_never_shows_anything() -> None:
     }
 
 
-def test_each_key_has_its_verdict() -> None:
+def test_each_key_has_its_own_verdict() -> None:
     delivery = Delivery(
         "a", "t", "x", 1, created=["1"], updated=["2"], left=["3"], denied=["4"], deleted=["5"]
     )

@@ -1,4 +1,4 @@
-"""Joining what two nodes know of the same events."""
+"""Joining two nodes' deliveries of the same events."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def facts(deliveries: list[Delivery]) -> list[tuple[str, int | None, list[str]]]
     return [(each.id, each.version, sorted(each.updated)) for each in deliveries]
 
 
-def test_what_both_have_is_told_once() -> None:
+def test_events_that_both_nodes_have_are_sent_once() -> None:
     assert facts(join([delivery("t", 1, "k1")], [delivery("t", 1, "k1")])) == [("t", 1, ["k1"])]
 
 
-def test_the_keys_of_both_are_told_together() -> None:
+def test_the_keys_of_both_nodes_are_merged() -> None:
     joined = join([delivery("t", 1, "k1")], [delivery("t", 1, "k2")])
 
     assert facts(joined) == [("t", 1, ["k1", "k2"])]
 
 
-def test_a_key_that_both_have_is_what_the_first_says() -> None:
+def test_for_a_key_that_both_have_the_first_node_decides() -> None:
     again = Delivery("a", "task", "t", 1, object={"id": "t"}, created=["k1", "k2"])
 
     [joined] = join([delivery("t", 1, "k1")], [again])
@@ -38,7 +38,7 @@ def test_a_key_that_both_have_is_what_the_first_says() -> None:
     assert (joined.updated, joined.created, joined.object) == (["k1"], ["k2"], {"id": "t"})
 
 
-def test_what_has_no_version_is_told_apart_by_its_event() -> None:
+def test_transient_events_are_distinguished_by_their_ids() -> None:
     one = delivery("cursor", None, "k1", event_id="e1")
     two = delivery("cursor", None, "k1", event_id="e2")
 
@@ -50,10 +50,10 @@ def test_what_has_no_version_is_told_apart_by_its_event() -> None:
     st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}),
     st.fixed_dictionaries({key: st.integers(0, 4) for key in KEYS}),
 )
-def test_whenever_each_subscription_moved_everything_is_told_once_and_in_order(
+def test_whenever_a_subscription_moved_each_event_is_sent_once_in_order(
     history: list[tuple[str, set[str]]], moved_at: dict[str, int], overlap: dict[str, int]
 ) -> None:
-    """Up to its move a key's events came to the former node, and from some before it to both."""
+    """Until its move a key's events reached the former node, and from shortly before it both."""
     handed, own, whole = [], [], {}
     versions = {"a": 0, "b": 0}
     for number, (object_id, keys) in enumerate(history):

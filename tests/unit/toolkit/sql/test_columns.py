@@ -1,4 +1,4 @@
-"""Which columns a model needs, while its schema changes."""
+"""The columns that a model needs while its schema changes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_column_that_is_still_being_filled_is_kept() -> None:
 
 
 @given(st.lists(wanted_columns, max_size=6))
-def test_whatever_the_schema_was_every_wanted_path_has_one_column_of_its_type(
+def test_after_any_schema_every_wanted_path_has_one_column_of_its_type(
     schemas: list[dict[str, str]],
 ) -> None:
     stored: dict[int, Column] = {}

@@ -1,4 +1,4 @@
-"""Filters as SQL, for two ways in which PostgreSQL may hold what is filtered by."""
+"""Filters as SQL, for two ways of storing filterable values in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def condition(filter: Filter, dialect: Dialect) -> tuple[str, list[Any]]:
         ),
     ],
 )
-def test_a_condition_is_spelled_as_the_dialect_spells_it(
+def test_a_condition_uses_the_dialects_sql(
     filter: Filter, typed: str, jsonb: str | None, values: list[Any]
 ) -> None:
     assert condition(filter, TYPED) == (typed, values)
@@ -101,13 +101,13 @@ def test_a_condition_is_spelled_as_the_dialect_spells_it(
         assert condition(filter, JSONB) == (jsonb, values)
 
 
-def test_a_path_that_was_not_prepared_is_unavailable() -> None:
+def test_an_unprepared_path_is_unavailable() -> None:
     with pytest.raises(ServiceUnavailable):
         compile_filter(Compare("score", Op.EQ, 1), TYPED)
 
 
 @given(spelled=strategies.filter_documents())
-def test_every_parameter_has_its_place_in_the_statement(spelled: dict[str, Any]) -> None:
+def test_every_parameter_matches_its_placeholder(spelled: dict[str, Any]) -> None:
     dialect = JsonColumn("things", RICH_MODEL)
     count = select_count(parse_filter(spelled, RICH_MODEL), dialect)
     statement, values = dialect.statement(count)
@@ -119,7 +119,7 @@ class _Shallow(TypedColumns):
     max_depth: ClassVar[int | None] = 4
 
 
-def test_what_is_deeper_than_a_parser_takes_becomes_a_chain_of_expressions() -> None:
+def test_a_filter_too_deep_for_the_parser_becomes_a_chain_of_expressions() -> None:
     chain: Filter = Compare("points", Op.EQ, 0)
     for number in range(1, 12):
         kind = Or if number % 2 else And

@@ -1,4 +1,4 @@
-"""Pages as SQL: they follow an index and start in it where the query is to continue."""
+"""Pages as SQL: they follow an index and start at the position of the cursor."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_order_by_id_alone_is_one_select() -> None:
     )
 
 
-def test_objects_without_the_sort_key_are_a_part_of_their_own_at_the_end() -> None:
+def test_objects_without_the_sort_key_form_a_separate_part_at_the_end() -> None:
     statement, values = page(
         ORDERED,
         filter=Compare("title", Op.EQ, "x"),
@@ -59,7 +59,7 @@ def test_objects_without_the_sort_key_are_a_part_of_their_own_at_the_end() -> No
     assert values == ["x", 5, "x", 5, 3, 2]
 
 
-def test_a_union_that_does_not_keep_its_order_is_sorted_by_all_keys() -> None:
+def test_a_union_without_a_stable_order_is_sorted_by_all_keys() -> None:
     statement, _ = page(sort=BY_POINTS)
     assert statement.startswith(
         "SELECT document FROM (SELECT * FROM "
@@ -81,7 +81,7 @@ def test_a_page_continues_where_its_first_key_does() -> None:
     assert values[:7] == [7.0, 7.0, 7.0, "b", 7.0, "b", "t"]
 
 
-def test_nothing_comes_behind_a_missing_value_but_its_equals() -> None:
+def test_only_missing_values_follow_a_missing_value() -> None:
     statement, values = page(sort=BY_POINTS, after=(None, None, "t"), limit=1)
     assert statement == (
         "SELECT document FROM tasks WHERE (TRUE) AND "
@@ -91,11 +91,11 @@ def test_nothing_comes_behind_a_missing_value_but_its_equals() -> None:
     assert values == ["t", 1, 0]
 
 
-def test_limits_beyond_what_databases_take_are_cut() -> None:
+def test_limits_beyond_the_databases_range_are_cut() -> None:
     _, values = page(limit=2**80, offset=2**80)
     assert max(value for value in values if value is not None) == 2**62
 
 
-def test_a_count_has_the_filter_alone() -> None:
+def test_a_count_has_only_the_filter() -> None:
     count = select_count(Compare("title", Op.EQ, "x"), POSTGRES)
     assert POSTGRES.statement(count) == ("SELECT count(*) FROM tasks WHERE c0 = $1", ["x"])

@@ -1,4 +1,4 @@
-"""The bounded memory in front of the registry's file."""
+"""The bounded cache in front of the registry's file."""
 
 from nexxus.adapters.in_process.registry.cache import Cache
 
@@ -10,7 +10,7 @@ def test_a_cache_stays_within_its_capacity() -> None:
         assert len(cache) <= 11
 
 
-def test_what_was_put_last_is_remembered() -> None:
+def test_recently_added_entries_are_kept() -> None:
     cache: Cache[int, int] = Cache(10)
     for number in range(1_000):
         cache.put(number, number)
@@ -18,7 +18,7 @@ def test_what_was_put_last_is_remembered() -> None:
     assert cache.get(0, -1) == -1
 
 
-def test_what_is_used_is_kept_and_what_is_not_is_forgotten() -> None:
+def test_used_entries_are_kept_and_unused_ones_are_evicted() -> None:
     cache: Cache[str, int] = Cache(10)
     cache.put("used", 1)
     cache.put("unused", 2)
@@ -28,7 +28,7 @@ def test_what_is_used_is_kept_and_what_is_not_is_forgotten() -> None:
     assert "unused" not in cache
 
 
-def test_a_value_is_replaced_wherever_it_lies() -> None:
+def test_a_value_is_replaced_in_every_generation() -> None:
     cache: Cache[str, int] = Cache(4)
     cache.put("key", 1)
     for number in range(3):
@@ -37,14 +37,14 @@ def test_a_value_is_replaced_wherever_it_lies() -> None:
     assert cache.get("key", 0) == 2
 
 
-def test_none_is_remembered_as_a_value() -> None:
+def test_none_is_cached_as_a_value() -> None:
     cache: Cache[str, int | None] = Cache(4)
     cache.put("key", None)
     assert "key" in cache
     assert cache.get("key", 1) is None
 
 
-def test_the_keys_that_are_meant_are_forgotten() -> None:
+def test_only_the_selected_keys_are_removed() -> None:
     cache: Cache[int, int] = Cache(10)
     for number in range(8):
         cache.put(number, number)

@@ -1,4 +1,4 @@
-"""What the in-process registry does with time, memory and failures."""
+"""The in-process registry: expiry, memory and failures."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ DAY = 24 * 3600
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -57,7 +57,7 @@ async def registry(tmp_path: Path, clock: Clock) -> AsyncIterator[InProcessRegis
     await registry.close()
 
 
-async def test_a_session_ends_with_its_time(registry: InProcessRegistry, clock: Clock) -> None:
+async def test_a_session_expires(registry: InProcessRegistry, clock: Clock) -> None:
     session = session_of("kit", "d1", expires_at=int(clock.now) + 10)
     await registry.sessions.put(session)
     clock.now += 9
@@ -77,7 +77,7 @@ async def test_a_fate_is_kept_for_a_day(registry: InProcessRegistry, clock: Cloc
     assert await registry.fates.get("kit", "o2") is None
 
 
-async def test_a_claim_is_kept_for_its_time(registry: InProcessRegistry, clock: Clock) -> None:
+async def test_a_claim_is_kept_for_its_lifetime(registry: InProcessRegistry, clock: Clock) -> None:
     await registry.claims.claim("kit", "scope", "k", b"one", 60)
     clock.now += 59
     assert await registry.claims.claim("kit", "scope", "k", b"two", 60) == b"one"
@@ -85,7 +85,7 @@ async def test_a_claim_is_kept_for_its_time(registry: InProcessRegistry, clock: 
     assert await registry.claims.claim("kit", "scope", "k", b"two", 60) is None
 
 
-async def test_a_counter_starts_anew_with_its_window(
+async def test_a_counter_restarts_with_its_window(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     assert await registry.counters.hit("kit", "s", "k", 60) == 1
@@ -95,16 +95,14 @@ async def test_a_counter_starts_anew_with_its_window(
     assert await registry.counters.hit("kit", "s", "k", 60) == 1
 
 
-async def test_counters_that_are_over_take_no_room(
-    registry: InProcessRegistry, clock: Clock
-) -> None:
+async def test_expired_counters_take_no_room(registry: InProcessRegistry, clock: Clock) -> None:
     for number in range(5_000):
         await registry.counters.hit("kit", "s", str(number), 1)
         clock.now += 0.01
     assert (await registry.figures()).counters < 1_500
 
 
-async def test_a_node_lives_as_long_as_it_announced(
+async def test_a_node_is_alive_for_its_announced_lifetime(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     node = Node("n1", ("api",))
@@ -119,7 +117,7 @@ async def test_a_node_lives_as_long_as_it_announced(
     assert await registry.nodes.sweep() == ["n1"]
 
 
-async def test_what_is_over_is_removed_from_the_file_and_the_rest_stays(
+async def test_only_expired_entries_are_removed_from_the_file(
     registry: InProcessRegistry, clock: Clock
 ) -> None:
     many = BITE * 2 + 1
@@ -137,7 +135,7 @@ async def test_what_is_over_is_removed_from_the_file_and_the_rest_stays(
     assert await registry.sessions.get("kit", "session-d2") is not None
 
 
-async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
+async def test_cleaning_runs_automatically(tmp_path: Path, clock: Clock) -> None:
     settings = InProcessRegistrySettings(clean_every=0.01)
     registry = InProcessRegistry(settings, data_dir=tmp_path, logger=Journal(), clock=clock)
     await registry.open()
@@ -153,7 +151,7 @@ async def test_cleaning_happens_by_itself(tmp_path: Path, clock: Clock) -> None:
     await registry.close()
 
 
-async def test_what_cannot_be_cleaned_for_now_is_logged(clock: Clock) -> None:
+async def test_a_failed_cleaning_is_logged(clock: Clock) -> None:
     class FullDisk:
         async def write(self, job: Any) -> Any:
             raise ServiceUnavailable("the storage does not answer: disk full")
@@ -171,7 +169,7 @@ async def test_what_cannot_be_cleaned_for_now_is_logged(clock: Clock) -> None:
     assert journal.records[0].fields == {"reason": "the storage does not answer: disk full"}
 
 
-async def test_dropping_reaches_all_of_a_large_application(registry: InProcessRegistry) -> None:
+async def test_dropping_a_large_application_removes_everything(registry: InProcessRegistry) -> None:
     many = BITE * 2 + 1
     await registry.fates.put([applied("kit", f"o{number}") for number in range(many)])
     await registry.drop("kit")
@@ -179,7 +177,7 @@ async def test_dropping_reaches_all_of_a_large_application(registry: InProcessRe
         assert await registry.fates.get("kit", f"o{number}") is None
 
 
-async def test_an_end_that_nobody_waits_for_any_more_still_ends_the_session(
+async def test_a_cancelled_end_still_ends_the_session(
     registry: InProcessRegistry,
 ) -> None:
     session = session_of("kit", "d1", expires_at=2_000_000)
@@ -196,7 +194,7 @@ async def test_an_end_that_nobody_waits_for_any_more_still_ends_the_session(
     assert await registry.sessions.of_user("kit", "u1") == []
 
 
-async def test_who_missed_too_many_ended_routes_is_told_everything(
+async def test_a_reader_that_missed_too_many_ended_routes_gets_all_routes(
     registry: InProcessRegistry,
 ) -> None:
     staying = subscription_to(route_to("kit", name="staying"), "d1")
@@ -214,7 +212,7 @@ async def test_who_missed_too_many_ended_routes_is_told_everything(
     assert nodes_by_key(recent) == {route_to("kit", name=str(GONE_REMEMBERED)).key: set()}
 
 
-async def test_routes_are_told_without_holding_up_the_loop(registry: InProcessRegistry) -> None:
+async def test_listing_routes_does_not_block_the_event_loop(registry: InProcessRegistry) -> None:
     for number in range(12_000):
         subscription = subscription_to(route_to("kit", name=str(number)), f"d{number}")
         await registry.subscriptions.put(subscription, TRANSPORT, "n1")
@@ -228,7 +226,7 @@ async def test_routes_are_told_without_holding_up_the_loop(registry: InProcessRe
     assert nodes_by_key(later) == {route_to("kit", name="11999").key: set()}
 
 
-async def test_members_of_a_route_share_it(registry: InProcessRegistry) -> None:
+async def test_the_members_of_a_route_share_it(registry: InProcessRegistry) -> None:
     for device_id in ("d1", "d2"):
         await registry.subscriptions.put(
             subscription_to(route_to("kit"), device_id), TRANSPORT, "n1"
@@ -239,7 +237,7 @@ async def test_members_of_a_route_share_it(registry: InProcessRegistry) -> None:
     assert one.descriptor is two.route.descriptor
 
 
-async def test_the_same_connection_registering_again_replaces_nobody(
+async def test_a_connection_that_registers_again_replaces_nothing(
     registry: InProcessRegistry,
 ) -> None:
     presence = Presence("kit", "d1", "n1", TRANSPORT, "c1")
@@ -247,7 +245,7 @@ async def test_the_same_connection_registering_again_replaces_nobody(
     assert await registry.presence.connect(msgspec.structs.replace(presence)) is None
 
 
-async def test_a_closed_registry_takes_nothing(registry: InProcessRegistry) -> None:
+async def test_a_closed_registry_refuses_calls(registry: InProcessRegistry) -> None:
     await registry.close()
     with pytest.raises(ServiceUnavailable):
         await registry.sessions.get("kit", "s1")
