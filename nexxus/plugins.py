@@ -88,7 +88,8 @@ class Catalog:
     def discover(cls, *plugins: object, installed: bool = True) -> Catalog:
         """Find the built-in adapters, those of packages unless `installed` is False, and `plugins`.
 
-        `plugins` are modules or objects with hooks, for an embedder that has its own. Raises
+        `plugins` are modules or objects with hooks, for an embedder that has its own; one that is
+        an installed plugin as well counts once. Raises
         `ConfigurationError` for a plugin that cannot be loaded, that was written for another
         version of an interface, or whose names clash with another's.
         """
@@ -110,6 +111,8 @@ class Catalog:
             origin = f"{package.name} {package.version}" if package else entry_point.value
             register(_load(entry_point, origin), origin)
         for plugin in plugins:
+            if manager.is_registered(plugin):
+                continue  # it is installed as well
             register(plugin, f"given by the embedder: {plugin!r}")
         return cls(_offers(manager, origins))
 

@@ -14,7 +14,9 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True):
 
     `module` is the implementation's, `suffix` the end of its class's name, and `arguments` what
     `create` gives to it. `selection` says how a configuration selects the adapter; ``<<name>>``
-    stands for its name. `shows` says what the conformance kit of the kind, `kit`, tests.
+    stands for its name. `shows` says what the conformance kit of the kind, `kit`, tests. `scope` is
+    that of a database or a broker, and `dependencies` are what the implementation imports besides
+    Nexxus.
     """
 
     name: str
@@ -29,6 +31,8 @@ class NewKind(msgspec.Struct, frozen=True, kw_only=True):
     selection: str
     kit: str
     shows: str
+    scope: str = ""
+    dependencies: tuple[str, ...] = ()
 
 
 def _toml(text: str, introduction: str = "Select it in `nexxus.toml`:") -> str:
@@ -106,6 +110,74 @@ _KINDS: Final = (
         "checked. `RedirectStrategyConformance` for strategies of redirects: instead of "
         "`right` and `wrong` it takes `sign_in(url)` and `decline(url)`, which play the "
         "browser at the provider and return the query of the callback.",
+    ),
+    NewKind(
+        name="database",
+        title="database",
+        hook="nexxus_databases",
+        interface_module="database",
+        interface="Database",
+        module="database",
+        suffix="Database",
+        arguments="settings, data_dir=context.data_dir",
+        summary="everything in memory, and a file with all changes",
+        selection=_toml('[database]\nadapter = "<<name>>"'),
+        kit="nexxus.testing.database_kit.DatabaseConformance",
+        shows="Compare-and-set, tombstones, pages in every order, schema changes, tenants that are "
+        "apart, and by random filters that each means what the matcher says. `reopen` closes "
+        "the database and opens another on the same storage. SQL databases find their filters"
+        " and pages in `nexxus.toolkit.sql`.",
+        scope="process",
+    ),
+    NewKind(
+        name="broker",
+        title="broker",
+        hook="nexxus_brokers",
+        interface_module="broker",
+        interface="Broker",
+        module="broker",
+        suffix="Broker",
+        arguments="settings",
+        summary="groups and mailboxes in memory",
+        selection=_toml('[broker]\nadapter = "<<name>>"'),
+        kit="nexxus.testing.broker_kit.BrokerConformance",
+        shows="Order per key, groups, settling, retries, members that come and go, mailboxes. A "
+        "broker that outlives the process subclasses `DurableBrokerConformance` and overrides"
+        " `reopen`. `nexxus.toolkit.delivery_buffer` and `nexxus.toolkit.backlog` keep the "
+        "order of retries.",
+        scope="process",
+    ),
+    NewKind(
+        name="transport",
+        title="transport",
+        hook="nexxus_transports",
+        interface_module="transport",
+        interface="Transport",
+        module="transport",
+        suffix="Transport",
+        arguments="settings",
+        summary="frames over bare TCP, a JSON document a line",
+        selection=_toml('[gateway]\ntransports = ["websockets", "<<name>>"]'),
+        kit="nexxus.testing.transport_kit.TransportConformance",
+        shows="Registering, order, bursts, slow peers, closing and resuming, on a real gateway. "
+        "`connect` returns a `Peer`, the device's end, as the author of the transport would "
+        "write a client.",
+    ),
+    NewKind(
+        name="push-service",
+        title="push service",
+        hook="nexxus_push_services",
+        interface_module="push_service",
+        interface="PushService",
+        module="push_service",
+        suffix="Service",
+        arguments="settings",
+        summary="posts to an endpoint of the device, as UnifiedPush has it",
+        selection=_toml('[push]\nservices = ["<<name>>"]'),
+        kit="nexxus.testing.push_service_kit.PushServiceConformance",
+        shows="Addresses that are checked, shown and silent messages, whole batches, devices that "
+        "are gone, a server that is away. The test stands in for the service's server.",
+        dependencies=("httpx2>=2.16",),
     ),
 )
 

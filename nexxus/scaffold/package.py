@@ -101,6 +101,9 @@ def _fill(template: str, plugin: NewPlugin) -> str:
         "version": str(INTERFACES[kind.hook][-1]),
         "summary": kind.summary,
         "selection": kind.selection.replace("<<name>>", plugin.name),
-        "nexxus": __version__,
+        "scope": f'\n            scope="{kind.scope}",' if kind.scope else "",
+        "dependencies": ", ".join(
+            f'"{each}"' for each in (f"nexxus>={__version__}", *kind.dependencies)
+        ),
     }
     return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)

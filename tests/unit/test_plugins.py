@@ -97,6 +97,12 @@ def test_an_embedders_plugin_is_added_to_the_built_in_ones():
     assert catalog.get(AdapterKind.BROKER, "mine") is None
 
 
+def test_a_plugin_that_is_given_twice_counts_once():
+    offers = Offers(databases=[Adapter("mine", None, make, interface=1, scope="shared")])
+    catalog = Catalog.discover(offers, offers, installed=False)
+    assert "mine" in catalog.names(AdapterKind.DATABASE)
+
+
 def test_two_adapters_with_the_same_name_are_refused():
     clash = Offers(databases=[Adapter("sqlite", None, make, interface=1, scope="shared")])
     with pytest.raises(ConfigurationError, match="both offer 'sqlite'"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -18,7 +21,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_package_without_gaps(kind: str):
     files = files_of(NewPlugin("audit-log", KINDS[kind]))
-    assert "<<" not in "".join(files.values())
+    assert not re.search(r"<<\w+>>", "".join(files.values()))
     project = tomllib.loads(files["pyproject.toml"])
     assert project["project"]["name"] == "nexxus-audit-log"
     assert project["project"]["entry-points"]["nexxus"] == {"audit-log": "nexxus_audit_log"}
@@ -42,6 +45,21 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="exists already"):
         write(NewPlugin("audit", KINDS["logger"]), tmp_path)
     assert readme.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_formatted_and_its_imports_are_sorted(kind: str, tmp_path: Path):
+    write(NewPlugin("acme", KINDS[kind]), tmp_path)
+    for command in (["format", "--check"], ["check", "--select", "E,F,I"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length", "100", "."],
+            cwd=tmp_path / "nexxus-acme",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
 
 
 def test_the_committed_page_about_the_kits_is_up_to_date():
