@@ -487,7 +487,7 @@ async def test_what_was_on_its_way_to_a_connection_that_was_lost_is_pushed(
     device = await world.device()
     await device.connect()
     await device.subscribe()
-    (gateway,) = world.nexxus.transports.gateways.values()
+    gateway = world.nexxus.transports.gateways["websockets"]
     disconnect = world.nexxus.registry.presence.disconnect
     may_go_on = asyncio.Event()
 
