@@ -1,12 +1,13 @@
 """Fan-out: what one event costs the server per socket that it is for.
 
-    python benchmarks/fanout.py [--sockets 1000] [--events 20] [--burst 100] [--rounds 7]
+    python benchmarks/fanout.py [--over websockets|sse] [--sockets 1000] [--events 20] [--burst 100]
+                                [--rounds 7]
 
-One process serves the gateway, in which every socket follows one channel, and beside it as many
-bare sockets; another process reads them all. Rounds of events through the gateway alternate with
-rounds of a bare loop that writes the same prepared bytes to the bare sockets. What is printed is
-the CPU time of the serving process, user and system, per event and socket; and the ratio of the
-two, which a noisy machine does not change much.
+One process serves the gateway, in which every socket follows one channel over WebSockets, then over
+server-sent events, and beside it as many bare sockets; another process reads them all. Rounds of
+events through the gateway alternate with rounds of a bare loop that writes the same prepared bytes
+to the bare sockets. What is printed is the CPU time of the serving process, user and system, per
+event and socket; and the ratio of the two, which a noisy machine does not change much.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ import uvloop
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
+from nexxus.adapters.sse.settings import SseSettings
+from nexxus.adapters.sse.transport import SseTransport
 from nexxus.adapters.websockets.transport import WebSocketTransport
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, gateway_mailbox
@@ -40,8 +43,10 @@ from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.logger import Level, Logger, LogRecord
+from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
 from nexxus.testing.transport_port import mounts_app, serving
+from nexxus.testing.transport_tokens import APP as KIT_APP
 from nexxus.testing.transport_tokens import KitActions, KitAuthentication
 
 APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
@@ -125,7 +130,9 @@ class Rig:
         self.gateway.listen(inbox)
         await inbox.open()
         inbox_task = asyncio.create_task(inbox.run())
-        transport = WebSocketTransport()
+        transport: Transport = WebSocketTransport()
+        if self.arguments.over == "sse":
+            transport = SseTransport(SseSettings())
         await transport.start(self.gateway)
         actions = KitActions()
         app = mounts_app(transport, self.gateway, KitAuthentication(actions), is_gateways=True)
@@ -211,18 +218,24 @@ class Bare(asyncio.Protocol):
 
 
 class Reader(asyncio.BufferedProtocol):
-    """Reads and forgets; opens a WebSocket and registers first if it has a device."""
+    """Reads and forgets; opens a WebSocket or a stream of events first if it has a device."""
 
     shared = bytearray(1 << 18)
 
-    def __init__(self, device: str | None) -> None:
+    def __init__(self, device: str | None, over: str) -> None:
         self._device = device
+        self._is_web_socket = over == "websockets"
         self._is_upgraded = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
-        if self._device is not None:
+        if self._device is not None and not self._is_web_socket:
+            transport.write(
+                f"GET /sse HTTP/1.1\r\nHost: x\r\nnxx-app-id: {KIT_APP}\r\n"
+                f"Authorization: Bearer {self._device}\r\n\r\n".encode()
+            )
+        elif self._device is not None:
             key = base64.b64encode(os.urandom(16)).decode()
             transport.write(
                 "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -233,26 +246,27 @@ class Reader(asyncio.BufferedProtocol):
         return self.shared
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._device is None or self._is_upgraded or self._transport is None:
+        is_open = self._device is None or self._is_upgraded or not self._is_web_socket
+        if is_open or self._transport is None:
             return
         self._is_upgraded = True
         payload = json.dumps({"event": "register", "data": {"token": self._device}}).encode()
         self._transport.write(bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload)
 
 
-async def read(pipe: Pipe, sockets: int) -> None:
+async def read(pipe: Pipe, sockets: int, over: str) -> None:
     """The reading process: all sockets of both kinds, until told to stop."""
     loop = asyncio.get_running_loop()
     bare_port = await loop.run_in_executor(None, pipe.recv)
     kept = [
-        await loop.create_connection(lambda: Reader(None), "127.0.0.1", bare_port)
+        await loop.create_connection(lambda: Reader(None, over), "127.0.0.1", bare_port)
         for _ in range(sockets)
     ]
     port = await loop.run_in_executor(None, pipe.recv)
     for number in range(sockets):
         device = f"d{number}"
         kept.append(
-            await loop.create_connection(lambda name=device: Reader(name), "127.0.0.1", port)
+            await loop.create_connection(lambda name=device: Reader(name, over), "127.0.0.1", port)
         )
     await loop.run_in_executor(None, pipe.recv)
 
@@ -268,9 +282,9 @@ def serve(pipe: Pipe, arguments: argparse.Namespace) -> None:
         uvloop.run(main())
 
 
-def read_all(pipe: Pipe, sockets: int) -> None:
+def read_all(pipe: Pipe, sockets: int, over: str) -> None:
     """The reading process."""
-    uvloop.run(read(pipe, sockets))
+    uvloop.run(read(pipe, sockets, over))
 
 
 def resident_bytes() -> int:
@@ -288,56 +302,69 @@ def allow_many_files() -> None:
 def main() -> None:
     """Measure, print, and exit with 1 when a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--over", choices=("websockets", "sse"), help="both, if not given")
     parser.add_argument("--sockets", type=int, default=1000)
     parser.add_argument("--events", type=int, default=20, help="single events per round")
     parser.add_argument("--burst", type=int, default=100, help="events at once")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     allow_many_files()
+    kept = True
+    for over in (arguments.over,) if arguments.over else ("websockets", "sse"):
+        arguments.over = over
+        kept &= report(arguments, measure(arguments))
+    raise SystemExit(0 if kept else 1)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one transport, from a pair of processes of its own."""
     context = multiprocessing.get_context("spawn")
     ours, servers = context.Pipe()
     our_readers, readers = context.Pipe()
     server = context.Process(target=serve, args=(servers, arguments), daemon=True)
-    reader = context.Process(target=read_all, args=(readers, arguments.sockets), daemon=True)
+    reading = (readers, arguments.sockets, arguments.over)
+    reader = context.Process(target=read_all, args=reading, daemon=True)
     server.start()
     reader.start()
     servers.close()
     for _ in range(2):
         our_readers.send(ours.recv())
-    figures = ours.recv()
+    figures: dict[str, Any] = ours.recv()
     our_readers.send("stop")
     reader.join(10)
     server.join(10)
+    return figures
 
-    middle = {name: statistics.median(values) for name, values in figures["cpu"].items()}
+
+def report(arguments: argparse.Namespace, figures: dict[str, Any]) -> bool:
+    """Print the figures; whether every promise is kept."""
+    cpu, memory = figures["cpu"], figures["memory"]
+    middle = {name: statistics.median(values) for name, values in cpu.items()}
     ratio = statistics.median(
-        one / other
-        for one, other in zip(figures["cpu"]["single"], figures["cpu"]["bare"], strict=True)
+        one / other for one, other in zip(cpu["single"], cpu["bare"], strict=True)
     )
-    memory = figures["memory"]
-    print(f"an event to {arguments.sockets} sockets, CPU per event and socket")
+    print(f"{arguments.over}: an event to {arguments.sockets} sockets, CPU per event and socket")
     print(f"  bare loop of writes           {middle['bare']:8.3f} µs")
     print(
         f"  gateway                       {middle['single']:8.3f} µs,"
         f" {ratio:.2f} × (goal: at most {MAX_RATIO})"
     )
-    print(f"{arguments.burst} events at once, joined")
+    print(f"{arguments.over}: {arguments.burst} events at once, joined")
     print(f"  bare loop of writes           {middle['bare_burst']:8.3f} µs")
     print(
         f"  gateway                       {middle['burst']:8.3f} µs"
         f" (goal: at most {MAX_BURST_MICROSECONDS})"
     )
-    print("an idle connection that has registered")
+    print(f"{arguments.over}: an idle connection that has registered")
     print(
         f"  resident memory               {memory / 1024:8.1f} KB"
         f" (goal: at most {MAX_BYTES_PER_CONNECTION // 1024})"
     )
-    kept = (
+    return (
         ratio <= MAX_RATIO
         and middle["burst"] <= MAX_BURST_MICROSECONDS
         and memory <= MAX_BYTES_PER_CONNECTION
     )
-    raise SystemExit(0 if kept else 1)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ that is not started, and say how a device connects to it::
 
 The kit starts the transport on a real gateway, and serves what it mounts at ``host.port``: on a
 connection of Nexxus's own server, or of one that only knows ASGI, as `server` says; a transport
-with mounts is tested on both. A transport that cannot say why it closes, over which clients cannot
-ask for operations, or let them choose how long they may be away, says so in `tells_close_codes`,
-`sends_requests` and `keeps_for`.
+with mounts is tested on both. A transport that cannot say why it closes, or over which clients
+cannot ask for operations, says so in `tells_close_codes` and `sends_requests`; one whose clients
+choose how long they may be away says so in `chooses_window`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx2
 import pytest
 
+from nexxus.interfaces.mounts import Authentication, HttpMount, WebSocketMount
 from nexxus.interfaces.transport import CloseCode, Transport
 from nexxus.testing.transport_host import KitHost, kit_host
 from nexxus.testing.transport_port import Server
+from nexxus.testing.transport_tokens import APP
 
 PATIENCE = 20.0
 """Seconds that anything may take before a test gives up on it."""
@@ -41,7 +44,10 @@ SETTINGS: dict[str, Any] = {"send_buffer": 256 * 1024, "close_timeout": 1.0}
 
 
 class PeerRefused(Exception):
-    """The server refused what a peer asked for. `code` is that of the ``error`` frame."""
+    """The server refused what a peer asked for.
+
+    `code` is that of the ``error`` frame, or the error's name where the protocol has no such frame.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -62,6 +68,10 @@ class Peer(ABC):
 
         With a cursor, ask for what was missed since, and do not wait for the answer.
         """
+
+    async def keep_for(self, seconds: float) -> None:
+        """Ask that the subscriptions be kept for so long once the connection is lost."""
+        raise NotImplementedError
 
     async def request(self, event: str, data: dict[str, Any]) -> tuple[int, Any]:
         """Ask for an operation; the status, and the answer's data or its error.
@@ -100,6 +110,7 @@ class TransportConformance(ABC):
     server: ClassVar[Server] = "ours"
     tells_close_codes: ClassVar[bool] = True
     sends_requests: ClassVar[bool] = True
+    chooses_window: ClassVar[bool] = False
 
     @abstractmethod
     async def connect(self, transport: Transport, host: KitHost) -> Peer:
@@ -162,7 +173,7 @@ class TransportConformance(ABC):
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(PeerRefused) as refused:
                 await peer.register("not a token")
-        assert refused.value.code == "INVALID_PARAMETERS"
+        assert refused.value.code in ("INVALID_PARAMETERS", "UserAuthenticationFailedException")
 
         await self._registered(transport, host, "d1")
         assert await host.is_present("d1")
@@ -357,6 +368,114 @@ class TransportConformance(ABC):
 
         event, data = await next_event(again)
         assert (event, data["channels"]) == ("resync", ["c1"])
+
+    # How long a device may be away
+
+    async def test_a_peer_that_wants_nothing_kept_leaves_nothing(
+        self, transport: Transport, host: KitHost
+    ) -> None:
+        self._skip_unless_windows()
+        peer = await self._subscribed(transport, host, "d1", "c1")
+        async with asyncio.timeout(PATIENCE):
+            await peer.keep_for(0)
+
+        peer.vanish()
+
+        await until(lambda: _has_channels(host, "d1", []))
+
+    async def test_a_peer_may_be_away_for_longer_than_is_usual(
+        self, transport: Transport, host: KitHost
+    ) -> None:
+        self._skip_unless_windows()
+        usual = await self._subscribed(transport, host, "d1", "c1")
+        longer = await self._subscribed(transport, host, "d2", "c1")
+        host.push(1, "c1")
+        await next_event(longer)
+        async with asyncio.timeout(PATIENCE):
+            await usual.keep_for(0.05)
+            await longer.keep_for(600)
+
+        for peer in (usual, longer):
+            peer.vanish()
+        await until(lambda: _has_channels(host, "d1", []))
+        host.push(2, "c1")
+
+        again = await self._registered(transport, host, "d2", longer.cursor)
+        assert (await next_event(again))[1]["model"]["version"] == 2
+
+    # What it mounts
+
+    async def test_its_mounts_refuse_strangers_in_the_words_of_the_api(
+        self, transport: Transport, host: KitHost
+    ) -> None:
+        for mount in self._authenticated_mounts(transport):
+            for headers, status, name in (
+                ({}, 400, "InvalidParametersException"),
+                ({"nxx-app-id": APP}, 401, "NoAuthPresentException"),
+                ({"nxx-app-id": "other"}, 404, "ApplicationNotFoundException"),
+            ):
+                answer = await _ask(host, mount, headers)
+                assert answer.status_code == status, answer.text
+                assert answer.headers["content-type"] == "application/json"
+                body = answer.json()
+                assert body["error"] == name
+                assert body["requestId"] == answer.headers["x-request-id"]
+        assert host.connections == 0
+
+    async def test_its_mounts_know_their_methods(self, transport: Transport, host: KitHost) -> None:
+        for mount in _http_mounts(transport):
+            answer = await _ask(host, mount, {}, method="PATCH")
+            assert answer.status_code == 405
+            assert answer.headers["allow"] == ", ".join(sorted(mount.methods))
+
+    async def test_its_mounts_are_measured(self, transport: Transport, host: KitHost) -> None:
+        for mount in _http_mounts(transport):
+            await _ask(host, mount, {}, method="PATCH")
+            assert host.metrics.requests["PATCH", mount.path, 405] == int(mount.measured)
+        if any(isinstance(mount, WebSocketMount) for mount in transport.mounts):
+            await self._registered(transport, host, "d1")
+            await until(lambda: any(key[2] == 101 for key in host.metrics.requests))
+
+    async def test_a_client_that_comes_back_by_itself_is_stopped_when_it_is_over(
+        self, transport: Transport, host: KitHost
+    ) -> None:
+        for mount in self._authenticated_mounts(transport):
+            if not mount.reconnects:
+                continue
+            await self._registered(transport, host, "d1")
+            host.end_session("d1")
+            back = {"last-event-id": "kit:1-1", "nxx-app-id": APP}
+            for token in ("d1", f"d2@{time.time() - 10}"):
+                headers = {**back, "authorization": f"Bearer {token}"}
+                answer = await _ask(host, mount, headers)
+                assert (answer.status_code, answer.content) == (204, b"")
+
+    def _skip_unless_windows(self) -> None:
+        if not self.chooses_window:
+            pytest.skip("clients do not choose how long they may be away")
+
+    def _authenticated_mounts(self, transport: Transport) -> list[HttpMount]:
+        return [
+            mount
+            for mount in _http_mounts(transport)
+            if mount.authentication is not Authentication.NONE
+        ]
+
+
+def _http_mounts(transport: Transport) -> list[HttpMount]:
+    return [mount for mount in transport.mounts if isinstance(mount, HttpMount)]
+
+
+async def _ask(
+    host: KitHost, mount: HttpMount, headers: dict[str, str], *, method: str = ""
+) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+        url = f"http://127.0.0.1:{host.port}{mount.path}"
+        return await http.request(method or mount.methods[0], url, headers=headers)
+
+
+async def _has_channels(host: KitHost, device: str, channels: list[str]) -> bool:
+    return await host.channels_of(device) == channels
 
 
 async def next_event(peer: Peer) -> tuple[str, Any]:
