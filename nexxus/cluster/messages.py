@@ -11,17 +11,18 @@ import msgspec
 
 from nexxus.domain.objects import Document
 from nexxus.domain.operations import OperationError
+from nexxus.domain.verdicts import Verdicts
 from nexxus.interfaces.broker import Mailbox
 
 
 class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="delivery"):
-    """One event for one node: what it is to which routing keys that have subscribers there.
+    """One event for one node: what it means for the routing keys that have subscribers there.
 
-    A routing key stands in exactly one of the five lists. `object` is there when `created` is
-    not empty, `patches` when `updated` is not. `event_id` tells apart what has no version, and is
-    empty for the rest. The write was `accepted_at`, in UNIX milliseconds, as far as that is known.
-    It `is_late` when the node came to its keys only
-    while the event was told to others: then it is for the devices that brought a key from there.
+    `object` is present if a verdict is `CREATED`, `patches` if one is `UPDATED`. `event_id`
+    identifies an event without a version, and is empty otherwise. `accepted_at` is when the write
+    was accepted, in UNIX milliseconds, 0 if that is not known. A delivery `is_late` if the node
+    got its keys only while the event was sent to others: then it is for the devices that brought
+    a key from there.
     """
 
     app_id: str
@@ -31,18 +32,14 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
     user_id: str | None = None
     object: Document | None = None
     patches: list[dict[str, Any]] = []
-    created: list[str] = []
-    updated: list[str] = []
-    left: list[str] = []
-    denied: list[str] = []
-    deleted: list[str] = []
+    verdicts: Verdicts = {}
     event_id: str = ""
     accepted_at: int = 0
     is_late: bool = False
 
     @property
     def moment(self) -> tuple[str, int]:
-        """What it is about, and its place there: the greater number is the later one."""
+        """The object or event, and the place of this delivery among its deliveries, ascending."""
         return (self.event_id or self.id, self.version or 0)
 
 

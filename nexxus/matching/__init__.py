@@ -1,5 +1,5 @@
 """Matching: the index from an event to its channels."""
 
-from nexxus.matching.index import RouteIndex, RouteMatches
+from nexxus.matching.index import RouteIndex
 
-__all__ = ["RouteIndex", "RouteMatches"]
+__all__ = ["RouteIndex"]

@@ -9,27 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from nexxus.domain.channels import Route
 from nexxus.domain.events import Event
 from nexxus.domain.filter_parser import from_document
 from nexxus.domain.filters import EVERYTHING, Compare, Filter, Op, conjoin
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import ModelType
+from nexxus.domain.verdicts import Verdict, Verdicts
 from nexxus.matching.indexed_routes import Anchor, IndexedRoute, Predicate
 from nexxus.matching.paths import PathIndex
 from nexxus.matching.plans import plan
-
-
-class RouteMatches(msgspec.Struct):
-    """The routes that an event concerns; each routing key is in exactly one of the lists."""
-
-    created: list[str] = []
-    updated: list[str] = []
-    left: list[str] = []
-    denied: list[str] = []
-    deleted: list[str] = []
 
 
 class RouteIndex:
@@ -89,8 +78,8 @@ class RouteIndex:
         self._release(entry.residual)
         self._release(entry.access)
 
-    def match(self, event: Event) -> RouteMatches:
-        """Return the routes that the event concerns, and what it means for each.
+    def match(self, event: Event) -> Verdicts:
+        """Return the routing keys that the event concerns, and what it means for each.
 
         An object that no longer matches has left, or is denied if the route's access no longer
         permits it.
@@ -98,17 +87,15 @@ class RouteIndex:
         before, after = self._members(event.before), self._members(event.after)
         # Subscribers may or may not have seen a repeated event, so they get the whole object.
         known = after & before if not event.repeated else set()
-        matches = RouteMatches(
-            created=[entry.key for entry in after - known],
-            updated=[entry.key for entry in known],
-        )
         if event.after is None:
-            matches.deleted = [entry.key for entry in before]
-            return matches
+            return {entry.key: Verdict.DELETED for entry in before}
+        verdicts = {entry.key: Verdict.CREATED for entry in after - known}
+        for entry in known:
+            verdicts[entry.key] = Verdict.UPDATED
         for entry in before - after:
             is_allowed = entry.access is None or entry.access.holds(event.after)
-            (matches.left if is_allowed else matches.denied).append(entry.key)
-        return matches
+            verdicts[entry.key] = Verdict.LEFT if is_allowed else Verdict.DENIED
+        return verdicts
 
     def _members(self, document: Document | None) -> set[IndexedRoute]:
         """Return the entries whose routes the object matches."""

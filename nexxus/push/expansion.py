@@ -7,7 +7,7 @@ the audience. What takes long, sending, is not done here: notices wait in the re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from nexxus.applications.applications import Applications
@@ -22,7 +22,7 @@ from nexxus.interfaces.broker import Broker, Consumer, Received
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import PARTITIONS, Registry
-from nexxus.push.notices import VERDICTS, Objects, Verdict, make_notice
+from nexxus.push.notices import Objects, make_notice
 
 _BATCH: Final = 32
 _PAGE: Final = 1000
@@ -81,7 +81,7 @@ class Expansion:
         rule = application.push.get(event.delivery.type)
         within = DEFAULT_QUIET if rule is None else rule.quiet
         objects = Objects(event, self._database, application)
-        for verdict, key in _verdicts_of(event):
+        for key, verdict in event.delivery.verdicts.items():
             notice = await make_notice(rule, verdict, key, event, objects)
             if notice is None:
                 continue
@@ -123,9 +123,3 @@ class Expansion:
             return self._applications.get(app_id)
         except ApplicationNotFound:
             return None
-
-
-def _verdicts_of(event: AwayEvent) -> Iterator[tuple[Verdict, str]]:
-    for verdict in VERDICTS:
-        for key in getattr(event.delivery, verdict):
-            yield verdict, key

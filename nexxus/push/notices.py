@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from nexxus.cluster.away_events import AwayEvent
 from nexxus.domain.application import Application
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.push_rules import Occasion, PushRule
 from nexxus.domain.pushes import PushEvent, PushNotice
+from nexxus.domain.verdicts import Verdict
 from nexxus.interfaces.database import Database
 
-Verdict: TypeAlias = Literal["created", "updated", "left", "denied", "deleted"]
-"""What an event is to a routing key: a list of `Delivery`."""
-
-VERDICTS: Final[tuple[Verdict, ...]] = ("created", "updated", "left", "denied", "deleted")
+_OCCASIONS: Final[dict[Verdict, Occasion]] = {
+    Verdict.CREATED: "created",
+    Verdict.UPDATED: "updated",
+    Verdict.LEFT: "deleted",
+    Verdict.DENIED: "deleted",
+    Verdict.DELETED: "deleted",
+}
 
 _EVENTS: Final[dict[Occasion, PushEvent]] = {
     "created": "model_created",
@@ -64,7 +68,7 @@ async def make_notice(
     An object that access control has taken away is told by a silent push.
     """
     delivery = event.delivery
-    occasion = _occasion_of(verdict)
+    occasion = _OCCASIONS[verdict]
     notice = PushNotice(
         event=_EVENTS[occasion],
         route=key,
@@ -73,7 +77,7 @@ async def make_notice(
         version=delivery.version,
         at=int(time.time()),
     )
-    if rule is None or verdict == "denied":
+    if rule is None or verdict is Verdict.DENIED:
         return notice
     if occasion not in rule.on:
         return None
@@ -93,7 +97,3 @@ async def make_notice(
         body=rule.body.render(document),
         collapse=rule.collapse.render(document),
     )
-
-
-def _occasion_of(verdict: Verdict) -> Occasion:
-    return verdict if verdict in ("created", "updated") else "deleted"

@@ -15,6 +15,7 @@ from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, SessionEnded, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
+from nexxus.domain.verdicts import Verdict
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
@@ -64,9 +65,8 @@ class KitHost:
     def push(self, version: int, *channels: str, text: str = "") -> None:
         """Deliver an event to channels: the object ``t1`` is created in its `version`."""
         whole = {"id": "t1", "type": "task", "appId": APP, "version": version, "text": text}
-        self.gateway.deliver(
-            Delivery(APP, "task", "t1", version, object=whole, created=list(channels))
-        )
+        verdicts = dict.fromkeys(channels, Verdict.CREATED)
+        self.gateway.deliver(Delivery(APP, "task", "t1", version, object=whole, verdicts=verdicts))
 
     def end_session(self, device: str) -> None:
         """End a device's session, as a logout would."""

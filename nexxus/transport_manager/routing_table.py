@@ -10,6 +10,7 @@ from nexxus.domain.channels import Route
 from nexxus.domain.events import Event
 from nexxus.domain.objects import time_of
 from nexxus.domain.schema import ModelType
+from nexxus.domain.verdicts import Verdict, Verdicts
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.registry import Registry, RouteState
 from nexxus.matching import RouteIndex
@@ -55,25 +56,24 @@ class RoutingTable:
     def deliveries(
         self, event: Event, told: set[tuple[Target, str]]
     ) -> Iterable[tuple[Target, Delivery]]:
-        """What each node with subscribers is to be told of an event, but for what it is `told`.
+        """Return what each node with subscribers has yet to be sent of an event.
 
-        `told` has the routing keys that each node was told under, and is added to. Where it was
-        not empty, the deliveries are late.
+        `told` contains the routing keys that each node was sent already, and is extended. If it
+        was not empty, the deliveries are late.
         """
         if not self._nodes:
             return ()
         is_late = bool(told)
-        verdicts = self._index.match(event)
-        keys: dict[Target, dict[str, list[str]]] = {}
-        for kind in ("created", "updated", "left", "denied", "deleted"):
-            for key in getattr(verdicts, kind):
-                for target in self._nodes.get(key, ()):
-                    if (target, key) not in told:
-                        told.add((target, key))
-                        keys.setdefault(target, {}).setdefault(kind, []).append(key)
+        by_target: dict[Target, Verdicts] = {}
+        for key, verdict in self._index.match(event).items():
+            for target in self._nodes.get(key, ()):
+                if (target, key) not in told:
+                    told.add((target, key))
+                    by_target.setdefault(target, {})[key] = verdict
         accepted_at = time_of(event.operation_id)
         return [
-            (target, _deliver(event, lists, accepted_at, is_late)) for target, lists in keys.items()
+            (target, _delivery(event, verdicts, accepted_at, is_late))
+            for target, verdicts in by_target.items()
         ]
 
     def _put(self, state: RouteState) -> None:
@@ -96,19 +96,18 @@ class RoutingTable:
         return True
 
 
-def _deliver(
-    event: Event, lists: dict[str, list[str]], accepted_at: int, is_late: bool
-) -> Delivery:
+def _delivery(event: Event, verdicts: Verdicts, accepted_at: int, is_late: bool) -> Delivery:
+    present = verdicts.values()
     return Delivery(
         app_id=event.app_id,
         type=event.type,
         id=event.id,
         version=event.version,
         user_id=event.user_id,
-        object=event.after if "created" in lists else None,
-        patches=event.patches if "updated" in lists else [],
+        object=event.after if Verdict.CREATED in present else None,
+        patches=event.patches if Verdict.UPDATED in present else [],
+        verdicts=verdicts,
         event_id=event.operation_id if event.version is None else "",
         accepted_at=accepted_at,
         is_late=is_late,
-        **lists,
     )

@@ -16,6 +16,7 @@ from nexxus.cluster.messages import Delivery, gateway_mailbox
 from nexxus.domain.application import Application
 from nexxus.domain.events import Event
 from nexxus.domain.schema import ModelType
+from nexxus.domain.verdicts import Verdict
 from nexxus.errors import ApplicationNotFound, ModelNotFound, ServiceUnavailable
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Received
 from nexxus.interfaces.logger import Logger
@@ -183,8 +184,9 @@ class TransportManager:
 
 
 def _for_away_devices(event: Event, delivery: Delivery) -> AwayEvent:
-    is_there = bool(delivery.created or delivery.updated)
-    is_gone = bool(delivery.left or delivery.deleted)
+    verdicts = delivery.verdicts.values()
+    is_there = Verdict.CREATED in verdicts or Verdict.UPDATED in verdicts
+    is_gone = Verdict.LEFT in verdicts or Verdict.DELETED in verdicts
     return AwayEvent(
         msgspec.structs.replace(delivery, object=None, patches=[]),
         before=event.before if is_gone else None,

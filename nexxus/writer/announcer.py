@@ -11,36 +11,36 @@ from nexxus.cluster.peers import Peers
 from nexxus.domain.operations import AnyOperation
 from nexxus.interfaces.broker import EVENTS, Broker, Message
 from nexxus.interfaces.registry import Registry
-from nexxus.writer.verdicts import Verdicts
+from nexxus.writer.judgements import Judgement
 
 
 class Announcer:
-    """Tells others of verdicts, once what they say is stored."""
+    """Announces judgements once their objects are stored."""
 
     def __init__(self, *, broker: Broker, registry: Registry, peers: Peers) -> None:
         self._broker = broker
         self._registry = registry
         self._peers = peers
 
-    async def announce(self, done: Sequence[Verdicts]) -> None:
+    async def announce(self, done: Sequence[Judgement]) -> None:
         """Publish the events, and store the fates.
 
         Rejections are stored before anything else can fail: judged again, behind what was applied
         since, the operation might be applied. A fate of an applied one says that it was announced.
         """
-        fates = [fate for verdicts in done for fate in verdicts.fates]
+        fates = [fate for judgement in done for fate in judgement.fates]
         if rejected := [fate for fate in fates if fate.state == "rejected"]:
             await self._registry.fates.put(rejected)
         messages = [
-            Message(event.key.partition, event) for verdicts in done for event in verdicts.events
+            Message(event.key.partition, event) for judgement in done for event in judgement.events
         ]
         if messages:
             await self._broker.publish(EVENTS, messages)
         await self._registry.fates.put([fate for fate in fates if fate.state == "applied"])
 
-    async def report(self, done: Sequence[Verdicts]) -> None:
+    async def report(self, done: Sequence[Judgement]) -> None:
         """Notify the nodes that wait, and the writing devices of what was rejected."""
-        outcomes = [outcome for verdicts in done for outcome in verdicts.outcomes]
+        outcomes = [outcome for judgement in done for outcome in judgement.outcomes]
         if outcomes:
             # Side by side: a broker confirms each one, and a round may have hundreds. All are
             # awaited, also where one fails: none may go on when the writer has ended.

@@ -23,9 +23,9 @@ from nexxus.interfaces.registry import Registry
 from nexxus.observability.figures import counter
 from nexxus.writer.announcer import Announcer
 from nexxus.writer.apply import Repeated, apply_operation
+from nexxus.writer.judgements import Judgement, as_stored, outcome_again
 from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
 from nexxus.writer.outbox import Outbox
-from nexxus.writer.verdicts import Verdicts, as_stored, outcome_again
 
 
 class WriterFigures(msgspec.Struct):
@@ -100,13 +100,13 @@ class Writer:
     async def _give_up(self, message: Received[AnyOperation], _: Exception) -> None:
         """Reject an operation that could not even be judged."""
         self.figures.rejected += 1
-        verdicts = Verdicts()
-        verdicts.reject(
+        judgement = Judgement()
+        judgement.reject(
             message.payload,
             ServerError("this write cannot be processed; it is kept among the dead letters"),
         )
-        await self._announcer.announce([verdicts])
-        await self._announcer.report([verdicts])
+        await self._announcer.announce([judgement])
+        await self._announcer.report([judgement])
 
     async def _process(
         self, consumer: Consumer[AnyOperation], batch: Sequence[Received[AnyOperation]]
@@ -171,20 +171,20 @@ class Writer:
         keys = list(by_key)
         records = await self._load(by_key, trusting=is_first)
         judged = await self._judged_before(by_key, records)
-        verdicts = {
+        judgements = {
             key: self._apply_all(key, records[key], messages, judged)
             for key, messages in by_key.items()
         }
         mutations = [
             Mutation(key, records[key], record)
-            for key, (record, _) in verdicts.items()
+            for key, (record, _) in judgements.items()
             if record is not None and record is not records[key]
         ]
         try:
-            won = await self._commit(mutations, verdicts)
+            won = await self._commit(mutations, judgements)
             lost = {mutation.key for mutation, w in zip(mutations, won, strict=True) if not w}
             done = [key for key in keys if key not in lost]
-            announced = [verdicts[key][1] for key in done]
+            announced = [judgements[key][1] for key in done]
             await self._announcer.announce(announced)
             # A publisher that waits answers its client first: the answer names the operation, and
             # then the client knows what it is told of. Others were answered: a crash after settling
@@ -201,7 +201,7 @@ class Writer:
     async def _commit(
         self,
         mutations: Sequence[Mutation],
-        verdicts: Mapping[ObjectKey, tuple[Record | None, Verdicts]],
+        judgements: Mapping[ObjectKey, tuple[Record | None, Judgement]],
     ) -> list[bool]:
         if not mutations:
             return []
@@ -210,7 +210,7 @@ class Writer:
         events = [
             event
             for mutation in mutations
-            for event in verdicts[mutation.key][1].events
+            for event in judgements[mutation.key][1].events
             if not event.repeated
         ]
         return await self._outbox.commit(mutations, events)
@@ -267,18 +267,18 @@ class Writer:
         record: Record | None,
         messages: list[Received[AnyOperation]],
         judged: Mapping[str, Fate],
-    ) -> tuple[Record | None, Verdicts]:
-        verdicts = Verdicts()
+    ) -> tuple[Record | None, Judgement]:
+        judgement = Judgement()
         for message in messages:
             operation = message.payload
             fate = judged.get(operation.operation_id)
             if fate is None:
-                record = self._apply(key, record, operation, len(messages), verdicts)
+                record = self._apply(key, record, operation, len(messages), judgement)
             else:
                 self.figures.repeated += 1
-                verdicts.outcomes.append((operation, outcome_again(key, record, fate)))
-        verdicts.leave_out_repetitions()
-        return record, verdicts
+                judgement.outcomes.append((operation, outcome_again(key, record, fate)))
+        judgement.leave_out_repetitions()
+        return record, judgement
 
     def _apply(
         self,
@@ -286,9 +286,9 @@ class Writer:
         record: Record | None,
         operation: AnyOperation,
         committed_together: int,
-        verdicts: Verdicts,
+        judgement: Judgement,
     ) -> Record | None:
-        """The record after one operation; what is to be told of it goes into `verdicts`."""
+        """Return the record after one operation; add what is to be announced to `judgement`."""
         try:
             applied = apply_operation(
                 operation,
@@ -298,7 +298,7 @@ class Writer:
             )
         except WireError as error:
             self.figures.rejected += 1
-            verdicts.reject(operation, error)
+            judgement.reject(operation, error)
             return record
         if isinstance(applied, Repeated):
             self.figures.repeated += 1
@@ -307,12 +307,12 @@ class Writer:
             self.figures.applied += 1
             following, version = applied.record, applied.record.version
         assert following is not None
-        verdicts.events.append(applied.event)
+        judgement.events.append(applied.event)
         owner = owner_of(operation.user_id, operation.device_id)
-        verdicts.fates.append(Fate(key.app_id, operation.operation_id, "applied", owner, version))
+        judgement.fates.append(Fate(key.app_id, operation.operation_id, "applied", owner, version))
         if operation.reply_to:
             stored = as_stored(key, following)
-            verdicts.outcomes.append((operation, Outcome(operation.operation_id, stored)))
+            judgement.outcomes.append((operation, Outcome(operation.operation_id, stored)))
         return following
 
 

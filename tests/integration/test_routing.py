@@ -44,7 +44,7 @@ class Node:
         assert self._receiver is not None
         told = await self._receiver.take(100)
         assert all(isinstance(each, Delivery) for each in told)
-        return [(each.version, sorted(each.created), each.is_late) for each in told]
+        return [(each.version, sorted(each.verdicts), each.is_late) for each in told]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import websockets
+from deliveries import verdicts
 from waiting import eventually
 from websockets.asyncio.client import ClientConnection
 
@@ -278,5 +279,5 @@ def event(number: int, **keys: list[str]) -> Delivery:
         number,
         object=whole if "created" in keys else None,
         patches=[patch] if "updated" in keys else [],
-        **keys,
+        verdicts=verdicts(**keys),
     )

@@ -10,7 +10,6 @@ import msgspec
 
 from nexxus.cluster.messages import Delivery
 from nexxus.gateway.delivery.cursors import Cursors
-from nexxus.gateway.delivery.frames import verdicts_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Delivery).decode
@@ -78,7 +77,7 @@ class DeliveryLog:
         seq = self.advance()
         if self._window:
             held = self._held
-            keys = [key for key, _ in verdicts_of(delivery) if key in held]
+            keys = [key for key in delivery.verdicts if key in held]
             if keys:
                 entry = LoggedDelivery(seq, now, keys, _encode(delivery))
                 for key in keys:

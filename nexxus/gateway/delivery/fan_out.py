@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import channel_of
+from nexxus.domain.verdicts import GONE, Verdict, while_narrowing
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.delivery.audiences import Audience, Audiences
 from nexxus.gateway.delivery.cursors import Cursors
 from nexxus.gateway.delivery.frame_collector import FrameCollector
-from nexxus.gateway.delivery.frames import (
-    DeliveryFrames,
-    Verdict,
-    verdicts_of,
-    while_narrowing,
-)
+from nexxus.gateway.delivery.frames import DeliveryFrames
+
+_ByConnection: TypeAlias = dict[Connection, list[tuple[str, Verdict]]]
+"""Connection → what an event means for its channels."""
 
 
 class FanOut:
@@ -25,71 +26,72 @@ class FanOut:
         self._cursors = cursors
 
     def deliver(self, delivery: Delivery, seq: int) -> None:
-        """Tell every live connection what the event is to its channels."""
-        routes = self._routes
-        routes.note_delivered((*delivery.created, *delivery.updated), delivery.id, seq)
-        audiences: list[tuple[Audience, str, Verdict]] = []
-        for key, verdict in verdicts_of(delivery):
-            audience = routes.find(key)
+        """Send every live connection what the event means for its channels."""
+        find = self._routes.find
+        shown = (key for key, verdict in delivery.verdicts.items() if verdict not in GONE)
+        self._routes.note_delivered(shown, delivery.id, seq)
+        audiences: list[tuple[Audience, Verdict]] = []
+        for key, verdict in delivery.verdicts.items():
+            audience = find(key)
             if audience is not None:
-                audiences.append((audience, key, verdict))
+                audiences.append((audience, verdict))
         if not audiences:
             return
         frames = DeliveryFrames(delivery, self._cursors.around(seq))
         if len(audiences) == 1 and audiences[0][0].narrowing is None:
-            self._deliver_to_one(audiences[0][0], audiences[0][2], frames)
+            self._deliver_to_one(*audiences[0], frames)
         else:
-            self._deliver_to_many(audiences, frames)
+            self._deliver_to_many(audiences, delivery, frames)
 
     def deliver_late(self, delivery: Delivery, seq: int) -> None:
-        """Tell those devices whose subscriptions came here while the event was told elsewhere.
+        """Notify the devices whose subscriptions came here while the event was sent elsewhere.
 
         The others have it from there, or have read it since they subscribed.
         """
-        told: dict[Connection, list[tuple[Verdict, str]]] = {}
-        for key, verdict in verdicts_of(delivery):
+        verdicts: _ByConnection = {}
+        for key, verdict in delivery.verdicts.items():
             audience = self._routes.find(key)
             for members in () if audience is None else audience.members.values():
                 for connection in members:
                     if _has_missed(connection, channel_of(key), delivery):
-                        told.setdefault(connection, []).append((verdict, channel_of(key)))
-        self._put(told, DeliveryFrames(delivery, self._cursors.around(seq)))
+                        verdicts.setdefault(connection, []).append((channel_of(key), verdict))
+        self._put(verdicts, DeliveryFrames(delivery, self._cursors.around(seq)))
 
     def _deliver_to_one(self, audience: Audience, verdict: Verdict, frames: DeliveryFrames) -> None:
-        """The common case: everybody is told the same, one frame."""
-        told = ((verdict, audience.channel),)
+        """Deliver in the common case: one frame, the same for everyone."""
+        verdicts = ((audience.channel, verdict),)
         for framing, members in audience.members.items():
-            frame = frames.frames(told, framing)[0]
+            frame = frames.frames(verdicts, framing)[0]
             if frame:
                 self._collector.put_all(members, frame, joins=framing.joins)
 
     def _deliver_to_many(
-        self, audiences: list[tuple[Audience, str, Verdict]], frames: DeliveryFrames
+        self,
+        audiences: list[tuple[Audience, Verdict]],
+        delivery: Delivery,
+        frames: DeliveryFrames,
     ) -> None:
-        told: dict[Connection, list[tuple[Verdict, str]]] = {}
-        keys = {key for _, key, _ in audiences}
-        for audience, _, verdict in audiences:
-            entry = (verdict, audience.channel)
+        verdicts: _ByConnection = {}
+        for audience, verdict in audiences:
+            entry = (audience.channel, verdict)
             for members in audience.members.values():
                 for connection in members:
-                    if connection in told:
-                        told[connection].append(entry)
+                    if connection in verdicts:
+                        verdicts[connection].append(entry)
                     else:
-                        told[connection] = [entry]
+                        verdicts[connection] = [entry]
             if audience.narrowing is not None:
-                former = (while_narrowing(verdict), audience.channel)
+                former = (audience.channel, while_narrowing(verdict))
                 for connection, moving_to in audience.narrowing.items():
-                    if moving_to not in keys:
-                        told.setdefault(connection, []).append(former)
-        self._put(told, frames)
+                    if moving_to not in delivery.verdicts:
+                        verdicts.setdefault(connection, []).append(former)
+        self._put(verdicts, frames)
 
-    def _put(
-        self, told: dict[Connection, list[tuple[Verdict, str]]], frames: DeliveryFrames
-    ) -> None:
-        """Send each connection the frames of what the event is to its channels."""
+    def _put(self, verdicts: _ByConnection, frames: DeliveryFrames) -> None:
+        """Send each connection the frames of what the event means for its channels."""
         put = self._collector.put
-        for connection, verdicts in told.items():
-            for frame in frames.frames(tuple(verdicts), connection.framing):
+        for connection, its_verdicts in verdicts.items():
+            for frame in frames.frames(tuple(its_verdicts), connection.framing):
                 if frame:
                     put(connection, frame)
 

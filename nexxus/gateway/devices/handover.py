@@ -18,8 +18,7 @@ import msgspec
 from nexxus.cluster.messages import Delivery, HandoverAsked, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.errors import ServiceUnavailable, WireError
-from nexxus.gateway.delivery.frames import verdicts_of
-from nexxus.gateway.devices.replay import missed_by, only_for
+from nexxus.gateway.devices.replay import missed_by
 from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.settings import GatewaySettings
@@ -162,15 +161,10 @@ def join(handed: Sequence[Delivery], own: Sequence[Delivery]) -> list[Delivery]:
 
 
 def _united(one: Delivery, other: Delivery) -> Delivery:
-    """One write for the routing keys of both; of a key that both have, the first knows."""
-    rest = only_for(other, {key for key, _ in verdicts_of(other)} - dict(verdicts_of(one)).keys())
+    """Return one write for the routing keys of both; for a key that both have, `one` decides."""
     return msgspec.structs.replace(
         one,
         object=one.object if one.object is not None else other.object,
         patches=one.patches or other.patches,
-        created=[*one.created, *rest.created],
-        updated=[*one.updated, *rest.updated],
-        left=[*one.left, *rest.left],
-        denied=[*one.denied, *rest.denied],
-        deleted=[*one.deleted, *rest.deleted],
+        verdicts=other.verdicts | one.verdicts,
     )

@@ -7,19 +7,12 @@ from collections.abc import Iterable
 import msgspec
 
 from nexxus.cluster.messages import Delivery
+from nexxus.domain.verdicts import Verdict, while_narrowing
 from nexxus.gateway.delivery.cursors import Around
 from nexxus.gateway.delivery.delivery_log import DeliveryLog, LoggedDelivery
-from nexxus.gateway.delivery.frames import (
-    DeliveryFrames,
-    Told,
-    Verdict,
-    verdicts_of,
-    while_narrowing,
-)
+from nexxus.gateway.delivery.frames import ChannelVerdicts, DeliveryFrames
 from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.settings import GatewaySettings
-
-_LISTS = ("created", "updated", "left", "denied", "deleted")
 
 
 def missed_by(
@@ -51,9 +44,9 @@ def missed_by(
 
 
 def only_for(delivery: Delivery, keys: set[str]) -> Delivery:
-    """The delivery with those of its routing keys that are in `keys`."""
-    kept = {name: [key for key in getattr(delivery, name) if key in keys] for name in _LISTS}
-    return msgspec.structs.replace(delivery, **kept)
+    """Return the delivery with those of its routing keys that are in `keys`."""
+    kept = {key: verdict for key, verdict in delivery.verdicts.items() if key in keys}
+    return msgspec.structs.replace(delivery, verdicts=kept)
 
 
 def frames_of(
@@ -67,7 +60,7 @@ def frames_of(
     size = 0
     for cursors, delivery in missed:
         encoder = DeliveryFrames(delivery, cursors)
-        for frame in encoder.frames(_told(device, delivery), connection.framing):
+        for frame in encoder.frames(_verdicts_for(device, delivery), connection.framing):
             frames.append(frame)
             size += len(frame)
         if size > settings.resume_bytes or len(frames) > settings.resume_frames:
@@ -75,15 +68,14 @@ def frames_of(
     return frames
 
 
-def _told(device: Resident, delivery: Delivery) -> Told:
-    """What an event is to the device's channels."""
-    verdicts = dict(verdicts_of(delivery))
-    told: list[tuple[Verdict, str]] = []
+def _verdicts_for(device: Resident, delivery: Delivery) -> ChannelVerdicts:
+    """Return what an event means for the device's channels."""
+    found: list[tuple[str, Verdict]] = []
     for channel, held in device.subscriptions.items():
         key, *former_keys = held.routing_keys()
-        verdict = verdicts.get(key)
-        if verdict is None and former_keys and former_keys[0] in verdicts:
-            verdict = while_narrowing(verdicts[former_keys[0]])
+        verdict = delivery.verdicts.get(key)
+        if verdict is None and former_keys and former_keys[0] in delivery.verdicts:
+            verdict = while_narrowing(delivery.verdicts[former_keys[0]])
         if verdict is not None:
-            told.append((verdict, channel))
-    return tuple(told)
+            found.append((channel, verdict))
+    return tuple(found)

@@ -8,7 +8,6 @@ from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.counters import Counters
 from nexxus.gateway.delivery.cursors import Around
-from nexxus.gateway.delivery.frames import verdicts_of
 from nexxus.gateway.devices.handover import Handover, join
 from nexxus.gateway.devices.replay import frames_of, missed_by
 from nexxus.gateway.devices.resident import Resident
@@ -157,7 +156,7 @@ class Resuming:
                     held.replayed = {}
             for delivery in missed:
                 name, place = delivery.moment
-                for key, _ in verdicts_of(delivery):
+                for key in delivery.verdicts:
                     told = device.subscriptions[channel_of(key)].replayed
                     if told is not None:
                         told[name] = place

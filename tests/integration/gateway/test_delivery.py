@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from deliveries import verdicts
 from gateway_world import APP, TRANSPORT, World, event, subscription_to
 from raw_websocket import open_raw, read_frame, text_frame
 from waiting import eventually
@@ -72,7 +73,9 @@ async def test_an_object_that_goes_says_why(world: World, reason: str) -> None:
 async def test_the_owner_of_an_object_is_named(world: World) -> None:
     client = await live(world, "d1", "c1")
 
-    await world.tell(Delivery(APP, "task", "t1", 1, user_id="u1", deleted=["c1"]))
+    await world.tell(
+        Delivery(APP, "task", "t1", 1, user_id="u1", verdicts=verdicts(deleted=["c1"]))
+    )
 
     assert (await client.expect("model_deleted"))["model"]["userId"] == "u1"
 
@@ -81,7 +84,9 @@ async def test_the_time_from_a_write_to_its_push_is_measured(world: World) -> No
     client = await live(world, "d1", "c1")
     written = int(time.time() * 1000) - 60_000
 
-    await world.tell(Delivery(APP, "task", "t1", 1, deleted=["c1"], accepted_at=written))
+    await world.tell(
+        Delivery(APP, "task", "t1", 1, verdicts=verdicts(deleted=["c1"]), accepted_at=written)
+    )
     await world.tell(event(2, deleted=["c1"]))
 
     await client.expect("model_deleted")
@@ -95,7 +100,9 @@ async def test_a_transient_object_has_no_version(world: World) -> None:
     client = await live(world, "d1", "c1")
     thing = {"id": "x", "type": "typing", "appId": APP}
 
-    await world.tell(Delivery(APP, "typing", "x", None, object=thing, created=["c1"]))
+    await world.tell(
+        Delivery(APP, "typing", "x", None, object=thing, verdicts=verdicts(created=["c1"]))
+    )
 
     assert (await client.expect("model_created"))["model"] == thing
 
@@ -124,10 +131,7 @@ async def test_a_device_gets_one_frame_of_each_kind_and_each_channel_once(world:
             2,
             object={"id": "t1", "type": "task", "appId": APP, "version": 2},
             patches=[],
-            created=["c1"],
-            updated=["c2", "c3"],
-            left=["c4"],
-            denied=["c5"],
+            verdicts=verdicts(created=["c1"], updated=["c2", "c3"], left=["c4"], denied=["c5"]),
         )
     )
 
@@ -209,7 +213,12 @@ async def test_a_slow_consumer_is_closed_and_costs_nobody_else(new_world: NewWor
     await world.subscribe("slow", "c1")
     healthy = await live(world, "healthy", "c1")
     large = Delivery(
-        APP, "task", "t1", 1, object={"id": "t1", "text": "x" * 50_000}, created=["c1"]
+        APP,
+        "task",
+        "t1",
+        1,
+        object={"id": "t1", "text": "x" * 50_000},
+        verdicts=verdicts(created=["c1"]),
     )
 
     delivered = 0
@@ -231,7 +240,12 @@ async def test_a_slow_consumer_that_reads_on_learns_the_reason(new_world: NewWor
     assert (await read_frame(reader))[0] == 1
     await world.subscribe("slow", "c1")
     large = Delivery(
-        APP, "task", "t1", 1, object={"id": "t1", "text": "x" * 50_000}, created=["c1"]
+        APP,
+        "task",
+        "t1",
+        1,
+        object={"id": "t1", "text": "x" * 50_000},
+        verdicts=verdicts(created=["c1"]),
     )
     while not world.gateway.counters.slow_consumers:
         world.gateway.deliver(large)

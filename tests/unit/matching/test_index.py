@@ -14,12 +14,11 @@ from nexxus.domain.filter_matcher import Matcher, compile_matcher
 from nexxus.domain.filter_parser import from_document
 from nexxus.domain.filters import Filter, to_document
 from nexxus.domain.objects import Document
+from nexxus.domain.verdicts import Verdict, Verdicts
 from nexxus.errors import InvalidParameters
-from nexxus.matching import RouteIndex, RouteMatches
+from nexxus.matching import RouteIndex
 from nexxus.testing.naive_filter import matches
 from nexxus.testing.strategies import RICH_MODEL, documents, filter_documents
-
-LISTS = ("created", "updated", "left", "denied", "deleted")
 
 
 def normal(filter: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -54,24 +53,20 @@ def index_of(routes: Sequence[Route]) -> RouteIndex:
     return index
 
 
-def as_sets(verdicts: RouteMatches) -> dict[str, list[str]]:
-    return {name: sorted(getattr(verdicts, name)) for name in LISTS}
-
-
-def expected(routes: Sequence[Route], event: Event) -> dict[str, list[str]]:
+def expected(routes: Sequence[Route], event: Event) -> Verdicts:
     """The expected result, computed by evaluating every route naively."""
-    verdicts: dict[str, list[str]] = {name: [] for name in LISTS}
+    verdicts: Verdicts = {}
     for each in routes:
         was, is_now = is_member(each, event.before), is_member(each, event.after)
         if is_now:
-            verdicts["updated" if was else "created"].append(each.key)
+            verdicts[each.key] = Verdict.UPDATED if was else Verdict.CREATED
         elif was and event.after is None:
-            verdicts["deleted"].append(each.key)
+            verdicts[each.key] = Verdict.DELETED
         elif was:
             assert event.after is not None
             is_allowed = matches(each.access or {}, RICH_MODEL, event.after)
-            verdicts["left" if is_allowed else "denied"].append(each.key)
-    return {name: sorted(keys) for name, keys in verdicts.items()}
+            verdicts[each.key] = Verdict.LEFT if is_allowed else Verdict.DENIED
+    return verdicts
 
 
 def is_member(route: Route, document: Document | None) -> bool:
@@ -114,7 +109,7 @@ def test_an_event_matches_the_same_routes_as_evaluating_every_route(
     index = index_of(routes)
 
     for each in events:
-        assert as_sets(index.match(each)) == expected(routes, each)
+        assert index.match(each) == expected(routes, each)
 
 
 RANGES = st.sampled_from(["points", "rating", "place.lat"]).flatmap(
@@ -146,7 +141,7 @@ def test_ranges_of_every_width_find_their_numbers(
     index = index_of(routes)
 
     for each in documents:
-        assert as_sets(index.match(event(None, each))) == expected(routes, event(None, each))
+        assert index.match(event(None, each)) == expected(routes, event(None, each))
 
 
 CHANGES = st.lists(st.tuples(st.booleans(), routes()), max_size=12)
@@ -165,9 +160,9 @@ def test_removed_routes_leave_nothing_behind(
         else:
             index.remove(each.key)
             present.pop(each.key, None)
-        assert as_sets(index.match(events[0])) == expected([*present.values()], events[0])
+        assert index.match(events[0]) == expected([*present.values()], events[0])
     for each_event in events:
-        assert as_sets(index.match(each_event)) == expected([*present.values()], each_event)
+        assert index.match(each_event) == expected([*present.values()], each_event)
     assert len(index) == len(present)
     assert set(index) == set(present)
 
@@ -182,12 +177,12 @@ def test_an_object_enters_stays_in_and_leaves_a_filter() -> None:
     index = index_of([route("open", {"title": "open"})])
     opened, closed = {"id": "1", "title": "open"}, {"id": "1", "title": "closed"}
 
-    assert index.match(event(None, opened)) == RouteMatches(created=["open"])
-    assert index.match(event(closed, opened)) == RouteMatches(created=["open"])
-    assert index.match(event(opened, opened)) == RouteMatches(updated=["open"])
-    assert index.match(event(opened, closed)) == RouteMatches(left=["open"])
-    assert index.match(event(opened, None)) == RouteMatches(deleted=["open"])
-    assert index.match(event(closed, None)) == RouteMatches()
+    assert index.match(event(None, opened)) == {"open": Verdict.CREATED}
+    assert index.match(event(closed, opened)) == {"open": Verdict.CREATED}
+    assert index.match(event(opened, opened)) == {"open": Verdict.UPDATED}
+    assert index.match(event(opened, closed)) == {"open": Verdict.LEFT}
+    assert index.match(event(opened, None)) == {"open": Verdict.DELETED}
+    assert index.match(event(closed, None)) == {}
 
 
 def test_a_repeated_event_is_a_create_for_every_matching_route() -> None:
@@ -195,43 +190,42 @@ def test_a_repeated_event_is_a_create_for_every_matching_route() -> None:
     again = msgspec.structs.replace(
         event({"id": "1", "points": 2}, {"id": "1", "points": 3}), repeated=True
     )
-    assert as_sets(index.match(again))["created"] == ["all", "low"]
+    assert index.match(again) == {"all": Verdict.CREATED, "low": Verdict.CREATED}
     left = msgspec.structs.replace(
         event({"id": "1", "points": 2}, {"id": "1", "points": 5}), repeated=True
     )
-    assert as_sets(index.match(left))["created"] == ["all"]
-    assert as_sets(index.match(left))["left"] == ["low"]
+    assert index.match(left) == {"all": Verdict.CREATED, "low": Verdict.LEFT}
 
 
 def test_denied_wins_over_left() -> None:
     index = index_of([route("mine", {"title": "open"}, access={"points": {"lt": 5}})])
     opened = {"id": "1", "title": "open", "points": 1}
 
-    assert index.match(event(opened, {**opened, "points": 9})) == RouteMatches(denied=["mine"])
-    assert index.match(event(opened, {**opened, "title": "closed"})) == RouteMatches(left=["mine"])
+    assert index.match(event(opened, {**opened, "points": 9})) == {"mine": Verdict.DENIED}
+    assert index.match(event(opened, {**opened, "title": "closed"})) == {"mine": Verdict.LEFT}
     both = {"id": "1", "title": "closed", "points": 9}
-    assert index.match(event(opened, both)) == RouteMatches(denied=["mine"])
+    assert index.match(event(opened, both)) == {"mine": Verdict.DENIED}
 
 
 def test_an_unfiltered_route_receives_every_event() -> None:
     index = index_of([route("all")])
 
-    assert index.match(event(None, {"id": "1"})) == RouteMatches(created=["all"])
+    assert index.match(event(None, {"id": "1"})) == {"all": Verdict.CREATED}
 
 
 def test_a_route_by_id_or_user_receives_only_its_own_events() -> None:
     index = index_of([route("one", id="1"), route("two", id="2"), route("hers", user_id="u1")])
 
-    assert index.match(event(None, {"id": "1", "userId": "u2"})).created == ["one"]
-    assert index.match(event(None, {"id": "3", "userId": "u1"})).created == ["hers"]
+    assert index.match(event(None, {"id": "1", "userId": "u2"})) == {"one": Verdict.CREATED}
+    assert index.match(event(None, {"id": "3", "userId": "u1"})) == {"hers": Verdict.CREATED}
 
 
 def test_adding_a_key_again_replaces_its_route() -> None:
     index = index_of([route("a", {"title": "x"}), route("a", {"title": "y"})])
 
     assert len(index) == 1
-    assert index.match(event(None, {"id": "1", "title": "x"})) == RouteMatches()
-    assert index.match(event(None, {"id": "1", "title": "y"})) == RouteMatches(created=["a"])
+    assert index.match(event(None, {"id": "1", "title": "x"})) == {}
+    assert index.match(event(None, {"id": "1", "title": "y"})) == {"a": Verdict.CREATED}
 
 
 def test_a_route_that_does_not_fit_the_model_is_refused_and_changes_nothing() -> None:
@@ -240,7 +234,7 @@ def test_a_route_that_does_not_fit_the_model_is_refused_and_changes_nothing() ->
     with pytest.raises(InvalidParameters, match="gone"):
         index.add(Route("a", "app", Descriptor("thing", filter={"gone": {"eq": 1}})))
 
-    assert index.match(event(None, {"id": "1", "title": "x"})).created == ["a"]
+    assert index.match(event(None, {"id": "1", "title": "x"})) == {"a": Verdict.CREATED}
 
 
 def test_removing_an_unknown_key_does_nothing() -> None:
@@ -262,7 +256,7 @@ def test_many_thresholds_stay_sorted_while_they_change() -> None:
 
     for points in (-1, 0, 1, 50, 100, 101):
         found = event(None, {"id": "1", "points": points})
-        assert as_sets(index.match(found)) == expected(present, found)
+        assert index.match(found) == expected(present, found)
 
 
 def filled(pattern: Any, n: int) -> Any:
@@ -309,5 +303,5 @@ def test_an_event_evaluates_only_the_near_routes(
         "tags": ["500"],
     }
 
-    assert index.match(event(None, document)).created == ["500"]
+    assert index.match(event(None, document)) == {"500": Verdict.CREATED}
     assert len(judged) <= 20

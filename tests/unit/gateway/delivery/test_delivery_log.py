@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from deliveries import verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ def new_log(**options: float) -> DeliveryLog:
 
 
 def event(number: int, *keys: str) -> Delivery:
-    return Delivery("a", "task", f"t{number}", number, updated=list(keys))
+    return Delivery("a", "task", f"t{number}", number, verdicts=verdicts(updated=list(keys)))
 
 
 def versions(log: DeliveryLog, key: str, seq: int) -> list[int | None] | None:
@@ -40,7 +41,9 @@ def test_deliveries_after_a_number_are_found_in_order() -> None:
 def test_a_remembered_delivery_is_whole() -> None:
     log = new_log()
     log.hold("k")
-    delivery = Delivery("a", "task", "t", 1, "u", {"id": "t", "x": [1.5]}, [], ["k", "other"])
+    delivery = Delivery(
+        "a", "task", "t", 1, "u", {"id": "t", "x": [1.5]}, verdicts=verdicts(created=["k", "other"])
+    )
     log.append(delivery, 0)
 
     found = log.since("k", 0)

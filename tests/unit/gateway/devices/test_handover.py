@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from deliveries import verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nexxus.cluster.messages import Delivery
-from nexxus.gateway.delivery.frames import verdicts_of
 from nexxus.gateway.devices.handover import join
 
 KEYS = ("k1", "k2", "k3")
 
 
 def delivery(id: str, version: int | None, *keys: str, event_id: str = "") -> Delivery:
-    return Delivery("a", "task", id, version, updated=list(keys), event_id=event_id)
+    return Delivery(
+        "a", "task", id, version, verdicts=verdicts(updated=list(keys)), event_id=event_id
+    )
 
 
 def facts(deliveries: list[Delivery]) -> list[tuple[str, int | None, list[str]]]:
-    return [(each.id, each.version, sorted(each.updated)) for each in deliveries]
+    return [(each.id, each.version, sorted(each.verdicts)) for each in deliveries]
 
 
 def test_events_that_both_nodes_have_are_sent_once() -> None:
@@ -31,11 +33,14 @@ def test_the_keys_of_both_nodes_are_merged() -> None:
 
 
 def test_for_a_key_that_both_have_the_first_node_decides() -> None:
-    again = Delivery("a", "task", "t", 1, object={"id": "t"}, created=["k1", "k2"])
+    again = Delivery(
+        "a", "task", "t", 1, object={"id": "t"}, verdicts=verdicts(created=["k1", "k2"])
+    )
 
     [joined] = join([delivery("t", 1, "k1")], [again])
 
-    assert (joined.updated, joined.created, joined.object) == (["k1"], ["k2"], {"id": "t"})
+    assert joined.verdicts == verdicts(updated=["k1"], created=["k2"])
+    assert joined.object == {"id": "t"}
 
 
 def test_transient_events_are_distinguished_by_their_ids() -> None:
@@ -66,9 +71,7 @@ def test_whenever_a_subscription_moved_each_event_is_sent_once_in_order(
 
     joined = join(handed, own)
 
-    assert {
-        (each.id, each.version): sorted(k for k, _ in verdicts_of(each)) for each in joined
-    } == (whole)
+    assert {(each.id, each.version): sorted(each.verdicts) for each in joined} == (whole)
     assert len(joined) == len(whole)
     for object_id in versions:
         told = [each.version for each in joined if each.id == object_id]

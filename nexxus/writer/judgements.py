@@ -1,4 +1,4 @@
-"""Verdicts: what became of an object's operations, to be told once that is committed."""
+"""Judgements: what became of the operations on an object, announced once it is committed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nexxus.errors import WireError
 from nexxus.interfaces.database import Record
 
 
-class Verdicts(msgspec.Struct):
-    """What became of one object's operations: everything that is told of them."""
+class Judgement(msgspec.Struct):
+    """What became of the operations on one object: everything that is announced about them."""
 
     events: list[Event] = []
     fates: list[Fate] = []
     outcomes: list[tuple[AnyOperation, Outcome]] = []
 
     def reject(self, operation: AnyOperation, error: WireError) -> None:
-        """The operation is not applied."""
+        """Record that the operation is not applied."""
         told = OperationError(error.name, error.message, error.details)
         fate = Fate(
             operation.key.app_id,
