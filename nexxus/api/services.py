@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from nexxus.accounts.accounts import Accounts
+from nexxus.api.device_subscriptions import DeviceSubscriptions
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.mounts.table import Mounted
 from nexxus.api.settings import ApiSettings
@@ -34,6 +35,7 @@ class Services:
     reads: Reads
     writes: Writes
     requests: Requests
+    device_subscriptions: DeviceSubscriptions
     settings: ApiSettings
     rate_limit: RateLimit
     admin_key: str

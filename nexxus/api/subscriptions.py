@@ -28,7 +28,7 @@ ENDPOINTS = _section.endpoints
 )
 async def subscribe(request: Request[SubscribeRequest]) -> Answer[answers.SubscriptionMade]:
     """Subscribe to a channel and get its first page."""
-    page = await request.services.requests.subscribe(request.identity, request.body)
+    page = await request.services.device_subscriptions.subscribe(request.identity, request.body)
     return Answer(200, answers.SubscriptionMade(data=page))
 
 
@@ -41,5 +41,7 @@ async def subscribe(request: Request[SubscribeRequest]) -> Answer[answers.Subscr
 )
 async def unsubscribe(request: Request[UnsubscribeRequest]) -> Answer[answers.Unsubscribed]:
     """Unsubscribe from a channel."""
-    channel = await request.services.requests.unsubscribe(request.identity, request.body)
+    channel = await request.services.device_subscriptions.unsubscribe(
+        request.identity, request.body
+    )
     return Answer(200, answers.Unsubscribed(data=channel))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-WRITE_OPERATIONS: Final = ("create", "update", "delete")
+WriteEvent: TypeAlias = Literal["create", "update", "delete"]
+
+WRITE_OPERATIONS: Final[tuple[WriteEvent, ...]] = ("create", "update", "delete")
 """The operations that may be under way together: they are published in order of arrival."""
 
 OPERATIONS: Final = ("subscribe", "unsubscribe", *WRITE_OPERATIONS)

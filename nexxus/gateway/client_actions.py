@@ -1,8 +1,8 @@
-"""What the gateway asks of the actions, in the gateway's own words."""
+"""What clients may do on a connection: the `ClientActions` of a server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -10,7 +10,10 @@ import msgspec
 from nexxus.accounts.sessions import Sessions
 from nexxus.applications.applications import Applications
 from nexxus.domain.channels import Subscription
+from nexxus.domain.decoding import convert
+from nexxus.domain.frames import WriteEvent
 from nexxus.domain.identity import Identity
+from nexxus.domain.objects import Document
 from nexxus.errors import (
     ApplicationNotFound,
     DeviceNotFound,
@@ -20,23 +23,26 @@ from nexxus.errors import (
 )
 from nexxus.gateway.seams import TokenClaims
 from nexxus.interfaces.registry import Registry
-from nexxus.objects.requests import Requests
-from nexxus.objects.subscriptions import rerouted
+from nexxus.objects.requests import Requests, SubscribeRequest, UnsubscribeRequest
+from nexxus.objects.subscriptions import Opening, Subscriptions, rerouted
 from nexxus.toolkit.rate_limit import RateLimit
 
 
 class GatewayActions:
-    """Verifies tokens and performs frames. `requests` is set before the gateway serves."""
-
-    requests: Requests
+    """Verifies tokens, and performs what the frames of a client ask for."""
 
     def __init__(
         self,
+        *,
         sessions: Sessions,
         applications: Applications,
         registry: Registry,
         rate_limit: RateLimit,
+        requests: Requests,
+        subscriptions: Subscriptions,
     ) -> None:
+        self._requests = requests
+        self._subscriptions = subscriptions
         self._sessions = sessions
         self._applications = applications
         self._registry = registry
@@ -45,7 +51,7 @@ class GatewayActions:
     async def verify_token(self, token: str) -> TokenClaims:
         """See `nexxus.gateway.seams.ClientActions`."""
         identity = self._sessions.read(token)
-        self._count(identity)
+        self.count(identity)
         return await self.verify_identity(identity)
 
     async def verify_again(self, claims: TokenClaims) -> TokenClaims:
@@ -82,14 +88,29 @@ class GatewayActions:
             return None
         return msgspec.structs.replace(following, narrowing_from=None)
 
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
+    def count(self, caller: Identity) -> None:
         """See `nexxus.gateway.seams.ClientActions`."""
-        self._count(caller)
-        return await self.requests.perform(caller, event, data, on_publish)
+        if self._rate_limit.enabled and caller.device_id is not None:
+            self._rate_limit.take_device(caller.app_id, caller.device_id)
 
-    def _count(self, identity: Identity) -> None:
-        """A frame counts as a request of its device's."""
-        if self._rate_limit.enabled and identity.device_id is not None:
-            self._rate_limit.take_device(identity.app_id, identity.device_id)
+    async def write(
+        self, caller: Identity, event: WriteEvent, data: Any, on_publish: Callable[[], None]
+    ) -> tuple[int, Document]:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return await self._requests.write_from_frame(caller, event, data, on_publish)
+
+    def open(self, caller: Identity, data: Any) -> Opening:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return self._subscriptions.open(caller, convert(data, SubscribeRequest))
+
+    def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return self._subscriptions.admit(wanted, held)
+
+    async def first_page(self, opening: Opening, served: Subscription | None) -> Document:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return (await self._subscriptions.first_page(opening, served)).document()
+
+    def find(self, caller: Identity, data: Any, held: Collection[Subscription]) -> Subscription:
+        """See `nexxus.gateway.seams.ClientActions`."""
+        return self._subscriptions.find(caller, convert(data, UnsubscribeRequest), held)

@@ -41,6 +41,7 @@ from nexxus.gateway.devices.reconciliation import Reconciliation
 from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.devices.resuming import Resuming
+from nexxus.gateway.devices.subscribing import Subscribing
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.broker import Broker
@@ -61,7 +62,7 @@ class Gateway:
 
     To be made within the event loop that it works in. Connections come from the transport,
     messages from the node's queue for it, once the gateway listens to the inbox (`listen`).
-    `may_listen` is the transport's to know.
+    Devices may be persistent if the server `can_push`. `may_listen` is for the transport.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Gateway:
         registry: Registry,
         actions: ClientActions,
         logger: Logger,
+        can_push: bool = False,
         may_listen: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -147,6 +149,9 @@ class Gateway:
             actions=actions,
             presences=self._presences,
             resuming=self._resuming,
+            subscribing=Subscribing(
+                actions=actions, residents=residents, registry=registry, can_push=can_push
+            ),
             max_depth=settings.depth,
             logger=logger,
         )

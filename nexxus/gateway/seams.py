@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
 
 from nexxus.domain.channels import Subscription
+from nexxus.domain.frames import WriteEvent
 from nexxus.domain.identity import Identity
+from nexxus.domain.objects import Document
+from nexxus.objects.subscriptions import Opening
 
 
 class TokenClaims(msgspec.Struct, frozen=True):
@@ -52,14 +55,34 @@ class ClientActions(Protocol):
         """
         ...
 
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
-        """Do what a ``subscribe``, ``unsubscribe``, ``create``, ``update`` or ``delete`` asks.
+    def count(self, caller: Any) -> None:
+        """Count an operation; raises `TooManyRequests`."""
+        ...
 
-        `data` has the keys of the HTTP body, unchecked. A write calls `on_publish` when it has
-        its place in the queue: what is begun from then on comes after it, answered or not.
-        Returns the HTTP answer's status and its ``data``; raises the `WireError` that HTTP would
-        answer with.
+    async def write(
+        self, caller: Any, event: WriteEvent, data: Any, on_publish: Callable[[], None]
+    ) -> tuple[int, Document]:
+        """Perform a ``create``, ``update`` or ``delete``.
+
+        `data` has the keys of the HTTP body, unchecked. `on_publish` is called when the write has
+        its place in the queue: what begins after that comes after it, answered or not. Returns
+        the status and ``data`` of the HTTP answer; raises the `WireError` that HTTP would answer
+        with.
         """
+        ...
+
+    def open(self, caller: Any, data: Any) -> Opening:
+        """Return what a ``subscribe`` asks for; see `Subscriptions.open`."""
+        ...
+
+    def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:
+        """Return the device's subscription to the channel; see `Subscriptions.admit`."""
+        ...
+
+    async def first_page(self, opening: Opening, served: Subscription | None) -> Document:
+        """Return the ``data`` of the answer to a ``subscribe`` whose subscription is served."""
+        ...
+
+    def find(self, caller: Any, data: Any, held: Collection[Subscription]) -> Subscription:
+        """Return the subscription that an ``unsubscribe`` ends; see `Subscriptions.find`."""
         ...

@@ -43,7 +43,7 @@ from nexxus.interfaces.database import Database, Query, SortKey
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.queries import rows_of
-from nexxus.objects.subscriptions import SubscriptionHost, permitted_rows, rerouted
+from nexxus.objects.subscriptions import permitted_rows, rerouted
 from nexxus.toolkit.paging import pages
 
 _PAGE: Final = 500
@@ -68,8 +68,14 @@ class ServedDevice(Protocol):
         """Whether a connection here holds it."""
 
 
-class NarrowingHost(SubscriptionHost, Protocol):
+class NarrowingHost(Protocol):
     """This node's gateway, as far as narrowing needs it."""
+
+    async def adopt(self, app_id: str, device_id: str) -> None:
+        """Serve the device's subscriptions as the registry has them, from now on.
+
+        Raises `DeviceNotConnected` if the device has no connection here.
+        """
 
     def devices(self, app_id: str) -> Sequence[ServedDevice]:
         """The devices of an application that this node serves, the silent ones too."""

@@ -29,33 +29,44 @@ class Paging(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
+class Selection(msgspec.Struct, frozen=True):
+    """The objects of a model that a client asks for, unchecked; by default all of them."""
+
+    id: str | None = None
+    user_id: str | None = None
+    filter: Any = None
+
+
+class FilterLimits(msgspec.Struct, frozen=True):
+    """How many conditions a filter may have, and how many levels."""
+
+    conditions: int
+    depth: int
+
+
 def describe(
-    application: Application,
-    model: ModelType,
-    *,
-    id: str | None,
-    user_id: str | None,
-    filter: Any,
-    max_conditions: int,
-    max_depth: int,
+    application: Application, model: ModelType, selection: Selection, limits: FilterLimits
 ) -> Descriptor:
-    """What a client wants to see, checked and normalised."""
-    if id is not None and user_id is not None:
+    """Return what a client asks for, checked and normalised."""
+    object_id, user_id = selection.id, selection.user_id
+    if object_id is not None and user_id is not None:
         raise InvalidParameters("id and userId exclude each other", {"field": "userId"})
     if user_id is not None and application.auth is None:
         raise InvalidParameters(
             "userId: this application has no users", {"field": "userId", "rule": "auth"}
         )
-    if id is not None:
-        check_id(id)
+    if object_id is not None:
+        check_id(object_id)
     if user_id is not None:
         check_id(user_id, "userId")  # it is a part of the channel's id
     normalised: Filter = EVERYTHING
-    if filter is not None:
-        normalised = parse_filter(filter, model, max_conditions=max_conditions, max_depth=max_depth)
+    if selection.filter is not None:
+        normalised = parse_filter(
+            selection.filter, model, max_conditions=limits.conditions, max_depth=limits.depth
+        )
     return Descriptor(
         model=model.name,
-        id=id,
+        id=object_id,
         user_id=user_id,
         filter=None if normalised == EVERYTHING else to_document(normalised),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from nexxus.applications.applications import Applications
@@ -16,11 +14,19 @@ from nexxus.domain.objects import Document, ObjectKey
 from nexxus.domain.schema import ModelType
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound
 from nexxus.interfaces.database import Database, Query
-from nexxus.objects.queries import Paging, build_query, cursor_behind, describe, rows_of
+from nexxus.objects.queries import (
+    FilterLimits,
+    Paging,
+    Selection,
+    build_query,
+    cursor_behind,
+    describe,
+    rows_of,
+)
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Some of the objects that a query is about; `cursor` continues while more follow."""
+    """Some of the objects of a query; `cursor` continues it, and is None if no more follow."""
 
     items: list[Document]
     cursor: str | None = None
@@ -30,16 +36,18 @@ class Reads:
     """Answers from the database, narrowed to what the caller may see."""
 
     def __init__(
-        self, *, applications: Applications, database: Database, max_conditions: int, max_depth: int
+        self, *, applications: Applications, database: Database, filter_limits: FilterLimits
     ) -> None:
         self._applications = applications
         self._database = database
-        self._max_conditions = max_conditions
-        self._max_depth = max_depth
+        self._filter_limits = filter_limits
 
     async def get(self, identity: Identity, model_name: str, object_id: str) -> Document:
-        """One object; `ModelNotFound` when it is not stored, `AccessDenied` when the caller may
-        not see it, the same whether or not it exists."""
+        """Return one object.
+
+        Raises `ModelNotFound` if it is not stored, and `AccessDenied` if the caller may not see
+        it, whether or not it exists.
+        """
         application = self._applications.get(identity.app_id)
         model = stored_model(application, model_name)
         permitted = require(application, identity, Action.GET, model)
@@ -58,22 +66,20 @@ class Reads:
         self,
         identity: Identity,
         model_name: str,
-        *,
-        id: str | None,
-        user_id: str | None,
-        filter: Any,
+        selection: Selection,
         paging: Paging,
+        *,
         action: Action = Action.SEARCH,
     ) -> Page:
-        """A page of the objects that match and that the caller may see."""
+        """Return a page of the selected objects that the caller may see."""
         application = self._applications.get(identity.app_id)
         model = stored_model(application, model_name)
-        rows = self._rows(application, identity, action, model, id, user_id, filter)
+        rows = self._rows(application, identity, action, model, selection)
         return await self.page(build_query(application, model, rows, paging))
 
     async def page(self, query: Query) -> Page:
-        """A page of what `query` asks for, access control being the caller's business."""
-        # One more than asked for tells whether a cursor makes sense.
+        """Return a page of what `query` asks for; access control is the caller's responsibility."""
+        # One more than asked for shows whether there are more.
         documents = await self._database.search(
             msgspec.structs.replace(query, limit=query.limit + 1)
         )
@@ -82,13 +88,11 @@ class Reads:
         items = documents[: query.limit]
         return Page(items, cursor_behind(items[-1], query))
 
-    async def count(
-        self, identity: Identity, model_name: str, *, user_id: str | None, filter: Any
-    ) -> int:
-        """How many objects match that the caller may see."""
+    async def count(self, identity: Identity, model_name: str, selection: Selection) -> int:
+        """Return how many of the selected objects the caller may see."""
         application = self._applications.get(identity.app_id)
         model = stored_model(application, model_name)
-        rows = self._rows(application, identity, Action.COUNT, model, None, user_id, filter)
+        rows = self._rows(application, identity, Action.COUNT, model, selection)
         return await self._database.count(application.id, model, rows)
 
     def _rows(
@@ -97,25 +101,15 @@ class Reads:
         identity: Identity,
         action: Action,
         model: ModelType,
-        id: str | None,
-        user_id: str | None,
-        filter: Any,
+        selection: Selection,
     ) -> Filter:
         permitted = require(application, identity, action, model)
-        descriptor = describe(
-            application,
-            model,
-            id=id,
-            user_id=user_id,
-            filter=filter,
-            max_conditions=self._max_conditions,
-            max_depth=self._max_depth,
-        )
+        descriptor = describe(application, model, selection, self._filter_limits)
         return conjoin(rows_of(descriptor, model), permitted)
 
 
 def stored_model(application: Application, name: str) -> ModelType:
-    """The model, if its objects are stored; `InvalidParameters` for a transient one."""
+    """Return the model; raises `InvalidParameters` if it is transient."""
     model = application.model(name)
     if model.transient:
         raise InvalidParameters(
@@ -137,5 +131,5 @@ def require(
 
 
 def denied(action: Action, model: ModelType) -> AccessDenied:
-    """The one answer to whoever may not, whether or not the object exists."""
+    """Return the error for a caller without permission, whether or not the object exists."""
     return AccessDenied(f"you may not {action} this {model.name}")

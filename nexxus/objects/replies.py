@@ -51,10 +51,14 @@ class Count(ReplyData, frozen=True, kw_only=True):
 
 
 class ChannelPage(ReplyData, frozen=True, kw_only=True):
-    """A channel and its first page; with `getOnly` only the page."""
+    """A channel and its first page; with `getOnly` only the page.
+
+    `cursor` is present if more objects follow; it continues a search with the same descriptor.
+    """
 
     channel_id: str | UnsetType = UNSET
     items: list[Document]
+    cursor: str | UnsetType = UNSET
 
 
 class Channel(ReplyData, frozen=True, kw_only=True):

@@ -1,25 +1,24 @@
-"""Requests about objects: their shapes, and what is done with them.
+"""Requests about objects: their shapes, and what they do.
 
-Routes and WebSocket frames ask for the same things in the same words; here they meet.
+HTTP routes and WebSocket frames use the same shapes and are answered with the same replies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta
 
 from nexxus.domain.decoding import convert
+from nexxus.domain.frames import WriteEvent
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import Document
 from nexxus.errors import InvalidParameters
-from nexxus.objects.queries import Paging
+from nexxus.objects.queries import Paging, Selection
 from nexxus.objects.reads import Reads
 from nexxus.objects.replies import (
-    Channel,
-    ChannelPage,
     Count,
     Created,
     Items,
@@ -28,7 +27,6 @@ from nexxus.objects.replies import (
     ReplyData,
     StoredReply,
 )
-from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Accepted, Terms, Writes
 
 _NOW: Final = Terms()
@@ -79,6 +77,16 @@ class SearchRequest(_Request, frozen=True, kw_only=True):
     sort: Sort | None = None
     cursor: str | None = None
 
+    @property
+    def selection(self) -> Selection:
+        """The objects that it asks for."""
+        return Selection(self.id, self.user_id, self.filter)
+
+    @property
+    def paging(self) -> Paging:
+        """The page that it asks for."""
+        return Paging(self.limit, self.offset, self.sort, self.cursor)
+
 
 class CountRequest(_Request, frozen=True, kw_only=True):
     """Ask how many objects there are."""
@@ -87,9 +95,17 @@ class CountRequest(_Request, frozen=True, kw_only=True):
     user_id: str | None = None
     filter: Filter | None = None
 
+    @property
+    def selection(self) -> Selection:
+        """The objects that it asks for."""
+        return Selection(user_id=self.user_id, filter=self.filter)
+
 
 class SubscribeRequest(_Request, frozen=True, kw_only=True):
-    """Follow a channel from its first page on; with `getOnly` just read the page."""
+    """Follow a channel from its first page on; with `getOnly` only read a page of it.
+
+    `cursor` continues after an earlier page, and needs `getOnly`.
+    """
 
     model: str
     id: str | None = None
@@ -98,7 +114,18 @@ class SubscribeRequest(_Request, frozen=True, kw_only=True):
     limit: Limit | None = None
     offset: Offset | None = None
     sort: Sort | None = None
+    cursor: str | None = None
     get_only: bool = False
+
+    @property
+    def selection(self) -> Selection:
+        """The objects that it asks for."""
+        return Selection(self.id, self.user_id, self.filter)
+
+    @property
+    def paging(self) -> Paging:
+        """The page that it asks for."""
+        return Paging(self.limit, self.offset, self.sort, self.cursor)
 
 
 class UnsubscribeRequest(_Request, frozen=True, kw_only=True):
@@ -109,44 +136,44 @@ class UnsubscribeRequest(_Request, frozen=True, kw_only=True):
     user_id: str | None = None
     filter: Filter | None = None
 
+    @property
+    def selection(self) -> Selection:
+        """The objects of the channel."""
+        return Selection(self.id, self.user_id, self.filter)
+
 
 FrameReply: TypeAlias = tuple[int, Document]
-"""What a frame is answered with: the HTTP status and its ``data``."""
+"""The answer to a frame: the HTTP status and its ``data``."""
 
 
 class Requests:
-    """Does what clients ask for with the objects of an application."""
+    """Performs reads and writes of objects, and shapes the replies."""
 
-    def __init__(self, *, reads: Reads, writes: Writes, subscriptions: Subscriptions) -> None:
+    def __init__(self, *, reads: Reads, writes: Writes) -> None:
         self._reads = reads
         self._writes = writes
-        self._subscriptions = subscriptions
-        self._frames: dict[str, Callable[[Identity, Any, Terms], Awaitable[FrameReply]]] = {
-            "create": self._create_from_frame,
-            "update": self._update_from_frame,
-            "delete": self._delete_from_frame,
-            "subscribe": self._subscribe_from_frame,
-            "unsubscribe": self._unsubscribe_from_frame,
-        }
 
-    async def perform(
+    async def write_from_frame(
         self,
         identity: Identity,
-        event: str,
+        event: WriteEvent,
         data: Any,
         on_publish: Callable[[], None] | None = None,
     ) -> FrameReply:
-        """Do what a frame asks for, as HTTP would.
+        """Perform the write that a frame asks for, as HTTP would.
 
-        `data` is the frame's, decoded and neither too deep nor of types that JSON has not.
-        `on_publish` is that of a write's `Terms`; a read does not call it.
-        Raises the `WireError` that HTTP would answer with.
+        `data` is that of the frame: decoded, not too deep, and of JSON's types. `on_publish` is
+        that of `Terms`. Raises the `WireError` that HTTP would answer with.
         """
-        frame = self._frames.get(event)
-        if frame is None:
-            known = ", ".join(self._frames)
-            raise InvalidParameters(f"event: expected one of {known}", {"field": "event"})
-        return await frame(identity, data, Terms(on_publish=on_publish))
+        terms = Terms(on_publish=on_publish)
+        match event:
+            case "create":
+                body = convert(data, dict[str, Any])
+                return _of_write(await self.create(identity, None, body, terms))
+            case "update":
+                return _of_write(await self.update(identity, convert(data, UpdateRequest), terms))
+            case "delete":
+                return _of_write(await self.delete(identity, convert(data, DeleteRequest), terms))
 
     async def create(
         self, identity: Identity, model: str | None, body: Document, terms: Terms = _NOW
@@ -194,64 +221,12 @@ class Requests:
 
     async def search(self, identity: Identity, model: str, request: SearchRequest) -> Items:
         """Return a page of objects, with a cursor while more follow."""
-        page = await self._reads.search(
-            identity,
-            model,
-            id=request.id,
-            user_id=request.user_id,
-            filter=request.filter,
-            paging=Paging(request.limit, request.offset, request.sort, request.cursor),
-        )
+        page = await self._reads.search(identity, model, request.selection, request.paging)
         return Items(items=page.items, cursor=UNSET if page.cursor is None else page.cursor)
 
     async def count(self, identity: Identity, request: CountRequest) -> Count:
         """Return how many objects match."""
-        count = await self._reads.count(
-            identity, request.type, user_id=request.user_id, filter=request.filter
-        )
-        return Count(count=count)
-
-    async def subscribe(self, identity: Identity, request: SubscribeRequest) -> ChannelPage:
-        """Return the channel and its first page; the page alone for `get_only`."""
-        subscribed = await self._subscriptions.subscribe(
-            identity,
-            request.model,
-            id=request.id,
-            user_id=request.user_id,
-            filter=request.filter,
-            paging=Paging(request.limit, request.offset, request.sort),
-            get_only=request.get_only,
-        )
-        channel_id = UNSET if subscribed.channel_id is None else subscribed.channel_id
-        return ChannelPage(channel_id=channel_id, items=subscribed.page.items)
-
-    async def unsubscribe(self, identity: Identity, request: UnsubscribeRequest) -> Channel:
-        """Return the channel that the device has left."""
-        channel = await self._subscriptions.unsubscribe(
-            identity,
-            request.model,
-            id=request.id,
-            user_id=request.user_id,
-            filter=request.filter,
-        )
-        return Channel(channel=channel)
-
-    async def _create_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
-        return _of_write(await self.create(identity, None, convert(data, dict[str, Any]), terms))
-
-    async def _update_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
-        return _of_write(await self.update(identity, convert(data, UpdateRequest), terms))
-
-    async def _delete_from_frame(self, identity: Identity, data: Any, terms: Terms) -> FrameReply:
-        return _of_write(await self.delete(identity, convert(data, DeleteRequest), terms))
-
-    async def _subscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> FrameReply:
-        page = await self.subscribe(identity, convert(data, SubscribeRequest))
-        return 200, page.document()
-
-    async def _unsubscribe_from_frame(self, identity: Identity, data: Any, _: Terms) -> FrameReply:
-        channel = await self.unsubscribe(identity, convert(data, UnsubscribeRequest))
-        return 200, channel.document()
+        return Count(count=await self._reads.count(identity, request.type, request.selection))
 
 
 def _written(accepted: Accepted) -> Reply[QueuedOperation] | StoredReply:

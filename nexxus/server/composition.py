@@ -22,6 +22,7 @@ from nexxus.accounts.strategies import Strategies
 from nexxus.accounts.tickets import Tickets
 from nexxus.accounts.user_records import UserRecords
 from nexxus.accounts.users import Users
+from nexxus.api.device_subscriptions import DeviceSubscriptions
 from nexxus.api.metrics import HttpMetrics
 from nexxus.api.services import Services
 from nexxus.api.settings import ApiSettings
@@ -44,6 +45,7 @@ from nexxus.interfaces.push_service import PushService
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.worker import Worker, WorkerContext
 from nexxus.objects.narrowing import Narrowing
+from nexxus.objects.queries import FilterLimits
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.subscriptions import Subscriptions
@@ -124,10 +126,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         config, context, adapters, peers, applications, strategies, push_services
     )
     applications.on_change(_forget_tokens(actions.accounts.sessions))
-    client_actions = GatewayActions(
-        actions.accounts.sessions, applications, registry, actions.rate_limit
-    )
-    transports = _compose_transports(config, context, adapters, peers, client_actions)
+    transports = _compose_transports(config, context, adapters, peers, applications, actions)
     node_inbox = Inbox(broker, node_mailbox(context.node), logger=logger)
     node_inbox.on(Outcome, actions.writes.settle)
     node_inbox.on(Acknowledged, peers.settle)
@@ -152,8 +151,6 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     outbox = None
     if not broker.is_durable:
         outbox = Outbox(adapters.database, broker, unmissable, logger)
-    requests = _compose_requests(config, adapters, peers, applications, actions, transports)
-    client_actions.requests = requests
     _narrow_on_change(applications, adapters, transports)
     writer = Writer(
         applications=applications,
@@ -202,7 +199,6 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         peers=peers,
         applications=applications,
         actions=actions,
-        requests=requests,
         transports=transports,
         groups=groups,
         dead_letters=dead_letters,
@@ -246,7 +242,16 @@ def compose_services(
         accounts=actions.accounts,
         reads=actions.reads,
         writes=actions.writes,
-        requests=parts.requests,
+        requests=actions.requests,
+        device_subscriptions=DeviceSubscriptions(
+            subscriptions=actions.subscriptions,
+            registry=parts.adapters.registry,
+            peers=parts.peers,
+            hosts={
+                name: gateway.reconciliation for name, gateway in parts.transports.gateways.items()
+            },
+            can_push=bool(config.push.services),
+        ),
         settings=ApiSettings(
             body=config.limits.body,
             depth=config.limits.depth,
@@ -279,22 +284,29 @@ def _compose_actions(
     push_services: Mapping[str, PushService],
 ) -> Actions:
     registry, limits = adapters.registry, config.limits
+    filter_limits = FilterLimits(limits.filter_conditions, limits.depth)
+    reads = Reads(
+        applications=applications, database=adapters.database, filter_limits=filter_limits
+    )
+    writes = Writes(
+        applications=applications,
+        database=adapters.database,
+        broker=adapters.broker,
+        registry=registry,
+        node=context.node,
+    )
     return Actions(
         accounts=_compose_accounts(
             config, adapters, peers, applications, strategies, push_services
         ),
-        reads=Reads(
+        reads=reads,
+        writes=writes,
+        requests=Requests(reads=reads, writes=writes),
+        subscriptions=Subscriptions(
             applications=applications,
-            database=adapters.database,
-            max_conditions=limits.filter_conditions,
-            max_depth=limits.depth,
-        ),
-        writes=Writes(
-            applications=applications,
-            database=adapters.database,
-            broker=adapters.broker,
-            registry=registry,
-            node=context.node,
+            reads=reads,
+            max_per_device=limits.subscriptions,
+            filter_limits=filter_limits,
         ),
         rate_limit=RateLimit(limits.requests_per_second),
     )
@@ -394,9 +406,18 @@ def _compose_transports(
     context: AdapterContext,
     adapters: Adapters,
     peers: Peers,
-    client_actions: GatewayActions,
+    applications: Applications,
+    actions: Actions,
 ) -> Transports:
     transports, gateways = {}, {}
+    client_actions = GatewayActions(
+        sessions=actions.accounts.sessions,
+        applications=applications,
+        registry=adapters.registry,
+        rate_limit=actions.rate_limit,
+        requests=actions.requests,
+        subscriptions=actions.subscriptions,
+    )
     if {"gateway", "api"} & set(config.server.roles):
         for name in config.gateway.transports:
             transports[name] = _create_plugin(config, AdapterKind.TRANSPORT, name, context)
@@ -408,6 +429,7 @@ def _compose_transports(
                 registry=adapters.registry,
                 actions=client_actions,
                 logger=adapters.logger,
+                can_push=bool(config.push.services),
                 may_listen="gateway" in config.server.roles,
             )
     return Transports(transports, gateways)
@@ -434,29 +456,6 @@ def _gateway_settings(config: Config) -> GatewaySettings:
         log_bytes=section.log_bytes,
         frames_queued=section.frames_queued,
     )
-
-
-def _compose_requests(
-    config: Config,
-    adapters: Adapters,
-    peers: Peers,
-    applications: Applications,
-    actions: Actions,
-    transports: Transports,
-) -> Requests:
-    limits = config.limits
-    subscriptions = Subscriptions(
-        applications=applications,
-        reads=actions.reads,
-        registry=adapters.registry,
-        peers=peers,
-        hosts={name: each.reconciliation for name, each in transports.gateways.items()},
-        can_push=bool(config.push.services),
-        max_per_device=limits.subscriptions,
-        max_conditions=limits.filter_conditions,
-        max_depth=limits.depth,
-    )
-    return Requests(reads=actions.reads, writes=actions.writes, subscriptions=subscriptions)
 
 
 def _compose_workers(

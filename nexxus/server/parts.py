@@ -20,6 +20,7 @@ from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
+from nexxus.objects.subscriptions import Subscriptions
 from nexxus.objects.writes import Writes
 from nexxus.push import Expansion, Sender
 from nexxus.server.metrics import Metrics
@@ -49,6 +50,8 @@ class Actions:
     accounts: Accounts
     reads: Reads
     writes: Writes
+    requests: Requests
+    subscriptions: Subscriptions
     rate_limit: RateLimit
 
 
@@ -68,7 +71,6 @@ class Parts:
     peers: Peers
     applications: Applications
     actions: Actions
-    requests: Requests
     transports: Transports
     groups: Sequence[Group[Any]]
     dead_letters: DeadLetters

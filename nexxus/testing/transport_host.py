@@ -14,13 +14,18 @@ from nexxus.api.metrics import HttpMetrics
 from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, SessionEnded, gateway_mailbox
 from nexxus.cluster.peers import Peers
-from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.verdicts import Verdict
 from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
 from nexxus.testing.transport_port import Server, mounts_app, serving
-from nexxus.testing.transport_tokens import APP, KitActions, KitAuthentication, session_of
+from nexxus.testing.transport_tokens import (
+    APP,
+    KitActions,
+    KitAuthentication,
+    session_of,
+    subscription_to,
+)
 
 NODE: Final = "kit-node"
 
@@ -56,10 +61,7 @@ class KitHost:
     async def subscribe(self, device: str, *channels: str) -> None:
         """Put a device that is connected into channels, as a subscription over HTTP would."""
         for channel in channels:
-            descriptor = Descriptor("task")
-            route = Route(channel, APP, descriptor)
-            subscription = Subscription(APP, device, channel, descriptor, route)
-            await self.registry.subscriptions.put(subscription, "kit", NODE)
+            await self.registry.subscriptions.put(subscription_to(device, channel), "kit", NODE)
             await self.gateway.reconciliation.adopt(APP, device, channel)
 
     def push(self, version: int, *channels: str, text: str = "") -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from nexxus.domain.channels import Subscription
+from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
+from nexxus.domain.objects import Document
 from nexxus.errors import (
     ApplicationNotFound,
+    NotFound,
     SessionHasEnded,
     UserAuthenticationFailed,
     UserTokenExpired,
     VersionConflict,
 )
 from nexxus.gateway import TokenClaims
+from nexxus.objects.subscriptions import Opening
 
 APP: Final = "kit"
 """The application of all devices."""
@@ -59,17 +62,40 @@ class KitActions:
     def reroute(self, subscription: Subscription) -> Subscription | None:
         return subscription
 
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
+    def count(self, caller: Any) -> None:
+        """See `nexxus.gateway.ClientActions`; nothing is limited."""
+
+    async def write(
+        self, caller: Any, event: str, data: Any, on_publish: Callable[[], None]
+    ) -> tuple[int, Document]:
         """See `nexxus.gateway.ClientActions`."""
         self.performed.append((event, data))
-        if event in ("create", "update", "delete"):
-            on_publish()
+        on_publish()
         await self.held.wait()
         if "fails" in data:
             raise VersionConflict("another client was faster", {"version": 3})
         return 202, {**data, "device": caller}
+
+    def open(self, caller: Any, data: Any) -> Opening:
+        """See `nexxus.gateway.ClientActions`; the name of a model is its channel, too."""
+        self.performed.append(("subscribe", data))
+        return Opening(subscription_to(caller, data["model"]), None)
+
+    def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:  # noqa: ARG002
+        """See `nexxus.gateway.ClientActions`."""
+        return wanted
+
+    async def first_page(self, opening: Opening, served: Subscription | None) -> Document:  # noqa: ARG002
+        """See `nexxus.gateway.ClientActions`; there are no objects."""
+        await self.held.wait()
+        return {"channelId": None if served is None else served.channel_id, "items": []}
+
+    def find(self, caller: Any, data: Any, held: Collection[Subscription]) -> Subscription:  # noqa: ARG002
+        """See `nexxus.gateway.ClientActions`."""
+        for subscription in held:
+            if subscription.channel_id == data["model"]:
+                return subscription
+        raise NotFound("this device has no such subscription")
 
 
 class KitAuthentication:
@@ -116,6 +142,12 @@ def identify(token: str) -> Identity:
         raise UserAuthenticationFailed("that is not a token")
     until = math.ceil(float(expires)) if expires else int(time.time()) + 3600
     return Identity(APP, device, session_id=session_of(device), expires_at=until)
+
+
+def subscription_to(device: str, channel: str) -> Subscription:
+    """Return a device's subscription to a channel."""
+    descriptor = Descriptor("task")
+    return Subscription(APP, device, channel, descriptor, Route(channel, APP, descriptor))
 
 
 def session_of(device: str) -> str:

@@ -9,7 +9,7 @@ from nexxus.domain.identity import Identity
 from nexxus.domain.objects import Document
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.worker import WorkerObjects
-from nexxus.objects.queries import Paging
+from nexxus.objects.queries import Paging, Selection
 from nexxus.objects.reads import Reads
 from nexxus.objects.writes import Accepted, Terms, Writes
 
@@ -41,7 +41,7 @@ class OwnObjects(WorkerObjects):
         while True:
             paging = Paging(_PAGE, None, None if sort is None else list(sort), cursor)
             page = await self._reads.search(
-                self._identity(app_id), type, id=None, user_id=None, filter=filter, paging=paging
+                self._identity(app_id), type, Selection(filter=filter), paging
             )
             for document in page.items:
                 yield document

@@ -45,8 +45,27 @@ async def test_subscribing_returns_the_channel_and_the_first_page(
         },
     )
 
-    assert set(answer["data"]) == {"channelId", "items"}
+    assert {"channelId", "items"} <= answer["data"].keys()
     assert answer["data"]["items"] == [tasks[3], tasks[2]]
+
+
+@contract("the first page has a cursor while more follow")
+async def test_what_follows_the_first_page_is_read_with_its_cursor(
+    client: NexxusClient, writer: NexxusClient
+) -> None:
+    status = unique("s")
+    tasks = [await writer.create("task", title=str(n), status=status) for n in range(5)]
+    descriptor = {"model": "task", "filter": {"status": status}, "limit": 2}
+
+    first = (await client.ok("POST", "/subscription/", descriptor))["data"]
+    rest = {**descriptor, "cursor": first["cursor"], "getOnly": True}
+    second = (await client.ok("POST", "/subscription/", rest))["data"]
+    query = {"filter": {"status": status}, "cursor": second["cursor"]}
+    third = (await client.ok("POST", "/model/task/search", query))["data"]
+
+    assert [*first["items"], *second["items"], *third["items"]] == tasks
+    assert "cursor" not in third
+    await client.refused("POST", "/subscription/", {**rest, "getOnly": False}, status=400)
 
 
 @contract("getOnly reads without subscribing")

@@ -529,7 +529,7 @@ class NexxusClient:
         finally:
             # By identity: two lists that hold the same events are equal.
             self._early = [kept for kept in self._early if kept is not early]
-        assert set(data) == {"channelId", "items"}, data
+        assert {"channelId", "items"} <= data.keys() <= {"channelId", "items", "cursor"}, data
         channel = data["channelId"]
         former = self.views.get(channel)
         if former is not None and former is not view:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 PATIENCE = 20.0
+_RECEIVE_BUFFER = 1 << 18
 
 
 class Event(NamedTuple):
@@ -52,7 +54,9 @@ class EventSource:
     ) -> EventSource:
         """Open a stream; raises `Refused`."""
         async with asyncio.timeout(PATIENCE):
-            self = cls(*await asyncio.open_connection(host, port, limit=1 << 22))
+            self = cls(
+                *await asyncio.open_connection(sock=await _connect(host, port), limit=1 << 22)
+            )
             try:
                 await self._ask(path, query or {}, headers or {})
             except BaseException:
@@ -159,3 +163,12 @@ class EventSource:
                 elif field == "retry":
                     self.retry = int(value)
         raise ConnectionError("the stream has ended")
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """Connect with a receive buffer that the kernel does not grow, however fast the server is."""
+    connected = socket.socket()
+    connected.setblocking(False)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    await asyncio.get_running_loop().sock_connect(connected, (host, port))
+    return connected

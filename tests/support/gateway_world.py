@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -28,10 +28,11 @@ from nexxus.cluster.messages import (
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import SessionHasEnded, UserAuthenticationFailed
+from nexxus.errors import NotFound, SessionHasEnded, UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.transport import Transport
+from nexxus.objects.subscriptions import Opening
 from nexxus.testing.journal import Journal
 from nexxus.testing.transport_port import mounts_app, serving
 from nexxus.testing.transport_tokens import KitActions, KitAuthentication
@@ -50,6 +51,7 @@ class FakeActions:
         self.on_perform: Callable[..., Any] | None = None
         self.overlapping: tuple[str, ...] = ("create", "update", "delete")
         self.on_verify: Callable[..., Any] | None = None
+        self._asked: Any = None
 
     async def verify_token(self, token: str) -> TokenClaims:
         if self.on_verify is not None:
@@ -82,15 +84,38 @@ class FakeActions:
     def reroute(self, subscription: Subscription) -> Subscription | None:
         return subscription
 
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
+    def count(self, caller: Any) -> None:
+        """Nothing is limited."""
+
+    async def write(
+        self, caller: Any, event: str, data: Any, on_publish: Callable[[], None]
+    ) -> tuple[int, dict[str, Any]]:
         self.performed.append((event, data))
         if event in self.overlapping:
             on_publish()
         if self.on_perform is not None:
             return await self.on_perform(caller, event, data)  # type: ignore[no-any-return]
         return 202, {"caller": caller}
+
+    def open(self, caller: Any, data: Any) -> Opening:
+        """The name of a model is its channel, too; with ``getOnly`` it is only read."""
+        self.performed.append(("subscribe", data))
+        self._asked = data
+        return Opening(None if "getOnly" in data else subscription_to(caller, data["model"]), None)
+
+    def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:
+        return wanted
+
+    async def first_page(self, opening: Opening, served: Subscription | None) -> dict[str, Any]:
+        if self.on_perform is not None:
+            await self.on_perform("", "subscribe", self._asked)
+        return {"items": []} if served is None else {"channelId": served.channel_id, "items": []}
+
+    def find(self, caller: Any, data: Any, held: Collection[Subscription]) -> Subscription:
+        for subscription in held:
+            if subscription.channel_id == data["model"]:
+                return subscription
+        raise NotFound("this device has no such subscription")
 
 
 def token_until(device: str, expires_at: float) -> str:

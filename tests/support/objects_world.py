@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from memory_broker import MemoryBroker
 from memory_database import MemoryDatabase
 
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
+from nexxus.api.device_subscriptions import DeviceSubscriptions
 from nexxus.applications.applications import Applications
 from nexxus.cluster.messages import Acknowledged
 from nexxus.cluster.peers import Peers
@@ -20,6 +22,7 @@ from nexxus.domain.objects import Document, ObjectKey
 from nexxus.errors import DeviceNotConnected
 from nexxus.interfaces.database import Mutation, Record
 from nexxus.interfaces.registry import Presence
+from nexxus.objects.queries import FilterLimits
 from nexxus.objects.reads import Reads
 from nexxus.objects.requests import Requests
 from nexxus.objects.subscriptions import Subscriptions
@@ -95,11 +98,11 @@ class ObjectsWorld:
             database=self.database, peers=self.peers, registry=self.registry, strategies={}
         )
         self.host = KeptHost()
+        limits = FilterLimits(conditions=10, depth=5)
         self.reads = Reads(
             applications=self.applications,
             database=self.database,
-            max_conditions=10,
-            max_depth=5,
+            filter_limits=limits,
         )
         self.writes = Writes(
             applications=self.applications,
@@ -111,17 +114,17 @@ class ObjectsWorld:
         self.subscriptions = Subscriptions(
             applications=self.applications,
             reads=self.reads,
+            max_per_device=3,
+            filter_limits=limits,
+        )
+        self.device_subscriptions = DeviceSubscriptions(
+            subscriptions=self.subscriptions,
             registry=self.registry,
             peers=self.peers,
             hosts={TRANSPORT: self.host},
             can_push=False,
-            max_per_device=3,
-            max_conditions=10,
-            max_depth=5,
         )
-        self.requests = Requests(
-            reads=self.reads, writes=self.writes, subscriptions=self.subscriptions
-        )
+        self.requests = Requests(reads=self.reads, writes=self.writes)
 
     async def open(self) -> None:
         await self.registry.open()
@@ -175,3 +178,12 @@ class ObjectsWorld:
 def ids(items: Sequence[Document]) -> list[str]:
     """The ids of objects."""
     return [item["id"] for item in items]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[ObjectsWorld]:
+    """A node whose registry is open."""
+    world = ObjectsWorld(tmp_path)
+    await world.open()
+    yield world
+    await world.close()

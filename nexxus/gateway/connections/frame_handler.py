@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from nexxus.domain.frames import OPERATIONS, WRITE_OPERATIONS
+from nexxus.domain.frames import OPERATIONS, WRITE_OPERATIONS, WriteEvent
 from nexxus.errors import (
     InvalidParameters,
     ServerError,
@@ -19,6 +19,7 @@ from nexxus.gateway.connections.frames import ClientFrame
 from nexxus.gateway.connections.requests import PeerRequest, Registration
 from nexxus.gateway.devices.presences import Presences
 from nexxus.gateway.devices.resuming import Resuming
+from nexxus.gateway.devices.subscribing import Subscribing
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.interfaces.logger import Logger
 
@@ -34,12 +35,14 @@ class FrameHandler:
         actions: ClientActions,
         presences: Presences,
         resuming: Resuming,
+        subscribing: Subscribing,
         max_depth: int,
         logger: Logger,
     ) -> None:
         self._actions = actions
         self._presences = presences
         self._resuming = resuming
+        self._subscribing = subscribing
         self._max_depth = max_depth
         self._logger = logger
 
@@ -93,11 +96,21 @@ class FrameHandler:
                 "this connection has no device yet"
             )
         if frame.event in OPERATIONS:
-            caller = connection.claims.caller
-            return await self._actions.perform(caller, frame.event, frame.data, pass_on)
+            return await self._operate(connection, connection.claims.caller, frame, pass_on)
         if frame.event == "refresh_access_token":
             return await self._refresh(connection, frame, connection.claims)
         return await self._resume(connection, frame, is_first=is_first)
+
+    async def _operate(
+        self, connection: Connection, caller: Any, frame: ClientFrame, pass_on: Callable[[], None]
+    ) -> tuple[int, Any]:
+        self._actions.count(caller)
+        if frame.event == "subscribe":
+            return 200, await self._subscribing.subscribe(connection, caller, frame.data)
+        if frame.event == "unsubscribe":
+            return 200, await self._subscribing.unsubscribe(connection, caller, frame.data)
+        event = cast("WriteEvent", frame.event)
+        return await self._actions.write(caller, event, frame.data, pass_on)
 
     async def _register(self, connection: Connection, claims: TokenClaims) -> tuple[int, Any]:
         _require_unexpired(claims)

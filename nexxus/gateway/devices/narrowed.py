@@ -37,9 +37,9 @@ class NarrowedDevices:
         too."""
         return list(self._residents.views(app_id))
 
-    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
+    async def adopt(self, app_id: str, device_id: str) -> None:
         """See `Reconciliation.adopt`."""
-        await self._reconciliation.adopt(app_id, device_id, channel_id)
+        await self._reconciliation.adopt(app_id, device_id)
 
     async def serve(self, subscription: Subscription) -> None:
         """See `Reconciliation.serve`."""

@@ -119,6 +119,10 @@ class Resident:
         """Whether a subscription has changed since it came here, so that it must be read anew."""
         return any(held.since < self.floor for held in self.subscriptions.values())
 
+    def served(self) -> list[Subscription]:
+        """Return its subscriptions."""
+        return [held.subscription for held in self.subscriptions.values()]
+
     def kept(self) -> list[str]:
         """The channels that end unless it resumes."""
         return [

@@ -19,6 +19,8 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from nexxus.cluster.messages import SubscriptionChanged
 from nexxus.domain.channels import Subscription
 from nexxus.gateway.delivery.audiences import Audiences
@@ -71,7 +73,7 @@ class Residents:
         """Every device of an application."""
         for device in list(self._devices.values()):
             if device.app_id == app_id:
-                held = tuple(held.subscription for held in device.subscriptions.values())
+                held = tuple(device.served())
                 yield DeviceView(
                     device.app_id,
                     device.device_id,
@@ -125,6 +127,19 @@ class Residents:
         device.subscriptions[subscription.channel_id] = held
         if device.is_live and device.connection is not None:
             self._audiences.add(device.connection, subscription, self.log.seq)
+
+    def put(self, device: Resident, subscription: Subscription) -> None:
+        """Serve a subscription that a connected device has just made, or made again."""
+        held = device.subscriptions.get(subscription.channel_id)
+        if held is None:
+            self.install(device, subscription, is_kept=False)
+            return
+        held.is_kept = False
+        same = msgspec.structs.replace(held.subscription, is_persistent=subscription.is_persistent)
+        if same == subscription:
+            held.subscription = subscription
+        else:
+            self.replace(device, subscription)
 
     def replace(self, device: Resident, subscription: Subscription) -> None:
         """Serve a channel by other routes. What came before cannot be resumed over it."""
@@ -203,9 +218,7 @@ class Residents:
 
     async def serve_all_here(self, device: Resident) -> bool:
         """Do the same for all that a device has here."""
-        return await self.serve_here(
-            device, [held.subscription for held in device.subscriptions.values()]
-        )
+        return await self.serve_here(device, device.served())
 
     def let_go(self, device: Resident) -> None:
         """Serve the device no more: another node holds it, and what it had here is that one's."""

@@ -77,7 +77,7 @@ async def test_a_read_waits_for_the_writes_before_it_and_holds_those_after(world
     client = await world.connect("d1")
     await client.send("create", {"n": 1}, ref="1")
     await client.send("create", {"n": 2}, ref="2")
-    await client.send("subscribe", {"n": 3}, ref="3")
+    await client.send("subscribe", {"n": 3, "getOnly": True}, ref="3")
     await client.send("create", {"n": 4}, ref="4")
     await client.send("create", {"n": 5}, ref="5")
 
@@ -143,7 +143,7 @@ async def test_what_has_not_begun_when_a_connection_breaks_is_not_done(world: Wo
     client = await world.connect("d1")
     for number in range(5):
         event = "subscribe" if number == 1 else "create"
-        await client.send(event, {"n": number}, ref=str(number))
+        await client.send(event, {"n": number, "getOnly": True}, ref=str(number))
     gates.open(0)
     await eventually(lambda: gates.begun == [0, 1])
 

@@ -13,7 +13,7 @@ from nexxus.domain.application import parse_application
 from nexxus.domain.channels import Descriptor, channel_of
 from nexxus.domain.filter_parser import parse_filter
 from nexxus.domain.filters import EVERYTHING, Filter
-from nexxus.objects.queries import describe
+from nexxus.objects.queries import FilterLimits, Selection, describe
 from nexxus.objects.subscriptions import channel_id, route_of
 from nexxus.testing.strategies import RICH_MODEL, filter_documents, respellings
 
@@ -23,15 +23,8 @@ TITLED = parse_filter({"title": "a"}, RICH_MODEL)
 
 
 def descriptor(filter: Any = None, id: str | None = None, user_id: str | None = None) -> Descriptor:
-    return describe(
-        APPLICATION,
-        RICH_MODEL,
-        id=id,
-        user_id=user_id,
-        filter=filter,
-        max_conditions=1_000,
-        max_depth=64,
-    )
+    selection = Selection(id, user_id, filter)
+    return describe(APPLICATION, RICH_MODEL, selection, FilterLimits(conditions=1_000, depth=64))
 
 
 def channel(filter: Any = None, access: Filter = EVERYTHING, **more: str) -> str:

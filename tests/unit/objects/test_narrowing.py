@@ -16,7 +16,7 @@ from nexxus.domain.channels import Route, Subscription
 from nexxus.domain.identity import Identity
 from nexxus.errors import DeviceNotConnected, InvalidParameters, ServiceUnavailable
 from nexxus.objects.narrowing import Narrowing
-from nexxus.objects.queries import Paging
+from nexxus.objects.requests import SubscribeRequest
 from nexxus.testing.journal import Journal
 
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
@@ -58,7 +58,7 @@ class Gateway:
         await self._world.registry.subscriptions.put(subscription, TRANSPORT, NODE)
         self._replace(subscription)
 
-    async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
+    async def adopt(self, app_id: str, device_id: str) -> None:
         self.steps.append(("adopt", device_id))
         held = await self._world.registry.subscriptions.of_device(app_id, device_id)
         if device_id in self.known:
@@ -106,7 +106,6 @@ class World(ObjectsWorld):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.gateway = Gateway(self)
-        self.subscriptions._hosts = {TRANSPORT: self.gateway}  # type: ignore[assignment]
         self.narrowing = Narrowing(
             database=self.database,
             registry=self.registry,
@@ -129,10 +128,10 @@ class World(ObjectsWorld):
         for member in members:
             self.gateway.known[member.device()] = Device(member.device())
             await self.connect(member)
-            await self.subscriptions.subscribe(
-                member, "task", paging=Paging(), get_only=False,
-                **{"id": None, "user_id": None, "filter": None, **asked},
-            )  # fmt: skip
+            opened = self.subscriptions.open(member, SubscribeRequest(model="task", **asked))
+            assert opened.subscription is not None
+            await self.registry.subscriptions.put(opened.subscription, TRANSPORT, NODE)
+            await self.gateway.adopt(APP, member.device())
         self.gateway.steps.clear()
 
     async def change(self, document: dict[str, Any]) -> None:

@@ -19,7 +19,9 @@ from nexxus.errors import InvalidParameters
 from nexxus.interfaces.database import Query, SortKey
 from nexxus.objects.queries import (
     DEFAULT_SORT,
+    FilterLimits,
     Paging,
+    Selection,
     build_query,
     cursor_behind,
     describe,
@@ -31,16 +33,8 @@ MODEL = PLAIN.model("task")
 TASK = {"id": "t", "createdAt": 7, "title": "a", "points": 3}
 
 
-def described(
-    application: Any = WITH_AUTH,
-    *,
-    id: str | None = None,
-    user_id: str | None = None,
-    filter: Any = None,
-) -> Descriptor:
-    return describe(
-        application, MODEL, id=id, user_id=user_id, filter=filter, max_conditions=10, max_depth=5
-    )
+def described(application: Any = WITH_AUTH, **asked: Any) -> Descriptor:
+    return describe(application, MODEL, Selection(**asked), FilterLimits(conditions=10, depth=5))
 
 
 def query(**paging: Any) -> Query:

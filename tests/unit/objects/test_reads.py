@@ -10,7 +10,7 @@ from objects_world import ANN, BEN, NOBODY, READER, WITH_USERS, ObjectsWorld, id
 
 from nexxus.domain.identity import Identity
 from nexxus.errors import AccessDenied, InvalidParameters, ModelNotFound
-from nexxus.objects.queries import Paging
+from nexxus.objects.queries import Paging, Selection
 from nexxus.objects.reads import Page
 
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
@@ -20,12 +20,11 @@ async def search(world: ObjectsWorld, identity: Identity = NOBODY, **asked: Any)
     paging = Paging(
         **{name: asked.pop(name) for name in ("limit", "sort", "cursor") if name in asked}
     )
-    asked = {"id": None, "user_id": None, "filter": None, **asked}
-    return await world.reads.search(identity, "task", paging=paging, **asked)
+    return await world.reads.search(identity, "task", Selection(**asked), paging)
 
 
 async def count(world: ObjectsWorld, identity: Identity = NOBODY, **asked: Any) -> int:
-    return await world.reads.count(identity, "task", **{"user_id": None, "filter": None, **asked})
+    return await world.reads.count(identity, "task", Selection(**asked))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from objects_world import DEVICE, NOBODY, ObjectsWorld, ids
 
 from nexxus.cluster.messages import Outcome
+from nexxus.domain.frames import WriteEvent
 from nexxus.errors import InvalidParameters
 from nexxus.interfaces.broker import WRITES
 from nexxus.objects.replies import Count, Created, QueuedOperation, Reply, StoredReply
@@ -16,7 +17,6 @@ from nexxus.objects.requests import (
     CountRequest,
     DeleteRequest,
     SearchRequest,
-    SubscribeRequest,
     UpdateRequest,
 )
 from nexxus.objects.writes import Terms
@@ -109,20 +109,6 @@ async def test_objects_are_counted(world: ObjectsWorld) -> None:
     assert await world.requests.count(NOBODY, CountRequest(type="task")) == Count(count=1)
 
 
-# Subscriptions
-
-
-async def test_a_subscription_returns_its_channel_and_page(world: ObjectsWorld) -> None:
-    page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task"))
-    assert page.channel_id == "nxx:subscription:app:task"
-    assert ids(page.items) == ["t"]
-
-
-async def test_get_only_returns_only_the_page(world: ObjectsWorld) -> None:
-    page = await world.requests.subscribe(DEVICE, SubscribeRequest(model="task", get_only=True))
-    assert page.channel_id is UNSET
-
-
 # Frames
 
 
@@ -132,21 +118,14 @@ async def test_get_only_returns_only_the_page(world: ObjectsWorld) -> None:
         ("create", {"type": "task", "title": "one"}, 202, {"id", "type", "operationId"}),
         ("update", {"type": "task", "id": "t", "patch": PATCH}, 202, {"operationId"}),
         ("delete", {"type": "task", "id": "t", "ifVersion": 1}, 202, {"operationId"}),
-        ("subscribe", {"model": "task"}, 200, {"channelId", "items"}),
     ],
 )
 async def test_a_frame_is_answered_like_its_route(
-    world: ObjectsWorld, event: str, data: dict[str, Any], status: int, names: set[str]
+    world: ObjectsWorld, event: WriteEvent, data: dict[str, Any], status: int, names: set[str]
 ) -> None:
-    answered, document = await world.requests.perform(DEVICE, event, data)
+    answered, document = await world.requests.write_from_frame(DEVICE, event, data)
     assert answered == status
     assert document.keys() == names
-
-
-async def test_a_frame_ends_a_subscription(world: ObjectsWorld) -> None:
-    await world.requests.perform(DEVICE, "subscribe", {"model": "task"})
-    reply = await world.requests.perform(DEVICE, "unsubscribe", {"model": "task"})
-    assert reply == (200, {"channel": "nxx:subscription:app:task"})
 
 
 @pytest.mark.parametrize(
@@ -154,23 +133,24 @@ async def test_a_frame_ends_a_subscription(world: ObjectsWorld) -> None:
     [
         ("update", {"type": "task", "id": "t", "patch": PATCH, "version": 1}),
         ("delete", {"type": "task", "id": "t", "ifVersion": -1}),
-        ("subscribe", {"model": "task", "fitler": {}}),
-        ("subscribe", {"model": 1}),
         ("create", ["no object"]),
-        ("vanish", {}),
     ],
 )
-async def test_a_malformed_frame_is_refused(world: ObjectsWorld, event: str, data: Any) -> None:
+async def test_a_malformed_frame_is_refused(
+    world: ObjectsWorld, event: WriteEvent, data: Any
+) -> None:
     with pytest.raises(InvalidParameters):
-        await world.requests.perform(DEVICE, event, data)
+        await world.requests.write_from_frame(DEVICE, event, data)
 
 
 async def test_a_frames_write_signals_when_its_order_is_fixed(world: ObjectsWorld) -> None:
     calls: list[str] = []
-    for event, data in (
+    frames: list[tuple[WriteEvent, dict[str, Any]]] = [
         ("create", {"type": "task"}),
-        ("subscribe", {"model": "task"}),
         ("delete", {"type": "task", "id": "t"}),
-    ):
-        await world.requests.perform(DEVICE, event, data, lambda name=event: calls.append(name))  # type: ignore[misc]
+    ]
+    for event, data in frames:
+        await world.requests.write_from_frame(
+            DEVICE, event, data, lambda name=event: calls.append(name)
+        )  # type: ignore[misc]
     assert calls == ["create", "delete"]

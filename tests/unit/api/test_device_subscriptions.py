@@ -1,4 +1,4 @@
-"""Subscribing: stored in the registry, then served by a node, and only then read."""
+"""Subscribing over HTTP: stored in the registry, then served by a node, and only then read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from objects_world import (
     ANN,
     DEVICE,
@@ -29,8 +30,8 @@ from nexxus.errors import (
     NotFound,
     ServiceUnavailable,
 )
-from nexxus.objects.queries import Paging
-from nexxus.objects.subscriptions import Subscribed
+from nexxus.objects.replies import ChannelPage
+from nexxus.objects.requests import SubscribeRequest, UnsubscribeRequest
 
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
@@ -38,25 +39,17 @@ CHANNEL = "nxx:subscription:app:task"
 
 
 async def subscribe(
-    world: ObjectsWorld,
-    identity: Identity = DEVICE,
-    model: str = "task",
-    *,
-    paging: Paging | None = None,
-    get_only: bool = False,
-    **asked: Any,
-) -> Subscribed:
-    asked = {"id": None, "user_id": None, "filter": None, **asked}
-    return await world.subscriptions.subscribe(
-        identity, model, paging=paging or Paging(), get_only=get_only, **asked
-    )
+    world: ObjectsWorld, identity: Identity = DEVICE, model: str = "task", **asked: Any
+) -> ChannelPage:
+    request = SubscribeRequest(model=model, **asked)
+    return await world.device_subscriptions.subscribe(identity, request)
 
 
 async def unsubscribe(
     world: ObjectsWorld, identity: Identity = DEVICE, model: str = "task", **asked: Any
 ) -> str:
-    asked = {"id": None, "user_id": None, "filter": None, **asked}
-    return await world.subscriptions.unsubscribe(identity, model, **asked)
+    request = UnsubscribeRequest(model=model, **asked)
+    return (await world.device_subscriptions.unsubscribe(identity, request)).channel
 
 
 async def held(world: ObjectsWorld, identity: Identity = DEVICE) -> list[Subscription]:
@@ -86,11 +79,11 @@ async def test_the_page_is_read_after_the_subscription_is_placed_and_served(
         return await search(query)
 
     connected.database.search = look_first  # type: ignore[method-assign]
-    subscribed = await subscribe(connected, paging=Paging(limit=2))
+    subscribed = await subscribe(connected, limit=2)
 
     assert subscribed.channel_id == CHANNEL
-    assert ids(subscribed.page.items) == ["t0", "t1"]
-    assert subscribed.page.cursor is not None
+    assert ids(subscribed.items) == ["t0", "t1"]
+    assert subscribed.cursor is not UNSET
     assert seen == [(1, [("phone", CHANNEL)])]
     (placement,) = await connected.registry.subscriptions.placements("app", "phone")
     assert placement.served_by == (TRANSPORT, NODE)
@@ -125,7 +118,7 @@ async def test_subscribing_twice_is_one_subscription_and_a_new_page(
     await subscribe(connected)
     await connected.store({"id": "new"})
     again = await subscribe(connected)
-    assert ids(again.page.items) == ["new"]
+    assert ids(again.items) == ["new"]
     assert len(await held(connected)) == 1
 
 
@@ -140,12 +133,12 @@ async def test_each_query_is_its_own_channel(connected: ObjectsWorld) -> None:
 async def test_a_page_has_only_objects_of_the_channel(connected: ObjectsWorld) -> None:
     await connected.store({"id": "a", "title": "one"}, {"id": "b", "title": "two"})
     subscribed = await subscribe(connected, filter={"title": "two"})
-    assert ids(subscribed.page.items) == ["b"]
+    assert ids(subscribed.items) == ["b"]
 
 
 async def test_the_channel_of_a_transient_model_has_an_empty_page(connected: ObjectsWorld) -> None:
     subscribed = await subscribe(connected, model="typing")
-    assert (subscribed.page.items, subscribed.page.cursor) == ([], None)
+    assert (subscribed.items, subscribed.cursor) == ([], UNSET)
     assert len(await held(connected)) == 1
 
 
@@ -155,7 +148,7 @@ async def test_get_only_needs_no_connection_and_makes_no_subscription(
     await world.application()
     await world.store({"id": "t"})
     read = await subscribe(world, get_only=True)
-    assert (read.channel_id, ids(read.page.items)) == (None, ["t"])
+    assert (read.channel_id, ids(read.items)) == (UNSET, ["t"])
     assert await held(world) == []
 
 
@@ -168,8 +161,8 @@ async def test_get_only_needs_no_connection_and_makes_no_subscription(
         ({"model": "log"}, InvalidParameters),
         ({"model": "typing", "get_only": True}, InvalidParameters),
         ({"filter": {"notes": "a"}}, InvalidParameters),
-        ({"paging": Paging(limit=0)}, InvalidParameters),
-        ({"paging": Paging(sort=["nothing"])}, InvalidParameters),
+        ({"limit": 0}, InvalidParameters),
+        ({"sort": ["nothing"]}, InvalidParameters),
         ({"user_id": "ann"}, InvalidParameters),
     ],
 )
@@ -213,7 +206,7 @@ async def test_a_subscription_is_narrowed_to_visible_objects(world: ObjectsWorld
     await world.connect(ANN)
     await world.store({"id": "a", "userId": "ann"}, {"id": "b", "userId": "ben"})
     subscribed = await subscribe(world, ANN)
-    assert ids(subscribed.page.items) == ["a"]
+    assert ids(subscribed.items) == ["a"]
     (subscription,) = await held(world, ANN)
     assert subscription.channel_id.startswith(f"{CHANNEL}:filter:")
     assert subscription.route.access == {"userId": {"eq": "ann"}}
