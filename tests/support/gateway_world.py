@@ -306,3 +306,15 @@ def event(number: int, **keys: list[str]) -> Delivery:
         patches=[patch] if "updated" in keys else [],
         verdicts=verdicts(**keys),
     )
+
+
+async def dropped(world: World, *channels: str, version: int = 1) -> str:
+    """A device d1 that saw `version`, then lost its connection; the cursor that it has."""
+    client = await world.connect("d1")
+    for channel in channels:
+        await world.subscribe("d1", channel)
+    await world.tell(event(version, created=[channels[0]]))
+    await client.expect("model_created")
+    await drop(world, client)
+    assert client.cursor is not None
+    return client.cursor

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 import websockets
 from gateway_world import APP, TRANSPORT, Client, FakeActions, World, event, token_until
-from raw_websocket import open_raw, read_frame, text_frame
+from raw_websocket import open_raw, text_frame
 from waiting import eventually
 
-from nexxus.cluster.messages import ConnectionReplaced, Rejection, SessionEnded
-from nexxus.domain.operations import OperationError
+from nexxus.cluster.messages import ConnectionReplaced, SessionEnded
 from nexxus.errors import DeviceNotFound, ServiceUnavailable, TooManyRequests
 from nexxus.interfaces.registry import Presence
 
@@ -67,23 +66,6 @@ async def test_compression_is_not_negotiated(world: World) -> None:
     assert "sec-websocket-extensions" not in headers
 
 
-@pytest.mark.parametrize(
-    ("offered", "chosen"),
-    [
-        (None, None),
-        (["nexxus.v1.json"], "nexxus.v1.json"),
-        (["nexxus.v1.msgpack", "nexxus.v1.json"], "nexxus.v1.msgpack"),
-        (["other", "nexxus.v1.msgpack"], "nexxus.v1.msgpack"),
-    ],
-)
-async def test_the_first_subprotocol_that_is_known_is_chosen(
-    world: World, offered: list[str] | None, chosen: str | None
-) -> None:
-    client = await world.connect("d1", subprotocols=offered)
-
-    assert client.socket.subprotocol == chosen
-
-
 async def test_beyond_the_connections_that_it_may_hold_a_node_refuses(new_world: NewWorld) -> None:
     world = await new_world(max_connections=1)
     await world.connect("d1")
@@ -93,27 +75,6 @@ async def test_beyond_the_connections_that_it_may_hold_a_node_refuses(new_world:
 
     assert refused.value.response.status_code == 503
     assert json.loads(refused.value.response.body)["error"] == "ServiceUnavailableException"
-
-
-async def test_a_registered_device_is_present(world: World) -> None:
-    await world.connect("d1")
-
-    presence = await world.registry.presence.get(APP, "d1")
-
-    assert (presence.node, presence.transport) == ("n1", TRANSPORT)
-    assert world.gateway.counters.connections == 1
-
-
-async def test_a_device_that_has_left_is_not_present(world: World) -> None:
-    client = await world.connect("d1")
-
-    await client.socket.close()
-
-    async def has_left() -> bool:
-        return await world.registry.presence.get(APP, "d1") is None
-
-    await eventually(has_left)
-    assert world.gateway.counters.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -140,14 +101,6 @@ async def test_a_register_that_fails_is_an_error_and_may_be_tried_again(
 
     world.actions.on_verify = None
     await client.register("d1")
-
-
-async def test_an_expired_token_does_not_register(world: World) -> None:
-    client = await world.connect()
-
-    await client.send("register", {"token": token_until("d1", time.time() - 1)})
-
-    await client.expect_error("TOKEN_EXPIRED")
 
 
 async def test_a_session_that_ends_while_it_registers_does_not(world: World) -> None:
@@ -177,15 +130,6 @@ async def test_a_connection_keeps_to_its_device(world: World) -> None:
 
     await client.register("d1")
     assert await world.registry.presence.get(APP, "d2") is None
-
-
-async def test_a_second_connection_of_the_device_replaces_the_first(world: World) -> None:
-    first = await world.connect("d1")
-    second = await world.connect("d1")
-
-    assert await first.closed() == 4003
-    assert await second.is_quiet()
-    assert await world.registry.presence.get(APP, "d1") is not None
 
 
 async def test_of_connections_that_register_at_once_one_remains(world: World) -> None:
@@ -221,15 +165,6 @@ async def test_a_replacement_names_its_connection(world: World) -> None:
     assert await client.is_quiet()
 
 
-async def test_a_connection_whose_token_expires_is_closed_at_that_moment(world: World) -> None:
-    expires = int(time.time()) + 2
-    client = await world.connect(token_until("d1", expires))
-    await world.subscribe("d1", "c1")
-
-    assert await client.closed() == 4002
-    assert expires - 0.01 <= time.time()
-
-
 async def test_nothing_is_sent_after_the_token_expired_however_late_the_loop_is(
     world: World,
 ) -> None:
@@ -246,29 +181,6 @@ async def test_nothing_is_sent_after_the_token_expired_however_late_the_loop_is(
     with pytest.raises(websockets.ConnectionClosed):
         await client.next()
     assert client.socket.close_code == 4002
-
-
-async def test_a_newer_token_prolongs_the_connection(world: World) -> None:
-    client = await world.connect(token_until("d1", time.time() + 2))
-
-    await client.send("refresh_access_token", {"token": token_until("d1", time.time() + 60)})
-    assert (await client.expect("refresh_access_token")) == {"success": True}
-
-    await world.connect(token_until("d2", time.time() + 2))
-    await eventually(lambda: world.gateway.counters.connections == 1)
-    assert await client.is_quiet()
-
-
-async def test_an_ended_session_closes_its_connection_and_its_subscriptions(world: World) -> None:
-    client = await world.connect("d1")
-    await world.subscribe("d1", "c1")
-
-    await world.tell(SessionEnded(APP, "d1", "session of d1"))
-
-    assert await client.closed() == 4001
-    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
-    assert await world.channels_of("d1") == []
-    assert await world.registry.presence.get(APP, "d1") is None
 
 
 async def test_a_session_ends_though_the_registry_is_not_told_of_its_connection(
@@ -305,40 +217,6 @@ async def test_a_new_session_does_not_inherit_subscriptions(world: World) -> Non
     await second.send("resume", {"cursor": first.cursor})
     assert (await second.expect("resume"))["success"]
     assert await world.channels_of("d1") == []
-
-
-async def test_a_rejected_operation_is_told_to_its_device(world: World) -> None:
-    client = await world.connect("d1")
-    error = OperationError("VersionConflictException", "too late")
-
-    await world.tell(Rejection(APP, "d1", "o1", error))
-    await world.tell(Rejection(APP, "nobody", "o2", error))
-
-    assert await client.expect_error("OPERATION_REJECTED") == {
-        "code": "OPERATION_REJECTED",
-        "message": "too late",
-        "operationId": "o1",
-        "error": {"error": "VersionConflictException", "message": "too late"},
-    }
-
-
-async def test_a_connection_that_does_not_register_is_closed(new_world: NewWorld) -> None:
-    world = await new_world(register_timeout=0.05)
-
-    assert await (await world.connect()).closed() == 1008
-
-
-async def test_a_peer_is_pinged_and_dropped_when_it_stays_silent(new_world: NewWorld) -> None:
-    world = await new_world(ping_interval=0.05, ping_timeout=0.3)
-    answering = await world.connect("d1")
-    reader, _ = await open_raw(world.url)
-
-    assert await read_frame(reader) == (9, b"")
-    while await reader.read(100):
-        pass  # More pings, and in the end the end.
-
-    await eventually(lambda: world.gateway.counters.connections == 1)
-    assert await answering.is_quiet()
 
 
 async def test_a_drain_closes_everything_once_what_was_received_is_done(world: World) -> None:

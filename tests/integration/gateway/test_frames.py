@@ -21,62 +21,10 @@ from waiting import eventually
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings, InProcessRegistrySettings
-from nexxus.errors import VersionConflict
 from nexxus.gateway import GatewaySettings
 from nexxus.testing.journal import Journal
 
 NewWorld = Callable[..., Any]
-
-
-@pytest.mark.parametrize(
-    ("message", "named"),
-    [
-        ("", "JSON"),
-        ("{", "JSON"),
-        ("[]", "object"),
-        ("{}", "event"),
-        ('{"event": 7}', "event"),
-        ('{"event": "dance", "data": {}}', "dance"),
-        ('{"event": "register"}', "data"),
-        ('{"event": "register", "data": {}}', "token"),
-        ('{"event": "register", "data": {"token": 7}}', "token"),
-        ('{"event": "register", "data": {"token": "d1", "tokn": 1}}', "tokn"),
-        ('{"event": "register", "data": {"token": "d1"}, "ref": "1"}', "ref"),
-        ('{"event": "create", "data": {}}', "ref"),
-        ('{"event": "create", "data": {}, "ref": 7}', "ref"),
-        ('{"event": "create", "data": {}, "ref": "1", "x": 1}', "x"),
-        ('{"event": "create", "data": {}, "ref": "1"}', "register"),
-        ('{"event": "resume", "data": {"cursor": "x"}}', "register"),
-        ("[" * 100_000, "deep"),
-        ('{"event": "create", "ref": "\\ud800", "data": {}}', "JSON"),
-        ('{"event": "model_created", "data": {}}', "model_created"),
-        (b"\x80", "binary"),
-    ],
-)
-async def test_a_frame_that_makes_no_sense_is_an_error_that_says_why(
-    world: World, message: str | bytes, named: str
-) -> None:
-    client = await world.connect()
-
-    await client.socket.send(message)
-
-    told = await client.expect_error("INVALID_PARAMETERS")
-    assert named in told["message"]
-    await client.register("d1")
-
-
-async def test_messagepack_is_for_its_own_connections(world: World) -> None:
-    client = await world.connect("d1", subprotocols=["nexxus.v1.msgpack"])
-
-    await client.socket.send("{}")
-    await client.expect_error("INVALID_PARAMETERS")
-
-    await client.send("create", {"type": "task"}, ref="1")
-    assert await client.next() == {
-        "event": "reply",
-        "ref": "1",
-        "data": {"status": 202, "data": {"caller": "d1"}},
-    }
 
 
 @pytest.mark.parametrize(
@@ -100,42 +48,6 @@ async def test_what_json_could_not_say_is_refused_in_messagepack_too(
 
 def nested(levels: int) -> Any:
     return {"x": nested(levels - 1)} if levels > 1 else {}
-
-
-@pytest.mark.parametrize("subprotocol", ["nexxus.v1.json", "nexxus.v1.msgpack"])
-async def test_data_may_be_nested_up_to_the_limit(world: World, subprotocol: str) -> None:
-    client = await world.connect("d1", subprotocols=[subprotocol])
-
-    await client.send("create", nested(64), ref="1")
-    await client.send("create", nested(65), ref="2")
-
-    assert (await client.expect("reply"))["status"] == 202
-    refused = await client.expect("reply")
-    assert refused["status"] == 400
-    assert "64" in refused["error"]["message"]
-
-
-async def test_an_operation_that_fails_is_answered_with_its_error(world: World) -> None:
-    async def fail(*_: Any) -> Any:
-        raise VersionConflict("somebody was faster", {"version": 3})
-
-    world.actions.on_perform = fail
-    client = await world.connect("d1")
-
-    await client.send("update", {"id": "x"}, ref="r")
-
-    assert await client.next() == {
-        "event": "reply",
-        "ref": "r",
-        "data": {
-            "status": 409,
-            "error": {
-                "error": "VersionConflictException",
-                "message": "somebody was faster",
-                "details": {"version": 3},
-            },
-        },
-    }
 
 
 async def test_an_unexpected_failure_is_logged_once_and_says_nothing(world: World) -> None:
@@ -198,17 +110,6 @@ async def test_a_flood_of_frames_is_not_read_before_it_can_be_handled(new_world:
 async def _flood(client: Any, count: int) -> None:
     for number in range(count):
         await client.send("create", {"x": "y" * 20_000}, ref=str(number))
-
-
-async def test_a_frame_over_the_limit_closes_the_connection(new_world: NewWorld) -> None:
-    world = await new_world(frame=1024)
-    client = await world.connect("d1")
-
-    await client.send("create", {"x": "y" * 900}, ref="1")
-    await client.expect("reply")
-    await client.send("create", {"x": "y" * 1024}, ref="1")
-
-    assert await client.closed() == 1009
 
 
 async def test_the_limit_is_that_of_a_message_not_of_its_fragments(new_world: NewWorld) -> None:

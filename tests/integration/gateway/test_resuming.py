@@ -6,54 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, World, delivered, drop, event
+from gateway_world import APP, World, delivered, drop, dropped, event
 from waiting import eventually
 
 from nexxus.domain.channels import Descriptor, Route
 from nexxus.errors import DeviceNotConnected, ServiceUnavailable
 
 NewWorld = Callable[..., Any]
-
-DENIED = {"id": "t1", "type": "task", "appId": APP}
-
-
-async def dropped(world: World, *channels: str, version: int = 1) -> str:
-    """A device d1 that saw `version`, then lost its connection; the cursor that it has."""
-    client = await world.connect("d1")
-    for channel in channels:
-        await world.subscribe("d1", channel)
-    await world.tell(event(version, created=[channels[0]]))
-    await client.expect("model_created")
-    await drop(world, client)
-    assert client.cursor is not None
-    return client.cursor
-
-
-async def test_what_was_missed_comes_in_order_before_anything_else(world: World) -> None:
-    cursor = await dropped(world, "c1", "c2")
-    await delivered(
-        world,
-        event(2, updated=["c1"]),
-        event(3, updated=["c1"], created=["c2"]),
-        event(4, updated=["nobody's"]),
-        event(5, left=["c1", "c2"]),
-    )
-
-    client = await world.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-
-    frames = [await client.next() for _ in range(5)]
-    assert [(f["event"], f["data"].get("model", {}).get("version")) for f in frames] == [
-        ("model_updated", 2),
-        ("model_created", 3),
-        ("model_updated", 3),
-        ("model_deleted", 5),
-        ("resume", None),
-    ]
-    assert frames[-1]["data"]["success"] is True
-    await world.tell(event(6, created=["c1"]))
-    await client.expect("model_created")
-    assert world.gateway.counters.resumed == 1
 
 
 async def test_between_register_and_resume_nothing_overtakes(world: World) -> None:
@@ -124,17 +83,6 @@ async def test_a_device_that_subscribes_over_http_is_not_kept_waiting_for_its_fi
     assert await world.channels_of("d1") == ["c2"]
 
 
-async def test_the_cursor_of_a_resume_can_be_resumed_from(world: World) -> None:
-    cursor = await dropped(world, "c1")
-    for version in range(2, 6):
-        await delivered(world, event(version, updated=["c1"]))
-        client = await world.connect("d1")
-        await client.send("resume", {"cursor": cursor})
-        assert (await client.expect("model_updated"))["model"]["version"] == version
-        cursor = (await client.expect("resume"))["cursor"]
-        await drop(world, client)
-
-
 async def test_a_replaced_connections_subscriptions_are_resumed_by_its_successor(
     world: World,
 ) -> None:
@@ -151,46 +99,6 @@ async def test_a_replaced_connections_subscriptions_are_resumed_by_its_successor
     assert (await second.expect("resume"))["success"]
 
 
-async def test_the_same_in_messagepack(world: World) -> None:
-    cursor = await dropped(world, "c1")
-    await delivered(world, event(2, updated=["c1"]))
-
-    client = await world.connect("d1", subprotocols=["nexxus.v1.msgpack"])
-    await client.send("resume", {"cursor": cursor})
-
-    assert (await client.expect("model_updated"))["model"]["version"] == 2
-    await client.expect("resume")
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda _: "",
-        lambda _: "0",
-        lambda _: "nobody-knows-this",
-        lambda cursor: cursor + "0",
-        lambda cursor: cursor + "x",
-        lambda cursor: cursor.replace("n1", "n2"),
-        lambda cursor: cursor.partition(":")[0] + ":00000000-1",
-        lambda cursor: cursor.rpartition("-")[0] + "-" + "9" * 5000,
-        lambda cursor: cursor.rpartition("-")[0] + "-²",
-    ],
-)
-async def test_a_cursor_that_nobody_knows_is_answered_with_a_resync(
-    world: World, spoil: Callable[[str], str]
-) -> None:
-    cursor = await dropped(world, "c1", "c2")
-    await delivered(world, event(2, updated=["c1"]))
-
-    client = await world.connect("d1")
-    await client.send("resume", {"cursor": spoil(cursor)})
-
-    assert sorted((await client.expect("resync"))["channels"]) == ["c1", "c2"]
-    await world.tell(event(3, updated=["c1"]))
-    assert (await client.expect("model_updated"))["model"]["version"] == 3
-    assert world.gateway.counters.resynced == 1
-
-
 async def test_after_a_resync_its_cursor_can_be_resumed_from(world: World) -> None:
     await dropped(world, "c1")
     client = await world.connect("d1")
@@ -204,14 +112,6 @@ async def test_after_a_resync_its_cursor_can_be_resumed_from(world: World) -> No
 
     assert (await client.expect("model_updated"))["model"]["version"] == 2
     assert (await client.expect("resume"))["success"]
-
-
-async def test_a_device_that_nobody_knows_is_told_that_it_has_no_channels(world: World) -> None:
-    client = await world.connect("d1")
-
-    await client.send("resume", {"cursor": "x"})
-
-    assert (await client.expect("resync"))["channels"] == []
 
 
 @pytest.mark.parametrize(
@@ -245,29 +145,6 @@ async def test_a_quiet_channel_is_resumed_however_busy_the_others_are(new_world:
     assert (await client.expect("resume"))["success"]
 
 
-async def test_too_late_the_subscriptions_have_ended(new_world: NewWorld) -> None:
-    world = await new_world(resume_window=0.05)
-    cursor = await dropped(world, "c1")
-    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
-    assert await world.channels_of("d1") == []
-
-    client = await world.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-
-    assert (await client.expect("resync"))["channels"] == []
-
-
-async def test_without_a_window_subscriptions_end_with_the_connection(new_world: NewWorld) -> None:
-    world = await new_world(resume_window=0)
-    cursor = await dropped(world, "c1")
-    await eventually(lambda: world.gateway.narrowed.devices(APP) == [])
-    assert await world.channels_of("d1") == []
-
-    client = await world.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-    assert (await client.expect("resync"))["channels"] == []
-
-
 async def test_without_a_window_a_replaced_connection_leaves_nothing(new_world: NewWorld) -> None:
     world = await new_world(resume_window=0)
     await world.connect("d1")
@@ -278,19 +155,6 @@ async def test_without_a_window_a_replaced_connection_leaves_nothing(new_world: 
     await world.tell(event(1, created=["c1"]))
     assert await second.is_quiet()
     assert await world.channels_of("d1") == []
-
-
-@pytest.mark.parametrize("message", ['{"event": "create", "ref": "1", "data": {}}', "nonsense"])
-async def test_a_first_frame_that_is_another_ends_what_was_kept(world: World, message: str) -> None:
-    await dropped(world, "c1")
-    client = await world.connect("d1")
-
-    await client.socket.send(message)
-    await client.next()
-
-    assert await world.channels_of("d1") == []
-    await world.tell(event(2, updated=["c1"]))
-    assert await client.is_quiet()
 
 
 async def test_a_device_that_says_nothing_starts_without_what_was_kept(
@@ -346,41 +210,6 @@ async def test_the_cursor_of_the_registering_can_be_resumed_from_though_others_c
     assert (await client.expect("resume"))["success"] is True
 
 
-async def test_a_later_resume_is_an_error(world: World) -> None:
-    client = await world.connect("d1")
-    await client.send("create", {}, ref="1")
-    await client.expect("reply")
-
-    await client.send("resume", {"cursor": client.cursor})
-
-    await client.expect_error("INVALID_PARAMETERS")
-
-
-@pytest.mark.parametrize("data", [{}, {"cursor": 7}, {"cursor": None}, {"cursor": "x", "y": 1}])
-async def test_a_resume_without_a_proper_cursor_is_an_error(world: World, data: Any) -> None:
-    client = await world.connect("d1")
-
-    await client.send("resume", data)
-
-    await client.expect_error("INVALID_PARAMETERS")
-
-
-async def test_what_was_subscribed_to_since_register_stays(world: World) -> None:
-    await dropped(world, "c1", "c2")
-    client = await world.connect("d1")
-    await world.subscribe("d1", "c2")  # The same channel once more.
-    await world.subscribe("d1", "c3")
-    await delivered(world, event(2, updated=["c1", "c2"], created=["c3"]))
-
-    await client.send("create", {}, ref="first frame")
-
-    created, updated = await client.expect("model_created"), await client.expect("model_updated")
-    assert created["metadata"]["channels"] == ["c3"]
-    assert updated["metadata"]["channels"] == ["c2"]
-    await client.expect("reply")
-    assert sorted(await world.channels_of("d1")) == ["c2", "c3"]
-
-
 async def test_what_was_subscribed_to_since_register_is_resumed_with_the_rest(
     world: World,
 ) -> None:
@@ -406,19 +235,6 @@ async def test_a_silent_device_cannot_subscribe_but_keeps_what_it_has(world: Wor
             await world.subscribe("d1", channel)
 
     assert await world.channels_of("d1") == ["c1"]
-
-
-async def test_a_channel_ended_while_silent_is_not_resumed(world: World) -> None:
-    cursor = await dropped(world, "c1", "c2")
-    await world.registry.subscriptions.remove(APP, "d1", ["c1"])
-    await world.gateway.reconciliation.adopt(APP, "d1")
-    await delivered(world, event(2, updated=["c1", "c2"]))
-
-    client = await world.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-
-    assert (await client.expect("model_updated"))["metadata"]["channels"] == ["c2"]
-    await client.expect("resume")
 
 
 async def test_a_device_whose_roles_changed_while_it_was_silent_reads_anew(world: World) -> None:
@@ -472,89 +288,6 @@ async def test_a_denial_that_arrived_can_be_resumed_from(world: World) -> None:
     await again.send("resume", {"cursor": client.cursor})
 
     assert (await again.expect("resume"))["success"]
-
-
-async def test_on_another_node_the_subscriptions_are_taken_over_and_read_anew(
-    new_world: NewWorld,
-) -> None:
-    one, two = await new_world("n1"), await new_world("n2")
-    cursor = await dropped(one, "c1")
-
-    client = await two.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-
-    assert (await client.expect("resync"))["channels"] == ["c1"]
-    await two.tell(event(2, updated=["c1"]))
-    await client.expect("model_updated")
-
-
-async def test_a_node_leaves_alone_what_another_has_taken_over(new_world: NewWorld) -> None:
-    one, two = await new_world("n1", resume_window=0.05), await new_world("n2")
-    client = await one.connect("d1")
-    await one.subscribe("d1", "c1")
-    successor = await two.connect("d1")
-    assert await client.closed() == 4003
-    await successor.send("resume", {"cursor": client.cursor})
-    await successor.expect("resync")
-
-    await eventually(lambda: one.gateway.narrowed.devices(APP) == [])
-
-    assert await two.channels_of("d1") == ["c1"]
-
-
-async def moved(one: World, two: World) -> str:
-    """A device d1 of `one` that went over to `two` and was lost before it knew; its cursor."""
-    cursor = await dropped(one, "c1")
-    client = await two.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-    await client.expect("resync")
-    await drop(two, client)
-    return cursor
-
-
-@pytest.mark.parametrize("dies", [False, True])
-async def test_back_on_a_node_that_knows_the_device_it_is_served_there_and_reads_anew(
-    new_world: NewWorld, dies: bool
-) -> None:
-    one, two = await new_world("n1"), await new_world("n2")
-    cursor = await moved(one, two)
-    if dies:
-        await two.registry.nodes.retire("n2")
-
-    client = await one.connect("d1")
-    await client.send("resume", {"cursor": cursor})
-
-    assert (await client.expect("resync"))["channels"] == ["c1"]
-    assert await one.servers_of("d1") == {"c1": "n1"}
-    await one.tell(event(2, updated=["c1"]))
-    await client.expect("model_updated")
-
-
-async def test_what_was_subscribed_to_on_another_node_is_served_back_on_the_first(
-    new_world: NewWorld,
-) -> None:
-    one, two = await new_world("n1"), await new_world("n2")
-    first = await one.connect("d1")
-    second = await two.connect("d1")
-    assert await first.closed() == 4003
-    await two.subscribe("d1", "c2")
-    await drop(two, second)
-
-    client = await one.connect("d1")
-    await client.send("resume", {"cursor": second.cursor})
-
-    assert (await client.expect("resync"))["channels"] == ["c2"]
-
-
-async def test_a_node_lets_a_silent_device_of_another_keep_what_it_has(
-    new_world: NewWorld,
-) -> None:
-    one, two = await new_world("n1", resume_window=0.3), await new_world("n2")
-    await moved(one, two)
-
-    await eventually(lambda: one.gateway.narrowed.devices(APP) == [])
-
-    assert await two.channels_of("d1") == ["c1"]
 
 
 async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
