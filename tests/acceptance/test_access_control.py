@@ -9,8 +9,6 @@ import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
 from documents import (
     ALL,
-    GUARDED_ROLES,
-    guarded_application,
     open_application,
     signed_application,
 )
@@ -50,17 +48,6 @@ async def test_reading_a_forbidden_or_missing_object_is_denied_alike(
 
 
 @contract("roles: anything not allowed is denied")
-async def test_a_model_that_no_statement_names_is_denied(member: NexxusClient) -> None:
-    await member.denied("POST", "/model/note", {"text": "x"})
-    await member.denied("GET", "/model/note/x")
-    await member.denied("PUT", "/model/note/x", {"patch": replace(text="y")})
-    await member.denied("DELETE", "/model/note/x")
-    await member.denied("POST", "/model/note/search", {})
-    await member.denied("POST", "/model/count", {"type": "note"})
-    await member.denied("POST", "/subscription/", {"model": "note", "getOnly": True})
-
-
-@contract("roles: anything not allowed is denied")
 async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     user_of_type: Any, guarded: Any, new_client: Any, admin: Admin
 ) -> None:
@@ -71,18 +58,6 @@ async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     user = await new_client(free).register_user("u")
     note = await user.create("note", text="x")
     await user.delete("note", note["id"])
-
-
-@contract("roles: anything not allowed is denied")
-async def test_a_role_without_statements_allows_nothing(admin: Admin, new_client: Any) -> None:
-    app = admin.create(
-        signed_application(
-            roles={"idle": {"statements": []}},
-            auth={"acl": True, "userTypes": {"default": {"roles": ["idle"]}}},
-        )
-    )
-    user = await new_client(app).register_user("u")
-    await user.denied("POST", "/model/note", {"text": "x"})
 
 
 @contract("roles: anything not allowed is denied")
@@ -145,45 +120,6 @@ async def test_a_condition_selects_the_permitted_objects(
     found = await reader.search("row")
     assert {item["id"] for item in found} == visible
     assert await reader.count("row") == len(visible)
-
-
-@contract("roles: conditions")
-async def test_a_missing_field_equals_nothing(admin: Admin, new_client: Any) -> None:
-    condition = {"StringEquals": {"status": [None, "x"]}}
-    app = admin.create(
-        guarded_application(
-            roles={
-                **GUARDED_ROLES,
-                "member": {
-                    "statements": [
-                        {
-                            "effect": "Allow",
-                            "action": ["*"],
-                            "resource": ["task"],
-                            "condition": condition,
-                        }
-                    ]
-                },
-            }
-        )
-    )
-    member = await new_client(app).register_user("m")
-
-    await member.denied("POST", "/model/task", {"title": "without a status"})
-    await member.create("task", title="x", status="x")
-
-
-@contract("roles: conditions")
-@pytest.mark.parametrize(
-    "statement",
-    [
-        {"effect": "Allow", "condition": {"StringEquals": {"title": ["x"]}}},  # not acl
-        {"effect": "Deny", "condition": {"StringEquals": {"status": ["x"]}}},
-    ],
-)
-async def test_an_invalid_condition_is_refused(admin: Admin, statement: Any) -> None:
-    whole = {"action": ["read"], "resource": ["task"], **statement}
-    admin.refused(guarded_application(roles={**GUARDED_ROLES, "x": {"statements": [whole]}}))
 
 
 # Writing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,6 @@ from waiting import eventually
 
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
-UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
 
 def one_role(**change: Any) -> Any:
     statement = {"effect": "Allow", "action": ["*"], "resource": ["*"], **change}
@@ -26,20 +23,6 @@ def one_role(**change: Any) -> Any:
 
 
 # Ids
-
-
-@contract("an id is generated or chosen")
-async def test_an_application_without_an_id_gets_a_uuid(admin: Admin) -> None:
-    document = open_application()
-    del document["id"]
-
-    assert UUID7.fullmatch(admin.create(document)["id"])
-
-
-@contract("an id is generated or chosen")
-@pytest.mark.parametrize("id", ["Upper", ""])
-async def test_an_id_of_another_form_is_refused(admin: Admin, id: Any) -> None:
-    admin.refused(open_application(id=id), "id")
 
 
 @contract("an id is generated or chosen")
@@ -193,18 +176,6 @@ async def test_the_admin_key_is_not_a_token_of_an_application(client: NexxusClie
 
 
 @contract("user types")
-async def test_with_auth_there_is_always_the_default_user_type(
-    admin: Admin, new_client: Any
-) -> None:
-    app = admin.create(
-        open_application(auth={"strategies": {"local": {}}, "userTypes": {"staff": {}}})
-    )
-
-    client = await new_client(app).register_user("someone")
-    assert (await client.ok("GET", "/user/me"))["userType"] == "default"
-
-
-@contract("user types")
 async def test_a_private_user_type_cannot_be_chosen(admin: Admin, new_client: Any) -> None:
     client = new_client(admin.create(signed_application()))
     body = {"username": "u", "password": "p4ssw0rd!", "userType": "staff"}
@@ -213,18 +184,6 @@ async def test_a_private_user_type_cannot_be_chosen(admin: Admin, new_client: An
     await client.refused("POST", "/user/register", {**body, "userType": "nobody"}, "userType")
     await client.register_user("u", userType="guest")
     assert (await client.ok("GET", "/user/me"))["userType"] == "guest"
-
-
-@contract("user types")
-async def test_a_user_type_with_an_unknown_role_is_refused(admin: Admin) -> None:
-    admin.refused(signed_application(auth={"userTypes": {"x": {"roles": ["ghost"]}}}), "ghost")
-
-
-@contract("user types")
-@pytest.mark.parametrize("name", ["username", "$google"])
-async def test_a_reserved_detail_field_is_refused(admin: Admin, name: str) -> None:
-    details = {"default": {name: {"type": "string"}}}
-    admin.refused(signed_application(auth={"userDetailSchema": details}))
 
 
 @contract("no users without auth")

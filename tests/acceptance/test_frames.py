@@ -82,17 +82,6 @@ async def test_a_frame_over_the_limit_closes_the_connection(client: NexxusClient
     assert await client.socket.wait_closed() == 1009
 
 
-@contract("invalid frames are errors")
-async def test_an_unknown_key_in_a_subscription_is_named(client: NexxusClient) -> None:
-    await client.connect()
-
-    reply = await client.socket.request("subscribe", {"model": "task", "filtr": {"points": 1}})
-
-    assert reply["status"] == 400
-    assert reply["error"]["error"] == "InvalidParametersException"
-    assert "filtr" in json.dumps(reply["error"])
-
-
 @contract("two encodings")
 @pytest.mark.parametrize("protocol", [None, JSON, MSGPACK])
 async def test_a_client_chooses_its_encoding(client: NexxusClient, protocol: str | None) -> None:

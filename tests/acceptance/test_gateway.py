@@ -189,18 +189,6 @@ async def test_a_request_that_fails_is_answered_with_the_error(
     assert reply["error"]["error"] == error
 
 
-@contract("requests with a reply")
-async def test_many_requests_at_once_are_each_answered(client: NexxusClient) -> None:
-    await client.connect()
-
-    replies = await asyncio.gather(
-        *(client.socket.request("create", {"type": "task", "title": str(n)}) for n in range(50))
-    )
-
-    assert {reply["status"] for reply in replies} == {202}
-    assert len({reply["data"]["id"] for reply in replies}) == 50
-
-
 @contract("a rejected operation is reported to its device")
 async def test_an_operation_rejected_by_the_writer_is_reported_to_its_device(
     client: NexxusClient, app: Any, new_client: Any
@@ -262,20 +250,6 @@ async def test_a_connection_outlives_its_token_only_with_a_newer_one(
         await lasting.told(task["id"], 1)
     finally:
         keeper.cancel()
-
-
-@contract("a newer token")
-async def test_an_expired_token_cannot_register(
-    admin: Admin, new_client: Any, open_connection: Any
-) -> None:
-    app = admin.create(open_application(session={"jwtExpiresIn": 1}))
-    client = await (await new_client(app).register_device()).connect()
-    assert await client.socket.wait_closed() == 4002
-
-    connection = await open_connection()
-    await connection.send("register", {"token": client.token})
-
-    await connection.wait_for(is_error("TOKEN_EXPIRED"))
 
 
 @contract("an ended session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
 
 import pytest
 from client import NexxusClient, assert_error, unique
@@ -66,32 +65,6 @@ async def test_a_key_used_for_another_request_is_refused(client: NexxusClient) -
     ]:
         response = await client.write(method, path, body, Idempotency_Key=key)
         assert_error(response, 400, "InvalidParametersException")
-
-
-@contract("a repeated key is applied once")
-async def test_the_same_key_of_another_user_is_another_key(signed: Any, new_client: Any) -> None:
-    key, title = unique("key"), unique("title")
-    ann = await new_client(signed).register_user(unique("ann"))
-    bob = await new_client(signed).register_user(unique("bob"))
-
-    for user in (ann, bob):
-        response = await user.write("POST", "/model/task", {"title": title}, Idempotency_Key=key)
-        assert response.status_code == 201
-    assert await count_by_title(ann, title) == 2
-
-
-@contract("a repeated key is applied once")
-async def test_a_key_follows_the_user_to_another_device(signed: Any, new_client: Any) -> None:
-    name, key = unique("ann"), unique("key")
-    phone = await new_client(signed).register_user(name)
-    laptop = await new_client(signed).sign_in(name)
-
-    answers = [
-        await device.write("POST", "/model/task", {"title": "x"}, Idempotency_Key=key)
-        for device in (phone, laptop)
-    ]
-
-    assert answers[0].json()["data"]["id"] == answers[1].json()["data"]["id"]
 
 
 @contract("a repeated key is applied once")

@@ -146,31 +146,7 @@ async def test_waiting_for_a_transient_create_returns_the_object(
     assert "version" not in cursor
 
 
-@contract("waiting for a write")
-@pytest.mark.parametrize("prefer", ["wait=abc", "wait=", "respond-async", "wait=-1", "return=x"])
-async def test_an_unknown_preference_is_ignored(client: NexxusClient, prefer: str) -> None:
-    response = await client.send("POST", "/model/task", {"title": "x"}, headers={"Prefer": prefer})
-
-    assert response.status_code in (202, 400), response.text
-
-
-@contract("waiting for a write")
-async def test_waiting_zero_seconds_does_not_wait(client: NexxusClient) -> None:
-    for prefer in ("wait=0", "wait=0.0"):
-        headers = {"Prefer": prefer}
-        response = await client.send("POST", "/model/task", {"title": "x"}, headers=headers)
-        assert response.status_code == 202, response.text
-
-
-@contract("waiting for a write")
-async def test_a_preference_may_be_one_of_several(client: NexxusClient) -> None:
-    response = await client.http.post(
-        f"{client.endpoint.url}/model/task",
-        json={"title": "x"},
-        headers=[("nxx-app-id", client.app_id), ("Prefer", "wait=20"), ("Prefer", "return=full")],
-    )
-
-    assert response.status_code == 201, response.text
+# Over the socket
 
 
 @contract("a whole float is an int")
@@ -193,18 +169,3 @@ async def test_a_version_and_a_limit_may_be_written_as_floats(client: NexxusClie
             content=f'{{"limit": {limit}}}'.encode(),
             headers=headers,
         )
-
-
-# Over the socket
-
-
-@contract("the same writes over the socket")
-async def test_a_create_over_the_socket_is_the_same_write(client: NexxusClient) -> None:
-    await client.connect()
-
-    reply = await client.socket.request("create", {"type": "task", "title": "x"})
-
-    assert reply["status"] == 202
-    assert set(reply["data"]) == {"id", "type", "operationId"}
-    await client.decided(reply["data"]["operationId"])
-    assert (await client.get("task", reply["data"]["id"]))["title"] == "x"

@@ -258,18 +258,6 @@ def test_a_role_that_cannot_work_with_its_adapters_exits_with_2(tmp_path: Path) 
 
 
 @contract("a start that fails")
-def test_roles_in_separate_processes_cannot_share_a_database_file(tmp_path: Path) -> None:
-    result = run_nexxus(
-        *("serve", "--roles=gateway,transport-manager"),
-        *("--set=broker.adapter=rabbitmq", "--set=registry.adapter=redis"),
-        cwd=tmp_path,
-    )
-
-    assert result.returncode == 2, result.stderr
-    assert "sqlite" in result.stderr + result.stdout
-
-
-@contract("a start that fails")
 @pytest.mark.parametrize(
     ("declared", "named"),
     [
@@ -308,27 +296,6 @@ async def test_an_application_may_be_declared_in_the_file(start: Callable[..., S
         assert server.stop() == 0
         server.start()
         assert await client.count("note") == 1
-
-
-@contract("applications from the configuration file and the command line")
-def test_the_command_line_lists_its_commands(tmp_path: Path) -> None:
-    for command in (["--help"], ["serve", "--help"], ["app", "--help"], ["config", "--help"]):
-        result = run_nexxus(*command, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        assert "Usage" in result.stdout
-    described = run_nexxus("serve", "--help", cwd=tmp_path).stdout
-    for option in ("--config", "--roles", "--host", "--port", "--gateway-port", "--data-dir"):
-        assert option in described
-    for option in ("--set", "--demo"):
-        assert option in described
-
-
-@contract("applications from the configuration file and the command line")
-def test_the_version_is_printed(tmp_path: Path) -> None:
-    result = run_nexxus("version", cwd=tmp_path)
-
-    assert result.returncode == 0
-    assert any(character.isdigit() for character in result.stdout)
 
 
 # Changes of the configuration

@@ -49,92 +49,6 @@ def titles(items: list[dict[str, Any]]) -> set[str]:
     return {item["title"] for item in items}
 
 
-FILTERS: list[Any] = [
-    {},
-    {"points": 1},
-    {"points": {"eq": 1}},
-    {"points": {"$eq": 1}},
-    {"points": 1.0},
-    {"points": {"ne": 1}},
-    {"points": {"gt": 0.5}},
-    {"points": {"gt": 0}},
-    {"points": {"gte": 0}},
-    {"points": {"lt": 0}},
-    {"points": {"lte": 0}},
-    {"points": {"gt": 0, "lt": 2}},
-    {"points": {"gte": 2**53}},
-    {"weight": {"eq": 1}},
-    {"weight": {"gt": 0, "$lte": 1}},
-    {"weight": {"gte": 1e300}},
-    {"points": {"in": [0, 1, 1]}},
-    {"points": {"in": []}},
-    {"points": {"nin": [0, 1]}},
-    {"points": {"nin": []}},
-    {"points": {"in": [1, None]}},
-    {"points": {"nin": [1, None]}},
-    {"points": None},
-    {"points": {"eq": None}},
-    {"points": {"ne": None}},
-    {"points": {"exists": True}},
-    {"points": {"exists": False}},
-    {"dueDate": None},
-    {"dueDate": {"exists": False}},
-    {"dueDate": {"lt": 1_800_000_000}},
-    {"dueDate": 0},
-    {"done": False},
-    {"done": {"ne": True}},
-    {"done": {"in": [True, False]}},
-    {"status": ""},
-    {"status": {"ne": ""}},
-    {"status": {"in": ["todo", "TODO"]}},
-    {"status": "é"},
-    {"status": "e\u0301"},
-    {"tags": {"contains": "a"}},
-    {"tags": {"contains": "é"}},
-    {"tags": {"contains": "a", "exists": True}},
-    {"tags": {"exists": False}},
-    {"tags": {"exists": True}},
-    {"tags": None},
-    {"tags": {"ne": None}},
-    {"scores": {"contains": 1}},
-    {"scores": {"contains": 1.0}},
-    {"location.city": "Paris"},
-    {"location.city": {"ne": "Paris"}},
-    {"location.lat": {"gt": 48}},
-    {"location.place.floor": {"in": [1, 2]}},
-    {"location.place.floor": {"exists": False}},
-    {"$and": []},
-    {"$or": []},
-    {"$not": {}},
-    {"$not": {"$or": []}},
-    {"$and": [{"points": {"gte": 0}}, {"weight": {"lte": 1}}]},
-    {"$or": [{"points": 1}, {"tags": {"contains": "b"}}]},
-    {"and": [{"points": 1}, {"or": [{"done": True}, {"status": "TODO"}]}]},
-    {"not": {"points": {"gt": 0}}},
-    {"$not": {"$and": [{"points": 1}, {"status": "todo"}]}},
-    {"$not": {"$not": {"points": 1}}},
-    {"points": 1, "status": "todo"},
-    {"points": 1, "$or": [{"status": "todo"}, {"status": "nope"}]},
-    {"$not": {"tags": {"contains": "a"}}, "scores": {"exists": True}},
-    {"id": "row-one"},
-    {"id": {"in": ["row-one", "row-half", "nothing"]}},
-    {"id": {"ne": "row-one"}},
-    {"userId": None},
-    {"createdAt": {"gt": 0}},
-    {"updatedAt": {"lt": 0}},
-]
-
-
-@contract("the meaning of filters")
-@pytest.mark.parametrize("filter", FILTERS, ids=str)
-async def test_a_filter_finds_what_it_describes(client: NexxusClient, filter: Any) -> None:
-    rows = await client.search("task", limit=1000)
-    expected = [row for row in rows if matches(filter, row)]
-
-    assert titles(await client.search("task", limit=1000, filter=filter)) == titles(expected)
-    assert await client.count("task", filter=filter) == len(expected)
-
-
 @contract("the meaning of filters")
 async def test_random_filters_mean_the_same_to_the_server_and_to_the_reference(
     admin: Admin, new_client: Any
@@ -169,38 +83,12 @@ async def test_dates_are_written_as_in_objects(client: NexxusClient, filter: Any
     ("filter", "named"),
     [
         ({"notes": "x"}, "notes"),  # not filterable
-        ({"location.lon": 1}, "location.lon"),
-        ({"location": {"city": "x"}}, "location"),
         ({"nothing": 1}, "nothing"),
-        ({"version": 1}, "version"),
         ({"points": "1"}, "points"),
-        ({"points": {"eq": "1"}}, "points"),
-        ({"points": {"in": [1, "2"]}}, "points"),
-        ({"points": {"in": 1}}, "points"),
-        ({"points": {}}, "points"),
-        ({"points": [1]}, "points"),
-        ({"points": True}, "points"),
-        ({"points": {"gt": None}}, "points"),
         ({"points": {"like": 1}}, "like"),
-        ({"points": {"contains": 1}}, "points"),
-        ({"points": {"exists": "yes"}}, "points"),
-        ({"points": {"exists": None}}, "points"),
         ({"status": {"gt": "a"}}, "status"),
-        ({"done": {"lt": True}}, "done"),
-        ({"done": 1}, "done"),
-        ({"tags": "a"}, "tags"),
-        ({"tags": {"in": ["a"]}}, "tags"),
-        ({"tags": {"contains": 1}}, "tags"),
-        ({"tags": {"contains": None}}, "tags"),
-        ({"tags": ["a"]}, "tags"),
-        ({"steps": {"exists": True}}, "steps"),
-        ({"steps.text": "a"}, "steps.text"),
         ({"dueDate": "tomorrow"}, "dueDate"),
-        ({"$nor": []}, "$nor"),
         ({"$and": {}}, "$and"),
-        ({"$or": [1]}, "$or"),
-        ({"$not": []}, "$not"),
-        ([], "filter"),
         ("points", "filter"),
         ({"points": {"in": list(range(1025))}}, "points"),
     ],
@@ -250,9 +138,12 @@ async def test_an_owner_in_an_application_without_users_is_refused(client: Nexxu
 @pytest.mark.parametrize(
     "sort",
     [
-        *(["points"], ["-points"], ["weight", "-points"], ["done", "title"], ["-dueDate"]),
-        *(["title"], ["-title"], ["location.lat"], ["-location.place.floor", "points"]),
-        *(["id"], ["-id"], ["-createdAt", "-id"], ["status"]),
+        *(
+            ["weight", "-points"],
+            ["done", "title"],
+            ["-dueDate"],
+            ["-location.place.floor", "points"],
+        ),
     ],
     ids=str,
 )
@@ -286,15 +177,8 @@ async def test_by_default_the_oldest_objects_come_first(client: NexxusClient) ->
 
 
 @contract("order")
-@pytest.mark.parametrize(
-    "sort",
-    ["points", [], ["notes"], ["nothing"], ["tags"], [1], ["--id"], ["id", "nothing"]],
-)
+@pytest.mark.parametrize("sort", ["points", ["notes"], ["tags"], [1], ["id", "nothing"]])
 async def test_an_invalid_order_is_refused(client: NexxusClient, sort: Any) -> None:
-    if sort == []:  # an empty list is valid
-        response = await client.send("POST", "/model/task/search", {"sort": sort})
-        assert response.status_code in (200, 400)
-        return
     await client.refused("POST", "/model/task/search", {"sort": sort}, "sort")
 
 
@@ -388,73 +272,21 @@ async def test_a_cursor_of_another_query_is_refused(client: NexxusClient) -> Non
 
 
 SPELLINGS = [
-    [
-        {"points": 1},
-        {"points": {"eq": 1}},
-        {"points": {"$eq": 1.0}},
-        {"points": {"in": [1, 1]}},
-        {"$and": [{"points": 1}]},
-        {"$or": [{"points": 1}, {"points": {"eq": 1}}]},
-        {"$not": {"$not": {"points": 1}}},
-    ],
-    [
-        {"points": 1, "status": "a"},
-        {"status": {"eq": "a"}, "points": {"$eq": 1}},
-        {"$and": [{"status": "a"}, {"points": 1}]},
-        {"and": [{"points": 1}, {"and": [{"status": "a"}, {"points": 1}]}]},
-    ],
-    [
-        {"status": {"in": ["a", "b"]}},
-        {"status": {"$in": ["b", "a", "b"]}},
-    ],
-    [
-        {"dueDate": {"gte": "2023-11-14T22:13:20Z"}},
-        {"dueDate": {"$gte": 1_700_000_000}},
-        {"dueDate": {"gte": "2023-11-15T00:13:20.75+02:00"}},
-    ],
-    [{"status": {"ne": "a"}}, {"$not": {"status": "a"}}, {"not": {"status": {"eq": "a"}}}],
-    [{"dueDate": None}, {"dueDate": {"exists": False}}, {"dueDate": {"in": [None]}}],
-    [
-        {"$or": [{"points": 1}, {"status": "a"}]},
-        {"or": [{"status": "a"}, {"points": 1}, {"points": 1}]},
-        {"$or": [{"$or": [{"points": 1}]}, {"status": "a"}]},
-    ],
+    [{"points": 1}, {"points": {"$eq": 1.0}}, {"points": {"in": [1, 1]}}],
+    [{"points": 1, "status": "a"}, {"$and": [{"status": "a"}, {"points": 1}]}],
+    [{"dueDate": {"gte": "2023-11-14T22:13:20Z"}}, {"dueDate": {"$gte": 1_700_000_000}}],
+    [{"status": {"ne": "a"}}, {"not": {"status": {"eq": "a"}}}],
 ]
 
 
 @contract("one filter, one channel")
-@pytest.mark.parametrize("spellings", SPELLINGS, ids=lambda s: str(s[0]))
-async def test_every_spelling_of_a_filter_is_the_same_channel(
-    client: NexxusClient, spellings: list[Any]
-) -> None:
+async def test_every_spelling_of_a_filter_is_the_same_channel(client: NexxusClient) -> None:
     await client.connect()
 
-    channels = set()
-    for spelling in spellings:
-        body = {"model": "task", "filter": spelling}
-        answer = await client.ok("POST", "/subscription/", body)
-        channels.add(answer["data"]["channelId"])
+    channels = []
+    for spellings in SPELLINGS:
+        views = [await client.subscribe("task", filter=spelling) for spelling in spellings]
+        channels.append({view.channel_id for view in views})
 
-    assert len(channels) == 1, channels
-
-
-@contract("one filter, one channel")
-async def test_different_filters_are_different_channels(client: NexxusClient) -> None:
-    await client.connect()
-
-    channels = [
-        (await client.subscribe("task", filter=spellings[0])).channel_id for spellings in SPELLINGS
-    ]
-
-    assert len(set(channels)) == len(channels)
-
-
-@contract("one filter, one channel")
-@pytest.mark.parametrize("filter", [{}, {"$and": []}, {"points": {"nin": []}}], ids=str)
-async def test_a_filter_that_matches_everything_is_the_unfiltered_channel(
-    client: NexxusClient, filter: Any
-) -> None:
-    await client.connect()
-
-    view = await client.subscribe("task", filter=filter)
-    assert view.channel_id == f"nxx:subscription:{client.app_id}:task"
+    assert [len(ids) for ids in channels] == [1] * len(SPELLINGS)
+    assert len(set.union(*channels)) == len(SPELLINGS), "different filters, different channels"

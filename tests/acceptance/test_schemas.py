@@ -32,34 +32,7 @@ async def test_a_model_or_field_with_an_invalid_name_is_refused(admin: Admin, na
     admin.refused(open_application(schema={"thing": {"fields": {"f": inside}}}))
 
 
-@contract("names of models and fields")
-@pytest.mark.parametrize("name", ["count", "user"])
-async def test_a_reserved_model_name_is_refused(admin: Admin, name: str) -> None:
-    admin.refused(open_application(schema={name: {"fields": {"f": {"type": "int"}}}}), name)
-
-
-@contract("names of models and fields")
-@pytest.mark.parametrize("name", ["id", "version"])
-async def test_a_reserved_field_name_is_refused(admin: Admin, name: str) -> None:
-    admin.refused(open_application(schema={"thing": {"fields": {name: {"type": "int"}}}}), name)
-
-
-@contract("names of models and fields")
-async def test_a_name_may_have_64_letters(admin: Admin, new_client: Any) -> None:
-    model, field = "M" + "o" * 63, "f" * 64
-    app = admin.create(open_application(schema={model: {"fields": {field: {"type": "int"}}}}))
-    client = await new_client(app).register_device()
-
-    assert (await client.create(model, **{field: 1}))[field] == 1
-
-
 # Fields
-
-
-@contract("field types")
-@pytest.mark.parametrize("definition", [{"type": "array"}, {"type": "object"}])
-async def test_an_incompletely_described_field_is_refused(admin: Admin, definition: Any) -> None:
-    admin.refused(with_field(**definition))
 
 
 @contract("field types")
@@ -76,14 +49,6 @@ async def test_a_model_may_be_written_as_its_fields_only(client: NexxusClient) -
     note = await client.create("note", text="short", stars=4)
 
     assert await client.search("note", filter={"stars": 4}) == [note]
-
-
-@contract("the short form of a model")
-async def test_fields_with_a_type_is_a_field(admin: Admin, new_client: Any) -> None:
-    app = admin.create(open_application(schema={"farm": {"fields": {"type": "int"}}}))
-    client = await new_client(app).register_device()
-
-    assert (await client.create("farm", fields=3))["fields"] == 3
 
 
 # Models
@@ -112,9 +77,3 @@ async def test_a_model_that_is_not_subscribable_can_be_searched_by_any_primitive
     assert await client.search("log", filter={"line": "started", "level": {"gte": 3}}) == [line]
     await client.connect()
     await client.refused("POST", "/subscription/", {"model": "log"})
-
-
-@contract("models that are not subscribable")
-async def test_transient_and_not_subscribable_together_are_refused(admin: Admin) -> None:
-    model = {"fields": {"f": {"type": "int"}}, "transient": True, "subscribable": False}
-    admin.refused(open_application(schema={"thing": model}))

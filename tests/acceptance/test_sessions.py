@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import time
@@ -21,14 +20,6 @@ PASSWORD = "correct horse"
 def claims(token: str) -> Any:
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-
-
-async def same_device(client: NexxusClient, new_client: Any) -> NexxusClient:
-    """Another holder of the same tokens."""
-    twin = new_client(client.app_id)
-    twin.token, twin.refresh_token = client.token, client.refresh_token
-    twin.device_id, twin.user_id = client.device_id, client.user_id
-    return twin  # type: ignore[no-any-return]
 
 
 async def expired(client: NexxusClient) -> None:
@@ -180,19 +171,6 @@ async def test_refreshing_rotates_both_tokens(user: Any) -> None:
 
 
 @contract("refreshing")
-async def test_many_tabs_may_refresh_concurrently(user: Any) -> None:
-    body = {"refreshToken": user.refresh_token}
-
-    answers = await asyncio.gather(
-        *(user.ok("POST", "/auth/refresh", body, authorized=False) for _ in range(5))
-    )
-
-    for answer in answers:
-        user.adopt(answer)
-        await user.ok("GET", "/user/me")
-
-
-@contract("refreshing")
 async def test_a_refresh_token_older_than_the_previous_one_is_theft(user: Any) -> None:
     oldest = {"refreshToken": user.refresh_token}
     await user.refresh()
@@ -203,17 +181,6 @@ async def test_a_refresh_token_older_than_the_previous_one_is_theft(user: Any) -
     assert response.status_code == 401, response.text
     assert response.json()["error"] == "InvalidRefreshTokenException"
     await expired(user)
-
-
-@contract("refreshing")
-@pytest.mark.parametrize("token", ["", "nonsense"])
-async def test_an_unknown_refresh_token_is_refused(user: Any, token: str) -> None:
-    response = await user.send("POST", "/auth/refresh", {"refreshToken": token})
-
-    assert (response.status_code, response.json()["error"]) in [
-        (401, "InvalidRefreshTokenException"),
-        (400, "InvalidParametersException"),
-    ]
 
 
 @contract("logging out")
@@ -250,19 +217,6 @@ async def test_an_ended_session_cannot_register_a_connection(user: Any) -> None:
     frame = await connection.wait_for("error")
     assert frame["data"]["code"] in ("SESSION_ENDED", "TOKEN_EXPIRED")
     await connection.close()
-
-
-@contract("other ends of a session")
-async def test_a_new_login_on_a_device_ends_its_former_session(user: Any, new_client: Any) -> None:
-    former = await same_device(user, new_client)
-    await former.connect()
-
-    await user.sign_in(user.username, device={"id": user.device_id})
-
-    assert user.device_id == former.device_id
-    assert await former.socket.wait_closed() == 4001
-    await expired(former)
-    await user.ok("GET", "/user/me")
 
 
 @contract("other ends of a session")

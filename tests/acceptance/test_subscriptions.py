@@ -121,16 +121,6 @@ async def test_unsubscribing_without_a_subscription_is_not_found(
         )
 
 
-@contract("unsubscribing")
-async def test_another_spelling_of_the_filter_unsubscribes_too(client: NexxusClient) -> None:
-    view = await client.subscribe("task", filter={"points": 7})
-
-    answer = await client.ok(
-        "DELETE", "/subscription/", {"model": "task", "filter": {"points": {"$in": [7]}}}
-    )
-    assert answer == {"data": {"channel": view.channel_id}}
-
-
 @contract("an invalid descriptor is refused")
 @pytest.mark.parametrize(
     ("descriptor", "named"),
@@ -219,18 +209,6 @@ async def test_a_channels_id_names_its_parts(signed: Any, new_client: Any) -> No
     assert set(digest) <= set("0123456789abcdef")
     both = await user.subscribe("task", userId=user.user_id, filter={"points": 1})
     assert both.channel_id == f"{base}:user:{user.user_id}:filter:{digest}"
-
-
-@contract("the id of a channel")
-async def test_the_same_filter_from_another_device_is_the_same_channel(
-    client: NexxusClient, app: Any, new_client: Any
-) -> None:
-    other = await (await new_client(app).register_device()).connect()
-
-    mine = await client.subscribe("task", filter={"points": {"gt": 1}})
-    theirs = await other.subscribe("task", filter={"points": {"$gt": 1.0}})
-
-    assert mine.channel_id == theirs.channel_id
 
 
 # Isolation

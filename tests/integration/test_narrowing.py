@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ from waiting import eventually
 from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
-from nexxus.cluster.messages import SubscriptionChanged, gateway_mailbox
 from nexxus.domain.channels import Subscription
-from nexxus.errors import DeviceNotConnected, ServiceUnavailable
+from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
 from nexxus.interfaces.broker import TRANSPORT_MANAGER, Broker, Consumer, Group
-from nexxus.interfaces.registry import Presence
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
 STAFF = {"statements": [{"effect": "Allow", "action": ["*"], "resource": ["*"]}]}
@@ -296,38 +293,6 @@ async def is_narrowed(world: World, name: str) -> bool:
 
 
 @pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
-@pytest.mark.parametrize(
-    ("part", "method"),
-    [
-        ("registry.subscriptions", "placements"),
-        ("registry.subscriptions", "of_device"),
-        ("registry.subscriptions", "put"),
-        ("registry.presence", "get"),
-        ("database", "search"),
-    ],
-)
-async def test_a_narrowing_that_fails_is_repeated_until_it_succeeds(
-    world: World, outage: Outage, part: str, method: str
-) -> None:
-    await world.write("POST", "/model/task", {"id": "t1", "status": "done"})
-    await world.write("POST", "/model/task", {"id": "t2", "status": "todo"})
-    await world.subscribe({})
-    outage.of(attrgetter(part)(world.nexxus), method)
-
-    await world.let_readers_see("todo")
-    await eventually(lambda: outage.refused >= 3)
-    assert not await is_over(world)
-    outage.is_over = True
-
-    await eventually(lambda: world.wire.denied() == {"t1"})
-    await eventually(lambda: is_narrowed(world, "reader"))
-    await world.write("POST", "/model/task", {"id": "t3", "status": "done"})
-    await world.write("POST", "/model/task", {"id": "t4", "status": "todo"})
-    await eventually(lambda: world.wire.named("model_created"))
-    assert [each["model"]["id"] for each in world.wire.named("model_created")] == ["t4"]
-
-
-@pytest.mark.contract("2. Applications", "roles: a change narrows live subscriptions anew")
 @pytest.mark.parametrize("method", ["placements", "of_device", "put"])
 async def test_nothing_is_shown_under_former_roles_however_long_the_registry_is_away(
     world: World, outage: Outage, method: str
@@ -377,70 +342,6 @@ async def is_over(world: World) -> bool:
     return bool(world.wire.named("resync"))
 
 
-async def test_a_device_that_cannot_be_narrowed_keeps_no_other(
-    world: World, outage: Outage
-) -> None:
-    await world.write("POST", "/model/task", {"id": "t", "status": "done"})
-    await world.subscribe({})
-    await world.subscribe({}, world.other)
-    device_id = world.device("reader").device_id
-    outage.of(world.nexxus.registry.subscriptions, "placements", device_id=device_id)
-
-    await world.let_readers_see("todo")
-
-    await eventually(lambda: world.other_wire.denied() == {"t"})
-    assert world.wire.denied() == set()
-    outage.is_over = True
-    await eventually(lambda: world.wire.denied() == {"t"})
-    assert await world.placed("other") != []
-
-
-async def test_a_device_that_goes_to_another_node_unnarrowed_is_narrowed_there(
-    world: World, outage: Outage
-) -> None:
-    await world.subscribe({})
-    (before,) = await world.placed("reader")
-    outage.of(world.nexxus.registry.subscriptions, "placements")
-    await world.let_readers_see("todo")
-    world.wire.on_close()
-    await eventually(lambda: not world.device("reader").is_connected)
-
-    # What another node does when the device registers there, and resumes.
-    registry, device_id = world.nexxus.registry, before.device_id
-    await registry.presence.connect(Presence("roles", device_id, "n2", "websockets", "there"))
-    await registry.subscriptions.put(before, "websockets", "n2")
-    told = await world.nexxus.broker.receive(gateway_mailbox("websockets", "n2"))
-    outage.is_over = True
-
-    (message, *_) = await asyncio.wait_for(told.take(1), 20)
-    assert message == SubscriptionChanged("roles", device_id)
-    (after,) = await world.placed("reader")
-    assert after.narrowing_from == before.route
-    assert after.route.access == {"status": {"eq": "todo"}}
-    await told.close()
-
-
-@pytest.mark.parametrize("gone", ["reader", "other"])
-async def test_a_device_that_leaves_while_its_channel_ends_keeps_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch, gone: str
-) -> None:
-    await world.subscribe({})
-    await world.subscribe({}, world.other)
-    gateway = world.nexxus.transports.gateways["websockets"].reconciliation
-    adopt, left = gateway.adopt, world.device(gone).device_id
-
-    async def leave(app_id: str, device_id: str, channel_id: str | None = None) -> None:
-        if device_id == left:
-            raise DeviceNotConnected("it has left")
-        await adopt(app_id, device_id, channel_id)
-
-    monkeypatch.setattr(gateway, "adopt", leave)
-
-    await let_nobody_subscribe(world)
-
-    await eventually(lambda: are_gone(world, "reader", "other"))
-
-
 async def test_a_channel_that_has_ended_in_the_registry_alone_ends_here_as_well(
     world: World, outage: Outage
 ) -> None:
@@ -464,52 +365,3 @@ async def let_nobody_subscribe(world: World) -> None:
         roles={"staff": STAFF},
         auth={"strategies": {"local": {}}, "userTypes": {"staff": {}}},
     )
-
-
-async def are_gone(world: World, *names: str) -> bool:
-    return all([await world.placed(name) == [] for name in names])
-
-
-async def test_what_was_shown_between_two_changes_is_taken_away_by_the_second(
-    world: World, outage: Outage
-) -> None:
-    await world.let_readers_see("todo")
-    await world.write("POST", "/model/task", {"id": "first", "status": "todo"})
-    await world.subscribe({})
-    outage.of(world.nexxus.database, "search")
-    await world.let_readers_see("done")
-    await world.write("POST", "/model/task", {"id": "second", "status": "done"})
-    await eventually(lambda: world.wire.named("model_created"))
-
-    await world.let_readers_see("doing")
-    await eventually(lambda: outage.refused >= 3)
-    await world.write("POST", "/model/task", {"id": "third", "status": "doing"})
-    outage.is_over = True
-
-    await eventually(lambda: world.wire.denied() == {"first", "second"})
-    await eventually(lambda: is_narrowed(world, "reader"))
-    created = [each["model"]["id"] for each in world.wire.named("model_created")]
-    assert created == ["second", "third"]
-
-
-async def test_what_was_shown_by_a_field_that_cannot_be_filtered_by_any_more_is_taken_away(
-    world: World, outage: Outage
-) -> None:
-    await world.write("POST", "/model/task", {"id": "shown", "status": "done", "points": 1})
-    await world.write("POST", "/model/task", {"id": "kept", "status": "done", "points": 5})
-    await world.write("POST", "/model/task", {"id": "never", "status": "doing", "points": 1})
-    await world.subscribe({})
-    condition = {"filter": {"points": {"gte": 5}}}
-    reading = {"effect": "Allow", "action": ["read"], "resource": ["task"], "condition": condition}
-    points = {"type": "int", "filterable": True, "acl": True}
-    outage.of(world.nexxus.registry.subscriptions, "put")
-
-    await world.put(
-        schema={"task": {"status": {"type": "string"}, "points": points}},
-        roles={"staff": STAFF, "reader": {"statements": [reading]}},
-    )
-    outage.is_over = True
-
-    await eventually(lambda: is_over(world))
-    assert world.wire.denied() == {"shown"}
-    assert await is_narrowed(world, "reader")

@@ -86,35 +86,6 @@ async def test_an_account_of_the_provider_opens_a_session(
     await client.refresh()
 
 
-async def test_the_same_account_is_the_same_user_under_another_name(
-    client: NexxusClient, provider: OpenIdProvider, email: str
-) -> None:
-    first = await sign_in(client, provider, email)
-    rename = {"op": "replace", "path": "username", "value": unique("renamed")}
-    await client.ok("PUT", "/user/", {"patch": rename})
-
-    second = await sign_in(client, provider, email)
-
-    assert second["user"] == {"id": first["user"]["id"], "username": rename["value"]}
-    assert second["device"]["id"] != first["device"]["id"]
-
-
-async def test_a_proven_address_takes_the_account_of_that_name(
-    client: NexxusClient, provider: OpenIdProvider, email: str
-) -> None:
-    await client.register_user(email)
-    registered = client.user_id
-
-    await sign_in(client, provider, email)
-
-    assert client.user_id == registered
-    assert (await client.ok("GET", "/user/me"))["authProviders"] == ["google"]
-    body = {"username": email, "password": "correct horse"}
-    await client.refused(
-        "POST", "/auth/local", body, status=401, error="UserAuthenticationFailedException"
-    )
-
-
 async def test_a_browser_begins_with_a_link_and_ends_at_a_page_of_the_application(
     client: NexxusClient, provider: OpenIdProvider, app: Any, email: str
 ) -> None:
@@ -146,32 +117,6 @@ async def test_another_browser_cannot_finish_the_sign_in(
     assert_error(refused, 401, "UserAuthenticationFailedException", "another browser")
     assert (await finish(client, callback)).status_code == 200
     assert_error(await finish(client, callback), 401, "UserAuthenticationFailedException")
-
-
-async def test_an_address_that_is_not_verified_is_refused(
-    client: NexxusClient, provider: OpenIdProvider, email: str
-) -> None:
-    callback = await provider.sign_in(await begin(client), f"unverified-{email}")
-
-    assert_error(await finish(client, callback), 401, "UserAuthenticationFailedException")
-
-
-async def test_a_user_who_refuses_at_the_provider_gets_no_session(
-    client: NexxusClient, provider: OpenIdProvider
-) -> None:
-    callback = await provider.sign_in(await begin(client), "")
-
-    assert_error(await finish(client, callback), 401, "UserAuthenticationFailedException")
-
-
-async def test_a_code_that_the_provider_did_not_give_is_refused(
-    client: NexxusClient, provider: OpenIdProvider, email: str
-) -> None:
-    callback = httpx2.URL(await provider.sign_in(await begin(client), email))
-
-    response = await finish(client, str(callback.copy_set_param("code", "not-a-code")))
-
-    assert_error(response, 401, "UserAuthenticationFailedException")
 
 
 async def test_how_to_begin_is_checked(client: NexxusClient) -> None:

@@ -42,12 +42,11 @@ TRANSPORT = "websockets"
 PATIENCE = 10.0
 
 
-class FakeActions:
+class FakeActions(KitActions):
     """Tokens are ``<device>`` or ``<device>.<session>.<user>.<UNIX second of expiry>``."""
 
     def __init__(self) -> None:
-        self.ended: set[str] = set()
-        self.performed: list[tuple[str, dict[str, Any]]] = []
+        super().__init__()
         self.on_perform: Callable[..., Any] | None = None
         self.overlapping: tuple[str, ...] = ("create", "update", "delete")
         self.on_verify: Callable[..., Any] | None = None
@@ -80,9 +79,6 @@ class FakeActions:
         if claims.session_id in self.ended:
             raise SessionHasEnded("the session has ended")
         return claims
-
-    def reroute(self, subscription: Subscription) -> Subscription | None:
-        return subscription
 
     def count(self, caller: Any) -> None:
         """Nothing is limited."""

@@ -7,15 +7,12 @@ push to the file ``pushed``.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from killable_program import run, until_exists
 
-from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.hookspecs import Adapter, hookimpl
@@ -27,6 +24,11 @@ APPLICATION = {
     "schema": {"letter": {"title": {"type": "string"}}},
     "push": {"letter": {"title": "{title}", "body": "", "on": ["created"], "quiet": 0}},
 }
+SETTINGS: dict[str, Any] = {
+    "push": {"services": ["post"]},
+    "broker": {"adapter": "held"},
+    "applications": [APPLICATION],
+}
 
 
 class PostService(PushService):
@@ -37,8 +39,7 @@ class PostService(PushService):
         return dict(address)
 
     async def send(self, pushes: Sequence[Push]) -> Sequence[PushOutcome]:
-        while not (self._folder / "go").exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
+        await until_exists(self._folder / "go")
         with (self._folder / "pushed").open("a") as file:
             file.writelines(f"{push.address['token']} {push.message.title}\n" for push in pushes)
         return [Sent()] * len(pushes)
@@ -51,8 +52,7 @@ class HeldRouting(InProcessBroker):
 
     async def consume(self, group: Group[Any], **options: Any) -> Consumer[Any]:
         if group == TRANSPORT_MANAGER:
-            while not (self._folder / "route").exists():  # noqa: ASYNC110 - another process makes it
-                await asyncio.sleep(0.01)
+            await until_exists(self._folder / "route")
         return await super().consume(group, **options)
 
 
@@ -70,19 +70,5 @@ class Plugin:
         return [Adapter("held", None, lambda *_: held, interface=1, scope="process")]
 
 
-async def main(folder: Path, port: int) -> None:
-    settings: dict[str, Any] = {
-        "server": {"data_dir": str(folder / "data")},
-        "push": {"services": ["post"]},
-        "broker": {"adapter": "held"},
-        "applications": [APPLICATION],
-    }
-    config = Config.from_mapping(settings, plugins=[Plugin(folder)])
-    async with Nexxus(config) as nexxus:
-        await uvicorn.Server(
-            uvicorn.Config(nexxus.app, port=port, log_level="warning", lifespan="off")
-        ).serve()
-
-
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    run(SETTINGS, Plugin)

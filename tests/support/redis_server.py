@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import socket
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from ports import free_port
+from redis.asyncio import Redis
 from running import running
 from services.local_server import ServerFailed
 from services.redis import Persistence, RedisClusterServer, RedisServer
@@ -83,3 +84,10 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@asynccontextmanager
+async def raw(port: int) -> AsyncIterator[Redis]:
+    """Redis without us in between."""
+    async with Redis(port=port) as client:
+        yield client

@@ -6,20 +6,21 @@ appends a line ``<id> <version>`` for each event to the file ``handled``.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from killable_program import run, until_exists
 
-from nexxus import Config, Nexxus
 from nexxus.domain.events import Event
 from nexxus.hookspecs import Adapter, hookimpl
 from nexxus.interfaces.worker import Worker
 
 APPLICATION = {"id": "shop", "schema": {"item": {"number": {"type": "int"}}}}
+SETTINGS: dict[str, Any] = {
+    "server": {"workers": ["scribe"]},
+    "applications": [APPLICATION],
+}
 
 
 class Scribe(Worker):
@@ -27,8 +28,7 @@ class Scribe(Worker):
         self._folder = folder
 
     async def handle(self, events: Sequence[Event]) -> None:
-        while not (self._folder / "go").exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
+        await until_exists(self._folder / "go")
         with (self._folder / "handled").open("a") as file:
             file.writelines(f"{event.id} {event.version}\n" for event in events)
 
@@ -42,17 +42,5 @@ class Plugin:
         return [Adapter("scribe", None, lambda *_: Scribe(self._folder), interface=1)]
 
 
-async def main(folder: Path, port: int) -> None:
-    settings: dict[str, Any] = {
-        "server": {"data_dir": str(folder / "data"), "workers": ["scribe"]},
-        "applications": [APPLICATION],
-    }
-    config = Config.from_mapping(settings, plugins=[Plugin(folder)])
-    async with Nexxus(config) as nexxus:
-        await uvicorn.Server(
-            uvicorn.Config(nexxus.app, port=port, log_level="warning", lifespan="off")
-        ).serve()
-
-
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    run(SETTINGS, Plugin)

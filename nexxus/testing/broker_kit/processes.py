@@ -21,7 +21,7 @@ from nexxus.testing.broker_kit.materials import (
     new_mailbox,
     take,
 )
-from nexxus.testing.broker_kit.members import Stage, until_confirmed
+from nexxus.testing.broker_kit.members import MemberProcess, Publisher, Stage, until_confirmed
 
 KEYS = [f"key-{number}" for number in range(16)]
 HELD = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2)]
@@ -82,9 +82,7 @@ class ProcessesConformance:
 
         await other.leave()
         await stage.until_seen(publisher.confirmed + 3, KEYS)
-        expected = await publisher.stop()
-        await stage.until_seen(publisher.confirmed, KEYS)
-        assert stage.sightings.by_key() == expected
+        await all_seen(stage, publisher)
 
     async def test_what_a_killed_process_held_goes_to_another_in_order(self, stage: Stage) -> None:
         group = await stage.declared()
@@ -126,11 +124,7 @@ class ProcessesConformance:
     async def test_a_process_that_wakes_up_goes_on_and_nothing_is_lost_or_overtakes(
         self, stage: Stage
     ) -> None:
-        group = await stage.declared()
-        publisher = await stage.publishing(group, KEYS)
-        here, other = await stage.join_here(group), await stage.start()
-        await other.join(group)
-        await stage.until(lambda: bool(here.taken) and bool(other.taken))
+        publisher, other = await shared(stage)
 
         other.stall()
         await stage.until_seen(publisher.confirmed + 3, KEYS)
@@ -138,27 +132,19 @@ class ProcessesConformance:
         before = len(other.taken)
         await stage.until(lambda: len(other.taken) > before + len(KEYS))
 
-        expected = await publisher.stop()
-        await stage.until_seen(publisher.confirmed, KEYS)
-        assert stage.sightings.by_key() == expected
+        await all_seen(stage, publisher)
 
     # A server that is away for a moment
 
     async def test_nothing_is_lost_or_overtakes_when_connections_are_lost(
         self, stage: Stage
     ) -> None:
-        group = await stage.declared()
-        publisher = await stage.publishing(group, KEYS)
-        here, other = await stage.join_here(group), await stage.start()
-        await other.join(group)
-        await stage.until(lambda: bool(here.taken) and bool(other.taken))
+        publisher, _ = await shared(stage)
         for _ in range(3):
             await self.cut_connections()
             await stage.until_seen(publisher.confirmed + 3, KEYS)
 
-        expected = await publisher.stop()
-        await stage.until_seen(publisher.confirmed, KEYS)
-        assert stage.sightings.by_key() == expected
+        await all_seen(stage, publisher)
 
     async def test_a_mailbox_outlives_a_lost_connection(self, stage: Stage) -> None:
         broker, reader, mailbox = await stage.open(), await stage.start(), new_mailbox()
@@ -238,3 +224,20 @@ class ProcessesConformance:
         assert numbers == sorted(numbers), "what comes after the loss is newer than what is missing"
         gaps = [one for one, other in pairwise(numbers) if other != one + 1]
         assert gaps in ([], [int(reader.texts[lost_after - 1])])
+
+
+async def shared(stage: Stage) -> tuple[Publisher, MemberProcess]:
+    """A group to which all is published, of a member here and one in another process."""
+    group = await stage.declared()
+    publisher = await stage.publishing(group, KEYS)
+    here, other = await stage.join_here(group), await stage.start()
+    await other.join(group)
+    await stage.until(lambda: bool(here.taken) and bool(other.taken))
+    return publisher, other
+
+
+async def all_seen(stage: Stage, publisher: Publisher) -> None:
+    """Expect that everything was taken, in its order."""
+    expected = await publisher.stop()
+    await stage.until_seen(publisher.confirmed, KEYS)
+    assert stage.sightings.by_key() == expected

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import aio_pika
 import pytest
 from rabbitmq_server import new_prefix
 from services.rabbitmq import RabbitMQServer
@@ -17,7 +16,7 @@ from nexxus.adapters.rabbitmq.broker import RabbitMQBroker
 from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.domain.events import Event
 from nexxus.errors import MessagesLost, ServiceUnavailable, StartupError
-from nexxus.interfaces.broker import Consumer, Group, Message, Received, Undecodable
+from nexxus.interfaces.broker import Consumer, Group, Message, Received
 from nexxus.testing.broker_kit.materials import (
     Note,
     consume,
@@ -138,39 +137,7 @@ async def everything_is_seen(seen: dict[str, list[int]], expected: dict[str, lis
     assert seen == expected
 
 
-async def put_raw(server: RabbitMQServer, queue: str, body: bytes) -> None:
-    """Publish as somebody who does not know Nexxus would."""
-    async with await aio_pika.connect(server.url) as connection:
-        channel = await connection.channel()
-        await channel.default_exchange.publish(aio_pika.Message(body), queue)
-
-
 # Sharing
-
-
-async def test_nodes_share_a_queue_and_share_anew_when_one_comes_or_goes(open_broker: OpenBroker):
-    group, seen = new_group(), defaultdict(list)
-    publisher = await open_broker()
-    readers = [Reader(await consume(await open_broker(), group), seen)]
-    writer = Writer(publisher, group)
-    await until(lambda: readers[0].keys == set(KEYS))
-    readers += [Reader(await consume(await open_broker(), group), seen) for _ in range(2)]
-
-    async def are_split() -> bool:
-        """Whether each has some keys, and nobody another's."""
-        for reader in readers:
-            reader.keys.clear()
-        turn = writer.confirmed + 3
-        await until(lambda: writer.confirmed > turn)
-        held = [key for reader in readers for key in reader.keys]
-        return len(held) == len(set(held)) == len(KEYS) and all(r.keys for r in readers)
-
-    await eventually(are_split)
-    await readers.pop(0).stop()
-    await eventually(are_split)
-    await everything_is_seen(seen, await writer.stop())
-    for reader in readers:
-        await reader.stop()
 
 
 # RabbitMQ itself
@@ -271,26 +238,6 @@ async def test_a_node_is_told_when_its_mailbox_was_lost_and_goes_on(
 
 
 # Messages
-
-
-async def test_what_is_no_json_is_set_aside_and_holds_up_nothing(
-    rabbitmq_server: RabbitMQServer, prefix: str, open_broker: OpenBroker
-):
-    broker = await open_broker(partitions=1)
-    group = await declared(broker)
-    found: list[Undecodable] = []
-
-    async def set_aside(undecodable: Undecodable) -> None:
-        found.append(undecodable)
-
-    consumer = await broker.consume(group, prefetch=10, set_aside=set_aside)
-    await put_raw(rabbitmq_server, f"{prefix}.{group.name}.0", b"\xff is no JSON")
-    await broker.publish(group.topic, [event("a", 1)])
-    assert facts(await take(consumer, 1)) == [("a", 1)]
-    await until(lambda: bool(found))
-    assert found[0].body == b"\xff is no JSON"
-    await consumer.close()
-    assert await broker.depth(group) == 0
 
 
 async def test_attempts_count_the_consumers_that_ended_with_a_message(open_broker: OpenBroker):

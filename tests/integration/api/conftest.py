@@ -1,4 +1,4 @@
-"""A whole server in this process, called without a socket."""
+"""Whole servers in this process, called without a socket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import httpx2
 import pytest
 
 from nexxus.config import Config
+from nexxus.errors import ServiceUnavailable
+from nexxus.hookspecs import Adapter, hookimpl
+from nexxus.interfaces.worker import Worker
 from nexxus.server import Nexxus
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
@@ -55,3 +58,42 @@ async def client(start: Start) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a server with nothing configured."""
     async with start() as client:
         yield client
+
+
+class Mail(Worker):
+    """Never opened: what is sent to it stays where the test finds it."""
+
+    async def open(self, context: Any) -> None:
+        raise ServiceUnavailable("the mail server is away")
+
+    async def handle(self, events: Any) -> None:
+        raise AssertionError("it was not opened")
+
+
+class MailPlugin:
+    @hookimpl
+    def nexxus_workers(self) -> list[Adapter]:
+        return [Adapter("mail", None, lambda *_: Mail(), interface=1)]
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Nexxus]:
+    """A server with the worker ``mail``, which is away."""
+    settings = {
+        "server": {"data_dir": str(tmp_path), "workers": ["mail"], "drain_timeout": 0.1},
+        "admin": {"key": ADMIN_KEY},
+        "logger": {"level": "critical"},
+    }
+    async with Nexxus(Config.from_mapping(settings, plugins=[MailPlugin()])) as nexxus:
+        yield nexxus
+
+
+@pytest.fixture
+async def admin_http(server: Nexxus) -> AsyncIterator[httpx2.AsyncClient]:
+    """The server's administration API."""
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(server.app),
+        base_url="http://nexxus/admin",
+        headers={"authorization": f"Bearer {ADMIN_KEY}"},
+    ) as http:
+        yield http

@@ -246,35 +246,6 @@ async def test_a_request_is_authenticated_before_the_mount_is_called(site: Site)
     assert_error(await site.http.get("/mine", headers=unknown), 404, "ApplicationNotFoundException")
 
 
-async def test_a_ticket_stands_once_for_the_token_and_names_the_application(site: Site) -> None:
-    ticket = await site.ticket()
-
-    first = await site.http.get("/mine", params={"ticket": ticket})
-    site.http.cookies.clear()
-    second = await site.http.get("/mine", params={"ticket": ticket})
-
-    assert first.json()["device"]
-    assert_error(second, 401, "UserAuthenticationFailedException")
-
-
-async def test_a_browser_that_comes_back_by_itself_may_use_its_ticket_again(site: Site) -> None:
-    ticket = await site.ticket()
-    first = await site.http.get("/mine", params={"ticket": ticket})
-    cookie = first.headers["set-cookie"]
-    back = {"last-event-id": "x"}
-
-    assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
-    again = await site.http.get("/mine", params={"ticket": ticket}, headers=back)
-    assert again.json() == first.json()
-    assert "set-cookie" not in again.headers
-    anew = await site.http.get("/mine", params={"ticket": ticket})
-    assert_error(anew, 401, "UserAuthenticationFailedException")
-    site.http.cookies.clear()
-    foreign = await site.http.get("/mine", params={"ticket": ticket}, headers=back)
-    assert_error(foreign, 401, "UserAuthenticationFailedException")
-
-
 async def test_a_mount_may_authenticate_by_itself(site: Site) -> None:
     headers = await site.device()
 

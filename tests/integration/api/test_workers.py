@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,52 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from nexxus.cli.root import cli
-from nexxus.config import Config
 from nexxus.domain.events import Event
-from nexxus.errors import ServiceUnavailable
-from nexxus.hookspecs import Adapter, hookimpl
 from nexxus.interfaces.broker import EVENTS, Message, worker_group
-from nexxus.interfaces.worker import Worker
 from nexxus.server import Nexxus
-
-KEY = "an-admin-key-for-tests-only"
-
-
-class Mail(Worker):
-    """Never opened: its events wait."""
-
-    async def open(self, context: Any) -> None:
-        raise ServiceUnavailable("the mail server is away")
-
-    async def handle(self, events: Any) -> None:
-        raise AssertionError("it was not opened")
-
-
-class Plugin:
-    @hookimpl
-    def nexxus_workers(self) -> list[Adapter]:
-        return [Adapter("mail", None, lambda *_: Mail(), interface=1)]
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Nexxus]:
-    settings = {
-        "server": {"data_dir": str(tmp_path), "workers": ["mail"], "drain_timeout": 0.1},
-        "admin": {"key": KEY},
-        "logger": {"level": "critical"},
-    }
-    async with Nexxus(Config.from_mapping(settings, plugins=[Plugin()])) as nexxus:
-        yield nexxus
-
-
-@pytest.fixture
-async def http(server: Nexxus) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(server.app),
-        base_url="http://nexxus/admin/workers",
-        headers={"authorization": f"Bearer {KEY}"},
-    ) as http:
-        yield http
 
 
 async def publish(server: Nexxus, count: int) -> None:
@@ -67,28 +22,32 @@ async def publish(server: Nexxus, count: int) -> None:
 
 
 async def test_configured_workers_are_listed_with_their_backlog(
-    http: httpx2.AsyncClient, server: Nexxus
+    admin_http: httpx2.AsyncClient, server: Nexxus
 ):
     await publish(server, 3)
-    assert (await http.get("")).json() == {"data": {"items": [{"name": "mail", "backlog": 3}]}}
+    assert (await admin_http.get("/workers")).json() == {
+        "data": {"items": [{"name": "mail", "backlog": 3}]}
+    }
 
 
-async def test_a_worker_that_is_configured_is_not_removed(http: httpx2.AsyncClient, server: Nexxus):
+async def test_a_worker_that_is_configured_is_not_removed(
+    admin_http: httpx2.AsyncClient, server: Nexxus
+):
     await publish(server, 3)
-    response = await http.delete("/mail")
+    response = await admin_http.delete("/workers/mail")
     assert response.status_code == 400
     assert "server.workers of this node" in response.json()["message"]
     assert await server.broker.depth(worker_group("mail")) == 3
 
 
 async def test_one_that_was_taken_out_is_removed_with_what_waits_for_it(
-    http: httpx2.AsyncClient, server: Nexxus
+    admin_http: httpx2.AsyncClient, server: Nexxus
 ):
     gone = worker_group("gone")
     await server.broker.declare(gone)
     await publish(server, 3)
     for _ in range(2):
-        response = await http.delete("/gone")
+        response = await admin_http.delete("/workers/gone")
         assert (response.status_code, response.json()) == (200, {"message": "worker removed"})
     assert await server.broker.depth(gone) == 0
     await publish(server, 1)
@@ -97,9 +56,11 @@ async def test_one_that_was_taken_out_is_removed_with_what_waits_for_it(
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", "/mail")])
 async def test_without_the_admin_key_nothing_is_done(
-    http: httpx2.AsyncClient, method: str, path: str
+    admin_http: httpx2.AsyncClient, method: str, path: str
 ):
-    response = await http.request(method, path, headers={"authorization": "Bearer wrong"})
+    response = await admin_http.request(
+        method, f"/workers{path}", headers={"authorization": "Bearer wrong"}
+    )
     assert response.status_code == 401
 
 
