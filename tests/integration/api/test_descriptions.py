@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import httpx2
+import pytest
 
 
 async def test_pages_refer_only_to_what_is_served_here(client: httpx2.AsyncClient) -> None:
@@ -33,6 +34,7 @@ async def test_the_description_can_be_switched_off(start: Any) -> None:
         assert (await client.get("/admin/")).status_code == 200
 
 
+@pytest.mark.contract("1. Tenancy and headers", "Strict-Transport-Security under TLS")
 async def test_strict_transport_security_is_for_tls_only(client: httpx2.AsyncClient) -> None:
     plain = await client.get("http://nexxus/healthz")
     assert "strict-transport-security" not in plain.headers

@@ -22,6 +22,7 @@ async def test_a_body_without_a_content_type_is_json(client: httpx2.AsyncClient)
     assert response.status_code == 202
 
 
+@pytest.mark.contract("1. Tenancy and headers", "X-Request-Id is echoed")
 async def test_a_sane_request_id_is_kept_and_another_is_not(client: httpx2.AsyncClient) -> None:
     kept = await client.get("/nothing", headers={"x-request-id": "mine-1"})
     assert kept.json()["requestId"] == "mine-1"
@@ -41,6 +42,9 @@ async def test_options_tells_what_a_route_takes(client: httpx2.AsyncClient) -> N
     assert response.headers["allow"] == "DELETE, OPTIONS, POST"
 
 
+@pytest.mark.contract(
+    "1. Tenancy and headers", "configured origins, and no others, may call and open WebSockets"
+)
 async def test_pages_elsewhere_may_call_when_their_origin_is_configured(start: Any) -> None:
     origin = {"Origin": "https://app.example"}
     preflight = {**origin, "Access-Control-Request-Method": "PUT"}

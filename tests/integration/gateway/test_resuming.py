@@ -69,6 +69,7 @@ async def test_an_event_of_which_a_part_was_lost_comes_again_as_a_whole(
     await client.expect("resume")
 
 
+@pytest.mark.contract("6. WebSocket", "a subscription over HTTP ends the wait for the first frame")
 async def test_a_device_that_subscribes_over_http_is_not_kept_waiting_for_its_first_frame(
     new_world: NewWorld,
 ) -> None:

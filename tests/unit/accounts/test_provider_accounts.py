@@ -75,6 +75,9 @@ async def test_another_subject_of_the_issuer_is_another_user(world: AccountsWorl
     assert beth.id != ann.id
 
 
+@pytest.mark.contract(
+    "3. Sessions, users, devices", "an account of a provider is known by issuer and sub"
+)
 async def test_the_same_sub_from_another_issuer_is_another_user(world: AccountsWorld) -> None:
     ann = await user_of(world, account("1", ANN))
 
@@ -90,6 +93,9 @@ async def test_a_new_user_may_have_a_type_that_is_not_private(world: AccountsWor
         await user_of(world, account("2"), "staff")
 
 
+@pytest.mark.contract(
+    "3. Sessions, users, devices", "linking removes a password that proves no address"
+)
 async def test_linking_removes_the_password_of_an_account_with_an_unproven_address(
     world: AccountsWorld,
 ) -> None:
@@ -123,6 +129,9 @@ async def test_an_account_created_by_a_provider_keeps_its_password_and_sessions(
     await world.sign_in(ANN, "battery staple")
 
 
+@pytest.mark.contract(
+    "3. Sessions, users, devices", "an address that another subject has is not linked"
+)
 async def test_an_address_of_another_subject_of_the_issuer_is_not_linked(
     world: AccountsWorld,
 ) -> None:

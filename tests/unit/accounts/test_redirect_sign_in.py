@@ -109,6 +109,9 @@ async def test_the_state_expires(world: AccountsWorld) -> None:
         await complete(world, departure)
 
 
+@pytest.mark.contract(
+    "3. Sessions, users, devices", "a sign-in's state belongs to the browser that began"
+)
 async def test_the_state_is_bound_to_the_browser_that_began(world: AccountsWorld) -> None:
     mine, theirs = await begin(world), await begin(world)
 
@@ -198,6 +201,7 @@ async def test_a_page_gets_a_code_for_the_session(world: AccountsWorld) -> None:
     await world.identify(signed_in)
 
 
+@pytest.mark.contract("3. Sessions, users, devices", "redirect answers with a code, exchanged once")
 async def test_a_code_works_once_within_a_minute_in_its_application(
     world: AccountsWorld,
 ) -> None:
@@ -237,6 +241,9 @@ async def test_a_code_is_void_once_the_user_is_disabled_or_deleted(
         await world.accounts.redirects.exchange(world.app, code)
 
 
+@pytest.mark.contract(
+    "3. Sessions, users, devices", "a failed sign-in returns to its page as an error"
+)
 @pytest.mark.parametrize("failure", ["provider", "browser", "used"])
 async def test_the_page_is_notified_of_a_failure(world: AccountsWorld, failure: str) -> None:
     departure = await begin(world, redirect=PAGE)

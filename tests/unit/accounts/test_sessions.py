@@ -89,6 +89,7 @@ async def test_a_session_of_a_device_without_a_user_has_no_user(world: AccountsW
     assert (await refresh(world, tokens.refresh_token)).token != ""
 
 
+@pytest.mark.contract("2. Applications and schemas", "a new signing secret ends every session")
 async def test_a_changed_secret_invalidates_cached_verifications(
     world: AccountsWorld,
 ) -> None:

@@ -68,6 +68,7 @@ async def test_a_ticket_has_the_session_of_its_token(tickets: Tickets) -> None:
     assert await tickets.redeem(tickets.issue(IDENTITY)) == IDENTITY
 
 
+@pytest.mark.contract("3. Sessions, users, devices", "a ticket stands once for an access token")
 async def test_a_ticket_works_once_on_any_node(
     tickets: Tickets, registry: InProcessRegistry, clock: Clock
 ) -> None:

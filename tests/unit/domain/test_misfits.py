@@ -17,6 +17,7 @@ def test_the_message_begins_with_the_path_which_is_also_the_field() -> None:
     assert error.details == {"field": "schema.task.fields.title"}
 
 
+@pytest.mark.contract("1. Tenancy and headers", "for a misspelt key the nearest one is named")
 @pytest.mark.parametrize(
     ("misspelt", "meant"),
     [

@@ -37,6 +37,9 @@ def test_an_entry_may_name_its_strategy() -> None:
     assert read_entry("second-one", entry, TYPES) == ("provider", Settings("us", 1))
 
 
+@pytest.mark.contract(
+    "2. Applications and schemas", "the settings of each strategy are checked with the application"
+)
 @contract
 @pytest.mark.parametrize(
     ("name", "entry", "field"),

@@ -102,6 +102,7 @@ async def test_a_delete_is_published_with_its_expected_version(
     assert (operation.key.id, operation.if_version) == ("t", 3)
 
 
+@pytest.mark.contract("2. Applications and schemas", "transient creates are told to workers")
 async def test_a_transient_object_skips_the_writer(
     world: ObjectsWorld,
 ) -> None:

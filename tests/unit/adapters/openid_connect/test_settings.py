@@ -29,6 +29,9 @@ def test_a_public_client_has_no_secret() -> None:
 
 
 @pytest.mark.contract(
+    "3. Sessions, users, devices", "a strategy with redirects needs its callbackURL"
+)
+@pytest.mark.contract(
     "2. Applications (tenants) and schemas", "the settings of strategies are checked"
 )
 @pytest.mark.parametrize(
