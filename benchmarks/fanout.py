@@ -23,7 +23,6 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, cast
@@ -40,16 +39,15 @@ from nexxus.cluster.inbox import Inbox
 from nexxus.cluster.messages import Delivery, gateway_mailbox
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
-from nexxus.domain.identity import Identity
-from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
+from nexxus.domain.verdicts import Verdict
+from nexxus.gateway import Gateway, GatewaySettings
 from nexxus.interfaces.logger import Level, Logger, LogRecord
 from nexxus.interfaces.transport import Transport
 from nexxus.testing.journal import Journal
 from nexxus.testing.transport_port import mounts_app, serving
-from nexxus.testing.transport_tokens import APP as KIT_APP
-from nexxus.testing.transport_tokens import KitActions, KitAuthentication
+from nexxus.testing.transport_tokens import APP, KitActions, KitAuthentication
 
-APP, NODE, CHANNEL = "bench", "n1", "nxx:subscription:bench:task"
+NODE, CHANNEL = "n1", "nxx:subscription:kit:task"
 TRANSPORT = "websockets"
 MAX_RATIO = 1.5
 MAX_BURST_MICROSECONDS = 0.3
@@ -72,31 +70,12 @@ class Stderr(Logger):
         print(record)
 
 
-class AnyToken:
-    """A token is the name of a device."""
-
-    async def verify_token(self, token: str) -> TokenClaims:
-        return TokenClaims(APP, token, f"session of {token}", time.time() + 3600)
-
-    async def verify_identity(self, identity: Identity) -> TokenClaims:
-        return await self.verify_token(identity.device())
-
-    async def verify_again(self, claims: TokenClaims) -> TokenClaims:
-        return claims
-
-    def reroute(self, subscription: Subscription) -> Subscription | None:
-        return subscription
-
-    async def perform(
-        self, caller: Any, event: str, data: dict[str, Any], on_publish: Callable[[], None]
-    ) -> tuple[int, dict[str, Any] | None]:
-        raise NotImplementedError
-
-
 def event(version: int) -> Delivery:
     """An update of some 300 bytes."""
     patch = {"op": "replace", "path": ["status", "updatedAt"], "value": ["done", 1_700_000_000]}
-    return Delivery(APP, "task", "0190-task", version, patches=[patch], updated=[CHANNEL])
+    return Delivery(
+        APP, "task", "0190-task", version, patches=[patch], verdicts={CHANNEL: Verdict.UPDATED}
+    )
 
 
 class Rig:
@@ -115,7 +94,7 @@ class Rig:
             peers=Peers(self.broker, here=NODE),
             broker=self.broker,
             registry=self.registry,
-            actions=AnyToken(),
+            actions=KitActions(),
             logger=Stderr(),
         )
         self.version = 0
@@ -232,7 +211,7 @@ class Reader(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         if self._device is not None and not self._is_web_socket:
             transport.write(
-                f"GET /sse HTTP/1.1\r\nHost: x\r\nnxx-app-id: {KIT_APP}\r\n"
+                f"GET /sse HTTP/1.1\r\nHost: x\r\nnxx-app-id: {APP}\r\n"
                 f"Authorization: Bearer {self._device}\r\n\r\n".encode()
             )
         elif self._device is not None:

@@ -21,28 +21,39 @@ from chaos.world import World
 def main() -> int:
     """Run chaos as the arguments say, and return the exit code."""
     options = _options()
+    failed = [
+        seed
+        for seed in range(options.seed, options.seed + options.seeds)
+        if not _is_clean(options, seed)
+    ]
+    if options.seeds > 1:
+        _print(f"{options.seeds - len(failed)} of {options.seeds} seeds were clean; not: {failed}")
+    return 1 if failed else 0
+
+
+def _is_clean(options: argparse.Namespace, seed: int) -> bool:
+    """Run one seed; return whether nothing was lost or wrong."""
     directory = Path(tempfile.mkdtemp(prefix="nexxus-chaos-"))
-    _print(f"seed={options.seed} faults={options.faults}; the logs are in {directory}")
+    _print(f"seed={seed} faults={options.faults}; the logs are in {directory}")
     try:
-        totals = asyncio.run(_run(options, directory))
+        totals = asyncio.run(_run(options, seed, directory))
     except ServerFailed as error:
         print(error, file=sys.stderr)
-        return 1
+        return False
     _print(str(totals))
-    if not totals.is_clean:
-        return 1
-    shutil.rmtree(directory)
-    return 0
+    if totals.is_clean:
+        shutil.rmtree(directory)
+    return totals.is_clean
 
 
-async def _run(options: argparse.Namespace, directory: Path) -> Totals:
-    faults = list(plan(options.seed, options.faults))
+async def _run(options: argparse.Namespace, seed: int, directory: Path) -> Totals:
+    faults = list(plan(seed, options.faults))
     this = asyncio.current_task()
     assert this is not None
     # Ending a run early also ends the processes that it started.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with World(directory) as world:
-        return await run(world, faults, seed=options.seed, per_round=options.round, report=_print)
+        return await run(world, faults, seed=seed, per_round=options.round, report=_print)
 
 
 def _options() -> argparse.Namespace:
@@ -53,6 +64,12 @@ def _options() -> argparse.Namespace:
         type=int,
         default=random.randrange(1_000_000),
         help="the same seed yields the same faults (default: random)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="run this many seeds, one after the other, from --seed on (default: 1)",
     )
     parser.add_argument(
         "--round", type=int, default=10, help="number of faults before each check (default: 10)"

@@ -78,21 +78,24 @@ class Run:
                 await at_last(watcher.connect)
                 await at_last(lambda watcher=watcher: load.subscribe(watcher))
 
-            load.running, is_over = True, asyncio.Event()
+            load.running = True
             work = [asyncio.create_task(load.write(each, self._new_rng())) for each in writers]
-            work += [
-                asyncio.create_task(stay_connected(each, self._new_rng(), until=is_over))
-                for each in watchers
+            staying = [
+                asyncio.create_task(stay_connected(each, self._new_rng())) for each in watchers
             ]
             try:
                 await self._storm(faults)
                 await self._world.recover()
+                load.running = False
+                ends = await asyncio.gather(*work, return_exceptions=True)
+                found = await judge(load, writers[0], watchers)
             finally:
                 load.running = False
-                is_over.set()
-                ends = await asyncio.gather(*work, return_exceptions=True)
+                for task in (*work, *staying):
+                    task.cancel()
+                stays = await asyncio.gather(*staying, return_exceptions=True)
             self.totals.accepted += load.accepted
-            found = await judge(load, writers[0], watchers)
+            ends += [end for end in stays if not isinstance(end, asyncio.CancelledError)]
             found.diverged += [f"a client gave up: {end!r}" for end in ends if end is not None]
             found.diverged += self._world.ended
             self._world.ended.clear()

@@ -78,15 +78,15 @@ async def test_a_rolling_restart_fails_no_write_and_loses_no_event(
             await watcher.connect()
             await load.subscribe(watcher)
 
-        load.running, is_over = True, asyncio.Event()
-        work = [
-            *(load.write(each, random.Random(n)) for n, each in enumerate(writers)),
-            *(
-                stay_connected(each, random.Random(n), until=is_over)
-                for n, each in enumerate(watchers)
-            ),
+        load.running = True
+        writing = [
+            asyncio.create_task(load.write(each, random.Random(n)))
+            for n, each in enumerate(writers)
         ]
-        tasks = [asyncio.create_task(each) for each in work]
+        staying = [
+            asyncio.create_task(stay_connected(each, random.Random(n)))
+            for n, each in enumerate(watchers)
+        ]
         try:
             for node in cluster:
                 await asyncio.to_thread(node.stop)
@@ -94,13 +94,15 @@ async def test_a_rolling_restart_fails_no_write_and_loses_no_event(
                 await asyncio.to_thread(node.start)
         finally:
             load.running = False
-            is_over.set()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*writing, return_exceptions=True)
             for node in cluster:
                 await asyncio.to_thread(node.start)
 
         assert ends == [None] * len(ends)
         verdict = await judge(load, writers[0], watchers)
+        for task in staying:
+            task.cancel()
+        await asyncio.gather(*staying, return_exceptions=True)
         assert verdict.lost == verdict.diverged == []
         assert [failure for writer in writers for failure in writer.failures] == []
         codes = [code for watcher in watchers for code in watcher.close_codes]

@@ -21,8 +21,9 @@ T = TypeVar("T")
 COUNTERS: Final = tuple(f"c{number}" for number in range(6))
 STATUSES: Final = ("todo", "doing", "done")
 CONNECTS_WITHIN: Final = 10.0
-REFUSALS: Final = 100
-"""How often a client may be refused, a tenth of a second apart, when everything is well again."""
+
+CONVERGES_WITHIN: Final = 60.0
+"""Seconds after which a view that is still wrong counts as diverged, when everything runs."""
 
 ACCEPTED_WITHIN: Final = 120.0
 """Seconds after which a write that is tried again and again counts as never accepted."""
@@ -129,9 +130,10 @@ class Verdict:
 
 
 async def judge(load: Load, client: NexxusClient, watchers: Iterable[NexxusClient]) -> Verdict:
-    """Hold every accepted write, and every view of the watchers, against the database.
+    """Compare every accepted write, and every view of the watchers, with the database.
 
-    To be called when writes have stopped and everything runs.
+    To be called when writes have stopped and everything runs, while `stay_connected` keeps the
+    watchers connected.
     """
     verdict = Verdict(diverged=list(load.surprises))
     fates = await _fates(load, client)
@@ -143,7 +145,7 @@ async def judge(load: Load, client: NexxusClient, watchers: Iterable[NexxusClien
         try:
             await watcher.settled()
             for view in watcher.views.values():
-                await watcher.converged(view)
+                await watcher.converged(view, patience=CONVERGES_WITHIN)
         except (AssertionError, httpx2.TransportError) as error:
             verdict.diverged.append(f"{watcher.device_id}: {error!r}")
     return verdict
@@ -206,27 +208,18 @@ async def at_last(read: Callable[[], Awaitable[T]]) -> T:
     return found
 
 
-async def stay_connected(client: NexxusClient, rng: random.Random, *, until: asyncio.Event) -> None:
-    """Connect whenever there is no connection, until told to stop while there is one.
+async def stay_connected(client: NexxusClient, rng: random.Random) -> None:
+    """Connect whenever there is no connection, until cancelled. Most times the client resumes.
 
-    Most times the client resumes. Raises the last failure when it is told to stop and is refused
-    again and again.
+    A connection may look open and be dead for as long as the client's pings take to show it. So a
+    client has to stay connected until its views have been judged.
     """
-    told = asyncio.create_task(until.wait())
-    refusals = 0
-    while not (until.is_set() and client.socket.is_open):
+    while True:
         if client.socket.is_open:
-            ended = asyncio.create_task(client.socket.ended())
-            await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
-            ended.cancel()
-            continue
+            await client.socket.ended()
         try:
             async with asyncio.timeout(CONNECTS_WITHIN):
                 await client.connect(resume=client.cursor is not None and rng.random() < 0.7)
         except (AssertionError, OSError, TimeoutError, WebSocketException):
             await client.drop()  # half a connection may be there
-            refusals += until.is_set()
-            if refusals > REFUSALS:
-                raise
             await asyncio.sleep(0.1)
-    told.cancel()
