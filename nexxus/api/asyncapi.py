@@ -41,6 +41,14 @@ class Resume(Shape, frozen=True, kw_only=True):
     cursor: str
 
 
+class Ping(Shape, frozen=True, kw_only=True):
+    """Asks for a `pong`, at any time: browsers do not see the pings of the protocol."""
+
+
+class Pong(Shape, frozen=True, kw_only=True):
+    """The answer to a `ping`."""
+
+
 class CreateRequest(Shape, frozen=True, kw_only=True):
     """The fields of a new object, and its model as `type`."""
 
@@ -167,6 +175,7 @@ _FROM_CLIENT: Final[dict[str, type[msgspec.Struct]]] = {
     "register": Register,
     "refresh_access_token": RefreshAccessToken,
     "resume": Resume,
+    "ping": Ping,
     "subscribe": SubscribeRequest,
     "unsubscribe": UnsubscribeRequest,
     "create": CreateRequest,
@@ -178,6 +187,7 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
     "refresh_access_token": Refreshed,
     "resume": Resumed,
     "resync": Resync,
+    "pong": Pong,
     "reply": RequestReply,
     "error": Fault,
     "model_created": ModelCreated,

@@ -18,7 +18,8 @@ from nexxus.interfaces.broker import Mailbox
 class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="delivery"):
     """One event for one node: what it means for the routing keys that have subscribers there.
 
-    `object` is present if a verdict is `CREATED`, `patches` if one is `UPDATED`. `event_id`
+    `patches` are present if a verdict is `UPDATED` and clients can apply them; `object` is present
+    if a verdict is `CREATED`, or `UPDATED` without patches. `event_id`
     identifies an event without a version, and is empty otherwise. `accepted_at` is when the write
     was accepted, in UNIX milliseconds, 0 if that is not known. A delivery `is_late` if the node
     got its keys only while the event was sent to others: then it is for the devices that brought

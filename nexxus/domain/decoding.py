@@ -109,26 +109,49 @@ def check_depth(value: Any, max_depth: int) -> None:
 
 
 def check_plain(value: Any) -> None:
-    """Raise `InvalidParameters` for values that JSON lacks.
+    """Raise `InvalidParameters` for values that JSON lacks; it names their place.
 
     Recursive, so the depth of `value` must have been checked.
     """
+    found = _find_alien(value)
+    if found is None:
+        return
+    rule, message = found.rule, found.message
+    where = ".".join(reversed(found.path))
+    if where:
+        raise InvalidParameters(f"{where}: {message}", {"field": where, "rule": rule})
+    raise InvalidParameters(message, {"rule": rule})
+
+
+class _Alien(msgspec.Struct):
+    """A value that JSON lacks. `path` leads to it, from the inside out."""
+
+    rule: str
+    message: str
+    path: list[str] = []
+
+
+def _find_alien(value: Any) -> _Alien | None:
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                raise InvalidParameters(f"the key {key!r} is not a string", {"rule": "keys"})
-            check_plain(item)
+                return _Alien("keys", f"the key {key!r:.60} is not a string")
+            found = _find_alien(item)
+            if found is not None:
+                found.path.append(key)
+                return found
     elif kind is list:
-        for item in value:
-            check_plain(item)
+        for position, item in enumerate(value):
+            found = _find_alien(item)
+            if found is not None:
+                found.path.append(str(position))
+                return found
     elif kind not in _PLAIN:
-        raise InvalidParameters(
-            f"a value of type {kind.__name__} is not allowed; use a type that JSON has",
-            {"rule": "types"},
-        )
+        return _Alien("types", f"a {kind.__name__} is not allowed; use a type that JSON has")
     elif kind is float and not math.isfinite(value):
-        raise InvalidParameters("NaN and infinities are not allowed", {"rule": "finite"})
+        return _Alien("finite", f"{value} is not allowed; numbers are finite")
+    return None
 
 
 def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:

@@ -38,7 +38,7 @@ def parse_filter(
     the levels of ``$and``, ``$or`` and ``$not``; the whole document is the first level. Raises
     `InvalidParameters`, which names the field and the rule.
     """
-    return _Parser(model, max_conditions, max_depth).parse(document, "filter", 1)
+    return _Parser(model, max_conditions, max_depth, MAX_IN_VALUES).parse(document, "filter", 1)
 
 
 def from_document(document: dict[str, Any], model: ModelType) -> Filter:
@@ -46,14 +46,17 @@ def from_document(document: dict[str, Any], model: ModelType) -> Filter:
 
     Raises `InvalidParameters` if it no longer fits `model`, because the schema has changed.
     """
-    return _Parser(model, sys.maxsize, sys.maxsize).parse(document, "filter", 1)
+    return _Parser(model, sys.maxsize, sys.maxsize, sys.maxsize).parse(document, "filter", 1)
 
 
 class _Parser:
-    def __init__(self, model: ModelType, max_conditions: int, max_depth: int) -> None:
+    def __init__(
+        self, model: ModelType, max_conditions: int, max_depth: int, max_values: int
+    ) -> None:
         self._model = model
         self._max_conditions = max_conditions
         self._max_depth = max_depth
+        self._max_values = max_values
         self._conditions = 0
 
     def parse(self, document: Any, where: str, depth: int, *, holds: bool = True) -> Filter:
@@ -132,9 +135,9 @@ class _Parser:
             case "ne":
                 return negate(_equality(path, operand, field))
             case "in":
-                return _membership(path, operator, operand, field)
+                return self._membership(path, operator, operand, field)
             case "nin":
-                return negate(_membership(path, operator, operand, field))
+                return negate(self._membership(path, operator, operand, field))
             case "exists":
                 return _existence(path, operand)
             case "contains":
@@ -142,21 +145,27 @@ class _Parser:
             case _:
                 return _comparison(path, operator, operand, field)
 
+    def _membership(self, path: str, operator: str, operand: Any, field: Field) -> Filter:
+        if not isinstance(operand, list):
+            raise _complaint(path, f"{operator} expects a list of values", operator)
+        if len(operand) > self._max_values:
+            rule = f"{operator} holds at most {self._max_values} values, got {len(operand)}"
+            raise _complaint(path, rule, operator)
+        values = [value for value in operand if value is not None]
+        if field.element is None:
+            found = equals_one_of(path, [_scalar(path, value, field) for value in values])
+        else:
+            found = disjoin(*(_equality(path, value, field) for value in values))
+        return disjoin(found, Missing(path)) if None in operand else found
+
 
 def _equality(path: str, operand: Any, field: Field) -> Filter:
+    """Return the filter of objects whose value, or one element of whose array, is `operand`."""
     if operand is None:
         return Missing(path)
+    if field.element is not None:
+        return _containment(path, operand, field)
     return Compare(path, Op.EQ, _scalar(path, operand, field))
-
-
-def _membership(path: str, operator: str, operand: Any, field: Field) -> Filter:
-    if not isinstance(operand, list):
-        raise _complaint(path, f"{operator} expects a list of values", operator)
-    if len(operand) > MAX_IN_VALUES:
-        rule = f"{operator} holds at most {MAX_IN_VALUES} values, got {len(operand)}"
-        raise _complaint(path, rule, operator)
-    found = equals_one_of(path, [_scalar(path, v, field) for v in operand if v is not None])
-    return disjoin(found, Missing(path)) if None in operand else found
 
 
 def _existence(path: str, operand: Any) -> Filter:
@@ -183,7 +192,7 @@ def _comparison(path: str, operator: str, operand: Any, field: Field) -> Filter:
 
 def _scalar(path: str, operand: Any, field: Field) -> Scalar:
     if field.kind is Kind.ARRAY:
-        raise _complaint(path, "is an array, which supports only contains and exists", "array")
+        raise _complaint(path, "is an array, whose order cannot be compared", "array")
     return _stored(path, operand, field.kind)
 
 

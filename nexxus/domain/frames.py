@@ -12,5 +12,5 @@ WRITE_OPERATIONS: Final[tuple[WriteEvent, ...]] = ("create", "update", "delete")
 OPERATIONS: Final = ("subscribe", "unsubscribe", *WRITE_OPERATIONS)
 """The events that carry a ``ref`` and are answered by a ``reply``."""
 
-CLIENT_EVENTS: Final = ("register", "refresh_access_token", "resume", *OPERATIONS)
+CLIENT_EVENTS: Final = ("register", "refresh_access_token", "resume", "ping", *OPERATIONS)
 """Everything that a client may send."""

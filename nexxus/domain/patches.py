@@ -17,7 +17,14 @@ import msgspec
 
 from nexxus.domain.objects import BUILT_IN, Document
 from nexxus.domain.schema import NUMERIC, Field, Kind, ModelType
-from nexxus.domain.values import MAX_INT, coerce, coerce_element, coerce_primitive, undeclared
+from nexxus.domain.values import (
+    LATEST_DATE,
+    MAX_INT,
+    coerce,
+    coerce_element,
+    coerce_primitive,
+    undeclared,
+)
 from nexxus.errors import InvalidParameters
 
 
@@ -64,13 +71,17 @@ def parse_patches(document: Any, model: ModelType) -> list[Patch]:
 def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
     if not isinstance(document, dict):
         raise InvalidParameters(f"{where}: expected an object with op, path and value")
-    unknown = document.keys() - {"op", "path", "value"}
+    # Older clients send the metadata of the object along.
+    unknown = document.keys() - {"op", "path", "value", "metadata"}
     if unknown:
         raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}", {"field": min(unknown)})
     try:
         op = PatchOp(document.get("op", ""))
     except ValueError:
-        raise InvalidParameters(f"{where}.op: expected one of {_OPS}", {"field": "op"}) from None
+        raise InvalidParameters(
+            f"{where}.op: expected one of {_OPS}, got {document.get('op')!r:.60}",
+            {"field": f"{where}.op"},
+        ) from None
     paths, values = _pair(document, op, where)
     parsed = [
         _parse_value(op, path, value, model) for path, value in zip(paths, values, strict=True)
@@ -158,9 +169,7 @@ def apply(
     for patch in patches:
         values = patch.value or [None] * len(patch.path)
         for path, value in zip(patch.path, values, strict=True):
-            change = _apply_one(result, patch.op, path, value, model, owned, made)
-            if change is not None:
-                changes.append(change)
+            changes += _apply_one(result, patch.op, path, value, model, owned, made)
     for path in made:
         _check_made(result, path, model)
     result["updatedAt"] = max(now, document["updatedAt"])
@@ -177,7 +186,8 @@ def _apply_one(
     model: ModelType,
     owned: set[str],
     made: set[str],
-) -> dict[str, Any] | None:
+) -> list[dict[str, Any]]:
+    """Apply one operation on one path; return what leads a client's copy to the same."""
     field = model.paths.get(path)
     if field is None:  # the schema changed between acceptance and application
         raise undeclared(path)
@@ -185,9 +195,9 @@ def _apply_one(
     if op is PatchOp.REMOVE:
         parent = _existing_parent(document, parts, owned)
         if parent is None or parts[-1] not in parent:
-            return None
+            return []
         del parent[parts[-1]]
-        return {"op": "remove", "path": [path]}
+        return [{"op": "remove", "path": [path]}]
 
     parent, created = _parent_for_writing(document, parts, owned)
     name = parts[-1]
@@ -199,12 +209,22 @@ def _apply_one(
     if created is not None:
         made.add(created)
         # The parent is missing in the client's copy, so the client gets the whole new branch.
-        return _change(PatchOp.REPLACE, created, _branch(document, created))
+        return [_change(PatchOp.REPLACE, created, _branch(document, created))]
     if op is PatchOp.REPLACE or current is None:
-        return _change(PatchOp.REPLACE, path, parent[name])
-    if isinstance(value, list) and len(value) == 1:
-        return _change(op, path, value[0])
-    return _change(op, path, value)
+        return [_change(PatchOp.REPLACE, path, parent[name])]
+    if field.kind is Kind.ARRAY and op in _GROWING:
+        # A client adds one element at a time. The last to be prepended is the first of the array.
+        elements = value if op is PatchOp.APPEND else reversed(value)
+        return [_change(op, path, element) for element in elements]
+    return [_change(op, path, value)]
+
+
+def can_be_patched(changes: Sequence[dict[str, Any]]) -> bool:
+    """Return whether clients can apply the patches that `apply` returned.
+
+    Older clients cannot unset a field: they are sent the whole object instead.
+    """
+    return all(change["op"] != PatchOp.REMOVE for change in changes)
 
 
 def _check_made(document: Document, path: str, model: ModelType) -> None:
@@ -229,7 +249,7 @@ def _next_value(op: PatchOp, path: str, current: Any, value: Any, field: Field) 
         result = float(result)
         in_range = math.isfinite(result)
     else:
-        in_range = -MAX_INT <= result <= MAX_INT
+        in_range = -MAX_INT <= result <= (LATEST_DATE if field.kind is Kind.DATE else MAX_INT)
     if not in_range:
         raise InvalidParameters(
             f"{path}: the result of {op} would be out of range", {"field": path, "rule": "range"}

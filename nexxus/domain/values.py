@@ -16,6 +16,9 @@ from nexxus.domain.schema import Field, Kind
 from nexxus.errors import InvalidParameters
 
 MAX_INT: Final = 2**53
+LATEST_DATE: Final = 253_402_300_799
+"""The last second of the year 9999."""
+
 _ISO_8601: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
     r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?"
@@ -96,13 +99,16 @@ def coerce_primitive(value: Any, kind: Kind, path: str) -> Any:
 def parse_date(value: Any, path: str) -> int:
     """Return the UNIX seconds of a number or an ISO 8601 string; fractions are truncated."""
     if isinstance(value, str):
-        return _seconds_of_iso_8601(value, path)
+        value = _seconds_of_iso_8601(value, path)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _misfit(path, "expected UNIX seconds or an ISO 8601 date", value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise _misfit(path, "expected a finite number of seconds", value)
         value = math.trunc(value)
+    if value > LATEST_DATE:
+        rule = "expected UNIX seconds up to the year 9999; are these milliseconds?"
+        raise _misfit(path, rule, value)
     return _within_range(value, path)
 
 

@@ -105,7 +105,7 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
             raise InvalidParameters(
                 "cursor: cannot be combined with an offset", {"field": "cursor"}
             )
-        after = _read_cursor(paging.cursor, model, rows, sort)
+        after = _read_cursor(paging.cursor, application.id, model, rows, sort)
     return Query(
         app_id=application.id,
         model=model,
@@ -119,7 +119,7 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
 
 def cursor_behind(document: Document, query: Query) -> str:
     """The cursor that continues a query behind an object."""
-    fingerprint = _fingerprint(query.model, query.filter, query.sort)
+    fingerprint = _fingerprint(query.app_id, query.model, query.filter, query.sort)
     packed = msgspec.json.encode([fingerprint, query.place_of(document)])
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
@@ -145,7 +145,7 @@ def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]
 
 
 def _read_cursor(
-    cursor: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]
+    cursor: str, app_id: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]
 ) -> tuple[Any, ...]:
     bad = InvalidParameters(
         "cursor: is of another query, or damaged; start again without it", {"field": "cursor"}
@@ -155,7 +155,7 @@ def _read_cursor(
         fingerprint, values = msgspec.json.decode(packed, type=tuple[str, tuple[Any, ...]])
     except (ValueError, msgspec.MsgspecError):
         raise bad from None
-    if fingerprint != _fingerprint(model, rows, sort) or len(values) != len(sort):
+    if fingerprint != _fingerprint(app_id, model, rows, sort) or len(values) != len(sort):
         raise bad
     for key, value in zip(sort, values, strict=True):
         if not _fits(value, model.filterable[key.path].kind):
@@ -175,6 +175,8 @@ def _fits(value: Any, kind: Kind) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _fingerprint(model: ModelType, rows: Filter, sort: tuple[SortKey, ...]) -> str:
+def _fingerprint(app_id: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]) -> str:
     order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in sort)
-    return hashlib.sha256(f"{model.name}|{filter_id(rows)}|{order}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{app_id}|{model.name}|{filter_id(rows)}|{order}".encode()).hexdigest()[
+        :16
+    ]

@@ -38,6 +38,7 @@ Sort = Annotated[
     list[str], Meta(description='Filterable fields; "-" in front of one for descending.')
 ]
 Filter = Annotated[dict[str, Any], Meta(description="A FilterQuery.")]
+Ignored = Annotated[Any, Meta(description="Ignored: descriptors may be reused.")]
 AnyPatch = Annotated[
     dict[str, Any] | list[Any], Meta(description="A JsonPatch, or a list of them as one version.")
 ]
@@ -94,6 +95,9 @@ class CountRequest(_Request, frozen=True, kw_only=True):
     type: str
     user_id: str | None = None
     filter: Filter | None = None
+    limit: Ignored = None
+    offset: Ignored = None
+    sort: Ignored = None
 
     @property
     def selection(self) -> Selection:
@@ -135,6 +139,9 @@ class UnsubscribeRequest(_Request, frozen=True, kw_only=True):
     id: str | None = None
     user_id: str | None = None
     filter: Filter | None = None
+    limit: Ignored = None
+    offset: Ignored = None
+    sort: Ignored = None
 
     @property
     def selection(self) -> Selection:

@@ -63,8 +63,10 @@ def _holds(name: str, operand: Any, found: Any, kind: Kind) -> bool:
 
 
 def _is_equal(found: Any, operand: Any, kind: Kind) -> bool:
+    if isinstance(found, list):
+        return any(_is_equal(item, operand, kind) for item in found)
     meant = _meant(operand, kind)
-    if found is None or isinstance(found, list):
+    if found is None:
         return False
     if isinstance(meant, str | bool):
         return bool(found == meant)

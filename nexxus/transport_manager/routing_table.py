@@ -9,6 +9,7 @@ from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import Route
 from nexxus.domain.events import Event
 from nexxus.domain.objects import time_of
+from nexxus.domain.patches import can_be_patched
 from nexxus.domain.schema import ModelType
 from nexxus.domain.verdicts import Verdict, Verdicts
 from nexxus.errors import InvalidParameters
@@ -98,14 +99,16 @@ class RoutingTable:
 
 def _delivery(event: Event, verdicts: Verdicts, accepted_at: int, is_late: bool) -> Delivery:
     present = verdicts.values()
+    is_patched = Verdict.UPDATED in present and can_be_patched(event.patches)
+    is_whole = Verdict.CREATED in present or (Verdict.UPDATED in present and not is_patched)
     return Delivery(
         app_id=event.app_id,
         type=event.type,
         id=event.id,
         version=event.version,
         user_id=event.user_id,
-        object=event.after if Verdict.CREATED in present else None,
-        patches=event.patches if Verdict.UPDATED in present else [],
+        object=event.after if is_whole else None,
+        patches=event.patches if is_patched else [],
         verdicts=verdicts,
         event_id=event.operation_id if event.version is None else "",
         accepted_at=accepted_at,

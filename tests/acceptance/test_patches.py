@@ -60,7 +60,8 @@ async def test_a_patch_has_the_same_effect_on_the_server_and_in_every_copy(
     assert fields == after
     assert updated["version"] == 2
     assert await client.get("task", task["id"]) == updated
-    frame = await client.wait_for("model_updated")
+    unsets = isinstance(patch, dict) and patch["op"] == "remove"
+    frame = await client.wait_for("model_created" if unsets else "model_updated")
     assert frame["data"]["model"]["version"] == 2
     await client.converged(view)
     assert view.rereads == 0

@@ -50,10 +50,13 @@ class FrameHandler:
         self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message. Whatever goes wrong is told to the client, and never raised."""
+        frame = self._read(message)
+        if frame is not None and frame.event == "ping":
+            _answer_ping(connection, message, frame)
+            return
         is_first = connection.awaits_first_frame
         connection.awaits_first_frame = False
         try:
-            frame = self._read(message)
             if frame is None or frame.event not in WRITE_OPERATIONS:
                 await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
@@ -166,6 +169,16 @@ class FrameHandler:
             await self._resuming.start_anew(connection)
             raise
         return _DONE
+
+
+def _answer_ping(connection: Connection, message: PeerRequest, frame: ClientFrame) -> None:
+    """Show a peer that cannot see the pings of the protocol that the connection is alive."""
+    if frame.data:
+        key = next(iter(frame.data))
+        message.refuse(InvalidParameters(f"data: a ping has no key {key[:64]!r}", {"field": key}))
+    else:
+        connection.send("pong", {})
+        message.answer(*_DONE)
 
 
 def _require_unexpired(claims: TokenClaims) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -42,7 +43,11 @@ def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> Client
     Raises `InvalidParameters` that says what is wrong with it; `UnfitFrame` where there is a
     ``ref`` to answer to.
     """
-    frame = _decode(payload, encoding)
+    try:
+        frame = _decode(payload, encoding)
+    except InvalidParameters as error:
+        ref = _find_ref(payload, encoding)
+        raise error if ref is None else UnfitFrame(ref, error.message, "data") from None
     if not isinstance(frame, dict):
         raise InvalidParameters('a frame is an object: {"event": …, "data": {…}}')
     event, ref = _head_of(frame)
@@ -53,7 +58,8 @@ def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> Client
     try:
         data = check_data(frame.get("data"), max_depth=None if is_flat else max_depth)
     except InvalidParameters as error:
-        raise error if ref is None else UnfitFrame(ref, error.message, "data") from None
+        field = (error.details or {}).get("field", "data")
+        raise error if ref is None else UnfitFrame(ref, error.message, field) from None
     return ClientFrame(event, data, ref)
 
 
@@ -81,7 +87,8 @@ def check_data(data: Any, *, max_depth: int | None) -> dict[str, Any]:
             check_depth(data, max_depth)
             check_plain(data)
         except InvalidParameters as error:
-            raise InvalidParameters(f"data: {error.message}", {"field": "data"}) from None
+            details = {"field": "data", **(error.details or {})}
+            raise InvalidParameters(f"data: {error.message}", details) from None
     return data
 
 
@@ -123,6 +130,31 @@ def encode_frame(
 def encode_value(encoding: Encoding, value: Any) -> msgspec.Raw:
     """A part of a frame's data, encoded now and put into several frames as it is."""
     return msgspec.Raw(_ENCODE[encoding](value))
+
+
+class _Head(msgspec.Struct):
+    """What is read of a frame whose data cannot be decoded."""
+
+    event: str
+    ref: str
+
+
+def _find_ref(payload: bytes, encoding: Encoding) -> str | None:
+    """Return the ``ref`` of an operation whose data cannot be decoded, None if there is none."""
+    try:
+        if encoding is Encoding.MSGPACK:
+            head = msgspec.msgpack.decode(payload, type=_Head)
+        else:
+            # The standard library accepts half of a surrogate pair, which msgspec does not skip.
+            head = msgspec.convert(json.loads(payload), _Head)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+    return head.ref if head.event in OPERATIONS and _is_text(head.ref) else None
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a string can be encoded."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _decode(payload: bytes, encoding: Encoding) -> Any:

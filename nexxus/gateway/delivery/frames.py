@@ -51,12 +51,14 @@ class DeliveryFrames:
     ) -> Iterable[tuple[str, dict[str, Any], list[str]]]:
         """Yield the name, the data and the channels of each frame."""
         delivery, encoding = self._delivery, framing.encoding
-        created = [channel for channel, verdict in verdicts if verdict is Verdict.CREATED]
+        # Without patches, an update brings the whole object, which replaces the client's copy.
+        shown = (Verdict.CREATED,) if delivery.patches else (Verdict.CREATED, Verdict.UPDATED)
+        created = [channel for channel, verdict in verdicts if verdict in shown]
         if created:
             model = self._part("object", delivery.object, encoding)
             yield "model_created", {"model": model}, created
         updated = [channel for channel, verdict in verdicts if verdict is Verdict.UPDATED]
-        if updated:
+        if updated and delivery.patches:
             patches = self._part("patches", delivery.patches, encoding)
             data = {"model": self._identity(encoding), "patches": patches}
             yield "model_updated", data, updated
