@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Literal, TypeAlias
@@ -67,12 +68,27 @@ async def serving(app: Any, *, server: Server = "ours", **options: Any) -> Async
             await asyncio.sleep(0)
         yield running.servers[0].sockets[0].getsockname()[1]
     finally:
-        running.should_exit = running.force_exit = True
+        running.force_exit = True
+        running.ended.set()
         await task
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the test run."""
+    """A server that leaves signals to the test run, and ends as soon as it is told to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
