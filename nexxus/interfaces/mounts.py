@@ -116,13 +116,20 @@ class MountRequest(Protocol):
     async def read(self) -> bytes:
         """Return the whole body; raise `PayloadTooLarge` beyond ``limits.body``."""
 
+    async def gone(self) -> None:
+        """Return when the client has disconnected; for a handler that waits before it answers.
+
+        Not during `read`, nor once a `stream` has begun. Cancelling has no effect on the request.
+        """
+
     async def stream(
         self, media_type: bytes, *, headers: Headers = (), lost: Callable[[], None]
     ) -> Stream:
         """Begin an answer (200) without an end, and return what its body is written to.
 
-        The handler then returns None; the stream lives on. `lost` is called once, when the
-        connection is gone. Raises `ConnectionResetError` if it is gone already.
+        The handler then returns None; the stream lives on, and its end is the connection's. `lost`
+        is called once, when the connection is gone, whoever ended it. Raises `ConnectionResetError`
+        if it is gone already; a handler lets that pass.
         """
 
 
@@ -159,9 +166,11 @@ class HttpMount(msgspec.Struct, frozen=True):
     """A route for HTTP requests, at exactly `path`, with or without a slash at its end.
 
     `handler` returns the answer, None if it has begun a `MountRequest.stream`; it raises a
-    `WireError` for an error of the contract. With `reconnects`, a browser that comes back by
-    itself (with ``Last-Event-ID``) may use its ticket again: a cookie proves that it is the
-    browser that used it first. `openapi` adds to the route's description in ``/openapi.json``.
+    `WireError` for an error of the contract. It is also called while the host does not accept
+    connections (`TransportHost.is_accepting`): one that would open a connection then raises
+    `ServiceUnavailable`. With `reconnects`, a browser that comes back by itself (with
+    ``Last-Event-ID``) may use its ticket again: a cookie proves that it is the browser that used it
+    first. `openapi` adds to the route's description in ``/openapi.json``.
 
     A mount that is not `limited` is not counted against ``limits.requests_per_second``, one that
     is not `measured` is not among the figures of requests.

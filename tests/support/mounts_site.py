@@ -38,7 +38,7 @@ class Sample(Transport):
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
-        self.lost = 0
+        self.waiting = self.lost = 0
         self.more: list[HttpMount | WebSocketMount] = []
         self.host: TransportHost
 
@@ -54,6 +54,7 @@ class Sample(Transport):
             HttpMount("/plain", self.tell, authentication=Authentication.NONE),
             HttpMount("/free", self.tell, authentication=Authentication.NONE, limited=False),
             HttpMount("/stream", self.stream, authentication=Authentication.NONE),
+            HttpMount("/wait", self.wait, authentication=Authentication.NONE, methods=("POST",)),
             HttpMount("/late", self.authenticate, authentication=Authentication.BY_MOUNT),
             HttpMount("/logs", self.log),
             HttpMount("/broken", self.fail, authentication=Authentication.NONE, measured=False),
@@ -78,6 +79,13 @@ class Sample(Transport):
         stream = await request.stream(b"text/plain", headers=((b"x-mine", b"1"),), lost=note_loss)
         self.streams.append(stream)
         stream.write(b"begun")
+
+    async def wait(self, request: MountRequest) -> None:
+        await request.read()
+        self.waiting += 1
+        await request.gone()
+        self.lost += 1
+        raise ConnectionResetError
 
     async def authenticate(self, request: MountRequest) -> MountAnswer:
         if "x-fail" in request.headers:

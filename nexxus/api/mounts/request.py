@@ -173,6 +173,11 @@ class MountedRequest:
         """See `MountRequest.read`."""
         return await read_body(self._receive, self._raw_headers, self._services.body_limit)
 
+    async def gone(self) -> None:
+        """See `MountRequest.gone`."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def stream(
         self, media_type: bytes, *, headers: Headers = (), lost: Callable[[], None]
     ) -> Stream:

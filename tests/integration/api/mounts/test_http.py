@@ -137,6 +137,16 @@ async def test_a_stream_whose_client_leaves_is_lost(site: Site) -> None:
     await lost(site.sample)
 
 
+async def test_a_mount_that_waits_learns_that_its_client_leaves(site: Site) -> None:
+    asking = asyncio.create_task(site.http.post("/wait", content=b"x"))
+    await eventually(lambda: site.sample.waiting)
+    assert site.sample.lost == 0
+
+    asking.cancel()
+
+    await lost(site.sample)
+
+
 async def test_a_stream_can_be_aborted(site: Site) -> None:
     async with site.http.stream("GET", "/stream") as answer:
         chunks = answer.aiter_bytes()
