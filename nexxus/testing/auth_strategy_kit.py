@@ -106,11 +106,11 @@ class CredentialsStrategyConformance(_Conformance):
     @abstractmethod
     def wrong(self) -> Sequence[Mapping[str, Any]]:
         """Return bodies that are refused: the first is for the account of `right`; others may be
-        for accounts that do not exist."""
+        for accounts that do not exist. No value may be a word that the refusal has anyway."""
 
     async def test_the_right_credentials_name_the_same_person_each_time(self) -> None:
         strategy = self.create()
-        first, second = [await self._verify(strategy, self.right()) for _ in range(2)]
+        first, second = [await self.verify(strategy, self.right()) for _ in range(2)]
         check_account(first)
         assert first.subject == second.subject
         await strategy.close()
@@ -120,11 +120,12 @@ class CredentialsStrategyConformance(_Conformance):
         messages = set()
         for body in self.wrong():
             with pytest.raises(UserAuthenticationFailed) as refused:
-                await self._verify(strategy, body)
-            messages.add(str(refused.value))
-            for value in body.values():
-                assert str(value) not in str(refused.value)
-        assert len(messages) == 1, "the words tell what was wrong"
+                await self.verify(strategy, body)
+            message = str(refused.value)
+            messages.add(message)
+            for name, value in body.items():
+                assert str(value) not in message, f"the refusal repeats {name}, {value!r}"
+        assert len(messages) == 1, f"the words show what was wrong: {sorted(messages)}"
         await strategy.close()
 
     async def test_attempts_for_one_account_are_counted_together(self) -> None:
@@ -141,7 +142,7 @@ class CredentialsStrategyConformance(_Conformance):
         strategy = self.create()
         async with asyncio.timeout(PATIENCE):
             accounts = await asyncio.gather(
-                *(self._verify(strategy, self.right()) for _ in range(20))
+                *(self.verify(strategy, self.right()) for _ in range(20))
             )
         assert len({account.subject for account in accounts}) == 1
         await strategy.close()
@@ -152,7 +153,7 @@ class CredentialsStrategyConformance(_Conformance):
             pytest.skip("the strategy asks nobody")
         with pytest.raises(ServiceUnavailable):
             async with asyncio.timeout(PATIENCE):
-                await self._verify(strategy, self.right())
+                await self.verify(strategy, self.right())
         await strategy.close()
 
     def test_its_credentials_leave_room_for_what_nexxus_takes(self) -> None:
@@ -162,7 +163,8 @@ class CredentialsStrategyConformance(_Conformance):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({**self.right(), "not-a-key": 1}, strategy.credentials)
 
-    async def _verify(self, strategy: AuthStrategy[Any], body: Mapping[str, Any]) -> Account:
+    async def verify(self, strategy: AuthStrategy[Any], body: Mapping[str, Any]) -> Account:
+        """Sign in with the body of a request; for tests of your own, too."""
         assert isinstance(strategy, CredentialsStrategy)
         credentials = msgspec.convert(dict(body), strategy.credentials)
         account: Account = await strategy.verify(

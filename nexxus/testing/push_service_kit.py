@@ -21,6 +21,9 @@ Subclass `PushServiceConformance` in a test module, and stand in for the service
 
         async def received(self):
             return [Received(m.title, m.text, m.json) for m in self.server.messages("ann")]
+
+A test of your own in the same class takes the fixture `service`, which is open, and sends what
+`push` returns.
 """
 
 from __future__ import annotations
@@ -101,7 +104,8 @@ class PushServiceConformance(ABC):
         yield service
         await service.close()
 
-    def _push(self, service: PushService, message: PushMessage, *, to: Any = None) -> Push:
+    def push(self, service: PushService, message: PushMessage, *, to: Any = None) -> Push:
+        """Return a push of a message: to `address`, or to another address."""
         address = service.check_address(self.address() if to is None else to)
         return Push(address, message, expires_in=3600.0)
 
@@ -132,23 +136,23 @@ class PushServiceConformance(ABC):
         self, service: PushService
     ) -> None:
         message = PushMessage(DATA, title="é ✓ “Tasks”", body="two\nlines", collapse="t1")
-        assert await self._send(service, self._push(service, message)) == [Sent()]
+        assert await self._send(service, self.push(service, message)) == [Sent()]
         assert await self.received() == [Received("é ✓ “Tasks”", "two\nlines", DATA)]
 
     async def test_a_silent_message_shows_nothing(self, service: PushService) -> None:
-        assert await self._send(service, self._push(service, PushMessage(DATA))) == [Sent()]
+        assert await self._send(service, self.push(service, PushMessage(DATA))) == [Sent()]
         assert await self.received() == [Received("", "", DATA)]
 
     async def test_a_whole_batch_comes_in_order(self, service: PushService) -> None:
         messages = [PushMessage({**DATA, "count": n}) for n in range(1, service.batch + 1)]
-        pushes = [self._push(service, message) for message in messages]
+        pushes = [self.push(service, message) for message in messages]
         assert await self._send(service, *pushes) == [Sent()] * service.batch
         counts = [received.data["count"] for received in await self.received()]
         assert sorted(counts) == list(range(1, service.batch + 1))
 
     async def test_the_largest_message_is_accepted(self, service: PushService) -> None:
         message = PushMessage(DATA, title="t", body="x" * 2500)
-        assert await self._send(service, self._push(service, message)) == [Sent()]
+        assert await self._send(service, self.push(service, message)) == [Sent()]
 
     async def test_a_device_that_is_gone_is_named_and_the_others_get_theirs(
         self, service: PushService
@@ -156,15 +160,15 @@ class PushServiceConformance(ABC):
         message = PushMessage(DATA, title="Hello")
         outcomes = await self._send(
             service,
-            self._push(service, message),
-            self._push(service, message, to=self.gone_address()),
-            self._push(service, message),
+            self.push(service, message),
+            self.push(service, message, to=self.gone_address()),
+            self.push(service, message),
         )
         assert [type(outcome) for outcome in outcomes] == [Sent, Gone, Sent]
         assert len(await self.received()) == 2
 
     async def test_batches_may_be_sent_at_the_same_time(self, service: PushService) -> None:
-        push = self._push(service, PushMessage(DATA))
+        push = self.push(service, PushMessage(DATA))
         await asyncio.gather(*(self._send(service, push) for _ in range(5)))
         assert len(await self.received()) == 5
 
@@ -172,7 +176,7 @@ class PushServiceConformance(ABC):
         service = self.unreachable()
         if service is None:
             pytest.skip("the service has no server")
-        push = self._push(service, PushMessage(DATA))
+        push = self.push(service, PushMessage(DATA))
         try:
             await service.open()
         except ServiceUnavailable:

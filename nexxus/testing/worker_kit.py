@@ -17,7 +17,12 @@ the worker has done::
         async def effects(self):
             return sorted(self.mails.subjects)
 
-The kit runs the worker in a whole Nexxus, in this process and a folder of its own.
+The kit runs the worker in a whole Nexxus, in this process and a folder of its own. A test of your
+own in the same class calls the worker directly::
+
+        async def test_a_mail_that_the_server_refuses_is_reported(self, nexxus):
+            async with self.opened(nexxus) as worker:
+                (failed,) = await worker.handle([event])
 """
 
 from __future__ import annotations
@@ -143,8 +148,8 @@ class WorkerConformance(ABC):
         assert await nexxus.parts.dead_letters.list() == []
 
     @asynccontextmanager
-    async def _another(self, nexxus: Nexxus) -> AsyncIterator[Worker]:
-        """The same worker as another process would run it, open."""
+    async def opened(self, nexxus: Nexxus) -> AsyncIterator[Worker]:
+        """Open the worker once more, as another process would: for tests that call `handle`."""
         worker = _create(nexxus.config, self.name, nexxus)
         await worker.open(self._context(nexxus))
         yield worker
@@ -176,7 +181,7 @@ class WorkerConformance(ABC):
     async def test_a_batch_that_is_cut_off_can_be_handled_again(self, nexxus: Nexxus) -> None:
         events = await self._work(nexxus)
         expected = await self.effects()
-        async with self._another(nexxus) as worker:
+        async with self.opened(nexxus) as worker:
             handling = asyncio.ensure_future(worker.handle(events))
             await asyncio.sleep(0)
             handling.cancel()
