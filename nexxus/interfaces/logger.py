@@ -63,7 +63,10 @@ class Logger(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Prepare to write. Records that came before are kept until now, or are written already."""
+        """Prepare to write. Records that came before are kept until now, or are written already.
+
+        Raises `StartupError` if records cannot be written; its message says why, and how to fix it.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -78,7 +81,8 @@ class Logger(ABC):
 
     @abstractmethod
     def write(self, record: LogRecord) -> None:
-        """Take one record of an enabled level. Returns at once and never raises.
+        """Take one record of an enabled level. Returns at once and never raises: a record that
+        cannot be written, such as on a full disk, is dropped.
 
         The values of `LogRecord.fields` may be of any type: what the format has no form for is
         written as text. An error is written as `LogRecord.traceback`, which has no secrets in it.
@@ -109,7 +113,7 @@ class Logger(ABC):
         self.log(Level.INFO, message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
-        """What is wrong and mends itself, or may become worse."""
+        """What is wrong and recovers by itself, or may become worse."""
         self.log(Level.WARNING, message, fields)
 
     def error(self, message: str, *, error: BaseException | None = None, **fields: Any) -> None:

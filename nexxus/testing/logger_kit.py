@@ -13,6 +13,8 @@ not open and writes the levels from INFO on, and say what it has written::
             lines = map(json.loads, self.path.read_text().splitlines())
             return [Written(Level[x["level"].upper()], x["message"], x["fields"], x["error"])
                     for x in lines]
+
+A logger that writes to a disk or to a service overrides `unwritable`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from nexxus.errors import StartupError
 from nexxus.interfaces.logger import Level, Logger, log_context
 
 PATIENCE = 20.0
@@ -54,6 +57,11 @@ class LoggerConformance(ABC):
     @abstractmethod
     async def written(self) -> Sequence[Written]:
         """Return what was written, oldest first; the kit closes the logger before it asks."""
+
+    def unwritable(self) -> Logger | None:
+        """Return a logger where nothing can be written, such as on a full disk; None if that
+        cannot happen."""
+        return None
 
     async def _written(self, logger: Logger) -> Sequence[Written]:
         async with asyncio.timeout(PATIENCE):
@@ -173,3 +181,16 @@ class LoggerConformance(ABC):
         assert [each.message for each in await self._written(logger)] == ["last"]
         await logger.close()
         logger.error("too late", error=ValueError("x"))
+
+    async def test_what_cannot_be_written_is_dropped_and_raises_nothing(self) -> None:
+        logger = self.unwritable()
+        if logger is None:
+            pytest.skip("everything can always be written")
+        logger.info("early")
+        try:
+            await logger.open()
+        except StartupError:
+            return  # then the process does not start
+        logger.error("lost", error=ValueError("x"))
+        async with asyncio.timeout(PATIENCE):
+            await logger.close()
