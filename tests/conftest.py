@@ -13,10 +13,10 @@ from client import Admin, NexxusClient, new_http
 from distribution import pytest_collection_modifyitems, pytest_xdist_auto_num_workers
 from elasticsearch_server import elasticsearch_server
 from not_tested import pytest_sessionfinish, pytest_terminal_summary
+from plugin_packages import installed
 from postgres_server import postgres_server
 from rabbitmq_server import rabbitmq_server
 from redis_server import redis_cluster, redis_server
-from sample_plugin import installed
 from server import Endpoint, serving
 from tracing import pytest_runtest_protocol, unmeasured_programs
 from view import Ledger

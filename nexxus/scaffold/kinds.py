@@ -161,7 +161,8 @@ _KINDS: Final = (
         kit="nexxus.testing.transport_kit.TransportConformance",
         shows="Registering, order, bursts, slow peers, closing and resuming, on a real gateway. "
         "`connect` returns a `Peer`, the device's end, as the author of the transport would "
-        "write a client.",
+        "write a client. What a transport mounts is served at `host.port`; run the kit again with "
+        '`server = "asgi"`, in a subclass, to show that the mounts work in another server, too.',
     ),
     NewKind(
         name="push-service",

@@ -1,4 +1,4 @@
-"""Custom workers on two nodes: the sample plugin's, and one that gives up soon."""
+"""Custom workers on two nodes: the audit log of the examples, and one that gives up soon."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ async def test_an_example_for_the_demonstration_runs(
     [s for s in SNIPPETS if s.how == "python" and s.document != "README.md"],
     ids=named,
 )
-def test_an_example_in_python_runs(snippet: Snippet, tmp_path: Path) -> None:
-    run(snippet, tmp_path)
+def test_an_example_in_python_runs(snippet: Snippet, installed: Path, tmp_path: Path) -> None:
+    run(snippet, tmp_path, PYTHONPATH=str(installed))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from server import clean_environment, run_nexxus
+from plugin_packages import run_module
+from server import run_nexxus
 
 from nexxus.scaffold import KINDS
 
@@ -27,31 +26,19 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return packages
 
 
-def run(*command: str, cwd: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=cwd,
-        env=clean_environment(PYTHONDONTWRITEBYTECODE="1"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, f"{result.stdout[-4000:]}{result.stderr[-2000:]}"
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_passes_its_kit(packages: dict[str, Path], kind: str) -> None:
-    run("pytest", "-q", "-p", "no:cacheprovider", cwd=packages[kind])
+    run_module("pytest", "-q", "-p", "no:cacheprovider", cwd=packages[kind])
 
 
 def test_they_are_formatted_and_typed(packages: dict[str, Path]) -> None:
     folder = packages["worker"].parent
     options = ("--isolated", "--no-cache")
-    run("ruff", "check", *options, "--select", "E,F,UP,B,SIM", "--ignore", "E501", ".", cwd=folder)
+    run_module(
+        "ruff", "check", *options, "--select", "E,F,UP,B,SIM", "--ignore", "E501", ".", cwd=folder
+    )
     modules = [str(path) for path in folder.glob("nexxus-*/nexxus_*")]
-    run("mypy", "--strict", "--cache-dir", os.devnull, *modules, cwd=folder)
+    run_module("mypy", "--strict", "--cache-dir", os.devnull, *modules, cwd=folder)
 
 
 def test_installed_it_is_in_the_list(packages: dict[str, Path]) -> None:

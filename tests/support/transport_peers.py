@@ -116,39 +116,6 @@ class WebSocketPeer(FramePeer):
         self._socket.transport.pause_reading()
 
 
-class LinePeer(FramePeer):
-    """A peer over TCP, a document per line."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._from_server, self._to_server = reader, writer
-        super().__init__()
-
-    async def send(self, frame: dict[str, Any]) -> None:
-        self._to_server.write(json.dumps(frame).encode() + b"\n")
-
-    async def frames(self) -> AsyncIterator[dict[str, Any]]:
-        try:
-            while line := await self._from_server.readline():
-                frame = json.loads(line)
-                if frame["event"] == "close":
-                    self.close_code = frame["data"]["code"]
-                else:
-                    yield frame
-        except ConnectionError:
-            pass
-
-    async def leave(self) -> None:
-        self._to_server.close()
-        await self._to_server.wait_closed()
-
-    def vanish(self) -> None:
-        self._to_server.transport.abort()
-
-    def stop_reading(self) -> None:
-        super().stop_reading()
-        self._to_server.transport.pause_reading()  # type: ignore[attr-defined]
-
-
 class SsePeer(Peer):
     """A peer that follows server-sent events, and says what it wants when it connects."""
 

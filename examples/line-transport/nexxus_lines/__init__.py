@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nexxus.interfaces.transport import Transport
 
 
-def _create(settings: LineSettings, context: AdapterContext) -> Transport:  # noqa: ARG001
+def _create(settings: LineSettings, context: AdapterContext) -> Transport:
     from nexxus_lines.transport import LineTransport
 
     return LineTransport(settings)

@@ -93,7 +93,7 @@ class Line(asyncio.Protocol, Wire):
         if self._connection is not None:
             self._connection.closed_by_peer()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
             self._connection.lost()
 

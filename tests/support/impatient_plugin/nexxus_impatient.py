@@ -1,4 +1,4 @@
-"""A plugin for tests: the sample's audit log, but one that is sick of poison and gives up soon."""
+"""A plugin for tests: the examples' audit log, but sick of poison, and it gives up soon."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nexxus_sample.settings import AuditLogSettings
-
 from nexxus.domain.events import Event
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
+from nexxus_audit_log.settings import AuditLogSettings
 
 POISON = "poison"
 """The title of an object that cannot be handled until there is a file ``cure``."""
 
 
 def _create(settings: Any, context: AdapterContext) -> Any:
-    from nexxus_sample.audit_log import AuditLog
+    from nexxus_audit_log.worker import AuditLogWorker
 
-    class ImpatientLog(AuditLog):
+    class ImpatientLog(AuditLogWorker):
         attempts = 3
 
         def __init__(self, settings: Any, *, data_dir: Path) -> None:
