@@ -117,7 +117,8 @@ async def test_what_a_worker_fails_with_comes_again_and_later_events_wait_behind
     files = [node.directory / "data" / "audit.jsonl" for node in workers]
 
     def failures() -> int:
-        return sum(node.log_path.read_text().count('"a worker failed"') for node in workers)
+        message = "messages failed and are tried again"
+        return sum(node.log_path.read_text().count(message) for node in workers)
 
     so_far = failures()
     for file in files:
