@@ -13,7 +13,7 @@ from typing import Final
 import httpx2
 from client import Admin, NexxusClient, new_http
 from documents import open_application
-from load import Load, Verdict, at_last, judge, stay_connected
+from load import Load, Verdict, at_last, judge, staying_connected
 from services.local_server import ServerFailed
 from view import Ledger
 
@@ -80,23 +80,21 @@ class Run:
 
             load.running = True
             work = [asyncio.create_task(load.write(each, self._new_rng())) for each in writers]
-            staying = [
-                asyncio.create_task(stay_connected(each, self._new_rng())) for each in watchers
-            ]
+            kept = {each: self._new_rng() for each in watchers}
             try:
-                await self._storm(faults)
-                await self._world.recover()
-                load.running = False
-                ends = await asyncio.gather(*work, return_exceptions=True)
-                found = await judge(load, writers[0], watchers)
+                async with staying_connected(kept) as gave_up:
+                    await self._storm(faults)
+                    await self._world.recover()
+                    load.running = False
+                    ends = await asyncio.gather(*work, return_exceptions=True)
+                    found = await judge(load, writers[0], watchers)
             finally:
                 load.running = False
-                for task in (*work, *staying):
+                for task in work:
                     task.cancel()
-                stays = await asyncio.gather(*staying, return_exceptions=True)
             self.totals.accepted += load.accepted
-            ends += [end for end in stays if not isinstance(end, asyncio.CancelledError)]
-            found.diverged += [f"a client gave up: {end!r}" for end in ends if end is not None]
+            found.diverged += [f"a writer gave up: {end!r}" for end in ends if end is not None]
+            found.diverged += gave_up
             found.diverged += self._world.ended
             self._world.ended.clear()
             self._report_verdict(load, found)

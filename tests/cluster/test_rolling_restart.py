@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import AsyncExitStack
+from random import Random
 from typing import Any
 
 import httpx2
@@ -12,7 +12,7 @@ import pytest
 from client import Admin, NexxusClient
 from cluster import Cluster
 from documents import open_application
-from load import Load, judge, stay_connected
+from load import Load, judge, staying_connected
 from server import Endpoint
 from view import Ledger
 
@@ -80,29 +80,23 @@ async def test_a_rolling_restart_fails_no_write_and_loses_no_event(
 
         load.running = True
         writing = [
-            asyncio.create_task(load.write(each, random.Random(n)))
-            for n, each in enumerate(writers)
+            asyncio.create_task(load.write(each, Random(n))) for n, each in enumerate(writers)
         ]
-        staying = [
-            asyncio.create_task(stay_connected(each, random.Random(n)))
-            for n, each in enumerate(watchers)
-        ]
-        try:
-            for node in cluster:
-                await asyncio.to_thread(node.stop)
-                assert node.exit_code == 0, f"{node.directory.name}\n{node.last_words()}"
-                await asyncio.to_thread(node.start)
-        finally:
-            load.running = False
-            ends = await asyncio.gather(*writing, return_exceptions=True)
-            for node in cluster:
-                await asyncio.to_thread(node.start)
+        async with staying_connected({w: Random(n) for n, w in enumerate(watchers)}) as gave_up:
+            try:
+                for node in cluster:
+                    await asyncio.to_thread(node.stop)
+                    assert node.exit_code == 0, f"{node.directory.name}\n{node.last_words()}"
+                    await asyncio.to_thread(node.start)
+            finally:
+                load.running = False
+                ends = await asyncio.gather(*writing, return_exceptions=True)
+                for node in cluster:
+                    await asyncio.to_thread(node.start)
 
-        assert ends == [None] * len(ends)
-        verdict = await judge(load, writers[0], watchers)
-        for task in staying:
-            task.cancel()
-        await asyncio.gather(*staying, return_exceptions=True)
+            assert ends == [None] * len(ends)
+            verdict = await judge(load, writers[0], watchers)
+        assert gave_up == []
         assert verdict.lost == verdict.diverged == []
         assert [failure for writer in writers for failure in writer.failures] == []
         codes = [code for watcher in watchers for code in watcher.close_codes]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Final, TypeVar
 
 import httpx2
@@ -67,7 +67,7 @@ class Load:
         await watcher.subscribe("task", filter={"points": {"gte": 20}}, limit=5000)
         await watcher.subscribe("task", filter={"status": {"in": ["todo", "done"]}}, limit=5000)
 
-    async def write(self, client: NexxusClient, rng: random.Random) -> None:
+    async def write(self, client: NexxusClient, rng: Random) -> None:
         """Write until told to stop."""
         own: list[str] = []
         while self.running:
@@ -86,7 +86,7 @@ class Load:
                 del self.titles[gone]
             await asyncio.sleep(rng.random() * 2 * self._pause)
 
-    async def _increment(self, client: NexxusClient, rng: random.Random) -> None:
+    async def _increment(self, client: NexxusClient, rng: Random) -> None:
         counter = rng.choice(COUNTERS)
         patch = [
             {"op": "incr", "path": "points", "value": 1},
@@ -132,8 +132,8 @@ class Verdict:
 async def judge(load: Load, client: NexxusClient, watchers: Iterable[NexxusClient]) -> Verdict:
     """Compare every accepted write, and every view of the watchers, with the database.
 
-    To be called when writes have stopped and everything runs, while `stay_connected` keeps the
-    watchers connected.
+    To be called when writes have stopped and everything runs, while the watchers are kept connected
+    (`staying_connected`).
     """
     verdict = Verdict(diverged=list(load.surprises))
     fates = await _fates(load, client)
@@ -208,12 +208,33 @@ async def at_last(read: Callable[[], Awaitable[T]]) -> T:
     return found
 
 
-async def stay_connected(client: NexxusClient, rng: random.Random) -> None:
-    """Connect whenever there is no connection, until cancelled. Most times the client resumes.
+@asynccontextmanager
+async def staying_connected(clients: Mapping[NexxusClient, Random]) -> AsyncIterator[list[str]]:
+    """Connect these clients whenever they have no connection. Most of the times they resume.
 
-    A connection may look open and be dead for as long as the client's pings take to show it. So a
-    client has to stay connected until its views have been judged.
+    A connection may look open and be dead for as long as the client's pings take to show it. So
+    clients have to stay connected until their views have been judged. At the end every client must
+    have an open connection; the list that is yielded then says which of them do not, and why.
     """
+    gave_up: list[str] = []
+    staying = {
+        client: asyncio.create_task(_stay_connected(client, rng)) for client, rng in clients.items()
+    }
+    try:
+        yield gave_up
+        for client, task in staying.items():
+            try:
+                await eventually(lambda client=client: client.socket.is_open)
+            except AssertionError:
+                why = repr(task.exception()) if task.done() else "it is refused again and again"
+                gave_up.append(f"{client.device_id} is not connected: {why}")
+    finally:
+        for task in staying.values():
+            task.cancel()
+        await asyncio.gather(*staying.values(), return_exceptions=True)
+
+
+async def _stay_connected(client: NexxusClient, rng: Random) -> None:
     while True:
         if client.socket.is_open:
             await client.socket.ended()
