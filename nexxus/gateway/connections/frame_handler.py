@@ -50,13 +50,13 @@ class FrameHandler:
         self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
         """Act on one message. Whatever goes wrong is told to the client, and never raised."""
-        frame = self._read(message)
-        if frame is not None and frame.event == "ping":
-            _answer_ping(connection, message, frame)
-            return
-        is_first = connection.awaits_first_frame
-        connection.awaits_first_frame = False
         try:
+            frame = self._read(message)
+            if frame is not None and frame.event == "ping":
+                _answer_ping(connection, message, frame)
+                return
+            is_first = connection.awaits_first_frame
+            connection.awaits_first_frame = False
             if frame is None or frame.event not in WRITE_OPERATIONS:
                 await connection.earlier_answered()
             if is_first and (frame is None or not _is_resume(frame)):
@@ -173,12 +173,9 @@ class FrameHandler:
 
 def _answer_ping(connection: Connection, message: PeerRequest, frame: ClientFrame) -> None:
     """Show a peer that cannot see the pings of the protocol that the connection is alive."""
-    if frame.data:
-        key = next(iter(frame.data))
-        message.refuse(InvalidParameters(f"data: a ping has no key {key[:64]!r}", {"field": key}))
-    else:
-        connection.send("pong", {})
-        message.answer(*_DONE)
+    _check_keys(frame)
+    connection.send("pong", {})
+    message.answer(*_DONE)
 
 
 def _require_unexpired(claims: TokenClaims) -> None:
@@ -192,18 +189,23 @@ def _is_resume(frame: ClientFrame) -> bool:
 
 def _only_string(frame: ClientFrame, name: str) -> str:
     """The one key that the frame's data has."""
-    for key in frame.data:
-        if key != name:
-            raise InvalidParameters(
-                f"data: unknown key {key[:64]!r} in a {frame.event} frame; it has {name}",
-                {"field": key[:64]},
-            )
+    _check_keys(frame, name)
     value: Any = frame.data.get(name)
     if not isinstance(value, str):
         raise InvalidParameters(
             f"data.{name}: a {frame.event} frame needs it, a string", {"field": name}
         )
     return value
+
+
+def _check_keys(frame: ClientFrame, *known: str) -> None:
+    for key in frame.data:
+        if key not in known:
+            keys = ", ".join(known) or "no keys"
+            raise InvalidParameters(
+                f"data: unknown key {key[:64]!r} in a {frame.event} frame; it has {keys}",
+                {"field": key[:64]},
+            )
 
 
 def _require_same_device(present: TokenClaims, claims: TokenClaims) -> None:
