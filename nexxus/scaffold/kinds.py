@@ -160,8 +160,9 @@ _KINDS: Final = (
         selection=_toml('[gateway]\ntransports = ["websockets", "<<name>>"]'),
         kit="nexxus.testing.transport_kit.TransportConformance",
         shows="Registering, order, bursts, slow peers, closing and resuming, on a real gateway. "
-        "`connect` returns a `Peer`, the device's end, as the author of the transport would "
-        "write a client. What a transport mounts is served at `host.port`; run the kit again with "
+        "`connect` returns a `Peer`: a client as the author of the transport would write it. One "
+        "whose protocol carries frames is a `FramePeer`. What a transport mounts is served at "
+        "`host.port`; run the kit again with "
         '`server = "asgi"`, in a subclass, to show that the mounts work in another server, too.',
     ),
     NewKind(

@@ -11,6 +11,8 @@ that is not started, and say how a device connects to it::
         async def connect(self, transport, host):
             return await MyPeer.open(transport.port)
 
+A peer whose protocol carries frames extends `nexxus.testing.frame_peer.FramePeer`.
+
 The kit starts the transport on a real gateway, and serves what it mounts at ``host.port``: on a
 connection of Nexxus's own server, or of one that only knows ASGI, as `server` says; a transport
 with mounts is tested on both. A transport that cannot say why it closes, or over which clients

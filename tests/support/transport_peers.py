@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,78 +12,11 @@ from event_source import Event, EventSource, Refused
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from nexxus.testing.frame_peer import FramePeer
 from nexxus.testing.transport_kit import Peer, PeerRefused
 from nexxus.testing.transport_tokens import APP
 
 _ENDED = object()
-
-
-class FramePeer(Peer):
-    """A peer that sends and gets the contract's frames; a task of its own reads them."""
-
-    def __init__(self) -> None:
-        self.close_code: int | None = None
-        self._registered: asyncio.Queue[Any] = asyncio.Queue()
-        self._events: asyncio.Queue[Any] = asyncio.Queue()
-        self._replies: dict[str, asyncio.Future[Any]] = {}
-        self._refs = map(str, itertools.count())
-        self._reader = asyncio.create_task(self._read())
-
-    @abstractmethod
-    async def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame."""
-
-    @abstractmethod
-    def frames(self) -> AsyncIterator[dict[str, Any]]:
-        """The frames that come, until the end."""
-
-    async def register(self, token: str, cursor: str | None = None) -> None:
-        await self.send({"event": "register", "data": {"token": token}})
-        frame = await self._registered.get()
-        if frame is _ENDED:
-            raise ConnectionError("closed")
-        if frame["event"] == "error":
-            raise PeerRefused(frame["data"]["code"])
-        if cursor is not None:
-            await self.send({"event": "resume", "data": {"cursor": cursor}})
-
-    async def request(self, event: str, data: dict[str, Any]) -> tuple[int, Any]:
-        ref = next(self._refs)
-        answer = self._replies[ref] = asyncio.get_running_loop().create_future()
-        await self.send({"event": event, "ref": ref, "data": data})
-        reply = await answer
-        return reply["status"], reply.get("data", reply.get("error"))
-
-    async def next(self) -> tuple[str, Any]:
-        frame = await self._events.get()
-        if frame is _ENDED:
-            raise ConnectionError("closed")
-        return frame["event"], frame["data"]
-
-    async def closed(self) -> int | None:
-        await asyncio.shield(self._reader)
-        return self.close_code
-
-    def stop_reading(self) -> None:
-        self._reader.cancel()
-
-    async def _read(self) -> None:
-        try:
-            async for frame in self.frames():
-                self._take(frame)
-        finally:
-            self._registered.put_nowait(_ENDED)
-            self._events.put_nowait(_ENDED)
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        event, data = frame["event"], frame["data"]
-        self.cursor = data.get("metadata", data).get("cursor", self.cursor)
-        if event == "reply":
-            self._replies.pop(frame["ref"]).set_result(data)
-        elif event in ("register", "error"):
-            self._registered.put_nowait(frame)
-        else:
-            self._events.put_nowait(frame)
 
 
 class WebSocketPeer(FramePeer):
