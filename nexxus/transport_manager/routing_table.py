@@ -98,17 +98,19 @@ class RoutingTable:
 
 
 def _delivery(event: Event, verdicts: Verdicts, accepted_at: int, is_late: bool) -> Delivery:
+    """What a node is sent: patches for an update, the whole object where there are none."""
     present = verdicts.values()
     is_patched = Verdict.UPDATED in present and can_be_patched(event.patches)
-    is_whole = Verdict.CREATED in present or (Verdict.UPDATED in present and not is_patched)
+    patches = event.patches if is_patched else []
+    needs_object = Verdict.CREATED in present or (Verdict.UPDATED in present and not patches)
     return Delivery(
         app_id=event.app_id,
         type=event.type,
         id=event.id,
         version=event.version,
         user_id=event.user_id,
-        object=event.after if is_whole else None,
-        patches=event.patches if is_patched else [],
+        object=event.after if needs_object else None,
+        patches=patches,
         verdicts=verdicts,
         event_id=event.operation_id if event.version is None else "",
         accepted_at=accepted_at,
