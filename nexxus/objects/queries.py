@@ -7,6 +7,7 @@ import hashlib
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nexxus.domain.application import Application
 from nexxus.domain.channels import Descriptor
@@ -99,28 +100,24 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
     offset = paging.offset or 0
     if not 0 <= offset <= 2**31:
         raise InvalidParameters("offset: expected 0 to 2^31", {"field": "offset"})
-    after = None
-    if paging.cursor is not None:
-        if paging.offset is not None:
-            raise InvalidParameters(
-                "cursor: cannot be combined with an offset", {"field": "cursor"}
-            )
-        after = _read_cursor(paging.cursor, application.id, model, rows, sort)
-    return Query(
+    query = Query(
         app_id=application.id,
         model=model,
         filter=rows,
         sort=sort,
         limit=min(limit, application.max_limit),
         offset=offset,
-        after=after,
     )
+    if paging.cursor is None:
+        return query
+    if paging.offset is not None:
+        raise InvalidParameters("cursor: cannot be combined with an offset", {"field": "cursor"})
+    return replace(query, after=_read_cursor(paging.cursor, query))
 
 
 def cursor_behind(document: Document, query: Query) -> str:
     """The cursor that continues a query behind an object."""
-    fingerprint = _fingerprint(query.app_id, query.model, query.filter, query.sort)
-    packed = msgspec.json.encode([fingerprint, query.place_of(document)])
+    packed = msgspec.json.encode([_fingerprint(query), query.place_of(document)])
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
@@ -144,9 +141,7 @@ def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]
     return (*keys, SortKey("id"))
 
 
-def _read_cursor(
-    cursor: str, app_id: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]
-) -> tuple[Any, ...]:
+def _read_cursor(cursor: str, query: Query) -> tuple[Any, ...]:
     bad = InvalidParameters(
         "cursor: is of another query, or damaged; start again without it", {"field": "cursor"}
     )
@@ -155,10 +150,10 @@ def _read_cursor(
         fingerprint, values = msgspec.json.decode(packed, type=tuple[str, tuple[Any, ...]])
     except (ValueError, msgspec.MsgspecError):
         raise bad from None
-    if fingerprint != _fingerprint(app_id, model, rows, sort) or len(values) != len(sort):
+    if fingerprint != _fingerprint(query) or len(values) != len(query.sort):
         raise bad
-    for key, value in zip(sort, values, strict=True):
-        if not _fits(value, model.filterable[key.path].kind):
+    for key, value in zip(query.sort, values, strict=True):
+        if not _fits(value, query.model.filterable[key.path].kind):
             raise bad
     return values
 
@@ -175,8 +170,8 @@ def _fits(value: Any, kind: Kind) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _fingerprint(app_id: str, model: ModelType, rows: Filter, sort: tuple[SortKey, ...]) -> str:
-    order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in sort)
-    return hashlib.sha256(f"{app_id}|{model.name}|{filter_id(rows)}|{order}".encode()).hexdigest()[
-        :16
-    ]
+def _fingerprint(query: Query) -> str:
+    """Which query a cursor is of; a cursor continues no other."""
+    order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in query.sort)
+    named = f"{query.app_id}|{query.model.name}|{filter_id(query.filter)}|{order}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ from nexxus.cluster.messages import (
 from nexxus.cluster.peers import Peers
 from nexxus.domain.channels import Descriptor, Route, Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import NotFound, SessionHasEnded, UserAuthenticationFailed
+from nexxus.errors import SessionHasEnded, UserAuthenticationFailed
 from nexxus.gateway import Gateway, GatewaySettings, TokenClaims
 from nexxus.interfaces.registry import Node
 from nexxus.interfaces.transport import Transport
@@ -80,9 +80,6 @@ class FakeActions(KitActions):
             raise SessionHasEnded("the session has ended")
         return claims
 
-    def count(self, caller: Any) -> None:
-        """Nothing is limited."""
-
     async def write(
         self, caller: Any, event: str, data: Any, on_publish: Callable[[], None]
     ) -> tuple[int, dict[str, Any]]:
@@ -99,19 +96,10 @@ class FakeActions(KitActions):
         self._asked = data
         return Opening(None if "getOnly" in data else subscription_to(caller, data["model"]), None)
 
-    def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:
-        return wanted
-
     async def first_page(self, opening: Opening, served: Subscription | None) -> dict[str, Any]:
         if self.on_perform is not None:
             await self.on_perform("", "subscribe", self._asked)
         return {"items": []} if served is None else {"channelId": served.channel_id, "items": []}
-
-    def find(self, caller: Any, data: Any, held: Collection[Subscription]) -> Subscription:
-        for subscription in held:
-            if subscription.channel_id == data["model"]:
-                return subscription
-        raise NotFound("this device has no such subscription")
 
 
 def token_until(device: str, expires_at: float) -> str:
