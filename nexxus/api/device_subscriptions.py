@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,9 @@ from nexxus.objects.replies import Channel, ChannelPage
 from nexxus.objects.requests import SubscribeRequest, UnsubscribeRequest
 from nexxus.objects.subscriptions import Subscriptions
 
+_ATTEMPTS: Final = 3
+"""How often a device is subscribed whose connection changes meanwhile."""
+
 
 class SubscriptionHost(Protocol):
     """A gateway of this node, as far as subscribing over HTTP needs it."""
@@ -27,7 +30,7 @@ class SubscriptionHost(Protocol):
         """Serve the device's subscriptions as the registry has them, from now on.
 
         `channel_id` is the one just made, if that is the change. Raises `DeviceNotConnected` if
-        the device has no connection here.
+        the device has no connection here, or that subscription has ended since.
         """
 
 
@@ -58,11 +61,12 @@ class DeviceSubscriptions:
 
         Every transport manager knows the subscription before the page is read.
         """
-        opening = self._subscriptions.open(identity, request)
-        served = None
-        if opening.subscription is not None:
-            served = await self._serve(opening.subscription)
-        return await self._subscriptions.first_page(opening, served)
+        for _ in range(_ATTEMPTS - 1):
+            # Subscriptions of the former connection end with the first frame of the present one,
+            # which may be just now. What the device may see is judged anew.
+            with suppress(DeviceNotConnected):
+                return await self._subscribe(identity, request)
+        return await self._subscribe(identity, request)
 
     async def unsubscribe(self, identity: Identity, request: UnsubscribeRequest) -> Channel:
         """End a subscription of the device, and return its channel; raises `NotFound`."""
@@ -80,6 +84,13 @@ class DeviceSubscriptions:
         else:
             await self._notify_keeper(held[channel])
         return Channel(channel=channel)
+
+    async def _subscribe(self, identity: Identity, request: SubscribeRequest) -> ChannelPage:
+        opening = self._subscriptions.open(identity, request)
+        served = None
+        if opening.subscription is not None:
+            served = await self._serve(opening.subscription)
+        return await self._subscriptions.first_page(opening, served)
 
     async def _serve(self, wanted: Subscription) -> Subscription:
         """Subscribe the device; return when events of the channel reach it."""

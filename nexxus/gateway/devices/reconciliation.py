@@ -32,20 +32,22 @@ class Reconciliation:
 
         `channel_id` is the one that was just made, None where it was another change: it stays
         even if the device does not resume. Raises `DeviceNotConnected` when the device has no
-        connection here; a subscription that nobody would serve is then removed.
+        connection here; a subscription that nobody would serve is then removed. Raises it also
+        when that subscription has ended since, with others that the device did not resume.
         """
         async with self._residents.hold(app_id, device_id) as device:
             if not device.is_vacant:
                 before = set(device.subscriptions)
                 await self._follow_registry(device)
-                if device.connection is not None:
-                    if channel_id in device.subscriptions:
-                        device.subscriptions[channel_id].is_kept = False
-                        device.connection.expect_first_frame_soon()
-                    return
                 if channel_id is None:
                     return
                 made = device.subscriptions.get(channel_id)
+                if device.connection is not None:
+                    if made is None:
+                        raise DeviceNotConnected("the subscription has ended; subscribe again")
+                    made.is_kept = False
+                    device.connection.expect_first_frame_soon()
+                    return
                 is_orphan = made is not None and not made.subscription.is_persistent
                 orphans = [channel_id] if is_orphan and channel_id not in before else []
             else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_world import APP, World, delivered, drop, dropped, event
+from gateway_world import APP, TRANSPORT, World, delivered, drop, dropped, event, subscription_to
 from waiting import eventually
 
 from nexxus.domain.channels import Descriptor, Route
@@ -81,6 +81,21 @@ async def test_a_device_that_subscribes_over_http_is_not_kept_waiting_for_its_fi
 
     await delivered(world, event(2, created=["c2"], updated=["c1"]))
     assert (await client.expect("model_created"))["metadata"]["channels"] == ["c2"]
+    assert await world.channels_of("d1") == ["c2"]
+
+
+async def test_a_subscription_over_http_that_ends_with_those_kept_is_not_confirmed(
+    world: World,
+) -> None:
+    await dropped(world, "c1")
+    client = await world.connect("d1")
+
+    await world.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, world.node)
+    await client.send("subscribe", {"model": "c2"}, ref="1")
+    await client.expect("reply")
+
+    with pytest.raises(DeviceNotConnected, match="subscribe again"):
+        await world.gateway.reconciliation.adopt(APP, "d1", "c1")
     assert await world.channels_of("d1") == ["c2"]
 
 

@@ -112,6 +112,25 @@ async def test_a_refusal_by_the_other_node_is_the_response(world: ObjectsWorld) 
         await subscribe(world)
 
 
+async def test_a_subscription_that_ends_while_it_is_made_is_made_again(
+    connected: ObjectsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopt = connected.host.adopt
+    ends = iter([True, False])
+
+    async def end_with_the_former_connection(app_id: str, device: str, channel: str) -> None:
+        if next(ends):
+            await connected.registry.subscriptions.remove(app_id, device, [channel])
+            raise DeviceNotConnected("it has ended")
+        await adopt(app_id, device, channel)
+
+    monkeypatch.setattr(connected.host, "adopt", end_with_the_former_connection)
+    subscribed = await subscribe(connected)
+
+    assert [each.channel_id for each in await held(connected)] == [subscribed.channel_id]
+    assert connected.host.adopted == [("phone", CHANNEL)]
+
+
 async def test_subscribing_twice_is_one_subscription_and_a_new_page(
     connected: ObjectsWorld,
 ) -> None:
