@@ -14,17 +14,21 @@ Listener: TypeAlias = Callable[[Application | None, Application | None], Awaitab
 none. It may be cancelled, and is awaited again until it returns."""
 
 _PATIENCE: Final = 4.0
-"""Seconds that a listener holds up a change; other nodes wait a little longer for this one."""
+"""Other nodes wait a little longer for this one."""
 
 
 class ChangeListeners:
     """Awaits listeners, and remembers those that have not come to their end.
 
-    `present` tells which application of an id is in force.
+    `present` tells which application of an id is in force. A listener holds up a change for
+    `patience` seconds at most.
     """
 
-    def __init__(self, present: Callable[[str], Application | None]) -> None:
+    def __init__(
+        self, present: Callable[[str], Application | None], *, patience: float = _PATIENCE
+    ) -> None:
         self._present = present
+        self._patience = patience
         self._listeners: list[Listener] = []
         self._unfinished: dict[tuple[str, Listener], Application | None] = {}
         self._is_left_behind = asyncio.Event()
@@ -41,7 +45,7 @@ class ChangeListeners:
         try:
             for listener in self._listeners:
                 with contextlib.suppress(Exception):  # what it is shows, and is told, in `finish`
-                    async with asyncio.timeout(_PATIENCE):
+                    async with asyncio.timeout(self._patience):
                         await self._await(app_id, listener)
         finally:
             if self._unfinished:

@@ -19,6 +19,7 @@ from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, Group, Received, Undecodable
 from nexxus.interfaces.logger import Logger
+from nexxus.toolkit.backoff import Backoff
 
 T = TypeVar("T")
 
@@ -48,19 +49,18 @@ GiveUp: TypeAlias = Callable[[Received[T], Exception], Awaitable[None]]
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """How often a failing message is tried, and after which delays. Times are in seconds.
 
-    The delay doubles from `first_delay` to `longest_delay`; it is `away_delay` where a service is
-    away. A consumer that was lost is replaced after `reconnect_delay`.
+    The delay is `away_delay` where a service is away. A consumer that was lost is replaced after
+    `reconnect_delay`.
     """
 
     attempts: int = 8
-    first_delay: float = 0.5
-    longest_delay: float = 15.0
+    backoff: Backoff = Backoff(first=0.5, longest=15.0)
     away_delay: float = 5.0
     reconnect_delay: float = 1.0
 
     def delay_after(self, attempts: int) -> float:
         """Return how long to wait once a message has failed, `attempts` times before that."""
-        return min(self.first_delay * 2.0 ** min(attempts, 32), self.longest_delay)
+        return self.backoff.delay(attempts + 1)
 
 
 STANDARD_RETRIES: Final = Retries()
@@ -214,7 +214,7 @@ class _Consumption(Generic[T]):
                 await self._give_up(message, error)
         except Exception as failure:  # whatever it is, it must not end the role
             self._logger.warning("a dead letter cannot be stored yet", error=failure)
-            await consumer.retry((message,), self._retries.longest_delay, failed=False)
+            await consumer.retry((message,), self._retries.backoff.longest, failed=False)
             return
         if message.is_waiting:
             refusal = ServiceUnavailable(f"the message could not be processed: {reason}")

@@ -10,28 +10,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from nexxus.applications.applications import Applications
 from nexxus.errors import NexxusError, ServiceUnavailable
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Node, Registry
+from nexxus.toolkit.backoff import Backoff
 
 LIFETIME = 15.0
 """Seconds after its last sign of life that a node counts as dead."""
 
-_EVERY = 3.0
-_ALL_EVERY = 60.0
+_ALL_EVERY: Final = 20
+"""How many looks at what changed come to one look at all applications."""
 
-_AGAIN_AFTER = 0.1
-_LONGEST_DELAY = 3.0
-"""Seconds between two attempts to finish what follows from a change; they double from the first."""
+_FINISH_AGAIN: Final = Backoff(first=0.1, longest=3.0)
+"""The pauses between attempts to finish what follows from a change."""
 
 
 class Membership:
     """Announces a node, sweeps dead ones, and notices what other nodes changed.
 
-    A node is told of a changed application through its queue; looking every `_EVERY` seconds is
-    for the message that was lost, and reading them all every `_ALL_EVERY` for the rest.
+    Other nodes send a message when they change an application. Every `every` seconds this node also
+    looks for changes itself, in case a message was lost, and now and then it reads all of them.
     `restore` puts into the registry what this node serves; it is called again until it returns.
     """
 
@@ -43,8 +44,12 @@ class Membership:
         applications: Applications,
         restore: Callable[[], Awaitable[None]],
         logger: Logger,
+        every: float = 3.0,
+        finish_again: Backoff = _FINISH_AGAIN,
     ) -> None:
         self._node = node
+        self._every = every
+        self._finish_again = finish_again
         self._registry = registry
         self._applications = applications
         self._restore = restore
@@ -68,7 +73,7 @@ class Membership:
     async def _stay_known(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(self._every)
             try:
                 if not await self._registry.nodes.announce(self._node, LIFETIME):
                     self._logger.warning(
@@ -95,12 +100,12 @@ class Membership:
         """Take over what others change, whatever stands in the way of one change or one look."""
         rounds = 0
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(self._every)
             rounds += 1
             if not self._others:
                 continue
             try:
-                if rounds % round(_ALL_EVERY / _EVERY):
+                if rounds % _ALL_EVERY:
                     await self._applications.look_for_changes()
                 else:
                     await self._applications.refresh()
@@ -111,19 +116,19 @@ class Membership:
 
     async def _finish_changes(self) -> None:
         """Have what follows from changes of applications done, until it succeeds."""
-        delay = _AGAIN_AFTER
+        failures = 0
         while True:
             try:
                 await self._applications.finish_changes()
             except NexxusError as error:
                 self._logger.warning("a change is not in force altogether", reason=str(error))
-                delay = min(2 * delay, _LONGEST_DELAY)
+                failures += 1
             except Exception:
                 self._logger.exception("a change is not in force altogether")
-                delay = min(2 * delay, _LONGEST_DELAY)
+                failures += 1
             else:
-                delay = _AGAIN_AFTER
-            await asyncio.sleep(delay)
+                failures = 0
+            await asyncio.sleep(self._finish_again.delay(failures + 1))
 
     async def _put_back(self) -> None:
         while True:
@@ -133,7 +138,7 @@ class Membership:
                 await self._restore()
             except ServiceUnavailable as error:
                 self._logger.warning("not everything was put back", reason=error.message)
-                await asyncio.sleep(_EVERY)
+                await asyncio.sleep(self._every)
                 self._is_doubtful.set()
 
     async def leave(self) -> None:

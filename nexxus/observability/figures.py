@@ -25,7 +25,7 @@ FigureKind: TypeAlias = Literal["counter", "gauge", "histogram"]
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The default upper bounds of a duration's buckets."""
 
-_READ_WITHIN: Final = 2.0
+_PATIENCE: Final = 2.0
 """Seconds for each read at a scrape: metrics are needed most when a service is down."""
 
 
@@ -99,15 +99,19 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class Figures:
-    """Collects the figures of a process; each part has a place `under` its name."""
+    """Collects the figures of a process; each part has a place `under` its name.
 
-    def __init__(self, prefix: str = "nexxus") -> None:
+    At a scrape, a read may take `patience` seconds.
+    """
+
+    def __init__(self, prefix: str = "nexxus", *, patience: float = _PATIENCE) -> None:
         self._prefix = prefix
+        self._patience = patience
         self._entries: list[_Entry] = []
 
     def under(self, *names: str) -> Figures:
         """Return the place for figures whose names begin with `names`: ``nexxus_<name>_…``."""
-        place = Figures("_".join([self._prefix, *map(_clean, names)]))
+        place = Figures("_".join([self._prefix, *map(_clean, names)]), patience=self._patience)
         place._entries = self._entries
         return place
 
@@ -123,8 +127,8 @@ class Figures:
     def read(self, read: Source, **labels: str) -> None:
         """Include the struct of figures that `read` returns; it is called at each scrape.
 
-        It may be asynchronous. If it raises or takes more than two seconds, its figures are missing
-        from that scrape.
+        It may be asynchronous. If it raises or takes too long, its figures are missing from that
+        scrape.
         """
         self._entries.append(_Entry(self._prefix, labels, read))
 
@@ -134,13 +138,26 @@ class Figures:
         For figures that cannot be read, `on_error` is called with their place and the reason.
         """
         families: dict[str, Family] = {}
-        structs = await asyncio.gather(*(_read(entry, on_error) for entry in self._entries))
+        structs = await asyncio.gather(*(self._read(entry, on_error) for entry in self._entries))
         for entry, struct in zip(self._entries, structs, strict=True):
             for family in () if struct is None else _families(entry, struct):
                 known = families.setdefault(family.name, family)
                 if known is not family:
                     known.samples.extend(family.samples)
         return [families[name] for name in sorted(families)]
+
+    async def _read(
+        self, entry: _Entry, on_error: Callable[[str, Exception], None]
+    ) -> msgspec.Struct | None:
+        try:
+            struct = entry.read()
+            if inspect.isawaitable(struct):
+                async with asyncio.timeout(self._patience):
+                    struct = await struct
+        except Exception as error:  # a plugin may raise anything; other figures must still be shown
+            on_error(entry.prefix, error)
+            return None
+        return struct
 
 
 def described(type_: type[msgspec.Struct]) -> dict[str, Figure]:
@@ -151,18 +168,6 @@ def described(type_: type[msgspec.Struct]) -> dict[str, Figure]:
             if isinstance(mark, Figure):
                 found[field.name] = mark
     return found
-
-
-async def _read(entry: _Entry, on_error: Callable[[str, Exception], None]) -> msgspec.Struct | None:
-    try:
-        struct = entry.read()
-        if inspect.isawaitable(struct):
-            async with asyncio.timeout(_READ_WITHIN):
-                struct = await struct
-    except Exception as error:  # a plugin may raise anything; other figures must still be shown
-        on_error(entry.prefix, error)
-        return None
-    return struct
 
 
 def _families(entry: _Entry, struct: msgspec.Struct) -> Iterator[Family]:

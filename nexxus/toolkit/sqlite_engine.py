@@ -128,17 +128,20 @@ class SqliteEngine:
 
     def check_open(self) -> None:
         """Raise `ServiceUnavailable` unless the engine is open."""
+        self._require_open()
+
+    def _require_open(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise ServiceUnavailable(f"{self.path.name} is not open")
+        return self._loop
 
     async def _enqueue(self, queue: SimpleQueue[Job | None], item: Any, handler: Any) -> Any:
-        self.check_open()
-        assert self._loop is not None
-        job = Job(item, handler, self._loop.create_future())
+        loop = self._require_open()
+        job = Job(item, handler, loop.create_future())
         queue.put(job)
         self._outstanding += 1
         if self._turn is None:
-            self._turn = self._loop.call_later(_PATIENCE, self._give_way)
+            self._turn = loop.call_later(_PATIENCE, self._give_way)
         try:
             return await job.future
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker, Consumer, Received, worker_group
 from nexxus.interfaces.worker import LONGEST_RETRY, Failed, Worker, WorkerContext
 from nexxus.observability.figures import counter
+from nexxus.toolkit.backoff import Backoff
 
 OnSettled = Callable[[str, Iterable[Event]], None]
 """Called with the group's name and the events that it needs no more."""
@@ -27,11 +28,8 @@ class WorkerFigures(msgspec.Struct):
     failed: Annotated[int, counter("Attempts to handle an event that failed.")] = 0
 
 
-class OpenRetries(msgspec.Struct, frozen=True):
-    """How soon a worker is opened again whose service is away, in seconds; the delay doubles."""
-
-    first_delay: float = 0.2
-    longest_delay: float = 5.0
+_OPEN_AGAIN: Final = Backoff(first=0.2, longest=5.0)
+_HANDLE_AGAIN: Final = Backoff(first=0.5, longest=60.0)
 
 
 class WorkerRunner:
@@ -45,8 +43,8 @@ class WorkerRunner:
         broker: Broker,
         dead_letters: DeadLetters,
         on_settled: OnSettled | None = None,
-        open_retries: OpenRetries = OpenRetries(),  # noqa: B008 - it is frozen
-        first_delay: float = 0.5,
+        open_again: Backoff = _OPEN_AGAIN,
+        handle_again: Backoff = _HANDLE_AGAIN,
     ) -> None:
         self.figures = WorkerFigures()
         self.group = worker_group(context.name)
@@ -56,10 +54,8 @@ class WorkerRunner:
         self._dead_letters = dead_letters
         self._on_settled = on_settled
         self._logger = context.logger
-        self._open_retries = open_retries
-        self._retries = Retries(
-            attempts=worker.attempts, first_delay=first_delay, longest_delay=60.0
-        )
+        self._open_again = open_again
+        self._retries = Retries(attempts=worker.attempts, backoff=handle_again)
         self._is_busy = False
 
     async def run(self) -> None:
@@ -92,14 +88,14 @@ class WorkerRunner:
 
     async def _open(self) -> None:
         """Open the worker, again and again while what it needs is away."""
-        delay = self._open_retries.first_delay
+        failures = 0
         while True:
             try:
                 return await self._worker.open(self._context)
             except ServiceUnavailable as error:
                 self._logger.warning("a worker cannot begin yet", reason=error.message)
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, self._open_retries.longest_delay)
+            failures += 1
+            await asyncio.sleep(self._open_again.delay(failures))
 
     async def _process(
         self, consumer: Consumer[Event], batch: Sequence[Received[Event]]

@@ -15,7 +15,6 @@ from nexxus import Config, Nexxus
 from nexxus.adapters.in_process.broker import InProcessBroker
 from nexxus.adapters.in_process.settings import InProcessBrokerSettings
 from nexxus.adapters.websockets.transport import WebSocketTransport
-from nexxus.cluster import membership
 from nexxus.domain.events import Event
 from nexxus.errors import ServiceUnavailable
 from nexxus.hookspecs import Adapter, AdapterContext, hookimpl
@@ -254,7 +253,6 @@ async def test_a_start_that_fails_closes_what_it_has_opened(tmp_path: Path) -> N
 async def test_a_node_says_nothing_more_once_it_has_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "_EVERY", 0.01)
     said: list[str] = []
     nexxus = serving(tmp_path, Plugin())
     await nexxus.start()

@@ -23,9 +23,9 @@ from nexxus.adapters.rabbitmq.settings import RabbitMQSettings
 from nexxus.errors import ServiceUnavailable, StartupError
 from nexxus.interfaces.logger import Logger
 from nexxus.observability.redaction import redact_text
+from nexxus.toolkit.backoff import Backoff
 
-_FIRST_DELAY: Final = 0.1
-_LONGEST_DELAY: Final = 2.0
+_AGAIN: Final = Backoff(first=0.1, longest=2.0)
 _CLOSING: Final = 2.0
 
 # It logs every failed attempt as an error; `Link` says once that RabbitMQ is away, and when it is
@@ -148,7 +148,7 @@ class Link(Generic[L]):
             await _let_go(connection)
 
     async def _connect(self) -> AbstractConnection:
-        delay = _FIRST_DELAY
+        failures = 0
         while True:
             try:
                 return await self._connect_once()
@@ -156,8 +156,8 @@ class Link(Generic[L]):
                 self._logger.info("RabbitMQ cannot be reached", reason=str(error))
             except Exception as error:  # whatever the library raises, it must not end the link
                 self._logger.error("RabbitMQ cannot be reached", error=error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
+            failures += 1
+            await asyncio.sleep(_AGAIN.delay(failures))
 
     async def _connect_once(self) -> AbstractConnection:
         failure: Exception | None = None

@@ -16,6 +16,7 @@ from pamqp.commands import Basic
 from nexxus.adapters.rabbitmq.link import AWAY
 from nexxus.adapters.rabbitmq.topology import Topology
 from nexxus.domain.objects import new_id
+from nexxus.errors import NotStarted
 from nexxus.interfaces.logger import Logger
 
 GREET_EVERY: Final = 1.0
@@ -93,7 +94,8 @@ class Roster:
                     await self._high.close()
 
     async def _say(self, what: str) -> None:
-        assert self._channel is not None, "joined"
+        if self._channel is None:
+            raise NotStarted("join the roster first")
         await self._channel.basic_publish(
             self._member.encode(),
             exchange=self._exchange,

@@ -18,6 +18,7 @@ from nexxus.adapters.sse.framing import ENDED, FRAMING, encode_close, encode_ret
 from nexxus.adapters.sse.settings import SseSettings
 from nexxus.errors import (
     InvalidParameters,
+    NotStarted,
     ServiceUnavailable,
     TooManyRequests,
     UserAuthenticationFailed,
@@ -92,7 +93,8 @@ class SseTransport(Transport):
 
     async def _open(self, request: MountRequest, last_id: str | None) -> MountAnswer | None:
         host = self._host
-        assert host is not None, "start first"
+        if host is None:
+            raise NotStarted("start the transport before a client connects")
         descriptors = [_parse_descriptor(text) for text in request.query.get("subscribe", ())]
         identity = await request.authenticate()
         if last_id is not None and host.is_replaced(identity, last_id):

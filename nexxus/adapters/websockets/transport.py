@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nexxus.adapters.websockets.framing import framing_of
-from nexxus.errors import InvalidParameters
+from nexxus.errors import InvalidParameters, NotStarted
 from nexxus.interfaces.mounts import (
     MountRequest,
     WebSocket,
@@ -64,7 +64,8 @@ class WebSocketTransport(Transport):
         socket: WebSocket,
         subprotocol: str | None,
     ) -> WebSocketListener:
-        assert self._host is not None, "start first"
+        if self._host is None:
+            raise NotStarted("start the transport before a client connects")
         framing = framing_of(subprotocol)
         connection = self._host.accept(socket, framing)
         return _Messages(connection, is_text=framing.encoding is Encoding.JSON)

@@ -20,7 +20,7 @@ from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Placement, Presence, Registry
 from nexxus.interfaces.transport import CloseCode
 
-_RETRY_AFTER = 5.0
+_RETRY_AFTER = 1.0
 """Seconds until a registry that was away is told again what has ended."""
 
 

@@ -310,7 +310,6 @@ async def test_a_registry_that_is_away_delays_the_end_of_a_silence(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await new_world(resume_window=0.02)
-    monkeypatch.setattr("nexxus.gateway.devices.presences._RETRY_AFTER", 0.02)
     release = world.registry.subscriptions.release
     failures = 0
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
 from push_world import World, serving
 from waiting import eventually
 
 from nexxus.interfaces.push_service import Refused, TryLater
-from nexxus.toolkit.backoff import Backoff
 
 
-@pytest.mark.parametrize("failure", [TryLater("busy", 0.0), RuntimeError("a bug")])
-async def test_what_a_service_cannot_take_now_is_pushed_later(
-    world: World, monkeypatch: pytest.MonkeyPatch, failure: Any
-) -> None:
-    monkeypatch.setattr("nexxus.push.sender._SEND_AGAIN", Backoff(first=0.01, longest=0.01))
+async def test_what_a_service_cannot_take_now_is_pushed_later(world: World) -> None:
     device = await world.device()
     await device.subscribe()
-    world.service.outcomes[device.id] = [failure, failure]
+    world.service.outcomes[device.id] = [TryLater("busy", 0.0), RuntimeError("a bug")]
     await world.create()
     await eventually(lambda: device.pushes)
     assert world.service.calls == 3

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from nexxus.applications import change_listeners
 from nexxus.applications.change_listeners import ChangeListeners
 from nexxus.domain.application import parse_application
 from nexxus.errors import ServiceUnavailable
 
 FIRST, SECOND, THIRD = (parse_application({"id": "shop", "name": name}) for name in "123")
+
+
+PATIENCE = 0.01
 
 
 class Listener:
@@ -36,7 +38,7 @@ class Listener:
 class World:
     def __init__(self) -> None:
         self.present: dict[str, Any] = {}
-        self.listeners = ChangeListeners(self.present.get)
+        self.listeners = ChangeListeners(self.present.get, patience=PATIENCE)
         self.one, self.other = Listener(), Listener()
         self.listeners.add(self.one)
         self.listeners.add(self.other)
@@ -85,10 +87,7 @@ async def test_a_listener_that_failed_gets_later_changes_from_its_last_state(wor
     await nothing_is_left(world)
 
 
-async def test_a_slow_listener_blocks_no_change_and_continues_afterwards(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(change_listeners, "_PATIENCE", 0.01)
+async def test_a_slow_listener_blocks_no_change_and_continues_afterwards(world: World) -> None:
     world.one.may_go_on.clear()
 
     await world.change(FIRST)

@@ -24,8 +24,9 @@ from nexxus.interfaces.broker import (
     Received,
 )
 from nexxus.testing.journal import Journal
+from nexxus.toolkit.backoff import Backoff
 
-FAST = Retries(attempts=3, first_delay=0.001, longest_delay=0.001, reconnect_delay=0.001)
+FAST = Retries(attempts=3, backoff=Backoff(first=0.001, longest=0.001), reconnect_delay=0.001)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from waiting import eventually
 
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
-from nexxus.cluster import membership
 from nexxus.cluster.membership import Membership
 from nexxus.errors import InvalidParameters, ServiceUnavailable
 from nexxus.interfaces.registry import Node
 from nexxus.testing.journal import Journal
+from nexxus.toolkit.backoff import Backoff
 
 
 class Heard(InProcessRegistry):
@@ -37,9 +37,8 @@ class Heard(InProcessRegistry):
 
 
 @pytest.fixture
-async def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heard]:
+async def registry(tmp_path: Path) -> AsyncIterator[Heard]:
     """A registry with another node, in addition to the one under test."""
-    monkeypatch.setattr(membership, "_EVERY", 0.01)
     registry = Heard(InProcessRegistrySettings(), data_dir=tmp_path)
     await registry.open()
     await registry.nodes.announce(Node("n2", ("gateway",)), 60)
@@ -73,6 +72,8 @@ async def member_of(
         applications=applications,
         restore=restore,
         logger=journal,
+        every=0.01,
+        finish_again=Backoff(first=0.01, longest=0.1),
     )
     await member.join()
     running = asyncio.create_task(member.run())
@@ -152,9 +153,8 @@ async def test_an_application_that_cannot_be_applied_ends_no_node(
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 async def test_the_consequences_of_a_change_are_retried_until_they_succeed(
-    registry: Heard, monkeypatch: pytest.MonkeyPatch, problem: Exception
+    registry: Heard, problem: Exception
 ) -> None:
-    monkeypatch.setattr(membership, "_AGAIN_AFTER", 0.01)
     tried, is_done = 0, asyncio.Event()
 
     async def finish() -> None:

@@ -19,7 +19,8 @@ from nexxus.interfaces.broker import EVENTS, Message, worker_group
 from nexxus.interfaces.worker import LONGEST_RETRY, Failed, Worker, WorkerContext
 from nexxus.testing.broker_kit.materials import consume
 from nexxus.testing.journal import Journal
-from nexxus.workers.runner import OpenRetries, WorkerRunner
+from nexxus.toolkit.backoff import Backoff
+from nexxus.workers.runner import WorkerRunner
 
 GROUP = worker_group("recorder")
 
@@ -79,8 +80,8 @@ def runner_of(
         broker=broker,
         dead_letters=letters or DeadLetterStore(),
         on_settled=on_settled,
-        open_retries=OpenRetries(first_delay=0.01),
-        first_delay=0.001,
+        open_again=Backoff(first=0.01, longest=1.0),
+        handle_again=Backoff(first=0.001, longest=1.0),
     )
 
 
