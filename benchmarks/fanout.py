@@ -119,13 +119,13 @@ class Rig:
         bare_server = await loop.create_server(
             lambda: Bare(self.bare), "127.0.0.1", 0, backlog=4096
         )
-        counters, sockets = self.gateway.counters, self.arguments.sockets
+        figures, sockets = self.gateway.figures, self.arguments.sockets
         pipe.send(bare_server.sockets[0].getsockname()[1])
         while len(self.bare) < sockets:
             await asyncio.sleep(0.02)
         before = resident_bytes()
         pipe.send(port)
-        while len(self.gateway.narrowed.devices(APP)) < sockets or counters.frames < sockets:
+        while len(self.gateway.narrowed.devices(APP)) < sockets or figures.frames < sockets:
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         memory = (resident_bytes() - before) / sockets
@@ -169,8 +169,8 @@ class Rig:
     async def measure_gateway(self, times: int, at_once: int) -> float:
         """The same through the gateway, from its mailbox to the sockets."""
         mailbox = gateway_mailbox(TRANSPORT, NODE)
-        counters, sockets = self.gateway.counters, self.arguments.sockets
-        frames, size = counters.frames, counters.bytes
+        figures, sockets = self.gateway.figures, self.arguments.sockets
+        frames, size = figures.frames, figures.bytes
         started = time.process_time()
         for _ in range(times):
             messages = []
@@ -181,8 +181,8 @@ class Rig:
             await asyncio.sleep(0.02 if at_once == 1 else 0.3)
         spent = time.process_time() - started
         deliveries = times * at_once * sockets
-        assert counters.frames - frames == deliveries, "not everything was delivered"
-        assert counters.bytes - size > 200 * deliveries
+        assert figures.frames - frames == deliveries, "not everything was delivered"
+        assert figures.bytes - size > 200 * deliveries
         return spent / deliveries * 1e6
 
 

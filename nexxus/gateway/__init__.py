@@ -1,16 +1,16 @@
 """The gateway: connections, frames, delivery, resuming, whatever the transport is."""
 
-from nexxus.gateway.counters import Counters
 from nexxus.gateway.devices.resident import DeviceView
+from nexxus.gateway.figures import GatewayFigures
 from nexxus.gateway.gateway import Gateway
 from nexxus.gateway.seams import ClientActions, TokenClaims
 from nexxus.gateway.settings import GatewaySettings
 
 __all__ = [
     "ClientActions",
-    "Counters",
     "DeviceView",
     "Gateway",
+    "GatewayFigures",
     "GatewaySettings",
     "TokenClaims",
 ]

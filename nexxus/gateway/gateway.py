@@ -26,7 +26,6 @@ from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.deadlines import Deadlines
 from nexxus.gateway.connections.frame_handler import FrameHandler
 from nexxus.gateway.connections.requests import PeerRequest
-from nexxus.gateway.counters import Counters
 from nexxus.gateway.delivery.audiences import Audiences
 from nexxus.gateway.delivery.delivery_log import DeliveryLog
 from nexxus.gateway.delivery.fan_out import FanOut
@@ -42,6 +41,7 @@ from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.devices.residents import Residents
 from nexxus.gateway.devices.resuming import Resuming
 from nexxus.gateway.devices.subscribing import Subscribing
+from nexxus.gateway.figures import GatewayFigures
 from nexxus.gateway.seams import ClientActions
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.broker import Broker
@@ -89,9 +89,9 @@ class Gateway:
             send_buffer=settings.send_buffer,
             silence=settings.ping_timeout,
         )
-        self.counters = Counters()
+        self.figures = GatewayFigures()
         self.deadlines = Deadlines(loop)
-        self.collector = FrameCollector(loop, self.counters)
+        self.collector = FrameCollector(loop, self.figures)
         self._loop = loop
         self._tasks = Tasks(loop, logger)
         self._peers = peers
@@ -142,7 +142,7 @@ class Gateway:
             registry=registry,
             handover=self._handover,
             residents=residents,
-            counters=self.counters,
+            figures=self.figures,
             logger=logger,
         )
         self._frame_handler = FrameHandler(
@@ -171,7 +171,7 @@ class Gateway:
 
     def deliver(self, delivery: Delivery) -> None:
         """Push an event to the devices of this node that it is for."""
-        self.counters.deliveries += 1
+        self.figures.deliveries += 1
         seq = self._log.append(delivery, self._loop.time())
         if delivery.is_late:
             self._fan_out.deliver_late(delivery, seq)
@@ -179,7 +179,7 @@ class Gateway:
             self._fan_out.deliver(delivery, seq)
             if delivery.accepted_at:
                 since = time.time() - delivery.accepted_at / 1000
-                self.counters.write_to_push_seconds.observe(max(since, 0.0))
+                self.figures.write_to_push_seconds.observe(max(since, 0.0))
 
     def catch_up(self) -> None:
         """Have every device read its channels again: messages to this node were lost."""
@@ -234,7 +234,7 @@ class Gateway:
             resume_window=self.bound_window(resume_window),
         )
         self._connections[connection.id] = connection
-        self.counters.connections += 1
+        self.figures.connections += 1
         self._all_gone.clear()
         return connection
 
@@ -281,7 +281,7 @@ class Gateway:
     def gone(self, connection: Connection) -> None:
         """The connection's socket is closed."""
         if self._connections.pop(connection.id, None) is not None:
-            self.counters.connections -= 1
+            self.figures.connections -= 1
         if not self._connections:
             self._all_gone.set()
 

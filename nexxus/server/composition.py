@@ -186,7 +186,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
     if push is not None:
         figures.under("push").add(push.sender.figures)
     for transport, gateway in transports.gateways.items():
-        figures.under("gateway").add(gateway.counters, transport=transport)
+        figures.under("gateway").add(gateway.figures, transport=transport)
     for name, worker in workers.items():
         figures.under("worker").add(worker.figures, worker=name)
     figures.read(dead_letters.figures)

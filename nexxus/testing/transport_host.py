@@ -101,7 +101,7 @@ class KitHost:
     @property
     def connections(self) -> int:
         """How many connections the node holds."""
-        return self.gateway.counters.connections
+        return self.gateway.figures.connections
 
 
 @asynccontextmanager

@@ -314,7 +314,7 @@ class TransportConformance(ABC):
                 host.push(version, "c1", text="x" * 100_000)
                 assert (await other.next())[1]["model"]["version"] == version
 
-        assert host.gateway.counters.slow_consumers == 1
+        assert host.gateway.figures.slow_consumers == 1
         assert await host.is_present("d2")
 
     async def test_a_drain_closes_everything_and_accepts_no_more(

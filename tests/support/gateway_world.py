@@ -258,17 +258,17 @@ class World:
 
 async def drop(world: World, client: Client) -> None:
     """Lose the connection without a word."""
-    connections = world.gateway.counters.connections
+    connections = world.gateway.figures.connections
     client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections < connections)
+    await eventually(lambda: world.gateway.figures.connections < connections)
 
 
 async def delivered(world: World, *events: Any) -> None:
     """The node has taken these from its queue."""
-    target = world.gateway.counters.deliveries + len(events)
+    target = world.gateway.figures.deliveries + len(events)
     for one in events:
         await world.tell(one)
-    await eventually(lambda: world.gateway.counters.deliveries == target)
+    await eventually(lambda: world.gateway.figures.deliveries == target)
 
 
 def subscription_to(device: str, channel: str, key: str = "", **more: Any) -> Subscription:

@@ -80,7 +80,7 @@ class Site:
 
     @property
     def connections(self) -> int:
-        return self.nexxus.transports.gateways["sse"].counters.connections
+        return self.nexxus.transports.gateways["sse"].figures.connections
 
 
 Start = Callable[..., Any]

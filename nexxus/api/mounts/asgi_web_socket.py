@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive, Send
 
+from nexxus.api.mounts.send_queue import SendQueue
 from nexxus.interfaces.mounts import WebSocket, WebSocketListener
 from nexxus.interfaces.transport import CloseCode, TransportLimits
 from nexxus.toolkit.web_socket_frames import split_messages
@@ -25,11 +26,9 @@ class AsgiWebSocket(WebSocket):
         self._limits = limits
         self._may_read = asyncio.Event()
         self._may_read.set()
-        self._waiting: list[bytes] = []
-        self._size = 0
+        self._queue = SendQueue(limits.send_buffer)
         self._closing: Message | None = None
         self._is_aborted = False
-        self._has_work = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
     async def run(self, listener: WebSocketListener, receive: Receive, send: Send) -> None:
@@ -49,18 +48,13 @@ class AsgiWebSocket(WebSocket):
 
     def write(self, frames: bytes) -> bool:
         """See `Wire.write`."""
-        if self._size > self._limits.send_buffer:
-            return False
-        self._waiting.append(frames)
-        self._size += len(frames)
-        self._has_work.set()
-        return True
+        return self._queue.put(frames)
 
     def close(self, code: int, reason: str) -> None:
         """See `Wire.close`."""
         if self._closing is None:
             self._closing = {"type": "websocket.close", "code": int(code), "reason": reason}
-            self._has_work.set()
+            self._queue.end()
 
     def abort(self) -> None:
         """See `Wire.abort`."""
@@ -99,17 +93,10 @@ class AsgiWebSocket(WebSocket):
     async def _send_all(self, send: Send) -> None:
         # Servers report a lost peer as an `OSError`, which is expected here.
         with suppress(OSError):
-            while True:
-                await self._has_work.wait()
-                self._has_work.clear()
-                while self._waiting:
-                    waiting, self._waiting = self._waiting, []
-                    for messages in waiting:
-                        await _send_each(messages, send)
-                        self._size -= len(messages)
-                if self._closing is not None:
-                    await send(self._closing)
-                    return
+            async for messages in self._queue:
+                await _send_each(messages, send)
+            if self._closing is not None:
+                await send(self._closing)
 
 
 async def _send_each(messages: bytes, send: Send) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Send
 
+from nexxus.api.mounts.send_queue import SendQueue
 from nexxus.interfaces.http_connection import Heir
 from nexxus.interfaces.mounts import Stream
 from nexxus.interfaces.transport import TransportLimits
@@ -67,12 +68,8 @@ class AsgiStream(Stream):
     """A stream that sends ASGI messages."""
 
     def __init__(self, limits: TransportLimits, lost: Callable[[], None]) -> None:
-        self._limits = limits
         self._lost = lost
-        self._waiting: list[bytes] = []
-        self._size = 0
-        self._is_ended = False
-        self._has_work = asyncio.Event()
+        self._queue = SendQueue(limits.send_buffer)
         self._running: asyncio.Task[None] | None = None
         self._is_aborted = False
 
@@ -92,20 +89,11 @@ class AsgiStream(Stream):
 
     def write(self, data: bytes) -> bool:
         """See `Stream.write`."""
-        if self._size > self._limits.send_buffer:
-            return False
-        self._waiting.append(data)
-        self._size += len(data)
-        self._has_work.set()
-        return True
+        return self._queue.put(data)
 
     def end(self, last: bytes = b"") -> None:
         """See `Stream.end`."""
-        if last:
-            self._waiting.append(last)
-            self._size += len(last)
-        self._is_ended = True
-        self._has_work.set()
+        self._queue.end(last)
 
     def abort(self) -> None:
         """See `Stream.abort`."""
@@ -117,17 +105,9 @@ class AsgiStream(Stream):
     async def _send_all(self, send: Send) -> None:
         # Servers report a lost client as an `OSError`, which is expected here.
         with suppress(OSError):
-            while True:
-                await self._has_work.wait()
-                self._has_work.clear()
-                while self._waiting:
-                    waiting, self._waiting = self._waiting, []
-                    for data in waiting:
-                        await send({"type": "http.response.body", "body": data, "more_body": True})
-                        self._size -= len(data)
-                if self._is_ended:
-                    await send({"type": "http.response.body", "body": b""})
-                    return
+            async for data in self._queue:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from nexxus.gateway.counters import Counters
+from nexxus.gateway.figures import GatewayFigures
 
 if TYPE_CHECKING:
     from nexxus.gateway.connections.connection import Connection
@@ -25,9 +25,9 @@ class FrameCollector:
     were put.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, figures: GatewayFigures) -> None:
         self._loop = loop
-        self._counters = counters
+        self._figures = figures
         self._dirty: list[Connection] = []
         self._run: list[bytes] = []
         self._audience: Collection[Connection] | None = None
@@ -40,7 +40,7 @@ class FrameCollector:
         if not connection.pending:
             self._dirty.append(connection)
         connection.pending.append(frame)
-        self._counters.frames += 1
+        self._figures.frames += 1
         self._schedule()
 
     def put_all(
@@ -56,7 +56,7 @@ class FrameCollector:
             self._run_joins = joins
             self._schedule()
         self._run.append(frame)
-        self._counters.frames += len(audience)
+        self._figures.frames += len(audience)
 
     def end_run(self) -> None:
         """To be called before an audience changes: what was put is for those in it now."""
@@ -99,7 +99,7 @@ class FrameCollector:
                     written += 1
                 else:
                     refused.append(connection)
-            self._counters.bytes += written * len(part)
+            self._figures.bytes += written * len(part)
             for connection in refused:  # Only now: this changes the audience.
                 self._refuse(connection, now)
 
@@ -109,7 +109,7 @@ class FrameCollector:
             if now >= connection.expires or not connection.wire.write(part):
                 self._refuse(connection, now)
                 return
-            self._counters.bytes += len(part)
+            self._figures.bytes += len(part)
 
     def _take_run(self) -> list[bytes]:
         run, self._run, self._audience = self._run, [], None
@@ -122,7 +122,7 @@ class FrameCollector:
         if now >= connection.expires:
             connection.expire()
         else:
-            self._counters.slow_consumers += 1
+            self._figures.slow_consumers += 1
             connection.drop_as_slow()
 
     def _schedule(self) -> None:

@@ -6,12 +6,12 @@ from nexxus.cluster.messages import Delivery
 from nexxus.domain.channels import channel_of
 from nexxus.errors import ServiceUnavailable
 from nexxus.gateway.connections.connection import Connection
-from nexxus.gateway.counters import Counters
 from nexxus.gateway.delivery.cursors import Around
 from nexxus.gateway.devices.handover import Handover, join
 from nexxus.gateway.devices.replay import frames_of, missed_by
 from nexxus.gateway.devices.resident import Resident
 from nexxus.gateway.devices.residents import Residents
+from nexxus.gateway.figures import GatewayFigures
 from nexxus.gateway.settings import GatewaySettings
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -28,7 +28,7 @@ class Resuming:
         registry: Registry,
         handover: Handover,
         residents: Residents,
-        counters: Counters,
+        figures: GatewayFigures,
         logger: Logger,
     ) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class Resuming:
         self._residents = residents
         self._cursors = residents.log.cursors
         self._place = residents.place
-        self._counters = counters
+        self._figures = figures
         self._logger = logger
 
     async def resume(self, connection: Connection, cursor: str) -> None:
@@ -67,7 +67,7 @@ class Resuming:
             for frame in missed:
                 connection.send_bytes(frame)
             self._residents.go_live(held)
-            self._counters.resumed += 1
+            self._figures.resumed += 1
             cursor = self._cursors.write(self._residents.log.seq)
             connection.send("resume", {"success": True, "cursor": cursor}, cursor=cursor)
 
@@ -116,7 +116,7 @@ class Resuming:
     def _resync(self, device: Resident) -> None:
         """Make every subscription live and have the client read its channels anew."""
         self._residents.go_live(device)
-        self._counters.resynced += 1
+        self._figures.resynced += 1
         self._residents.resync(device, list(device.subscriptions))
 
     def _since(self, cursor: str, device: Resident) -> list[bytes] | None:

@@ -150,7 +150,7 @@ async def test_a_peer_that_is_found_lost_by_sending_is_no_error(
     world.gateway.deliver(event(2, updated=["c1"]))
 
     await client.ended()
-    assert world.gateway.counters.connections == 0
+    assert world.gateway.figures.connections == 0
 
 
 async def test_a_message_over_the_limit_closes_the_connection(world: World) -> None:

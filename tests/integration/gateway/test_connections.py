@@ -144,7 +144,7 @@ async def test_of_connections_that_register_at_once_one_remains(world: World) ->
 
     await eventually(lambda: len(remaining()) == 1)
     assert await remaining()[0].is_quiet()
-    assert world.gateway.counters.connections == 1
+    assert world.gateway.figures.connections == 1
 
 
 async def test_a_connection_on_another_node_is_replaced_too(new_world: NewWorld) -> None:
@@ -153,7 +153,7 @@ async def test_a_connection_on_another_node_is_replaced_too(new_world: NewWorld)
     await two.connect("d1")
 
     assert await first.closed() == 4003
-    await eventually(lambda: one.gateway.counters.connections == 0)
+    await eventually(lambda: one.gateway.figures.connections == 0)
     assert (await two.registry.presence.get(APP, "d1")).node == "n2"
 
 
@@ -242,7 +242,7 @@ async def test_a_drain_closes_everything_once_what_was_received_is_done(world: W
     assert await client.closed() == 1001
     await draining
     assert len(world.actions.performed) == 1
-    assert world.gateway.counters.connections == 0
+    assert world.gateway.figures.connections == 0
     assert await world.registry.presence.get(APP, "d1") is None
 
 
@@ -254,7 +254,7 @@ async def test_a_drain_does_not_wait_for_ever_for_a_peer(new_world: NewWorld) ->
 
     await world.gateway.drain()
 
-    assert world.gateway.counters.connections == 0
+    assert world.gateway.figures.connections == 0
 
 
 async def test_a_claim_that_fails_gives_the_device_back(world: World) -> None:

@@ -40,7 +40,7 @@ async def test_the_time_from_a_write_to_its_push_is_measured(world: World) -> No
 
     await client.expect("model_deleted")
     await client.expect("model_deleted")
-    seconds = world.gateway.counters.write_to_push_seconds
+    seconds = world.gateway.figures.write_to_push_seconds
     assert sum(seconds.counts) == 1  # of the other, the time is not known
     assert seconds.sum >= 60
 
@@ -91,7 +91,7 @@ async def test_a_slow_consumer_that_reads_on_learns_the_reason(new_world: NewWor
         object={"id": "t1", "text": "x" * 50_000},
         verdicts=verdicts(created=["c1"]),
     )
-    while not world.gateway.counters.slow_consumers:
+    while not world.gateway.figures.slow_consumers:
         world.gateway.deliver(large)
         await asyncio.sleep(0)
 

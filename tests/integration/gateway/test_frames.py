@@ -145,7 +145,7 @@ async def test_a_peer_that_never_ends_is_cut_off(new_world: NewWorld) -> None:
     assert (await read_frame(reader))[0] == 8
     with contextlib.suppress(ConnectionError):
         assert await reader.read() == b""
-    await eventually(lambda: not world.gateway.counters.connections)
+    await eventually(lambda: not world.gateway.figures.connections)
     writer.close()
 
 
@@ -186,7 +186,7 @@ async def test_a_peer_that_breaks_the_protocol_is_closed_with_its_code(
     opcode, payload = await read_frame(reader)
     assert (opcode, int.from_bytes(payload[:2], "big")) == (8, code)
     assert await reader.read() == b""
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
 
 
 async def test_a_ping_is_answered(world: World) -> None:

@@ -83,7 +83,7 @@ async def test_what_came_to_the_former_node_comes_from_the_new_one_in_order(
     await two.tell(event(5, deleted=["c1"]))
     assert (await client.expect("model_deleted"))["model"]["version"] == 5
     assert one.gateway.narrowed.devices(APP) == []
-    assert two.gateway.counters.resumed == 1
+    assert two.gateway.figures.resumed == 1
 
 
 async def test_one_can_go_on_from_there_and_come_back(nodes: tuple[World, World]) -> None:

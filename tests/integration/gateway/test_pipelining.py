@@ -148,7 +148,7 @@ async def test_what_has_not_begun_when_a_connection_breaks_is_not_done(world: Wo
     await eventually(lambda: gates.begun == [0, 1])
 
     client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
     gates.open(*range(5))
     await world.gateway.drain()
 

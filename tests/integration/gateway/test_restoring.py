@@ -53,7 +53,7 @@ async def test_a_silent_device_gets_its_subscriptions_back_and_resumes_by_a_resy
     await world.tell(event(1, created=["c1"]))
     await client.expect("model_created")
     client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
     await forget(world)
 
     await world.gateway.reconciliation.restore()
@@ -121,7 +121,7 @@ async def test_what_a_silent_device_has_on_another_node_stays_there(world: World
     client = await world.connect("d1")
     await world.subscribe("d1", "c1")
     client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
     await world.registry.subscriptions.put(subscription_to("d1", "c1"), TRANSPORT, "n2")
 
     await world.gateway.reconciliation.restore()

@@ -67,7 +67,7 @@ async def test_a_device_that_has_gone_to_another_node_is_not_served_here(world: 
 
     assert await client.closed() == 4003
     await world.tell(event(1, created=["c1"]))
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
     assert await world.channels_of("d1") == ["c1"]  # the other node was notified, and serves it
 
 
@@ -84,7 +84,7 @@ async def test_a_connection_lost_meanwhile_leaves_no_subscription(
     monkeypatch.setattr(world.registry.subscriptions, "put", lose_connection)
     await client.send("subscribe", {"model": "c1"}, ref="1")
 
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
     again = await world.connect("d1")
     assert (await ask(again, "create"))["status"] == 202
     assert await world.channels_of("d1") == []

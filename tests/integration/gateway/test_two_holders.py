@@ -44,7 +44,7 @@ async def subscribed(world: World) -> Client:
 
 async def lost(world: World, client: Client) -> None:
     client.socket.transport.abort()
-    await eventually(lambda: world.gateway.counters.connections == 0)
+    await eventually(lambda: world.gateway.figures.connections == 0)
 
 
 async def is_served(world: World, client: Client) -> None:

@@ -144,9 +144,9 @@ async def test_what_was_on_its_way_to_a_connection_that_was_lost_is_pushed(
 
     monkeypatch.setattr(world.nexxus.registry.presence, "disconnect", disconnect_when_let)
     device.drop()
-    deliveries = gateway.counters.deliveries
+    deliveries = gateway.figures.deliveries
     await world.create(id="n1", title="In between")
-    await eventually(lambda: gateway.counters.deliveries > deliveries)
+    await eventually(lambda: gateway.figures.deliveries > deliveries)
     assert device.pushes == []
     may_go_on.set()
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexxus.gateway.counters import Counters
 from nexxus.gateway.delivery.frame_collector import FrameCollector
+from nexxus.gateway.figures import GatewayFigures
 
 
 class FakeLoop:
@@ -64,13 +64,13 @@ class FakeConnection:
         self.expires = -inf
 
 
-def make() -> tuple[FakeLoop, Any, Counters]:
-    loop, counters = FakeLoop(), Counters()
-    return loop, FrameCollector(loop, counters), counters  # type: ignore[arg-type]
+def make() -> tuple[FakeLoop, Any, GatewayFigures]:
+    loop, figures = FakeLoop(), GatewayFigures()
+    return loop, FrameCollector(loop, figures), figures  # type: ignore[arg-type]
 
 
 def test_frames_sent_in_one_turn_leave_in_one_write() -> None:
-    loop, collector, counters = make()
+    loop, collector, figures = make()
     one, two = FakeConnection(), FakeConnection()
     audience = {one: None, two: None}
 
@@ -82,7 +82,7 @@ def test_frames_sent_in_one_turn_leave_in_one_write() -> None:
     loop.turn()
 
     assert (one.written, two.written) == ([b"abcd"], [b"abd"])
-    assert (counters.frames, counters.bytes) == (7, 7)
+    assert (figures.frames, figures.bytes) == (7, 7)
     loop.turn()
     assert len(one.written) == 1
 
@@ -103,7 +103,7 @@ def test_a_run_is_only_for_its_recipients() -> None:
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_only_a_slow_consumer_is_dropped(is_run: bool) -> None:
-    loop, collector, counters = make()
+    loop, collector, figures = make()
     slow, other = FakeConnection(room=0), FakeConnection()
 
     collector.put_all({slow: None, other: None}, b"a")
@@ -113,12 +113,12 @@ def test_only_a_slow_consumer_is_dropped(is_run: bool) -> None:
 
     assert (slow.closed_as, slow.written) == ("slow", [])
     assert (other.closed_as, other.written) == ("", [b"a"])
-    assert (counters.slow_consumers, counters.bytes) == (1, 1)
+    assert (figures.slow_consumers, figures.bytes) == (1, 1)
 
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_nothing_is_sent_after_the_expiry(is_run: bool) -> None:
-    loop, collector, counters = make()
+    loop, collector, figures = make()
     connection = FakeConnection()
     connection.expires = loop.now = 5.0
 
@@ -128,7 +128,7 @@ def test_nothing_is_sent_after_the_expiry(is_run: bool) -> None:
     loop.turn()
 
     assert (connection.closed_as, connection.written) == ("expired", [])
-    assert counters.slow_consumers == 0
+    assert figures.slow_consumers == 0
 
 
 def test_large_frames_are_not_joined() -> None:
@@ -146,7 +146,7 @@ def test_large_frames_are_not_joined() -> None:
 
 @pytest.mark.parametrize("is_run", [True, False])
 def test_frames_that_may_not_be_joined_leave_separately(is_run: bool) -> None:
-    loop, collector, counters = make()
+    loop, collector, figures = make()
     one, two = FakeConnection(joins=False), FakeConnection(joins=False)
     frames = [b"first", b"second"]
     audience = {one: None, two: None}
@@ -158,7 +158,7 @@ def test_frames_that_may_not_be_joined_leave_separately(is_run: bool) -> None:
     loop.turn()
 
     assert all(w is f for c in (one, two) for w, f in zip(c.written, frames, strict=True))
-    assert counters.bytes == 2 * len(b"firstsecond")
+    assert figures.bytes == 2 * len(b"firstsecond")
 
 
 def test_one_connection_may_be_flushed_before_the_others() -> None:

@@ -1,4 +1,4 @@
-"""What a gateway counts."""
+"""The figures of a gateway."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 from nexxus.observability.figures import Histogram, counter, gauge, histogram
 
 
-class Counters(msgspec.Struct):
-    """The figures of one transport's gateway."""
+class GatewayFigures(msgspec.Struct):
+    """What is measured of one transport's gateway."""
 
     connections: Annotated[int, gauge("Connections that are open.")] = 0
     deliveries: Annotated[
