@@ -264,6 +264,8 @@ def test_a_role_that_cannot_work_with_its_adapters_exits_with_2(tmp_path: Path) 
         ('id = "shop"\nnaem = "Shop"', "naem"),
         ('name = "Shop"', "id"),
         ('id = "shop"\n[[applications]]\nid = "shop"', "twice"),
+        ('id = "shop"\nauth.strategies.pigeon = {}', "pigeon"),
+        ('id = "shop"\nauth.strategies.google = {clientID = "x"}', "callbackURL"),
     ],
 )
 def test_an_invalid_declared_application_exits_with_2(

@@ -10,7 +10,7 @@ import pytest
 from nexxus import Config, Nexxus
 from nexxus.applications.system import APPLICATION, SYSTEM
 from nexxus.domain.objects import ObjectKey
-from nexxus.errors import StartupError
+from nexxus.errors import ConfigurationError, StartupError
 from nexxus.interfaces.database import Mutation, Record
 
 TEXT = {"type": "string", "filterable": True}
@@ -55,5 +55,5 @@ async def test_a_declared_schema_that_stored_objects_do_not_fit_is_refused_by_na
 async def test_a_declared_way_to_sign_in_that_nobody_offers_is_refused_by_name(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(StartupError, match=r"\[\[applications\]\] shop: .*pigeon"):
-        await declared(tmp_path, auth={"strategies": {"pigeon": {}}}).start()
+    with pytest.raises(ConfigurationError, match=r"\[\[applications\]\] shop: .*pigeon"):
+        declared(tmp_path, auth={"strategies": {"pigeon": {}}})
