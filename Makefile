@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo services services-stop cluster cluster-stop \
-	chaos test test-long test-fast lint format reference bench clean
+	chaos test coverage test-long test-fast lint format reference bench clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -36,13 +36,16 @@ cluster-stop: setup  ## Stop the nodes of `make cluster`; the services keep runn
 chaos: setup  ## Kill and disconnect a cluster's processes under load; ARGS='--faults 200 --seed 7'
 	@PYTHONPATH=scripts:tests/support $(BIN)/python -m chaos $(ARGS) </dev/null
 
-test: setup  ## Run the tests with a coverage report; ARGS='-k filter' selects some
+test: setup  ## Run the tests; ARGS='-k filter' selects some
 	@scripts/test -m 'not long' $(ARGS)
+
+coverage: setup  ## Run the tests and report which lines they reach
+	@COVERAGE=1 scripts/test -m 'not long' $(ARGS)
 
 test-long: setup  ## Run all tests, including those that take minutes, with ten times as many examples
 	@scripts/test -m 'long or not long' --hypothesis-profile thorough $(ARGS)
 
-test-fast: setup  ## Run only the unit tests, without coverage
+test-fast: setup  ## Run only the unit tests
 	@$(BIN)/python -m pytest tests/unit -m 'not long' $(ARGS) </dev/null
 
 lint: setup  ## Check formatting, style and types

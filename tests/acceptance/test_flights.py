@@ -1,4 +1,4 @@
-"""Realistic use: 2,000 real flights are written while 200 subscribers with different filters watch.
+"""Realistic use: 1,000 real flights are written while 200 subscribers with different filters watch.
 
 The flights are those of the demo (`nexxus/demo/README.md`). The expected final view of each
 subscriber is computed from the file alone.
@@ -51,9 +51,9 @@ APPLICATION = {
 
 
 def flights() -> list[dict[str, Any]]:
-    """The file's flights with ids; dates in ISO 8601 without a time zone."""
+    """Every other flight of the file, with an id; dates in ISO 8601 without a time zone."""
     text = resources.files("nexxus.demo").joinpath("flights-2k.json").read_text()
-    rows: list[dict[str, Any]] = json.loads(text)
+    rows: list[dict[str, Any]] = json.loads(text)[::2]
     for number, row in enumerate(rows):
         row["id"] = f"f{number:04}"
         row["date"] = row["date"].replace("/", "-").replace(" ", "T")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from plugin_packages import run_module
+from plugin_packages import run_module, run_tests_of
 from server import run_nexxus
 
 from nexxus.scaffold import KINDS
@@ -26,9 +26,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return packages
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_passes_its_kit(packages: dict[str, Path], kind: str) -> None:
-    run_module("pytest", "-q", "-p", "no:cacheprovider", cwd=packages[kind])
+def test_each_passes_its_kit(packages: dict[str, Path]) -> None:
+    run_tests_of(*packages.values())
 
 
 def test_they_are_formatted_and_typed(packages: dict[str, Path]) -> None:

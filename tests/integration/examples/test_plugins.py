@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import pytest
-from plugin_packages import PLUGINS, run_module
+from plugin_packages import PLUGINS, run_module, run_tests_of
 
 
-@pytest.mark.parametrize("package", PLUGINS, ids=lambda package: package.name)
-def test_its_own_tests_pass(package: Path) -> None:
-    run_module("pytest", "-q", "-p", "no:cacheprovider", cwd=package)
+def test_their_own_tests_pass() -> None:
+    run_tests_of(*PLUGINS)
 
 
 def test_they_are_typed() -> None:

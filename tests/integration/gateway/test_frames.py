@@ -177,8 +177,9 @@ async def test_a_message_may_come_in_fragments(world: World) -> None:
     ],
 )
 async def test_a_peer_that_breaks_the_protocol_is_closed_with_its_code(
-    world: World, sent: bytes, code: int
+    new_world: NewWorld, sent: bytes, code: int
 ) -> None:
+    world = await new_world(close_timeout=0.1)
     reader, writer = await open_raw(world.url)
 
     writer.write(sent)
