@@ -1,7 +1,7 @@
 """Auth strategies: ways to sign in, with credentials or by a redirect to a provider.
 
-The two kinds are siblings. Both say who signs in as an `Account`; finding or making the user that
-it belongs to, its device and its session is the business of Nexxus.
+There are two kinds. Both return who signs in as an `Account`. Nexxus then finds or creates the
+user, the device and the session.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ HttpUrl: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", m
 class Subject(msgspec.Struct, frozen=True):
     """A person, as one issuer knows them.
 
-    `sub` names the person among all of `issuer`, for good: it does not change with their name or
-    address, and is never given to anybody else. `issuer` is best a URL.
+    `sub` identifies the person among all of `issuer` for ever: it does not change with the person's
+    name or address, and is never assigned to another person. `issuer` should be a URL.
     """
 
     issuer: str
@@ -28,12 +28,12 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who signs in, as a strategy says.
+    """The person who signs in, as a strategy reports it.
 
-    `address` is an email address that the issuer has proven to be the person's; None if it has
-    proven none. It may link the person to an account of that name, so it must never be one that
-    the person has only claimed. `details` are for a new user's details; Nexxus keeps those that
-    the application declares.
+    `address` is an email address that the issuer has verified; None if it has verified none. It may
+    link the person to an existing account of that name, so it must never be an address that the
+    person has only claimed. `details` become the details of a new user, as far as the application
+    declares them.
     """
 
     subject: Subject
@@ -42,20 +42,21 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class OwnAccounts(ABC):
-    """The accounts with passwords that Nexxus itself keeps for the application."""
+    """The accounts with passwords that Nexxus stores for the application."""
 
     @abstractmethod
     async def with_password(self, username: str, password: str) -> Subject | None:
-        """Return the user of that name if the password is right, else None.
+        """Return the user of that name if the password is correct, else None.
 
-        A user who is disabled, unknown or without a password takes as long as a wrong password.
+        The call takes equally long for a wrong password and for a user who is disabled, unknown or
+        without a password.
         """
 
 
 class Challenge(msgspec.Struct, frozen=True):
-    """What ties the way back from a provider to the way there; one per sign-in.
+    """The values that bind a provider's callback to the redirect that began the sign-in.
 
-    `state` travels through the provider and comes back. `nonce` and `verifier` (43 characters of
+    `state` is sent to the provider and comes back. `nonce` and `verifier` (43 characters of
     ``A-Za-z0-9_-``) are secrets of the server. All three are the same in `RedirectStrategy.begin`
     and in `RedirectStrategy.complete`.
     """
@@ -70,8 +71,7 @@ C = TypeVar("C", bound=msgspec.Struct)
 
 
 class AuthStrategy(ABC, Generic[S]):
-    """What both kinds have in common; a strategy is a `CredentialsStrategy` or a
-    `RedirectStrategy`.
+    """The base of both kinds: every strategy is a `CredentialsStrategy` or a `RedirectStrategy`.
 
     `settings` is the type of its settings for one application, from ``auth.strategies.<name>``: a
     ``msgspec.Struct(frozen=True, forbid_unknown_fields=True)``. An application with an unknown or
@@ -79,8 +79,8 @@ class AuthStrategy(ABC, Generic[S]):
     ``secret``, ``password``, ``token`` or ``credentials`` is never shown, and kept when a change
     leaves it out. None may be called ``strategy``.
 
-    Every method may be called concurrently. It puts a time limit on whatever it asks elsewhere,
-    and raises `nexxus.errors.ServiceUnavailable` if it gets no answer.
+    Every method may be called concurrently. A method that calls another service must limit the time
+    that it waits, and raise `nexxus.errors.ServiceUnavailable` if there is no answer.
     """
 
     settings: ClassVar[type[msgspec.Struct]]
@@ -90,10 +90,10 @@ class AuthStrategy(ABC, Generic[S]):
 
 
 class CredentialsStrategy(AuthStrategy[S], Generic[S, C]):
-    """Signs users in with what they send in the body of ``POST /auth/<name>``.
+    """Signs users in with the credentials in the body of ``POST /auth/<name>``.
 
-    `credentials` is the type of that body, without ``device`` and ``userType``. Where
-    `may_create` is False, it only signs in users that exist, and a ``userType`` is refused.
+    `credentials` is the type of that body, without ``device`` and ``userType``. If `may_create` is
+    False, the strategy signs in existing users only, and a ``userType`` is refused.
     """
 
     credentials: ClassVar[type[msgspec.Struct]]
@@ -103,22 +103,22 @@ class CredentialsStrategy(AuthStrategy[S], Generic[S, C]):
     def name_of(self, credentials: C) -> str:
         """Return the name of the account that the credentials are for.
 
-        Nexxus counts failed attempts by it, and refuses more when there are too many.
+        Nexxus counts the failed attempts for each name, and refuses further ones after too many.
         """
 
     @abstractmethod
     async def verify(self, settings: S, credentials: C, *, accounts: OwnAccounts) -> Account:
-        """Return whose credentials these are.
+        """Return the person to whom the credentials belong.
 
-        Raises `nexxus.errors.UserAuthenticationFailed`, with one and the same message, if they are
-        wrong in whatever way.
+        Raises `nexxus.errors.UserAuthenticationFailed` if they are wrong, with the same message
+        whatever is wrong about them.
         """
 
 
 class RedirectSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings that every strategy of redirects has.
+    """The settings that every redirect strategy has.
 
-    `callback_url` is where the provider sends the browser back to: the public address of
+    `callback_url` is the address to which the provider sends the browser back: the public URL of
     ``/auth/<name>/callback``. A sign-in may end at one of `redirect_urls`.
     """
 
@@ -136,14 +136,15 @@ class RedirectStrategy(AuthStrategy[R]):
     async def begin(self, settings: R, *, challenge: Challenge) -> str:
         """Return the URL of the provider to which the browser is sent.
 
-        The provider is to send it back to `settings.callback_url`.
+        The provider must send it back to `settings.callback_url`.
         """
 
     @abstractmethod
     async def complete(
         self, settings: R, *, challenge: Challenge, parameters: Mapping[str, str]
     ) -> Account:
-        """Return whom the provider vouches for, by the query `parameters` of the callback.
+        """Return the person whom the provider has signed in, from the callback's query
+        `parameters`.
 
-        Raises `nexxus.errors.UserAuthenticationFailed` if it vouches for nobody.
+        Raises `nexxus.errors.UserAuthenticationFailed` if the provider has signed nobody in.
         """

@@ -1,8 +1,8 @@
-"""The broker: topics, which groups consume by partition, and mailboxes, one node's own.
+"""The broker: topics, groups that consume them by partition, and mailboxes of nodes.
 
-A **topic** is published to once, however many groups there are. A **group** takes every message of
-its topic; its members share them by partition of the key, so that the messages of one key are in
-one member's hands at a time, in order. A **mailbox** belongs to one node and ends with it.
+A message is published to a **topic** once, however many groups consume it. A **group** receives
+every message of its topic. Its members share the messages by partition of the key: at any time, the
+messages of one key go to one member, in order. A **mailbox** belongs to one node and ends with it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ T = TypeVar("T")
 
 
 class Topic(msgspec.Struct, Generic[T], frozen=True):
-    """A stream of messages. `payload` is the type of what they carry, a msgspec type.
+    """A stream of messages. `payload` is the msgspec type of their contents.
 
-    Where messages `must_survive`, `Broker.publish` returns only when a crash of every process of
-    Nexxus cannot undo them: they are stored, or, by a broker that is not `Broker.is_durable`,
-    settled.
+    If messages `must_survive`, `Broker.publish` returns only when a crash of all Nexxus processes
+    cannot lose them: when they are stored or, if the broker is not `Broker.is_durable`, settled.
     """
 
     name: str
@@ -40,24 +39,24 @@ class Group(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Mailbox(msgspec.Struct, Generic[T], frozen=True):
-    """A node's own queue. `name` is unique; `payload` is the type of what is sent to it."""
+    """The queue of one node. `name` is unique; `payload` is the type of its messages."""
 
     name: str
     payload: Any
 
 
 WRITES: Final[Topic[AnyOperation]] = Topic("writes", AnyOperation, must_survive=True)
-"""Accepted operations, on their way to the writer."""
+"""Accepted operations, to be applied by the writer."""
 
 EVENTS: Final[Topic[Event]] = Topic("events", Event, must_survive=False)
-"""Applied writes. The object is stored: what gets lost here can be told again."""
+"""Applied writes. Their objects are stored, so clients can recover from a lost event."""
 
 WRITER: Final[Group[AnyOperation]] = Group(WRITES, "writer")
 TRANSPORT_MANAGER: Final[Group[Event]] = Group(EVENTS, "transport-manager")
 
 
 def worker_group(worker: str) -> Group[Event]:
-    """The group of a custom worker, which takes every event."""
+    """Return the group of a custom worker, which receives every event."""
     return Group(EVENTS, f"worker.{worker}")
 
 
@@ -69,11 +68,11 @@ class Message(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Received(msgspec.Struct, Generic[T], frozen=True):
-    """A message as a consumer took it.
+    """A message as a consumer received it.
 
-    `attempts` counts the deliveries before this one that failed or ended with their consumer, as
-    far as the broker knows. Its publisher `is_waiting` until it is settled, or else has been told
-    already that the message was accepted. `handle` is the adapter's own.
+    `attempts` is the number of earlier deliveries that failed or whose consumer was lost, as far as
+    the broker knows. If `is_waiting`, the publisher waits until the message is settled; otherwise
+    `publish` has already returned. `handle` is for the adapter only.
     """
 
     key: str
@@ -93,28 +92,30 @@ class Undecodable(msgspec.Struct, frozen=True):
 
 
 SetAside: TypeAlias = Callable[[Undecodable], Awaitable[None]]
-"""Stores a message that nobody can handle. On return the broker may forget it; when
-`ServiceUnavailable` is raised, it has to offer it again."""
+"""Stores a message that cannot be handled. On return the broker may forget it; if
+`ServiceUnavailable` is raised, the broker must deliver it again."""
 
 
 class Consumer(ABC, Generic[T]):
     """One member of a group, made by `Broker.consume`.
 
-    What it took and has not settled when it is closed, lost or partitioned away goes to another
-    member, or to this one again; settling the former copy then has no effect.
+    When a consumer is closed, is lost or loses a partition, the messages that it has not settled
+    are delivered again, to another member or to this one. Settling the earlier copy then has no
+    effect.
     """
 
     @abstractmethod
     async def take(self, limit: int) -> list[Received[T]]:
-        """Wait for messages and return up to `limit` of those that are there, oldest first.
+        """Wait for messages and return at most `limit` of those available, oldest first.
 
-        The messages of one key come in the order in which they were published. While some of them
-        are unsettled, later ones of that key come to this consumer only. Cancelling loses nothing.
+        The messages of one key arrive in the order in which they were published. While some of them
+        are unsettled, later ones of that key go to this consumer only. Cancelling this call loses
+        no message.
         """
 
     @abstractmethod
     async def settle(self, messages: Sequence[Received[T]]) -> None:
-        """Mark these as done: they will not be delivered again."""
+        """Mark these messages as done: they will not be delivered again."""
 
     @abstractmethod
     async def retry(
@@ -122,15 +123,15 @@ class Consumer(ABC, Generic[T]):
     ) -> None:
         """Deliver these again after `delay` seconds, before any later message of their keys.
 
-        Messages of other keys are not held up, unless a broker that delivers ahead has delivered as
-        many as it may, and all of them wait. `Received.attempts` grows by one where they `failed`;
-        not where they only have to wait, for a service or behind another message.
+        Messages of other keys are not delayed, except if the broker prefetches and every prefetched
+        message waits. If the messages `failed`, their `Received.attempts` grows by one. It does not
+        grow if they only wait for a service or behind another message.
         """
 
     async def refuse(self, messages: Sequence[Received[T]], error: Exception) -> None:  # noqa: ARG002
-        """Give these back to the publishers that wait for them: `Broker.publish` raises `error`.
+        """Return these to the publishers that wait for them: `Broker.publish` raises `error`.
 
-        A message that nobody waits for was accepted, so it is retried.
+        A message without a waiting publisher was already accepted, so it is retried.
         """
         await self.retry(messages, 1.0, failed=False)
 
@@ -140,43 +141,43 @@ class Consumer(ABC, Generic[T]):
 
 
 class Receiver(ABC, Generic[T]):
-    """The one reader of a mailbox, made by `Broker.receive`."""
+    """The only reader of a mailbox, made by `Broker.receive`."""
 
     @abstractmethod
     async def take(self, limit: int) -> list[T]:
-        """Wait for messages and return up to `limit`, in the order in which they were sent.
+        """Wait for messages and return at most `limit`, in the order in which they were sent.
 
-        The next call marks them as done. A crash before that may deliver them again, if the mailbox
-        outlives it. Cancelling loses nothing.
+        The next call marks them as done. After a crash before that call they may be delivered
+        again, if the mailbox still exists. Cancelling this call loses no message.
 
-        Raises `MessagesLost`, once, when the mailbox expired while it could not be reached and was
-        made again: what comes then is newer than what is missing.
+        Raises `MessagesLost`, once, if the mailbox expired while the broker could not be reached
+        and a new one was made: the messages that follow are newer than the missing ones.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop reading. The mailbox ends, at once or when it expires. May be called twice."""
+        """Stop reading. The mailbox ends now or when it expires. May be called twice."""
 
 
 class Broker(ABC):
-    """Carries messages between roles and nodes, and loses nothing that it has confirmed.
+    """Carries messages between roles and nodes, and loses no message that it has confirmed.
 
     Methods other than `open` may be called concurrently from one event loop. Each raises
     `ServiceUnavailable` when the broker cannot answer.
     """
 
     is_durable: ClassVar[bool] = True
-    """Whether a message that `publish` confirmed is still there when every process of Nexxus has
-    been killed."""
+    """Whether a message that `publish` confirmed survives a kill of all Nexxus processes."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect. Raises `StartupError` for what is wrong, `ServiceUnavailable` for a broker that
-        is only away and may be tried again."""
+        """Connect. Raises `StartupError` for an error that waiting does not fix. Raises
+        `ServiceUnavailable` if the broker cannot be reached now; `open` may then be called
+        again."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what is being published and release everything. May be called twice."""
+        """Finish the calls under way and release all resources. May be called twice."""
 
     @abstractmethod
     async def ping(self) -> None:
@@ -184,37 +185,39 @@ class Broker(ABC):
 
     @abstractmethod
     async def declare(self, group: Group[Any]) -> None:
-        """Make a group. From now on it misses nothing of its topic, whoever publishes.
+        """Create a group. From now on it receives every message of its topic, from any publisher.
 
-        Messages wait for its members, also while it has none. May be called again, by any node.
-        Raises `StartupError` when the group exists and cannot work as the settings say.
+        Messages are kept for it also while it has no members. May be called again, by any node.
+        Raises `StartupError` if the group exists and cannot work with the present settings.
         """
 
     @abstractmethod
     async def remove(self, group: Group[Any]) -> None:
-        """Remove a group with all that waits for it. None there is no error.
+        """Remove a group and the messages that wait for it. Does nothing if there is no such group.
 
-        Its members must have left everywhere: one that is still there may declare it again.
+        Its members on all nodes must have left: a member that is still running may declare it
+        again.
         """
 
     @abstractmethod
     async def publish(self, topic: Topic[T], messages: Sequence[Message[T]]) -> None:
         """Publish messages to every group of the topic, in order; return when all are confirmed.
 
-        Confirmed means stored by a majority of whatever the broker replicates to; see
-        `Topic.must_survive` for a broker that does not store. Concurrent calls keep the order in
-        which they began: what one publishes under a key precedes what a later one does, unless it
-        is not accepted at all.
+        Confirmed means that a majority of the broker's replicas has stored the message; for a
+        broker that does not store messages see `Topic.must_survive`. Concurrent calls keep the
+        order in which they began: of the messages under one key, those of the earlier call come
+        first, unless they are not accepted.
 
-        Raises `ServiceUnavailable` when a group's queue is full or the broker is away; the messages
-        may have been accepted or not, by each group for itself.
+        Raises `ServiceUnavailable` if a group's queue is full or the broker cannot be reached. Each
+        group may then have accepted the messages or not.
         """
 
     @abstractmethod
     async def redeliver(self, group: Group[T], messages: Sequence[Message[T]]) -> None:
-        """Deliver messages to one group alone, behind what waits for it; as `publish` otherwise.
+        """Publish messages to one group only, after those that already wait for it.
 
-        For what was set aside, or was stored elsewhere: nobody waits until it is settled.
+        This is for messages that were set aside or stored elsewhere, so the call does not wait
+        until they are settled.
         """
 
     @abstractmethod
@@ -222,7 +225,7 @@ class Broker(ABC):
         """Put messages into a mailbox, in order; return when they are confirmed.
 
         Concurrent calls keep the order in which they began. Messages to a mailbox that does not
-        exist vanish silently: its node is gone.
+        exist are dropped silently, because its node is gone.
         """
 
     @abstractmethod
@@ -234,11 +237,11 @@ class Broker(ABC):
 
     @abstractmethod
     async def receive(self, mailbox: Mailbox[T]) -> Receiver[T]:
-        """Make a mailbox and become its reader: from now on it loses nothing that is sent to it.
+        """Create a mailbox and become its reader. From now on no message sent to it is lost.
 
-        There is one reader at a time; what another one still has is not specified.
+        A mailbox has one reader at a time; what an earlier reader still receives is not specified.
         """
 
     @abstractmethod
     async def depth(self, group: Group[Any]) -> int:
-        """Return roughly how many messages wait for a group; 0 for one that is not declared."""
+        """Return roughly how many messages wait for a group; 0 if it is not declared."""

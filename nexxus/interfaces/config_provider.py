@@ -10,9 +10,9 @@ from nexxus.errors import ConfigurationError
 
 
 class ConfigProvider(ABC):  # noqa: B024 - each provider implements what its source offers
-    """A source of configuration. It loads settings, resolves references, or both.
+    """A source of configuration, which loads settings, resolves references, or both.
 
-    At start, before anything else is opened, one instance is asked in an event loop of its own:
+    At the start, before anything else is opened, one instance is called in a separate event loop:
     `load` first if ``server.config_providers`` names the provider, then `resolve` for each
     reference, one call at a time; `close` comes last. While the server runs, another instance
     `watch`es in the server's event loop.
@@ -23,10 +23,10 @@ class ConfigProvider(ABC):  # noqa: B024 - each provider implements what its sou
     """
 
     async def load(self) -> Mapping[str, Any]:
-        """Return the settings that it has: section → key → value, as they would be in the file.
+        """Return the settings: section → key → value, as in the configuration file.
 
-        They are stronger than the file and weaker than the environment. Sections and keys that
-        the provider does not set are left out.
+        They override the file, and the environment overrides them. Sections and keys that the
+        provider does not set are left out.
         """
         return {}
 
@@ -34,16 +34,16 @@ class ConfigProvider(ABC):  # noqa: B024 - each provider implements what its sou
         """Return the text that stands for a reference: for ``${vault:db#password}``, what the
         provider ``vault`` knows as ``db#password``.
 
-        Called once for each different reference. The result may be a secret: Nexxus shows the
-        reference instead wherever it shows the configuration.
+        Called once for each distinct reference. The result may be a secret: Nexxus shows the
+        reference instead of it wherever it shows the configuration.
         """
         raise ConfigurationError(f"it resolves no references, so {reference!r} means nothing to it")
 
     async def watch(self, references: Collection[str]) -> AsyncGenerator[None]:  # noqa: ARG002
         """Yield whenever what `load` returns, or what `references` resolve to, may have changed.
 
-        Nexxus then loads the configuration again to find out what did. A generator that ends, as
-        this one does at once, watches no longer; it is closed when the server stops.
+        Nexxus then loads the configuration again and compares. A generator that ends, as this one
+        does immediately, stops watching. It is closed when the server stops.
         """
         return
         yield

@@ -1,8 +1,8 @@
 """The transport: what carries devices' connections, such as WebSockets, SSE or MQTT.
 
-Nexxus knows devices, channels, deliveries, resuming and time limits; a transport knows sockets.
-For every peer that connects, it gives the host a `Wire` to write to and a `Framing` that says
-what a frame looks like there, gets a `DeviceConnection`, and passes on what the peer sends::
+Nexxus handles devices, channels, deliveries, resuming and time limits; a transport handles sockets.
+For every peer that connects, the transport gives the host a `Wire` to write to and a `Framing` that
+encodes frames. It gets a `DeviceConnection`, to which it passes what the peer sends::
 
     connection = host.accept(wire, framing)
     connection.received(b'{"event": "register", "data": {"token": "…"}}')   # frames as they are
@@ -10,9 +10,9 @@ what a frame looks like there, gets a `DeviceConnection`, and passes on what the
     …
     connection.lost()                                                       # exactly once
 
-A transport listens on ports of its own, serves routes on the node's HTTP ports
-(`nexxus.interfaces.mounts`), or does both. The frames of a client and of the server are those of
-the wire contract, whatever carries them.
+A transport listens on its own ports, serves routes on the node's HTTP ports
+(`nexxus.interfaces.mounts`), or does both. The frames are those of the wire contract on every
+transport.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class CloseCode(IntEnum):
 class ServerFrame(msgspec.Struct, frozen=True):
     """A frame on its way to peers. `data` is encoded as `Framing.encoding` says.
 
-    `ref` is that of the client's frame which it answers. `channels` are the ids of the channels
-    that the frame is for, and `cursor` is where a peer may resume once it has taken the frame:
-    transports that have a place of their own for either, such as MQTT's topics or the ``id`` of
-    SSE, need not decode `data`.
+    `ref` is the ``ref`` of the client's frame that this one answers. `channels` are the ids of the
+    channels that the frame is for. `cursor` is the cursor from which a peer can resume after it has
+    received the frame. They are given separately so that a transport with its own place for them,
+    such as MQTT's topics or the ``id`` of SSE, need not decode `data`.
     """
 
     event: str
@@ -72,18 +72,18 @@ class ServerFrame(msgspec.Struct, frozen=True):
 
 
 class Framing(ABC):
-    """What frames look like to one kind of peer.
+    """Encodes frames for one kind of peer.
 
-    A transport has one instance per kind, for all its connections of that kind: a frame that is
-    for many peers is made once per instance, and the same bytes are written to all of them.
+    A transport has one instance per kind, shared by all its connections of that kind: a frame for
+    many peers is encoded once per instance, and the same bytes are written to all of them.
     """
 
     encoding: ClassVar[Encoding] = Encoding.JSON
 
     joins: ClassVar[bool] = True
-    """Whether frames may be joined: what leaves in one turn of the loop then leaves in one
-    `Wire.write`. Otherwise each frame has a write of its own, with the very object that `frame`
-    returned: it may be a subclass of `bytes` that carries what the wire has to know."""
+    """Whether frames may be joined: all frames of one turn of the event loop are then sent with one
+    `Wire.write`. Otherwise each frame is written separately, as the same object that `frame`
+    returned, which may be a subclass of `bytes` with further attributes for the wire."""
 
     @abstractmethod
     def frame(self, frame: ServerFrame) -> bytes:
@@ -94,19 +94,21 @@ class Framing(ABC):
 
 
 class Wire(ABC):
-    """The way to one peer. Made by the transport, called by the host; nothing here may block."""
+    """The connection to one peer. The transport makes it and the host calls it; no method may
+    block."""
 
     __slots__ = ()
 
     wants_pings: ClassVar[bool] = False
-    """Whether `ping` is to be called regularly."""
+    """Whether the host calls `ping` regularly."""
 
     ping_interval: float | None = None
-    """Seconds between two pings; None: those of `gateway.ping_interval`."""
+    """Seconds between two pings; None for `gateway.ping_interval`."""
 
     answers_pings: ClassVar[bool] = False
-    """Whether the peer's signs of life come to `DeviceConnection.heard`. A peer that shows none
-    for `gateway.ping_timeout` is then aborted. False where something else detects a dead peer."""
+    """Whether the transport reports signs of life to `DeviceConnection.heard`. The host then aborts
+    a peer that shows none for `gateway.ping_timeout`. False if something else detects dead
+    peers."""
 
     @abstractmethod
     def write(self, frames: bytes) -> bool:
@@ -118,7 +120,7 @@ class Wire(ABC):
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
-        """End the connection after what was written, and say why where that is possible.
+        """Close the connection after sending what was written, with the reason if the protocol can.
 
         Nothing is written later. The transport must then call `DeviceConnection.lost`; if it does
         not within some seconds, the host calls `abort`.
@@ -126,77 +128,78 @@ class Wire(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop the connection at once; may be called twice, and after its end."""
+        """Drop the connection immediately. May be called twice, and after its end."""
 
     def ping(self) -> None:
-        """Ask the peer for a sign of life, or give it one."""
+        """Ask the peer for a sign of life, or send it one."""
         return
 
     def pause_reading(self) -> None:
-        """Read no more from the peer: too much is unanswered. May be called twice."""
+        """Stop reading from the peer, because too much is unanswered. May be called twice."""
         return
 
     def resume_reading(self) -> None:
-        """Read from the peer again. May be called twice, and without a pause."""
+        """Continue reading from the peer. May be called twice, and without `pause_reading`
+        before."""
         return
 
 
 class DeviceConnection(Protocol):
-    """One peer, as the host sees it. All of it is for the event loop's own thread."""
+    """One peer, as the host sees it. To be used in the event loop's thread only."""
 
     @property
     def id(self) -> str:
         """Its name in the registry and the log."""
 
     resume_window: float
-    """Seconds for which the subscriptions are kept once the connection is lost. It may be set
-    until then, such as where a peer says so with its goodbye; the host bounds it."""
+    """Seconds for which the subscriptions are kept after the connection is lost. A transport may
+    set it until then, such as when a peer says so on leaving. The host limits the value."""
 
     def heard(self) -> None:
-        """Note a sign of life of the peer, of whatever kind."""
+        """Record a sign of life of the peer."""
 
     def received(self, frame: bytes) -> None:
-        """Take a frame that the peer has sent, in its encoding; answers are written to the wire.
+        """Handle an encoded frame that the peer has sent; answers are written to the wire.
 
-        Frames take effect in the order in which they come, `request` and `register` included.
+        Frames and calls of `request` and `register` take effect in the order in which they arrive.
         """
 
     def refuse(self, error: WireError) -> None:
-        """Answer what is not a frame at all with an ``error`` frame, in its turn."""
+        """Answer input that is not a frame with an ``error`` frame, in order with the others."""
 
     async def register(self, identity: Identity, *, cursor: str | None = None) -> None:
-        """Register with what a mount has authenticated, and say at once whether to resume.
+        """Register the device that a mount has authenticated, and resume if there is a cursor.
 
-        It does what a ``register`` frame does with a token, and ``resume`` with the cursor.
+        This does what a ``register`` frame does with a token, and a ``resume`` frame with a cursor.
         Without a cursor the device starts without the subscriptions that were kept for it. The
-        frames that answer are written to the wire. Raises what `request` does; nothing is then
-        lost for a device that tries again.
+        answering frames are written to the wire. Raises the same errors as `request`; a device
+        that tries again has then lost nothing.
         """
 
     async def request(self, event: str, data: Any) -> tuple[int, Any]:
-        """Do what a client's frame would, for transports with words of their own.
+        """Do what a client's frame would do, for transports whose peers do not send frames.
 
-        `event` and `data` are those of the frame; no ``ref`` is needed. Returns the status and
-        the ``data`` of the answer, which is not written to the wire; whatever else follows from
-        it is, such as the ``register`` and ``resume`` frames. Raises the `WireError` instead of
+        `event` and `data` are those of the frame; no ``ref`` is needed. Returns the status and the
+        ``data`` of the answer, which is not written to the wire. Frames that follow from it are
+        written, such as ``register`` and ``resume``. Raises the `WireError` where a frame would get
         an ``error`` or a refusal, and `ServiceUnavailable` when the connection has ended.
         """
 
     def send(self, event: str, data: Any, *, cursor: str | None = None) -> None:
-        """Send a frame of the transport's own, in its turn among the host's."""
+        """Send a frame that only this transport has, in order with the host's frames."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close because the transport wants to, such as with `TOO_BIG`."""
+        """Close the connection for a reason of the transport, such as `TOO_BIG`."""
 
     def closed_by_peer(self) -> None:
-        """Note the peer's goodbye: nothing more is sent; what it asked for before is done."""
+        """Record that the peer leaves: nothing more is sent, but its earlier requests are done."""
 
     def lost(self) -> None:
-        """Note that the connection is gone. The last call; later ones change nothing."""
+        """Record that the connection is gone. This is the last call; later ones have no effect."""
 
 
 class TransportLimits(msgspec.Struct, frozen=True):
-    """What a transport has to keep to, in bytes and seconds.
+    """The limits that a transport must enforce, in bytes and seconds.
 
     A peer's frame of more than `frame` bytes is refused with `CloseCode.TOO_BIG`; see
     `Wire.write` for `send_buffer`. A peer that gives no sign of life for `silence` seconds counts
@@ -209,7 +212,7 @@ class TransportLimits(msgspec.Struct, frozen=True):
 
 
 class TransportHost(Protocol):
-    """What a transport gets of the node that it works for."""
+    """The node on which a transport runs."""
 
     @property
     def transport(self) -> str:
@@ -221,58 +224,57 @@ class TransportHost(Protocol):
 
     @property
     def limits(self) -> TransportLimits:
-        """What connections may take."""
+        """The limits of connections."""
 
     @property
     def logger(self) -> Logger:
-        """Where to report what went wrong."""
+        """The logger for this transport's errors."""
 
     @property
     def may_listen(self) -> bool:
-        """Whether the node has the role ``gateway``; without it a transport serves its mounts,
-        but opens no port of its own."""
+        """Whether the node has the role ``gateway``. Without it a transport serves its mounts but
+        opens none of its own ports."""
 
     @property
     def is_accepting(self) -> bool:
-        """Whether another connection is welcome. It is not during a drain, nor beyond
+        """Whether the node accepts another connection. It does not while it drains, nor beyond
         ``gateway.max_connections``."""
 
     def accept(
         self, wire: Wire, framing: Framing, *, resume_window: float | None = None
     ) -> DeviceConnection:
-        """Return a connection for a peer that may be written to from now on.
+        """Return a connection for a new peer, to which the host may write from now on.
 
-        It has to register within ``gateway.register_timeout``. `resume_window` is how long its
-        subscriptions are kept after it is lost, in seconds: None for ``gateway.resume_window``, 0
-        for not at all, and never more than ``gateway.resume_window_max``.
+        The peer must register within ``gateway.register_timeout``. `resume_window` is the number of
+        seconds for which its subscriptions are kept after the connection is lost: None for
+        ``gateway.resume_window``, 0 to keep nothing, at most ``gateway.resume_window_max``.
         """
 
     def is_replaced(self, identity: Identity, cursor: str) -> bool:
-        """Whether a peer that comes back by itself was replaced by a connection that lives here.
+        """Return whether a peer that reconnects was replaced by an open connection of this node.
 
-        `cursor` is the last one that the peer has seen. Only what this node knows counts: False
-        says nothing about other nodes.
+        `cursor` is the last one that the peer has received. False says nothing about other nodes.
         """
 
 
 class Transport(ABC):
-    """A way to be connected, made from its settings by `Adapter.create`."""
+    """A protocol by which devices connect, created from its settings by `Adapter.create`."""
 
     @abstractmethod
     async def start(self, host: TransportHost) -> None:
-        """Get ready to accept connections; on return its own ports, if any, are open.
+        """Start to accept connections; on return the transport's own ports, if any, are open.
 
-        Raises `StartupError` where it cannot, such as when a port is in use.
+        Raises `StartupError` if it cannot, such as when a port is in use.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """Close its ports and release everything; may be called twice, and without a start.
+        """Close the ports and release everything. May be called twice, and without a start.
 
-        The host has been drained by then: no connection is left, and none is accepted.
+        The host has been drained before: no connection is left, and none is accepted.
         """
 
     @property
     def mounts(self) -> Sequence[HttpMount | WebSocketMount]:
-        """What it serves on the node's HTTP ports; asked for once, after `start`."""
+        """The routes that it serves on the node's HTTP ports; read once, after `start`."""
         return ()

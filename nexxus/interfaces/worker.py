@@ -1,4 +1,5 @@
-"""Custom workers: a plugin's own work on events, such as mails, webhooks or derived objects."""
+"""Custom workers: plugins that act on events, such as to send mails, call webhooks or derive
+objects."""
 
 from __future__ import annotations
 
@@ -13,19 +14,20 @@ from nexxus.domain.objects import Document
 from nexxus.interfaces.logger import Logger
 
 LONGEST_RETRY: Final = 900.0
-"""Seconds that `Failed.retry_after` is at most: brokers take back what is held for long."""
+"""The maximum of `Failed.retry_after` in seconds: brokers take back messages that are held
+longer."""
 
 
 class WorkerObjects(Protocol):
     """The objects of all applications, without access control.
 
     Methods raise the `nexxus.errors.WireError` that the HTTP API would answer with, such as
-    `ModelNotFound` for an object or a model that there is not, `InvalidParameters`, or
-    `VersionConflict`; and `ServiceUnavailable`, after which a call may be repeated.
+    `ModelNotFound` for an unknown object or model, `InvalidParameters`, or `VersionConflict`. After
+    `ServiceUnavailable` a call may be repeated.
 
-    An event may be handled more than once, so a write takes a `key`: the writes of one worker with
-    one key are applied once in 24 hours. A good key names the event, ``event.operation_id``, and
-    what is written because of it.
+    An event may be handled more than once, so a write takes a `key`: of one worker's writes with
+    the same key, only one is applied within 24 hours. A good key consists of the event's
+    ``event.operation_id`` and the name of what is written.
     """
 
     async def get(self, app_id: str, type: str, id: str) -> Document:
@@ -46,7 +48,7 @@ class WorkerObjects(Protocol):
     async def create(
         self, app_id: str, type: str, fields: Document, *, key: str, user_id: str | None = None
     ) -> Document:
-        """Create an object, which belongs to the user if one is given; return it as stored.
+        """Create an object, owned by the user if one is given, and return it as stored.
 
         `fields` may have an ``id``. A transient object is pushed and returned without a version.
         """
@@ -73,14 +75,14 @@ class WorkerObjects(Protocol):
 
 
 class WorkerState(Protocol):
-    """A worker's own durable values by name, such as how far it got. For small ones.
+    """Small durable values of a worker by name, such as its progress.
 
     All processes that run the worker share them; the last write wins. Methods raise
-    `ServiceUnavailable`.
+    `ServiceUnavailable` if the database cannot answer.
     """
 
     async def get(self, name: str) -> bytes | None:
-        """Return a value; None where there is none."""
+        """Return a value, or None if there is none."""
         ...
 
     async def put(self, name: str, value: bytes) -> None:
@@ -89,15 +91,15 @@ class WorkerState(Protocol):
         ...
 
     async def delete(self, name: str) -> None:
-        """Delete a value; none is no error."""
+        """Delete a value. Does nothing if there is none."""
         ...
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
-    """What a worker is given when it opens.
+    """What a worker gets when it is opened.
 
-    `name` is the one that the configuration selects it by. `node` is the process's id. `logger` is
-    bound to the worker's name.
+    `name` is the name by which the configuration selects it. `node` is the id of the process.
+    `logger` is bound to the worker's name.
     """
 
     name: str
@@ -108,10 +110,10 @@ class WorkerContext(msgspec.Struct, frozen=True):
 
 
 class Failed(NamedTuple):
-    """An event that could not be handled, why, and in how many seconds to try again.
+    """An event that could not be handled, the error, and the seconds until the next attempt.
 
-    Without `retry_after` the delay grows from half a second to a minute. More than `LONGEST_RETRY`
-    is shortened to that. With `ServiceUnavailable` as the `error`, it does not count as an attempt.
+    Without `retry_after` the delay grows from half a second to a minute. It is at most
+    `LONGEST_RETRY`. If the `error` is a `ServiceUnavailable`, this does not count as an attempt.
     """
 
     event: Event
@@ -122,14 +124,14 @@ class Failed(NamedTuple):
 class Worker(ABC):
     """Handles every applied write, and every transient object, of all applications.
 
-    Each event comes at least once: after a crash, or after a failure, it comes again. The events of
-    one object come in the order of their versions. Several processes may run the worker; they
-    share its events by object, and one object's events go to one of them at a time.
+    Each event is delivered at least once: it comes again after a crash or a failure. The events of
+    one object come in the order of their versions. Several processes may run the worker. They share
+    the events by object: one object's events go to one process at a time.
     """
 
     models: Collection[str] | None = None
-    """The models whose events it wants; None for all. Like the other two attributes, it may be set
-    by the class or, where settings decide, by the instance before it is opened."""
+    """The models whose events the worker handles; None for all. Like the other two attributes, it
+    may be set by the class or, if settings decide, by the instance before it is opened."""
 
     batch: int = 100
     """The largest number of events for one call of `handle`."""
@@ -140,31 +142,31 @@ class Worker(ABC):
     async def open(self, context: WorkerContext) -> None:  # noqa: B027 - most need none
         """Connect to what the worker needs.
 
-        Raises `ServiceUnavailable` when that is away: it is called again, after a growing delay
-        of up to 5 s, until it returns; the worker's events wait meanwhile. Any other exception is
-        taken for a mistake, and ends the process.
+        Raises `ServiceUnavailable` if that cannot be reached: `open` is called again, after a
+        growing delay of at most 5 s, until it returns; the worker's events wait meanwhile. Any
+        other exception is treated as a bug and ends the process.
         """
 
     async def close(self) -> None:  # noqa: B027 - most need none
-        """Release everything; no `handle` is running and none follows.
+        """Release everything. No `handle` is running, and none follows.
 
-        Called once for an `open` that has returned, and never for one that has not.
+        Called once after an `open` that has returned, and never after one that has not.
         """
 
     @abstractmethod
     async def handle(self, events: Sequence[Event]) -> Sequence[Failed] | None:
-        """Do the work for these events; return those that could not be handled.
+        """Handle these events; return those that could not be handled.
 
-        The others are done. A failed event comes again after its delay, and later events of its
-        object come behind it, also if this call has handled them already. Other objects do not
-        wait.
+        All others are done. A failed event comes again after its delay, followed by the later
+        events of its object, even if this call has already handled them. Other objects are not
+        delayed.
 
-        An exception fails all of the events. They come again in ever smaller batches, the last
-        attempt is made one by one: neighbours cannot cause an event to become a dead letter.
+        An exception fails all of the events. They come again in ever smaller batches, and the last
+        attempt is made alone, so that neighbours cannot cause an event to become a dead letter.
 
-        Raise `ServiceUnavailable` when what the worker needs is away: all of the events come again
-        every 5 s until it is back, and none becomes a dead letter.
+        Raise `ServiceUnavailable` if something that the worker needs cannot be reached: all of the
+        events come again every 5 s until it is back, and none becomes a dead letter.
 
-        When the process stops, this has ``server.drain_timeout`` to return, and is cancelled then;
-        its events come again to the next process.
+        When the process stops, this call has ``server.drain_timeout`` seconds to return and is then
+        cancelled; its events come again in the next process.
         """
