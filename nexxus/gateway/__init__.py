@@ -1,4 +1,4 @@
-"""The gateway: connections, frames, delivery, resuming, whatever the transport is."""
+"""The gateway: connections, frames, delivery and resuming, for every transport."""
 
 from nexxus.gateway.devices.resident import DeviceView
 from nexxus.gateway.figures import GatewayFigures

@@ -60,9 +60,9 @@ _ADOPT_AGAIN_AFTER: Final = 1.0
 class Gateway:
     """Owns the connections of one transport on one node, whose `TransportHost` it is.
 
-    To be made within the event loop that it works in. Connections come from the transport,
-    messages from the node's queue for it, once the gateway listens to the inbox (`listen`).
-    Devices may be persistent if the server `can_push`. `may_listen` is for the transport.
+    To be created within the event loop that it runs in. Connections come from the transport.
+    Messages come from the gateway's mailbox on this node, after `listen`. Devices may be persistent
+    if the server `can_push`. `may_listen` is for the transport.
     """
 
     def __init__(
@@ -156,10 +156,10 @@ class Gateway:
             logger=logger,
         )
 
-    # What the node's other parts call
+    # Called by the node's other parts
 
     def listen(self, inbox: Inbox[GatewayMessage]) -> None:
-        """Act on the messages that are for a gateway."""
+        """Handle the inbox's messages to a gateway."""
         inbox.on(Delivery, self.deliver)
         inbox.on(Rejection, self._reject)
         inbox.on(SessionEnded, self._end_session)
@@ -170,7 +170,7 @@ class Gateway:
         inbox.on_loss(self.catch_up)
 
     def deliver(self, delivery: Delivery) -> None:
-        """Push an event to the devices of this node that it is for."""
+        """Push an event to the devices of this node that follow it."""
         self.figures.deliveries += 1
         seq = self._log.append(delivery, self._loop.time())
         if delivery.is_late:
@@ -187,12 +187,11 @@ class Gateway:
         self._tasks.start(self.reconciliation.adopt_what_was_missed())
 
     async def drain(self) -> None:
-        """Accept nothing more, finish what was received, and close everything with 1001.
+        """Accept no more connections, finish what was received, and close everything with 1001.
 
-        Takes at most `drain_timeout` for the clients' operations and `close_timeout` for their
-        sockets, and a moment to tell the registry; then what is left is cut off. Where there are
-        other nodes it goes on, for at most `handover_timeout`, until they have taken over the
-        devices.
+        Waits at most `drain_timeout` for the clients' operations, `close_timeout` for their
+        sockets, and a moment for the registry; then the rest is aborted. If there are other nodes,
+        it also waits, for at most `handover_timeout`, until they have taken over the devices.
         """
         self.is_draining = True
         self._presences.stop()
@@ -214,17 +213,17 @@ class Gateway:
         await self._tasks.join(_LAST_WORDS)
         self.deadlines.close()
 
-    # What the transport calls
+    # Called by the transport
 
     @property
     def is_accepting(self) -> bool:
-        """Whether another connection is welcome."""
+        """See `TransportHost.is_accepting`."""
         return not self.is_draining and len(self._connections) < self.settings.max_connections
 
     def accept(
         self, wire: Wire, framing: Framing, *, resume_window: float | None = None
     ) -> Connection:
-        """Return a connection for a peer that may be written to from now on."""
+        """See `TransportHost.accept`."""
         connection = Connection(
             id=new_id(),
             wire=wire,
@@ -248,24 +247,25 @@ class Gateway:
             return False
         return seq <= device.replaced
 
-    # What the connections call
+    # Called by the connections
 
     def bound_window(self, seconds: float | None) -> float:
-        """Return the resume window that a connection gets which asks for `seconds`."""
+        """Return the resume window for a connection that asks for `seconds`."""
         settings = self.settings
         if seconds is None:
             seconds = settings.resume_window
         else:
             seconds = min(max(seconds, 0.0), settings.resume_window_max)
         if seconds:
-            # A lost peer is noticed late; its window begins only then, but what it missed before.
+            # The loss of a peer is noticed late. Its window begins then, but it missed events
+            # before.
             self._log.keep(seconds + settings.ping_timeout + settings.resume_grace)
         return seconds
 
     async def handle(
         self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
-        """Act on one message of a connection; `pass_on` lets the next one begin earlier."""
+        """Handle one message of a connection; `pass_on` lets the next one start earlier."""
         await self._frame_handler.handle(connection, message, pass_on)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -273,30 +273,30 @@ class Gateway:
         return self._tasks.start(work)
 
     def released(self, connection: Connection) -> None:
-        """The connection carries nothing any more: it is closing, or lost."""
+        """Handle that a connection is closing or lost."""
         device = self._presences.part(connection)
         if device is not None:
             self._tasks.start(self._presences.release(device, connection))
 
     def gone(self, connection: Connection) -> None:
-        """The connection's socket is closed."""
+        """Handle that a connection's socket is closed."""
         if self._connections.pop(connection.id, None) is not None:
             self.figures.connections -= 1
         if not self._connections:
             self._all_gone.set()
 
     def gave_up_resuming(self, connection: Connection) -> None:
-        """The time for a first frame after ``register`` is over."""
+        """Handle that no frame has followed ``register`` in time."""
         if connection.awaits_first_frame:
             connection.awaits_first_frame = False
             self._tasks.start(self._resuming.start_anew(connection))
 
     def silence_is_over(self, device: Resident) -> None:
-        """A silent device did not come back in time."""
+        """Handle that a silent device did not come back in time."""
         if not self.is_draining:
             self._tasks.start(self._presences.end_silence(device))
 
-    # What the node's queue brings
+    # Called for messages of other nodes
 
     def _reject(self, rejection: Rejection) -> None:
         device = self.residents.find(rejection.app_id, rejection.device_id)
@@ -337,7 +337,7 @@ class Gateway:
             self.logger.warning("a subscriber's node was not answered", reason=str(unheard))
 
     async def _adopt_at_last(self, changed: SubscriptionChanged) -> None:
-        """Adopt what has changed, again and again while the registry is away.
+        """Adopt what has changed; retry while the registry cannot be reached.
 
         A waiting caller retries on its own.
         """

@@ -15,9 +15,9 @@ from nexxus.objects.subscriptions import Opening
 
 
 class TokenClaims(msgspec.Struct, frozen=True):
-    """What a verified access token says. `expires_at` is in UNIX seconds.
+    """The contents of a verified access token. `expires_at` is in UNIX seconds.
 
-    `caller` is the verifier's own and is handed back with every operation.
+    `caller` is opaque to the gateway, which passes it back with every operation.
     """
 
     app_id: str
@@ -35,8 +35,8 @@ class ClientActions(Protocol):
     async def verify_token(self, token: str) -> TokenClaims:
         """Return the claims of an access token whose session is live; it counts as a request.
 
-        Raises `SessionHasEnded` and `DeviceNotFound` for a genuine token that came too late,
-        and otherwise the `WireError` that an HTTP request with it would get.
+        Raises `SessionHasEnded` or `DeviceNotFound` if the session or the device of a genuine token
+        is gone, and otherwise the `WireError` that an HTTP request with it would get.
         """
         ...
 
@@ -49,9 +49,9 @@ class ClientActions(Protocol):
         ...
 
     def reroute(self, subscription: Subscription) -> Subscription | None:
-        """Return a subscription that no node has served as the present roles have it.
+        """Return a subscription that no node has served, updated to the current roles.
 
-        None if it may not exist any more.
+        Returns None if they do not permit it any more.
         """
         ...
 
@@ -65,9 +65,8 @@ class ClientActions(Protocol):
         """Perform a ``create``, ``update`` or ``delete``.
 
         `data` has the keys of the HTTP body, unchecked. `on_publish` is called when the write has
-        its place in the queue: what begins after that comes after it, answered or not. Returns
-        the status and ``data`` of the HTTP answer; raises the `WireError` that HTTP would answer
-        with.
+        its place in the queue: every write that starts later is applied later. Returns the status
+        and ``data`` of the HTTP answer; raises the `WireError` that HTTP would answer with.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What can be set about a gateway."""
+"""The settings of a gateway."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ _MIB = 1024 * _KIB
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds, sizes in bytes.
 
-    `resume_window` is how long a lost connection's subscriptions are kept, 0 for not at all, if
-    the connection asks for nothing else; `resume_window_max` bounds what it may ask for.
-    `resume_grace` is how long a device that came back may take to ask for them.
-    `handover_timeout` is how long another node may take to hand a device over, and how long a
-    node that stops waits for its devices to be taken over. A replay of more than `resume_frames`
-    frames or `resume_bytes` bytes becomes a ``resync``; `log_deliveries` and `log_bytes` bound
-    what the node remembers for all of its devices.
+    `resume_window` is how long the subscriptions of a lost connection are kept, unless the
+    connection asks for another time of at most `resume_window_max`; 0 keeps none. `resume_grace` is
+    how long a returning device may take to resume. `handover_timeout` is how long another node may
+    take to hand a device over, and how long a stopping node waits until its devices are taken over.
+    A replay of more than `resume_frames` frames or `resume_bytes` bytes becomes a ``resync``;
+    `log_deliveries` and `log_bytes` limit what the node remembers for all of its devices.
 
-    `send_buffer` is how much may wait for a peer that does not read before it is dropped. Of a
-    client's own frames up to `frames_queued` are unanswered, and about `frame` bytes of them;
-    beyond that the connection is not read.
+    A peer is dropped if more than `send_buffer` bytes wait for it. If `frames_queued` of its
+    frames, or about `frame` bytes of them, are unanswered, its connection is not read.
     """
 
     max_connections: int = 100_000

@@ -1,7 +1,7 @@
-"""Connections: what is waiting to be sent, what was received, and when patience ends.
+"""Connections: frames waiting to be sent, requests received, and time limits.
 
-An idle connection is one object without a task, a timer or a buffer of its own: there may be
-a hundred thousand of them.
+An idle connection is one object without its own task, timer or buffer, because a node may have a
+hundred thousand of them.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 _SOON: Final = 1.0
-"""Seconds that a device which subscribes over HTTP has left for its first frame."""
+"""The seconds left for the first frame of a device that has subscribed over HTTP."""
 
 
 class Owner(Protocol):
-    """Whoever decides what a connection's messages mean."""
+    """The owner of a connection, which handles its messages."""
 
     settings: GatewaySettings
     deadlines: Deadlines
@@ -47,36 +47,36 @@ class Owner(Protocol):
     async def handle(
         self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
-        """Act on one message; the connection's next begins when it is done, or at `pass_on`."""
+        """Handle one message. The next one begins on return, or when `pass_on` is called."""
         ...
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` in a task that is waited for in the end."""
+        """Run `work` in a task that is awaited before the gateway stops."""
         ...
 
     def released(self, connection: Connection) -> None:
-        """The connection carries nothing any more: it is closing, or lost; called once."""
+        """Handle that the connection is closing or lost. Called once."""
         ...
 
     def gone(self, connection: Connection) -> None:
-        """The connection's socket is closed; the last call."""
+        """Handle that the connection's socket is closed. The last call."""
         ...
 
     def gave_up_resuming(self, connection: Connection) -> None:
-        """The time for a first frame after ``register`` is over."""
+        """Handle that no frame has followed ``register`` in time."""
         ...
 
     def bound_window(self, seconds: float | None) -> float:
-        """Return the resume window that a connection gets which asks for `seconds`."""
+        """Return the resume window for a connection that asks for `seconds`."""
         ...
 
 
 class Connection:
     """One peer of a transport. `due` belongs to `Deadlines`, `pending` to the `FrameCollector`.
 
-    `claims` is None until the connection has registered, and `device` once it no longer holds
-    one. `expires` is the loop's time from which nothing is sent any more. `awaits_first_frame` is
-    true between ``register`` and the frame after it, the only one that may be a ``resume``.
+    `claims` is None until the connection has registered. `device` is None when the connection holds
+    no device. After `expires`, in the loop's time, nothing is sent. `awaits_first_frame` is true
+    between ``register`` and the next frame, which is the only one that may be a ``resume``.
     """
 
     __slots__ = (
@@ -144,7 +144,7 @@ class Connection:
         cursor: str | None = None,
         channels: Iterable[str] = (),
     ) -> None:
-        """Send one frame, with whatever else leaves in this turn of the loop."""
+        """Send one frame, together with all others of this turn of the loop."""
         frame = encode_frame(self.framing, event, data, ref=ref, cursor=cursor, channels=channels)
         self.send_bytes(frame)
 
@@ -153,12 +153,12 @@ class Connection:
         self.send("error", {"code": code, "message": message, **more})
 
     def send_bytes(self, frame: bytes) -> None:
-        """Send an encoded frame, with whatever else leaves in this turn of the loop."""
+        """Send an encoded frame, together with all others of this turn of the loop."""
         if not self.is_closing and frame:
             self._owner.collector.put(self, frame)
 
     def close(self, code: int, reason: str, *, after_pending: bool = True) -> None:
-        """Close with a code; what is pending is sent before, or else forgotten."""
+        """Close with a code. Pending frames are sent before or dropped."""
         if self.is_closing:
             return
         if after_pending:
@@ -168,11 +168,11 @@ class Connection:
         self._close(code, reason)
 
     def expire(self) -> None:
-        """Close because the token is no longer good; nothing pending is sent."""
+        """Close because the token is no longer valid; pending frames are dropped."""
         self.close(CloseCode.TOKEN_EXPIRED, "token_expired", after_pending=False)
 
     def drop_as_slow(self) -> None:
-        """Close because the peer does not read what it is sent."""
+        """Close because the peer does not read its frames."""
         self.close(CloseCode.SLOW_CONSUMER, "slow_consumer", after_pending=False)
 
     def _close(self, code: int, reason: str) -> None:
@@ -227,9 +227,9 @@ class Connection:
         self._resume_window = self._owner.bound_window(seconds)
 
     def _take(self, message: PeerRequest) -> bool:
-        """Handle a message after those before it; whether it was taken.
+        """Handle a message after the earlier ones. Returns whether it was accepted.
 
-        While the node drains it is not: nothing has been promised for it yet.
+        It is not accepted while the node drains, and nothing has been promised for it.
         """
         if self.is_closing or self._owner.is_draining:
             return False
@@ -246,7 +246,7 @@ class Connection:
             await self._requests.alone()
 
     def answered(self) -> None:
-        """A message has been dealt with; only its pipeline says so."""
+        """Record that a message was handled. To be called by the request queue only."""
         assert self._requests is not None
         if not self._requests.is_full:
             self.wire.resume_reading()
@@ -254,7 +254,7 @@ class Connection:
             self._requests = None
 
     def closed_by_peer(self) -> None:
-        """The closing handshake is done, or the peer broke the protocol: nothing more is sent."""
+        """Handle a closing handshake or a protocol error of the peer: nothing more is sent."""
         if self.is_closing:
             return
         self._begin_closing()
@@ -263,7 +263,7 @@ class Connection:
         self._schedule()
 
     def lost(self) -> None:
-        """The connection is gone; the last call that its wire makes."""
+        """Handle that the connection is gone. The last call that the wire makes."""
         if self._is_lost:
             return
         self._is_lost = True
@@ -277,10 +277,9 @@ class Connection:
 
     @property
     def certain_until(self) -> float | None:
-        """The loop's time until which the peer was surely there; None if it is not in doubt.
+        """The loop's time of the last sign of life, if later frames may not have arrived.
 
-        It is when the connection was lost without a closing handshake: what was sent after the
-        last sign of life may not have arrived.
+        This is so when the connection was lost without a closing handshake; otherwise None.
         """
         return self._last_heard if self._was_cut_off and self.wire.answers_pings else None
 
@@ -288,10 +287,10 @@ class Connection:
         if self._requests is not None:
             self._requests.clear()
 
-    # When patience ends
+    # Time limits
 
     def registered(self, expires: float) -> None:
-        """The connection holds a device now, until the loop's time `expires`."""
+        """Record that the connection holds a device, until the loop's time `expires`."""
         if not self.is_closing:
             self._patience = inf
             self.expires = expires
@@ -304,13 +303,13 @@ class Connection:
         self._schedule()
 
     def expect_first_frame_soon(self) -> None:
-        """Be less patient: the device does other things, as one does that knows of no resuming."""
+        """Shorten the wait for a ``resume``: a device that does other things will not resume."""
         if self.awaits_first_frame and not self.is_closing:
             self._patience = min(self._patience, self._now() + _SOON)
             self._schedule()
 
     def on_deadline(self, now: float) -> float:
-        """Do what is due: close, drop, ping, or start without the kept subscriptions."""
+        """Close, drop or ping the peer, or start without the kept subscriptions, as is due."""
         if self.is_closing:
             if now >= self._patience:
                 self._abort()
@@ -352,7 +351,7 @@ class Connection:
         return due
 
     def _silent_from(self) -> float:
-        """When the peer counts as gone. A deadline and its check must agree to the last bit."""
+        """The time at which the peer counts as gone. The deadline and its check both use it."""
         return self._last_heard + self._owner.settings.ping_timeout
 
     def _schedule(self) -> None:

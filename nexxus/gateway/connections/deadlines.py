@@ -12,21 +12,21 @@ from typing import Protocol
 class Timed(Protocol):
     """Something with a next deadline.
 
-    `due` belongs to `Deadlines`: the loop's time of the deadline that stands, `inf` for none.
+    `due` belongs to `Deadlines`: the loop's time of the next deadline, `inf` for none.
     """
 
     due: float
 
     def on_deadline(self, now: float) -> float:
-        """It is `now`, not before the deadline; returns the next one, `inf` for none."""
+        """Handle the deadline, which is at or before `now`. Returns the next one, or `inf`."""
         ...
 
 
 class Deadlines:
-    """A heap of deadlines, at most one standing per object, and a single timer for the first.
+    """A heap of deadlines, at most one per object, with a single timer for the first.
 
-    A deadline that was moved leaves its entry in the heap, which is skipped when its time
-    comes: moving one later, the common case, costs nothing until then.
+    When a deadline is moved, its old entry stays in the heap and is skipped later. So moving a
+    deadline to a later time, which is the common case, is cheap.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,7 +47,7 @@ class Deadlines:
             self._arm()
 
     def close(self) -> None:
-        """Let nothing fire any more."""
+        """Cancel all deadlines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,7 +66,7 @@ class Deadlines:
         # uvloop keeps time in milliseconds and may call a fraction of one early.
         horizon = now + 0.002
         try:
-            # Bounded, so that one whose next deadline is never later cannot hold up the loop.
+            # Bounded, so that an object whose next deadline is never later cannot block the loop.
             for _ in range(len(self._heap)):
                 if self._heap[0][0] > horizon:
                     break

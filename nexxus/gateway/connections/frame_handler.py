@@ -1,4 +1,4 @@
-"""What a client's frames do: registering, resuming, and the operations that HTTP has too."""
+"""Handles a client's frames: registering, resuming, and the operations that HTTP also has."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FrameHandler:
     async def handle(
         self, connection: Connection, message: PeerRequest, pass_on: Callable[[], None]
     ) -> None:
-        """Act on one message. Whatever goes wrong is told to the client, and never raised."""
+        """Handle one message. Every error is sent to the client; none is raised."""
         try:
             frame = self._read(message)
             if frame is not None and frame.event == "ping":
@@ -74,7 +74,7 @@ class FrameHandler:
             message.refuse(ServerError("the server failed; try again"))
 
     def _read(self, message: PeerRequest) -> ClientFrame | None:
-        """The frame of a message; None if it was refused, which does not make it no message."""
+        """Return the frame of a message, or None if the message was refused."""
         try:
             return message.read(self._max_depth)
         except WireError as error:
@@ -89,7 +89,7 @@ class FrameHandler:
         *,
         is_first: bool,
     ) -> tuple[int, Any]:
-        """Do what the frame asks for; the status and data of the answer."""
+        """Perform what the frame asks for. Returns the status and data of the answer."""
         if frame.event == "register":
             token = _only_string(frame, "token")
             return await self._register(connection, await self._actions.verify_token(token))
@@ -172,7 +172,7 @@ class FrameHandler:
 
 
 def _answer_ping(connection: Connection, message: PeerRequest, frame: ClientFrame) -> None:
-    """Show a peer that cannot see the pings of the protocol that the connection is alive."""
+    """Answer a ``ping``, for peers that cannot see the protocol's own pings."""
     _check_keys(frame)
     connection.send("pong", {})
     message.answer(*_DONE)
@@ -188,7 +188,7 @@ def _is_resume(frame: ClientFrame) -> bool:
 
 
 def _only_string(frame: ClientFrame, name: str) -> str:
-    """The one key that the frame's data has."""
+    """Return the value of the only key that the frame's data may have."""
     _check_keys(frame, name)
     value: Any = frame.data.get(name)
     if not isinstance(value, str):

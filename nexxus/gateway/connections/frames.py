@@ -1,4 +1,4 @@
-"""Frames: what a client may send, and how what it is sent is put into bytes."""
+"""Frames: parsing those of clients and encoding those of the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _from_msgpack = msgspec.msgpack.Decoder().decode
 
 
 class ClientFrame(msgspec.Struct, frozen=True):
-    """A well-formed frame. `ref` is None for the events that have none."""
+    """A well-formed frame. `ref` is None for events without one."""
 
     event: str
     data: dict[str, Any]
@@ -30,7 +30,7 @@ class ClientFrame(msgspec.Struct, frozen=True):
 
 
 class UnfitFrame(InvalidParameters):
-    """The frame is an operation with a `ref` to answer to, but not fit to be looked at."""
+    """The frame is an operation with a `ref`, to which the error is sent, but it is invalid."""
 
     def __init__(self, ref: str, message: str, field: str) -> None:
         super().__init__(message, {"field": field})
@@ -38,10 +38,9 @@ class UnfitFrame(InvalidParameters):
 
 
 def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> ClientFrame:
-    """The frame in a message's `payload`.
+    """Return the frame in a message's `payload`.
 
-    Raises `InvalidParameters` that says what is wrong with it; `UnfitFrame` where there is a
-    ``ref`` to answer to.
+    Raises `UnfitFrame` for an invalid frame with a ``ref``, and `InvalidParameters` for any other.
     """
     try:
         frame = _decode(payload, encoding)
@@ -64,7 +63,7 @@ def parse_frame(payload: bytes, *, encoding: Encoding, max_depth: int) -> Client
 
 
 def check_event(event: Any) -> str:
-    """One of the events that a client may send; raises `InvalidParameters` for any other."""
+    """Return the event, one that a client may send. Raises `InvalidParameters` for any other."""
     if not isinstance(event, str):
         raise InvalidParameters('a frame has the key "event", a string', {"field": "event"})
     if event not in CLIENT_EVENTS:
@@ -76,9 +75,10 @@ def check_event(event: Any) -> str:
 
 
 def check_data(data: Any, *, max_depth: int | None) -> dict[str, Any]:
-    """A frame's data, which is an object of what JSON can say, at most `max_depth` levels deep.
+    """Return a frame's data: an object of JSON values, at most `max_depth` levels deep.
 
-    None says that both are known already. Raises `InvalidParameters`.
+    If `max_depth` is None, the values and the depth were checked before. Raises
+    `InvalidParameters`.
     """
     if not isinstance(data, dict):
         raise InvalidParameters('a frame has the key "data", an object', {"field": "data"})
@@ -93,7 +93,7 @@ def check_data(data: Any, *, max_depth: int | None) -> dict[str, Any]:
 
 
 def _head_of(frame: dict[Any, Any]) -> tuple[str, str | None]:
-    """The event and the ``ref`` of a frame that has exactly the keys that it may have."""
+    """Return the event and the ``ref`` of a frame, after checking its keys."""
     event = check_event(frame.get("event"))
     is_operation = event in OPERATIONS
     known = ("event", "ref", "data") if is_operation else ("event", "data")
@@ -128,12 +128,12 @@ def encode_frame(
 
 
 def encode_value(encoding: Encoding, value: Any) -> msgspec.Raw:
-    """A part of a frame's data, encoded now and put into several frames as it is."""
+    """A part of a frame's data that is encoded once and used in several frames."""
     return msgspec.Raw(_ENCODE[encoding](value))
 
 
 class _Head(msgspec.Struct):
-    """What is read of a frame whose data cannot be decoded."""
+    """The keys that are read from a frame whose data cannot be decoded."""
 
     event: str
     ref: str

@@ -1,4 +1,4 @@
-"""Pipelines: the frames of one connection, from their arrival to their answers."""
+"""The request queue: the frames of one connection, from their arrival to their answers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class RequestQueue:
-    """Begins a connection's frames in the order in which they came, and lets some overlap.
+    """Starts a connection's frames in the order in which they arrived, and lets some overlap.
 
-    A frame that begins has the *turn*. A write passes it on once it is published, so that the
-    writes of one connection keep their order and are committed together; every other frame
-    keeps it until it is answered, and waits by `alone` for the answers to those before it. So a
-    read sees what the writes before it did, as far as their answers promise it.
+    A frame that starts has the *turn*. A write passes the turn on as soon as it is published, so
+    that the writes of one connection keep their order and are committed together. Every other frame
+    keeps the turn until it is answered, and calls `alone` to wait for the answers to the frames
+    before it. So a read sees the effect of the writes before it, as far as their answers promise.
 
-    At most `frames_queued` frames are under way. What is unanswered counts in `is_full`, which
-    is when the connection is not read.
+    At most `frames_queued` frames are being handled. If too much is unanswered (`is_full`), the
+    connection is not read.
     """
 
     __slots__ = (
@@ -46,24 +46,24 @@ class RequestQueue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every frame that came has been answered."""
+        """Whether every frame has been answered."""
         return not self._under_way and not self._waiting
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be read from the peer for now."""
+        """Whether reading from the peer should pause."""
         settings = self._owner.settings
         unanswered = self._under_way + len(self._waiting)
         return unanswered >= settings.frames_queued or self._unanswered_bytes > settings.frame
 
     def put(self, message: PeerRequest) -> None:
-        """Take a message, to be handled after those before it."""
+        """Add a message, to be handled after the earlier ones."""
         self._waiting.append(message)
         self._unanswered_bytes += message.size
         self._give_turn()
 
     def clear(self) -> None:
-        """Forget what has not begun."""
+        """Drop the messages that have not been started."""
         for message in self._waiting:
             self._unanswered_bytes -= message.size
             message.forget()
@@ -102,7 +102,7 @@ class RequestQueue:
 
 
 class _Turn:
-    """The right to go first, which is passed on once."""
+    """The right to start, which is passed on once."""
 
     __slots__ = ("_is_over", "_take_back")
 
@@ -111,7 +111,7 @@ class _Turn:
         self._is_over = False
 
     def pass_on(self) -> None:
-        """Let the next frame begin; may be called again."""
+        """Let the next frame start. May be called again."""
         if not self._is_over:
             self._is_over = True
             self._take_back()

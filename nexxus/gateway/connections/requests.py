@@ -1,4 +1,4 @@
-"""Messages: what a connection's peer asks for, and how it gets its answer."""
+"""Requests of a connection's peer, and how each is answered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PeerRequest(ABC):
-    """One thing that a peer asks for. It is answered, refused or forgotten, once.
+    """One request of a peer. It is answered, refused or forgotten, once.
 
     `size` is in bytes.
     """
@@ -39,26 +39,26 @@ class PeerRequest(ABC):
 
     @abstractmethod
     def read(self, max_depth: int) -> ClientFrame:
-        """The frame that it is; raises the `WireError` that is wrong with it."""
+        """Return the request as a frame. Raises a `WireError` if it is invalid."""
 
     @abstractmethod
     def answer(self, status: int, data: Any) -> None:
-        """It is done."""
+        """Answer that it was done."""
 
     @abstractmethod
     def refuse(self, error: WireError) -> None:
-        """It was not done."""
+        """Answer that it was not done, and why."""
 
     def forget(self) -> None:
-        """Its connection has ended before it began."""
+        """Drop it, because the connection ended before it was started."""
         return
 
 
 class FrameRequest(PeerRequest):
-    """A frame in bytes; its answers are frames.
+    """An encoded frame, which is answered by frames.
 
-    Those of a registered device's operations are replies by their ``ref``. Before that, and of
-    other events, what goes wrong is an ``error``, and what is done has frames of its own.
+    An operation of a registered device gets a ``reply`` with its ``ref``. Any other frame gets an
+    ``error`` if it fails, and the frames of its event if it succeeds.
     """
 
     __slots__ = ("_connection", "_payload", "_ref", "size")
@@ -94,7 +94,7 @@ class FrameRequest(PeerRequest):
 
 
 class UnreadableFrame(FrameRequest):
-    """What the transport could not make a frame of."""
+    """Input that the transport could not parse as a frame."""
 
     __slots__ = ("_error",)
 
@@ -107,7 +107,7 @@ class UnreadableFrame(FrameRequest):
 
 
 class DirectRequest(PeerRequest):
-    """A request in the transport's own words; `answered` becomes a status and data."""
+    """A request made by the transport. `answered` becomes the status and data of its answer."""
 
     __slots__ = ("_data", "_event", "answered")
 
@@ -135,7 +135,7 @@ class DirectRequest(PeerRequest):
 class Registration(DirectRequest):
     """A request to register with the `identity` that a mount has authenticated.
 
-    It says whether the device resumes, and from which `cursor`.
+    With a `cursor` the device resumes from there; with None it does not resume.
     """
 
     __slots__ = ("cursor", "identity")
@@ -147,7 +147,7 @@ class Registration(DirectRequest):
 
 
 def error_code(error: WireError) -> str:
-    """The code of the ``error`` frame that stands for an error."""
+    """Return the code of the ``error`` frame for an error."""
     if isinstance(error, SessionHasEnded):
         return "SESSION_ENDED"
     if isinstance(error, DeviceNotFound):

@@ -1,1 +1,1 @@
-"""Delivery: from an event to the bytes that each connection gets, and what is remembered of it."""
+"""Delivery: from an event to the bytes for each connection, and the log for resuming."""

@@ -16,8 +16,8 @@ Members: TypeAlias = dict[Connection, None]
 class Audience:
     """The connections that follow one routing key.
 
-    `members` has the settled ones by framing. `narrowing` has those that are on their way out,
-    each with the key that it is moving to: that key's verdict counts where it has one.
+    `members` has the connections that stay, by framing. `narrowing` has those that are leaving the
+    key, each with the key that it is moving to: if that key has a verdict, it takes precedence.
     """
 
     __slots__ = ("channel", "members", "narrowing")
@@ -40,11 +40,11 @@ class Audiences:
         self._delivered: dict[str, _Delivered] = {}
 
     def find(self, key: str) -> Audience | None:
-        """The audience of a key, None when nobody here follows it."""
+        """Return the audience of a key, or None if no connection of this node follows it."""
         return self._audiences.get(key)
 
     def add(self, connection: Connection, subscription: Subscription, seq: int) -> None:
-        """Route the subscription's events to the connection, for what comes after `seq`."""
+        """Route the subscription's events after `seq` to the connection."""
         self._collector.end_run()
         key = subscription.route.key
         self._audience(key).members.setdefault(connection.framing, {})[connection] = None
@@ -85,7 +85,7 @@ class Audiences:
                 del self._delivered[key]
 
     def note_delivered(self, keys: Iterable[str], object_id: str, seq: int) -> None:
-        """Remember, where someone is moving to one of `keys`, that it showed the object."""
+        """Record that `keys` have shown the object, if a connection is moving to one of them."""
         if self._delivered:
             for key in keys:
                 delivered = self._delivered.get(key)
@@ -93,7 +93,7 @@ class Audiences:
                     delivered.last[object_id] = seq
 
     def has_shown(self, connection: Connection, key: str, object_id: str) -> bool:
-        """Whether the object was delivered under `key` since the connection began moving to it."""
+        """Return whether `key` has shown the object since the connection began to move to it."""
         delivered = self._delivered.get(key)
         if delivered is None or connection not in delivered.watchers:
             return False
@@ -111,7 +111,7 @@ class Audiences:
 
 
 class _Delivered:
-    """Which objects a key has shown while connections move to it, and since when each does."""
+    """The objects that a key has shown while connections move to it, and when each began to."""
 
     __slots__ = ("last", "watchers")
 

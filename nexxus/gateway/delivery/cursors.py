@@ -1,4 +1,4 @@
-"""Cursors: where a client was in a node's deliveries."""
+"""Cursors: a client's position in the deliveries of a node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Around(NamedTuple):
-    """The cursors of a client that has not seen all of a delivery, and of one that has."""
+    """The cursors of a client before and after it has received all frames of a delivery."""
 
     before: str
     after: str
@@ -16,24 +16,24 @@ class Around(NamedTuple):
 class Cursors:
     """Makes and reads cursors: ``<node>:<start of the node>-<sequence number>``.
 
-    To a client they are opaque. The node is named so that another node knows which one to ask
-    (`nexxus.gateway.devices.handover`). A node that was started again under the same name does not
-    know its former cursors.
+    To a client they are opaque. They name the node so that another node knows which one to ask
+    (`nexxus.gateway.devices.handover`). A node that was restarted under the same name does not
+    accept its earlier cursors.
     """
 
     def __init__(self, node: str) -> None:
         self._prefix = f"{node}:{token_hex(4)}-"
 
     def write(self, seq: int) -> str:
-        """The cursor of a client that has seen everything up to `seq`."""
+        """Return the cursor of a client that has received everything up to `seq`."""
         return f"{self._prefix}{seq}"
 
     def around(self, seq: int) -> Around:
-        """The cursors of a client before it has seen what has that number, and after it."""
+        """Return the cursors of a client before and after the delivery with that number."""
         return Around(self.write(seq - 1), self.write(seq))
 
     def read(self, cursor: str) -> int | None:
-        """The sequence number in a cursor of this node and start, None for any other."""
+        """Return the sequence number of a cursor of this node since its start, or None."""
         number = cursor.removeprefix(self._prefix)
         if len(number) == len(cursor) or not (number.isascii() and number.isdigit()):
             return None
@@ -41,6 +41,6 @@ class Cursors:
 
     @staticmethod
     def node_of(cursor: str) -> str | None:
-        """The node that a cursor is of, if it is one at all."""
+        """Return the node of a cursor, or None if the text is not a cursor."""
         node, colon, _ = cursor.rpartition(":")
         return node if colon else None

@@ -1,4 +1,4 @@
-"""Resuming: what a node remembers of its deliveries."""
+"""The delivery log: the recent deliveries of a node, for devices that resume."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Delivery).decode
 
 _ENTRY_BYTES: Final = 400
-"""What an entry takes beside its encoded delivery, roughly."""
+"""The approximate size of an entry in bytes, without its encoded delivery."""
 
 
 class LoggedDelivery:
-    """A remembered delivery: the keys it was for, and the whole of it, packed."""
+    """A remembered delivery: its routing keys, and the encoded delivery."""
 
     __slots__ = ("at", "keys", "packed", "seq")
 
@@ -30,22 +30,22 @@ class LoggedDelivery:
         self.packed = packed
 
     def delivery(self) -> Delivery:
-        """The delivery itself."""
+        """Return the decoded delivery."""
         return _decode(self.packed)
 
     @property
     def size(self) -> int:
-        """Roughly what it takes, in bytes."""
+        """The approximate size in bytes."""
         return len(self.packed) + _ENTRY_BYTES
 
 
 class DeliveryLog:
     """The node's recent deliveries in order, found by routing key.
 
-    Only keys that are *held*, by a live or a kept subscription, are remembered. Per held key the
-    log knows up to where it has forgotten, so that a quiet channel can be resumed from an old
-    cursor however busy the others were. Entries are kept for the longest window that was asked
-    for by `keep` (0: none are), within `max_deliveries` and `max_bytes`.
+    The log remembers only keys that are *held* by a live or a kept subscription. For each held key
+    it knows which deliveries it has forgotten, so that a quiet channel can be resumed from an old
+    cursor even if other channels were busy. Entries are kept for the longest window that `keep` was
+    called with (0 keeps none), within `max_deliveries` and `max_bytes`.
     """
 
     def __init__(self, node: str, *, max_deliveries: int, max_bytes: int) -> None:
@@ -59,7 +59,7 @@ class DeliveryLog:
         self.seq = 0
 
     def keep(self, window: float) -> None:
-        """Remember deliveries for `window` seconds at least, from now on."""
+        """Keep deliveries for at least `window` seconds from now on."""
         if window <= self._window:
             return
         if not self._window:  # Nothing was remembered until now.
@@ -68,12 +68,12 @@ class DeliveryLog:
         self._window = window
 
     def advance(self) -> int:
-        """Take the next sequence number, for something that is not remembered."""
+        """Return the next sequence number, for an event that is not remembered."""
         self.seq += 1
         return self.seq
 
     def append(self, delivery: Delivery, now: float) -> int:
-        """Remember a delivery at the loop's time `now`; its sequence number."""
+        """Remember a delivery at the loop's time `now`. Returns its sequence number."""
         seq = self.advance()
         if self._window:
             held = self._held
@@ -90,7 +90,7 @@ class DeliveryLog:
     def seq_at(self, time: float) -> int:
         """Return the sequence number of the last remembered delivery up to the loop's `time`.
 
-        Returns the present one if nothing is remembered that came later.
+        Returns the current number if no later delivery is remembered.
         """
         later = bisect_right(self._entries, time, key=lambda entry: entry.at)
         return self._entries[later].seq - 1 if later < len(self._entries) else self.seq
@@ -103,14 +103,15 @@ class DeliveryLog:
         held.holders += 1
 
     def release(self, key: str) -> None:
-        """One holder of `key` less."""
+        """Undo one `hold` of `key`."""
         held = self._held[key]
         held.holders -= 1
         if not held.holders:
             del self._held[key]
 
     def since(self, key: str, seq: int) -> list[LoggedDelivery] | None:
-        """What was delivered for a held `key` after `seq`, in order; None if not all is known."""
+        """Return the deliveries for a held `key` after `seq`, in order; None if some are
+        forgotten."""
         held = self._held[key]
         if held.forgotten > seq or not self._window:
             return None
@@ -139,9 +140,9 @@ class DeliveryLog:
 
 
 class _HeldKey:
-    """What is remembered for a key: the entries after `forgotten`, all of them.
+    """All remembered entries of a key; those up to `forgotten` are no longer known.
 
-    Most keys are quiet most of the time, so there is no empty deque.
+    Most keys have no entries most of the time, so there is no empty deque.
     """
 
     __slots__ = ("entries", "forgotten", "holders")

@@ -1,4 +1,4 @@
-"""Fan-out: one delivery to all the local connections that it is for."""
+"""Fan-out: sends one delivery to all connections of this node that follow it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nexxus.gateway.delivery.frame_collector import FrameCollector
 from nexxus.gateway.delivery.frames import DeliveryFrames
 
 _ByConnection: TypeAlias = dict[Connection, list[tuple[str, Verdict]]]
-"""Connection → what an event means for its channels."""
+"""Connection → the event's verdict for each of its channels."""
 
 
 class FanOut:
@@ -44,9 +44,9 @@ class FanOut:
             self._deliver_to_many(audiences, delivery, frames)
 
     def deliver_late(self, delivery: Delivery, seq: int) -> None:
-        """Notify the devices whose subscriptions came here while the event was sent elsewhere.
+        """Send a late event to the devices whose subscriptions were moved here meanwhile.
 
-        The others have it from there, or have read it since they subscribed.
+        The other devices got it from the former node, or have read it since they subscribed.
         """
         verdicts: _ByConnection = {}
         for key, verdict in delivery.verdicts.items():

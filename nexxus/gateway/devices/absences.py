@@ -1,4 +1,4 @@
-"""Absences: what a persistent device misses until everybody knows that it is away.
+"""Absences: the events of a persistent device until all nodes know that it is away.
 
 A device is away as soon as the registry has learned that its connection is lost. From then on
 transport managers have its events pushed. What they had sent to this node before that is in the
@@ -31,11 +31,11 @@ from nexxus.interfaces.registry import RESYNC_WITHIN, Presence, Registry
 from nexxus.toolkit.tasks import Tasks
 
 _AGAIN_AFTER: Final = 1.0
-"""Seconds until what the registry or the broker did not take is tried again."""
+"""Seconds until a call that the registry or the broker did not accept is repeated."""
 
 
 class Absences:
-    """Reports lost connections, and passes on what their devices have missed."""
+    """Reports lost connections, and passes on the events that their devices have missed."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Absences:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Try nothing again: the node is going, and its presences with it."""
+        """Stop repeating calls: the node leaves, and its presences end with it."""
         self._stopping.set()
 
     async def report_lost(
@@ -80,7 +80,7 @@ class Absences:
             self._tasks.start(self._report_later(presence, away))
 
     def pass_on(self, away: DeviceWentAway) -> None:
-        """Have pushed what has come for a device since its connection was lost."""
+        """Have the events pushed that have arrived for a device since its connection was lost."""
         self._tasks.start(self._pass_on_at_last(away))
 
     async def _report(self, presence: Presence, away: DeviceWentAway | None) -> None:
@@ -126,7 +126,7 @@ class Absences:
             await publish_away(self._broker, events)
 
     async def _is_stopping(self) -> bool:
-        """Wait a moment. Returns whether the node is going."""
+        """Wait a moment. Returns whether the node stops."""
         try:
             async with asyncio.timeout(_AGAIN_AFTER):
                 await self._stopping.wait()

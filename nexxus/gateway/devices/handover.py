@@ -1,10 +1,11 @@
-"""Handover: a device that resumes on another node gets from there what the former one knows.
+"""Handover: a device that resumes on another node gets the events that its former node remembers.
 
-Nothing may fall between the two. The new node first has the registry say that it serves the
-subscriptions, and then asks the former one, through the queue that its deliveries come by. A
-transport manager that told the former node of an event either did so before that question, so that
-the answer has the event; or it sees, once it has told, that the routes have changed, and tells
-the new node as well (`nexxus.transport_manager`). What both have is told once: `join`.
+No event may be lost between the two nodes. The new node first records in the registry that it
+serves the subscriptions. Then it asks the former node, through the same mailbox in which that node
+receives its deliveries. A transport manager that sent an event to the former node either did so
+before that question, and then the answer contains the event. Or it sees after sending that the
+routes have changed, and sends the event to the new node as well (`nexxus.transport_manager`).
+`join` removes duplicates.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class Handover:
         self._one_went = asyncio.Event()
 
     async def ask(self, device: Resident, cursor: str) -> list[Delivery] | None:
-        """What a device that is held here has missed since another node's cursor, in order.
+        """Return what a device of this node has missed since another node's cursor, in order.
 
-        Its kept subscriptions must be placed here already. None if that node does not know, does
-        not answer in time, or is no more.
+        The registry must already name this node for its kept subscriptions. Returns None if the
+        other node does not know, does not answer in time, or is gone.
         """
         node = self._cursors.node_of(cursor)
         if node is None or node == self._place.node:
@@ -75,7 +76,7 @@ class Handover:
         return answer.missed
 
     async def hand_over(self, asked: HandoverAsked) -> None:
-        """Answer another node's question, and let go of the device if it can be answered."""
+        """Answer another node's question, and release the device if the answer is complete."""
         missed: list[Delivery] | None = None
         error: WireError | None = None
         try:
@@ -92,9 +93,10 @@ class Handover:
             self._logger.warning("a device's new node was not answered", reason=str(unheard))
 
     async def linger(self) -> None:
-        """Wait until other nodes have taken over what is kept for silent devices here.
+        """Wait until other nodes have taken over the silent devices of this node.
 
-        Returns at once where there is no other node, and at the latest after the time for it.
+        Returns immediately if there is no other node, and otherwise after `handover_timeout` at the
+        latest.
         """
         try:
             others = [
@@ -139,7 +141,7 @@ class Handover:
 
 
 def join(handed: Sequence[Delivery], own: Sequence[Delivery]) -> list[Delivery]:
-    """Both nodes' deliveries, what is in both once, each object's in the order of its versions."""
+    """Merge both nodes' deliveries: no duplicates, each object's in the order of its versions."""
     joined: list[Delivery] = []
     places: dict[tuple[str, str, int], int] = {}
     for delivery in (*handed, *own):

@@ -1,4 +1,4 @@
-"""The devices as a change of roles finds them: what they follow, and what is taken from them."""
+"""The devices as a change of roles sees them: their subscriptions, and objects taken from them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class NarrowedDevices:
     def withhold(self, subscription: Subscription) -> None:
         """Serve a subscription by its new route before the registry knows of that.
 
-        From now on what is for its former route alone is denied to the device.
+        From now on an event that only the former route matches is denied to the device.
         """
         device = self._residents.find(subscription.app_id, subscription.device_id)
         held = None if device is None else device.subscriptions.get(subscription.channel_id)
@@ -71,10 +71,10 @@ class NarrowedDevices:
     def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
     ) -> None:
-        """Take objects out of a channel of a device that may not see them any more.
+        """Remove objects from a channel of a device that may no longer see them.
 
-        Each of `objects` has ``id type appId userId? version``. One that the channel's present
-        route has shown since the narrowing began is left alone: it is permitted.
+        Each of `objects` has ``id type appId userId? version``. An object that the channel's new
+        route has shown since the narrowing began is not removed, because it is permitted.
         """
         device = self._residents.find(app_id, device_id)
         held = None if device is None else device.subscriptions.get(channel_id)

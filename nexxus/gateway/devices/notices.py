@@ -1,4 +1,4 @@
-"""Notices: what the gateways of other nodes must learn, however long the broker is away."""
+"""Notices to gateways of other nodes, which are sent again until the broker accepts them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nexxus.interfaces.registry import Presence
 from nexxus.toolkit.tasks import Tasks
 
 _AGAIN_AFTER: Final = 1.0
-"""Seconds until a notice that the broker did not take is tried again."""
+"""Seconds until a notice that the broker did not accept is sent again."""
 
 
 class Notices:
-    """Tells the node that holds a device something about it, beside whatever else is done.
+    """Sends the node that holds a device a message about it, in the background.
 
-    A node that stops before its notice is out leaves the others to find out: they compare what
-    they serve with the registry when one of them is gone.
+    If this node stops before the message is sent, the other nodes find out by themselves: they
+    compare what they serve with the registry when a node has left.
     """
 
     def __init__(self, peers: Peers, tasks: Tasks, logger: Logger) -> None:
@@ -29,7 +29,7 @@ class Notices:
         self._logger = logger
 
     def send(self, holder: Presence, message: GatewayMessage) -> None:
-        """Tell the node of this presence."""
+        """Notify the node of this presence."""
         self._tasks.start(self._send(holder, message))
 
     async def _send(self, holder: Presence, message: GatewayMessage) -> None:

@@ -16,13 +16,13 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str]:
-        """As the registry names who serves a subscription."""
+        """The form in which the registry names what serves a subscription."""
         return (self.transport, self.node)
 
     def presence(self, app_id: str, device_id: str, connection: Connection) -> Presence:
-        """What the registry is told when a connection here holds a device."""
+        """Return the presence of a device that a connection of this gateway holds."""
         return Presence(app_id, device_id, self.node, self.transport, connection.id)
 
     def has(self, presence: Presence) -> bool:
-        """Whether the connection that holds the device is here."""
+        """Return whether the connection that holds the device belongs to this gateway."""
         return (presence.transport, presence.node) == self.key

@@ -1,4 +1,4 @@
-"""Presences: which connection holds a device, and what becomes of it when that one is gone."""
+"""Presences: which connection holds a device, and what happens when that connection is gone."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from nexxus.interfaces.registry import Placement, Presence, Registry
 from nexxus.interfaces.transport import CloseCode
 
 _RETRY_AFTER = 1.0
-"""Seconds until a registry that was away is told again what has ended."""
+"""Seconds until ended subscriptions are removed again from a registry that was away."""
 
 
 class Presences:
-    """Claims devices for connections and lets go of them. Keeps the registry in step."""
+    """Claims devices for connections and releases them, here and in the registry."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Presences:
         self._is_stopping = False
 
     def stop(self) -> None:
-        """The node is going: what it keeps is for another node to take over, or ends with it."""
+        """Stop: other nodes take over what this node keeps for its devices, or it ends."""
         self._is_stopping = True
         self._absences.stop()
 
@@ -64,9 +64,9 @@ class Presences:
     ) -> None:
         """Give the token's device to the connection and answer ``register``.
 
-        A device that `resumes` (it has said so already) has not seen all that came before that.
-        `verify_again` is asked once the registry knows the connection: a session that ends
-        from then on finds it there, one that ended before is noticed now.
+        A device that `resumes` has not received all earlier events. `verify_again` is called after
+        the registry knows the connection: if the session ends later, the connection is found there;
+        if it has ended before, this call notices.
         """
         async with self._residents.hold(claims.app_id, claims.device_id) as device:
             presence = self._place.presence(claims.app_id, claims.device_id, connection)
@@ -102,7 +102,7 @@ class Presences:
         connection.send("register", data, cursor=None if resumes else cursor)
 
     def renew(self, connection: Connection, claims: TokenClaims) -> None:
-        """Let the connection live as long as the token."""
+        """Extend the connection's life to that of the token."""
         connection.claims = claims
         if connection.device is not None:
             connection.device.claims = claims
@@ -110,7 +110,7 @@ class Presences:
         connection.registered(expires)
 
     def part(self, connection: Connection) -> Resident | None:
-        """Take the device from a connection that is gone, at once; to be finished by `release`."""
+        """Take the device from a connection that is gone. `release` must follow."""
         device = connection.device
         if device is None:
             return None
@@ -120,7 +120,8 @@ class Presences:
         return device
 
     async def release(self, device: Resident, connection: Connection) -> None:
-        """Tell the registry that the connection is gone; keep its subscriptions for a while."""
+        """Record in the registry that the connection is gone; keep its subscriptions for a
+        while."""
         async with self._residents.hold(device.app_id, device.device_id) as held:
             presence = self._place.presence(device.app_id, device.device_id, connection)
             await self._after_release(held, presence)
@@ -178,9 +179,9 @@ class Presences:
             self._deadlines.set(device, device.silent_until)
 
     async def _release(self, device: Resident, channels: list[str]) -> None:
-        """Serve these subscriptions no more: they end, unless they are persistent.
+        """Stop serving these subscriptions. They end unless they are persistent.
 
-        Those that others have taken over stay.
+        Those that other nodes have taken over stay.
         """
         if channels:
             await self._registry.subscriptions.release(
@@ -189,7 +190,7 @@ class Presences:
         self._residents.remove(device, channels)
 
     async def _unsubscribe(self, device: Resident, channels: list[str]) -> None:
-        """End these subscriptions, but those that others have taken over."""
+        """End these subscriptions, except those that other nodes have taken over."""
         if channels:
             await self._registry.subscriptions.remove(
                 device.app_id, device.device_id, channels, served_by=self._place.key
@@ -199,10 +200,10 @@ class Presences:
     async def _find_left_behind(
         self, device: Resident, connection: Connection, claims: TokenClaims
     ) -> list[Placement]:
-        """What others have left in the registry and may be kept; what may not is ended.
+        """Return the subscriptions that other nodes have left and that may be kept; end the rest.
 
-        Subscriptions end with their session, whoever comes next on the device, and where there
-        is no resuming, with their connection.
+        Subscriptions end with their session, even if the device signs in again. Without resuming
+        they end with their connection.
         """
         is_known = not device.is_vacant
         is_same = device.claims is not None and device.claims.session_id == claims.session_id
@@ -230,7 +231,7 @@ class Presences:
         return kept
 
     def _may_stay(self, placement: Placement, connection: Connection, claims: TokenClaims) -> bool:
-        """Whether what another has left may be kept for a device that comes here."""
+        """Return whether a subscription that another node has left may be kept for the device."""
         subscription = placement.subscription
         if not (connection.resume_window or subscription.is_persistent):
             return False
@@ -239,7 +240,7 @@ class Presences:
         return subscription.user_id == claims.user_id and subscription.user_type == claims.user_type
 
     def _as_permitted(self, placement: Placement) -> Subscription | None:
-        """A subscription as the present roles have it; a node that serves it sees to that."""
+        """Return the subscription under the current roles; a serving node has updated it itself."""
         if placement.served_by is not None:
             return placement.subscription
         return self._actions.reroute(placement.subscription)

@@ -1,8 +1,9 @@
-"""Reconciliation: what this node serves, and what the registry says that it serves, made one.
+"""Reconciliation of what this node serves with what the registry says that it serves.
 
-The two part when a subscription is made, ended or narrowed elsewhere; when messages to this node
-were lost; when the registry has lost data; and when a node died in the middle of something.
-Events pass by until that is put right, so the channels concerned are read again, by a resync.
+The two differ when another node creates, ends or narrows a subscription, when messages to this node
+were lost, when the registry has lost data, and when a node died in the middle of a change. Events
+may be missed until the difference is corrected, so clients then read the channels again
+(``resync``).
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Reconciliation:
     # This node follows the registry
 
     async def adopt(self, app_id: str, device_id: str, channel_id: str | None = None) -> None:
-        """Serve the device's subscriptions as the registry has them: events come from now on.
+        """Serve the device's subscriptions as the registry has them, from now on.
 
-        `channel_id` is the one that was just made, None where it was another change: it stays
-        even if the device does not resume. Raises `DeviceNotConnected` when the device has no
-        connection here; a subscription that nobody would serve is then removed. Raises it also
-        when that subscription has ended since, with others that the device did not resume.
+        `channel_id` names the subscription that was just made, which stays even if the device does
+        not resume; it is None for any other change. Raises `DeviceNotConnected` if the device has
+        no connection here, after removing a subscription that no node would serve. Raises it also
+        if that subscription has ended meanwhile, with others that the device did not resume.
         """
         async with self._residents.hold(app_id, device_id) as device:
             if not device.is_vacant:
@@ -59,7 +60,7 @@ class Reconciliation:
         )
 
     async def serve(self, subscription: Subscription) -> None:
-        """Serve a changed subscription, if it has not ended and its device is still one of here."""
+        """Serve a changed subscription, if it has not ended and this node still has the device."""
         async with self._residents.hold(subscription.app_id, subscription.device_id) as device:
             if device.is_vacant:
                 return
@@ -70,12 +71,12 @@ class Reconciliation:
                 await self._follow_registry(device)
 
     def resync_everybody(self) -> None:
-        """Have every device read all its channels anew."""
+        """Have every device read all its channels again."""
         for device in self._residents.everybody():
             self._residents.resync(device, list(device.subscriptions))
 
     async def adopt_what_was_missed(self) -> None:
-        """Bring every device in line with the registry; the channels it gains are read anew."""
+        """Update every device from the registry; it reads the channels that it gains again."""
         await self._residents.visit(self._catch_up)
 
     async def _catch_up(self, device: Resident) -> None:
@@ -113,8 +114,8 @@ class Reconciliation:
     async def _bring_back(self, device: Resident, astray: list[Subscription]) -> bool:
         """Serve here what the registry says that another node serves; False if the device has gone.
 
-        That node wrote late, not knowing that the device had come here. While it counted as the
-        server, events went there: channels that were served here are read anew.
+        The other node wrote late, not knowing that the device had moved. Until this is corrected
+        events go there, so the channels that are served here are read again.
         """
         holder = await self._registry.presence.get(device.app_id, device.device_id)
         if holder is None:
@@ -130,22 +131,23 @@ class Reconciliation:
         return True
 
     async def _is_forgotten(self, device: Resident) -> bool:
-        """Whether the registry has lost what it knew, which `restore` will put back."""
+        """Return whether the registry has lost the device's data, which `restore` will put back."""
         if device.connection is None:
             return False
         return await self._registry.presence.get(device.app_id, device.device_id) is None
 
     async def _end_orphans(self, device: Resident, channels: list[str]) -> None:
-        """Remove subscriptions that came too late for a connection, unless others have it."""
+        """Remove subscriptions that came too late for a connection, unless it is on another
+        node."""
         presence = await self._registry.presence.get(device.app_id, device.device_id)
         if channels and (presence is None or self._place.has(presence)):
             await self._registry.subscriptions.remove(device.app_id, device.device_id, channels)
             self._residents.remove(device, [c for c in channels if c in device.subscriptions])
 
-    # The registry is told what this node serves
+    # The registry follows this node
 
     async def restore(self) -> None:
-        """Put everything back. What is right already stays as it is; may be called again."""
+        """Put everything back that the registry has lost. May be called again."""
         self._alive = {node.id for node in await self._registry.nodes.alive()}
         await self._residents.visit(self._put_back)
 
@@ -153,12 +155,12 @@ class Reconciliation:
         holder = await self._registry.presence.get(device.app_id, device.device_id)
         is_ours = holder is not None and self._place.has(holder)
         if holder is not None and not is_ours and holder.node in self._alive:
-            return  # It has gone to another node, and its subscriptions with it.
+            return  # The device and its subscriptions have moved to another node.
         wrong = await self._misplaced(device)
         dead = None if is_ours else holder
         if wrong and not await self._residents.serve_here(device, wrong, dead=dead):
             return
-        # The presence last: who finds it may rely on the subscriptions.
+        # The presence comes last: a node that finds it may rely on the subscriptions.
         if not is_ours and not await self._hold(device):
             return
         if wrong:
@@ -166,9 +168,10 @@ class Reconciliation:
             self._residents.resync(device, channels)
 
     async def _misplaced(self, device: Resident) -> list[Subscription]:
-        """The subscriptions that this node serves and the registry does not know to be here.
+        """Return the subscriptions that this node serves although the registry says otherwise.
 
-        Of a silent device only those that are nowhere: others may be where it has gone.
+        For a silent device these are only subscriptions that no node serves: the others may be on
+        the node to which it has moved.
         """
         if device.is_foreign:
             return []  # They are another node's until the device has said that it resumes.
@@ -184,7 +187,7 @@ class Reconciliation:
             if placement is None:
                 wrong.append(held.subscription)
             elif placement.served_by != self._place.key and device.connection is not None:
-                # What is there may be newer than ours: a narrowing that is under way.
+                # The registry's may be newer than ours, because of a narrowing under way.
                 wrong.append(placement.subscription)
         return wrong
 
@@ -202,10 +205,10 @@ class Reconciliation:
 
 
 def _with_persistence_of(held: Subscription, known: Subscription) -> Subscription:
-    """The subscription as it is held, persistent or not as the registry says."""
+    """Return the held subscription with the registry's `is_persistent`."""
     return msgspec.structs.replace(held, is_persistent=known.is_persistent)
 
 
 def _is_behind(known: Subscription, held: Subscription) -> bool:
-    """Whether the registry has yet to hear that the subscription leaves the route that it knows."""
+    """Return whether the registry does not know yet that the subscription leaves its route."""
     return held.narrowing_from == known.route

@@ -1,4 +1,4 @@
-"""Replay: what a device has missed of what its node remembers, and the frames that tell it."""
+"""Replay: the remembered deliveries that a device has missed, and the frames for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nexxus.gateway.settings import GatewaySettings
 def missed_by(
     device: Resident, log: DeliveryLog, after: int, settings: GatewaySettings
 ) -> list[tuple[int, Delivery]] | None:
-    """What came for the device's subscriptions after that sequence number, in order.
+    """Return the deliveries for the device's subscriptions after that sequence number, in order.
 
-    Each delivery, with its number, has only the routing keys that the device is to be told of.
-    None if not all of it is known, or it is too much.
+    Each delivery, with its number, has only the routing keys that the device follows. Returns None
+    if some are forgotten, or if they are too many.
     """
     entries: dict[int, LoggedDelivery] = {}
     begins: dict[str, int] = {}
@@ -52,7 +52,7 @@ def only_for(delivery: Delivery, keys: set[str]) -> Delivery:
 def frames_of(
     device: Resident, missed: Iterable[tuple[Around, Delivery]], settings: GatewaySettings
 ) -> list[bytes] | None:
-    """The frames that tell the device of these, with their cursors; None if they are too much."""
+    """Return the frames for these deliveries, with their cursors; None if they are too large."""
     connection = device.connection
     if connection is None:
         return None
@@ -69,7 +69,7 @@ def frames_of(
 
 
 def _verdicts_for(device: Resident, delivery: Delivery) -> ChannelVerdicts:
-    """Return what an event means for the device's channels."""
+    """Return the event's verdict for each of the device's channels."""
     found: list[tuple[str, Verdict]] = []
     for channel, held in device.subscriptions.items():
         key, *former_keys = held.routing_keys()

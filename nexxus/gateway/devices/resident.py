@@ -1,8 +1,9 @@
 """A resident: a device that this node serves, connected or silent, with its subscriptions.
 
 A device is *live* when its events go to its connection. It is *silent* between two connections,
-within the resume window, and *pending* when it has registered and has yet to say whether it
-resumes: then, too, its events are only remembered, and follow in order once it has chosen.
+within the resume window. It is *pending* when it has registered but has not said whether it
+resumes. Events of silent and pending devices are remembered, and sent in order once the device has
+chosen.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.seams import TokenClaims
 
 NOT_LIVE: Final = -1
-"""In the place of a sequence number: the connection was lost before events went to it."""
+"""Used as a sequence number if the connection was lost before any event was sent to it."""
 
 
 class HeldSubscription:
     """A subscription as this node serves it.
 
-    Its events count after the log's `since`. It `is_kept` when a lost connection left it behind:
-    then it ends unless the device resumes. One that was handed over by another node has what was
-    `replayed` then: the last `Delivery.moment` of each object.
+    Its events begin after the log's `since`. It `is_kept` if its connection was lost: it then ends
+    unless the device resumes. If another node has handed it over, `replayed` has the last
+    `Delivery.moment` of each object that was replayed then.
     """
 
     __slots__ = ("is_kept", "replayed", "since", "subscription")
@@ -38,7 +39,7 @@ class HeldSubscription:
         self.replayed: dict[str, int] | None = None
 
     def routing_keys(self) -> tuple[str, ...]:
-        """The routing keys that its events come under."""
+        """The routing keys of its events."""
         former = self.subscription.narrowing_from
         key = self.subscription.route.key
         return (key,) if former is None else (key, former.key)
@@ -48,19 +49,20 @@ class SilenceOwner(Protocol):
     """Ends a silence."""
 
     def silence_is_over(self, device: Resident) -> None:
-        """The device has been silent for as long as its subscriptions are kept."""
+        """Handle that the device did not come back while its subscriptions were kept."""
         ...
 
 
 class Resident:
-    """A device that this node serves. It is changed over an await only within `Residents.hold`.
+    """A device that this node serves. Changes that span an await are made within `Residents.hold`.
 
-    `floor` is the least sequence number that it may resume from, `begun` the one with which its
-    present connection began, `replaced` the last one that a connection which was replaced here
-    can have seen. `resume_window` is how long it may be silent. `is_resumable` says that a
-    connection to this node came before; `is_foreign` that its subscriptions were found in the
-    registry, left by another node. `silent_until` is the loop's time, None when connected.
-    `left_at` is the sequence number up to which its latest connection surely brought everything.
+    Sequence numbers: `floor` is the lowest from which it may resume, `begun` the one at which its
+    current connection began, `replaced` the last that a connection replaced here can have received,
+    and `left_at` the last that its latest connection has certainly received.
+
+    `resume_window` is how long it may be silent, in seconds, and `silent_until` the loop's time
+    until then, None while it is connected. It `is_resumable` if it had an earlier connection to
+    this node, and `is_foreign` if another node has left its subscriptions in the registry.
     """
 
     __slots__ = (
@@ -106,17 +108,17 @@ class Resident:
 
     @property
     def is_vacant(self) -> bool:
-        """Whether nothing is left to know about it."""
+        """Whether this node need not remember it any more."""
         return self.connection is None and self.silent_until is None
 
     @property
     def is_persistent(self) -> bool:
-        """Whether it is pushed to while it is away."""
+        """Whether its events are pushed while it is away."""
         return any(held.subscription.is_persistent for held in self.subscriptions.values())
 
     @property
     def is_rerouted(self) -> bool:
-        """Whether a subscription has changed since it came here, so that it must be read anew."""
+        """Whether a subscription has changed since it came here, so that it must be read again."""
         return any(held.since < self.floor for held in self.subscriptions.values())
 
     def served(self) -> list[Subscription]:
@@ -124,7 +126,7 @@ class Resident:
         return [held.subscription for held in self.subscriptions.values()]
 
     def kept(self) -> list[str]:
-        """The channels that end unless it resumes."""
+        """Return the channels that end unless it resumes."""
         return [
             channel
             for channel, held in self.subscriptions.items()
@@ -133,13 +135,13 @@ class Resident:
 
     @property
     def has_kept(self) -> bool:
-        """Whether channels of its former connection go on, which it has to read anew."""
+        """Whether channels of its former connection continue, which it must read again."""
         return any(
             held.is_kept and held.subscription.is_persistent for held in self.subscriptions.values()
         )
 
     def on_deadline(self, now: float) -> float:
-        """The silence may be over."""
+        """End the silence if its time is over."""
         if self.silent_until is None:
             return inf
         if now < self.silent_until:
@@ -149,9 +151,9 @@ class Resident:
 
 
 class DeviceView(msgspec.Struct, frozen=True):
-    """A device as others may see it. One that is not `is_live` hears of changes by a resync.
+    """A device as other packages see it. If it is not `is_live`, it learns of changes by a resync.
 
-    One that is not `is_connected` either may have gone to another node.
+    If it is not `is_connected` either, it may have moved to another node.
     """
 
     app_id: str

@@ -1,12 +1,13 @@
-"""The residents: the devices that this node serves, and which node serves one that two nodes claim.
+"""The residents: the devices that this node serves, and how two nodes agree which one serves a
+device.
 
-A node may learn late that its client has gone to another one: the connection is half open, the
-broker or the registry slow. So what it does for the device may come after what the other one did.
-Two rules keep the registry right, as in Dekker's mutual exclusion. A node that takes a device
-over writes its presence first, and reads afterwards who serves the subscriptions. Whoever writes
-that a node serves one reads the presence afterwards. Of two that overlap, at least one sees what
-the other wrote: either the node that takes over moves the subscription to itself, or the one that
-wrote late notifies it, and lets go of the device.
+A node may learn late that its client has moved to another node, because a connection is half open
+or because the broker or the registry is slow. It may then write to the registry after the other
+node did. Two rules keep the registry correct, as in Dekker's mutual exclusion. A node that takes a
+device over first writes its presence, and then reads which node serves the subscriptions. A node
+that writes that it serves a subscription then reads the presence. If two nodes overlap, at least
+one of them sees what the other wrote: either the node that takes over moves the subscription to
+itself, or the node that wrote late notifies it and releases the device.
 
 See T. Dekker's algorithm in E. W. Dijkstra, "Cooperating sequential processes" (1965).
 """
@@ -41,10 +42,9 @@ _VISITED_AT_ONCE: Final = 32
 
 
 class Residents:
-    """The residents of one gateway, and what follows from a change of theirs.
+    """The residents of one gateway. Changes also update the `Audiences` and the `DeliveryLog`.
 
-    `Audiences` and the `DeliveryLog` are kept in step with them. `place` is where they are: the
-    registry names it as what serves their subscriptions.
+    `place` is the gateway, which the registry names as what serves their subscriptions.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Residents:
         self._devices: dict[tuple[str, str], Resident] = {}
 
     def find(self, app_id: str, device_id: str) -> Resident | None:
-        """The device, if this node knows it."""
+        """Return the device, or None if this node does not know it."""
         return self._devices.get((app_id, device_id))
 
     def views(self, app_id: str) -> Iterator[DeviceView]:
@@ -88,9 +88,9 @@ class Residents:
         return list(self._devices.values())
 
     async def visit(self, act: Callable[[Resident], Awaitable[None]]) -> None:
-        """Await `act` for every device that this node knows now; each is held meanwhile.
+        """Await `act` for every device that this node knows now, with the device held.
 
-        Some at a time: the registry has others to answer. Raises what `act` raises first.
+        Only some run at a time, to limit the load on the registry. Raises the first error of `act`.
         """
 
         async def visit_one(known: Resident) -> None:
@@ -104,7 +104,7 @@ class Residents:
 
     @asynccontextmanager
     async def hold(self, app_id: str, device_id: str) -> AsyncIterator[Resident]:
-        """The device, nobody else's meanwhile; it is forgotten afterwards if it is vacant."""
+        """Lock the device while the block runs. A device that is then vacant is forgotten."""
         device = self._devices.get((app_id, device_id))
         if device is None:
             device = Resident(app_id, device_id, self._owner)
@@ -120,7 +120,7 @@ class Residents:
                 del self._devices[app_id, device_id]
 
     def install(self, device: Resident, subscription: Subscription, *, is_kept: bool) -> None:
-        """Serve a subscription from now on: by the connection, or by the log until it may."""
+        """Serve a subscription from now on: send its events, or remember them if not live."""
         held = HeldSubscription(subscription, self.log.seq, is_kept=is_kept)
         for key in held.routing_keys():
             self.log.hold(key)
@@ -142,7 +142,7 @@ class Residents:
             self.replace(device, subscription)
 
     def replace(self, device: Resident, subscription: Subscription) -> None:
-        """Serve a channel by other routes. What came before cannot be resumed over it."""
+        """Serve a channel by other routes. Earlier events cannot be resumed afterwards."""
         held = device.subscriptions[subscription.channel_id]
         former_keys = held.routing_keys()
         if device.is_live and device.connection is not None:
@@ -156,7 +156,7 @@ class Residents:
         device.floor = self.log.advance()
 
     def remove(self, device: Resident, channels: list[str]) -> None:
-        """Serve these channels no more."""
+        """Stop serving these channels."""
         for channel in channels:
             held = device.subscriptions.pop(channel)
             if device.is_live and device.connection is not None:
@@ -165,7 +165,7 @@ class Residents:
                 self.log.release(key)
 
     def go_live(self, device: Resident) -> None:
-        """Let events go to the connection from now on; what was kept is as good as new."""
+        """Send events to the connection from now on. Kept subscriptions become normal ones."""
         if device.is_live or device.connection is None:
             return
         device.is_live = True
@@ -175,7 +175,7 @@ class Residents:
             self._audiences.add(device.connection, held.subscription, self.log.seq)
 
     def withdraw(self, device: Resident) -> None:
-        """Part the device from its connection; its subscriptions are kept from now on."""
+        """Separate the device from its connection; its subscriptions are kept from now on."""
         connection = device.connection
         if connection is None:
             return
@@ -202,10 +202,10 @@ class Residents:
         *,
         dead: Presence | None = None,
     ) -> bool:
-        """Have the registry say that this node serves these; whether the device is still its own.
+        """Record in the registry that this node serves these. Returns whether it holds the device.
 
-        If it is not, this node lets go of it, and the one that holds it serves them. A holder that
-        is known to be `dead` does not count.
+        If it does not, it releases the device, and the node that holds the device serves them. A
+        presence that is known to be `dead` is ignored.
         """
         for subscription in subscriptions:
             await self._registry.subscriptions.put(subscription, *self.place.key)
@@ -217,11 +217,11 @@ class Residents:
         return False
 
     async def serve_all_here(self, device: Resident) -> bool:
-        """Do the same for all that a device has here."""
+        """Call `serve_here` with all subscriptions that a device has here."""
         return await self.serve_here(device, device.served())
 
     def let_go(self, device: Resident) -> None:
-        """Serve the device no more: another node holds it, and what it had here is that one's."""
+        """Stop serving the device, because another node holds it and its subscriptions."""
         connection = device.connection
         self.withdraw(device)
         self.remove(device, list(device.subscriptions))
@@ -229,12 +229,12 @@ class Residents:
         if connection is not None:
             connection.close(CloseCode.REPLACED, "replaced")
 
-    # What they have to read again
+    # Reading channels again
 
     def resync(self, device: Resident, channels: list[str]) -> None:
-        """Have a device read channels again; one that is not live does so when it resumes.
+        """Have a device read channels again, now or, if it is not live, when it resumes.
 
-        A client that did not get this frame must not resume over it: it raises the floor.
+        A client that misses this frame must not resume from before it, so the floor is raised.
         """
         device.floor = self.log.advance()
         if device.is_live and device.connection is not None:

@@ -1,4 +1,4 @@
-"""Resuming: what a device that came back gets of what it missed."""
+"""Resuming: the events that a returning device has missed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nexxus.interfaces.transport import CloseCode
 
 
 class Resuming:
-    """Decides with a device's first frame after ``register`` how it goes on."""
+    """Decides by a device's first frame after ``register`` how it continues."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Resuming:
         self._logger = logger
 
     async def resume(self, connection: Connection, cursor: str) -> None:
-        """Go on from `cursor` if all that follows it is known, here or where it came from.
+        """Continue from `cursor` if all later events are known, here or on the former node.
 
-        Else the client has to read everything anew.
+        Otherwise the client must read all its channels again.
         """
         device = connection.device
         if device is None:
@@ -56,7 +56,7 @@ class Resuming:
             handed = await self._handover.ask(held, cursor)
             if held.connection is not connection:
                 return
-            # From here to going live nothing is awaited: no delivery can come between.
+            # Nothing is awaited until the device is live, so that no delivery can come between.
             if handed is None:
                 missed = self._since(cursor, held)
             else:
@@ -72,9 +72,9 @@ class Resuming:
             connection.send("resume", {"success": True, "cursor": cursor}, cursor=cursor)
 
     async def start_anew(self, connection: Connection) -> None:
-        """Go on without what was kept; what was subscribed to since ``register`` stays.
+        """Continue without the kept subscriptions; those made since ``register`` stay.
 
-        A persistent device keeps its subscriptions, and reads their channels again.
+        A persistent device keeps its subscriptions and reads their channels again.
         """
         device = connection.device
         if device is None or device.is_live:
@@ -84,8 +84,8 @@ class Resuming:
                 return
             ended = held.kept()
             try:
-                # What another node has left must be ours before it may be ended: the client may
-                # have gone back there, and this connection may be one that nobody is at.
+                # This node must serve what another node has left before it may end it: the client
+                # may have gone back there, and this connection may be abandoned.
                 if held.is_foreign and not await self._residents.serve_all_here(held):
                     return
                 await self._registry.subscriptions.remove(
@@ -114,13 +114,13 @@ class Resuming:
             self._residents.go_live(held)
 
     def _resync(self, device: Resident) -> None:
-        """Make every subscription live and have the client read its channels anew."""
+        """Make every subscription live and have the client read its channels again."""
         self._residents.go_live(device)
         self._figures.resynced += 1
         self._residents.resync(device, list(device.subscriptions))
 
     def _since(self, cursor: str, device: Resident) -> list[bytes] | None:
-        """The frames of what the device missed since a cursor of this node."""
+        """Return the frames that the device has missed since a cursor of this node."""
         seq = self._cursors.read(cursor)
         if seq is None or seq > self._residents.log.seq or seq < device.floor:
             return None
@@ -129,7 +129,7 @@ class Resuming:
         return [] if device.is_live else self._replay(device, seq)
 
     def _replay(self, device: Resident, after: int) -> list[bytes] | None:
-        """The frames of what the device missed, in order; None if unknown or too much."""
+        """Return the frames that the device has missed, in order; None if unknown or too many."""
         missed = missed_by(device, self._residents.log, after, self._settings)
         if missed is None:
             return None
@@ -139,10 +139,10 @@ class Resuming:
     def _replay_handed_over(
         self, device: Resident, cursor: str, handed: list[Delivery]
     ) -> list[bytes] | None:
-        """The frames of what another node has handed over, and of what has come here since.
+        """Return the frames of what another node has handed over and of what has come here since.
 
-        A client that loses the connection before it has them all cannot go on from here: so they
-        have the cursor that it came with.
+        A client that loses the connection before it has received all of them cannot resume here, so
+        the frames have the cursor with which it came.
         """
         own = [] if device.is_live else missed_by(device, self._residents.log, 0, self._settings)
         if own is None or device.is_rerouted:

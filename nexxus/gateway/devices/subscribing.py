@@ -1,4 +1,4 @@
-"""Subscribing on a connection: its device is served here, so nobody else is asked."""
+"""Subscribing on a connection, whose device this node serves."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Subscribing:
         self._can_push = can_push
 
     async def subscribe(self, connection: Connection, caller: Any, data: Any) -> Document:
-        """Do what a ``subscribe`` frame asks; return the ``data`` of the reply.
+        """Handle a ``subscribe`` frame; return the ``data`` of the reply.
 
         Every transport manager knows the subscription before the first page is read. Raises the
         `WireError` that HTTP would answer with.
         """
         async with self._hold(connection) as device:
-            # Judged while nothing about the device can change: a change of roles that comes from
-            # now on finds the subscription here.
+            # The device is held while this is judged, so that any later change of roles finds the
+            # subscription here.
             opening = self._actions.open(caller, data)
             served = None
             if opening.subscription is not None:
@@ -48,7 +48,7 @@ class Subscribing:
         return await self._actions.first_page(opening, served)
 
     async def unsubscribe(self, connection: Connection, caller: Any, data: Any) -> Document:
-        """Do what an ``unsubscribe`` frame asks; return the ``data`` of the reply."""
+        """Handle an ``unsubscribe`` frame; return the ``data`` of the reply."""
         async with self._hold(connection) as device:
             ended = self._actions.find(caller, data, device.served())
             channel = ended.channel_id
@@ -71,7 +71,7 @@ class Subscribing:
     async def _serve(
         self, connection: Connection, device: Resident, wanted: Subscription
     ) -> Subscription:
-        """Serve a subscription from now on, and have the registry say so."""
+        """Serve a subscription from now on, and record that in the registry."""
         is_persistent = await self._is_persistent(device)
         is_new = wanted.channel_id not in device.subscriptions
         subscription = msgspec.structs.replace(
