@@ -35,16 +35,16 @@ __all__ = ["Applications", "Listener"]
 
 _PAGE = 500
 _LATEST = 20
-"""How many of the latest changes are looked at in one go."""
+"""How many of the latest changes are read in one query."""
 
 
 class Applications:
-    """The directory of applications, kept in memory and read anew when one changes.
+    """The directory of applications, which is kept in memory and updated when one changes.
 
     `strategies` has, by name, the type of each installed sign-in strategy's settings.
 
-    A stored application without its document is being removed: nobody serves it any more, and
-    something of it may be left. When that is gone a tombstone takes its place.
+    A stored application without its document is being removed: no node serves it, but some of its
+    data may still be stored. When the data is gone, the application becomes a tombstone.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Applications:
         self._listeners.add(listener)
 
     async def finish_changes(self) -> None:
-        """Wait until a listener could not finish, and have it go on; raises what it fails with.
+        """Wait until a listener could not finish, and continue it; raises its error.
 
-        To be called again and again.
+        To be called in a loop.
         """
         await self._listeners.finish()
 
     def get(self, app_id: str) -> Application:
-        """The application, or `ApplicationNotFound`."""
+        """Return the application. Raises `ApplicationNotFound`."""
         found = self._known.get(app_id)
         if found is None:
             raise ApplicationNotFound(
@@ -91,8 +91,8 @@ class Applications:
     async def load(self) -> None:
         """Read every application from the database; call once before serving.
 
-        What a process that died has left half prepared is prepared anew. Raises `StartupError`
-        for an application that cannot be read, or that there is no room for.
+        Applications that an earlier process left half prepared are prepared again. Raises
+        `StartupError` for an application that cannot be read or prepared.
         """
         await self._database.prepare(SYSTEM, [APPLICATION])
         try:
@@ -103,9 +103,9 @@ class Applications:
             raise StartupError(error.message) from error
 
     async def refresh(self) -> None:
-        """Take over everything that other nodes changed, by reading every application.
+        """Load everything that other nodes have changed, by reading every application.
 
-        One that cannot be read keeps no other; `InvalidParameters` tells of it in the end.
+        Raises `InvalidParameters` for those that cannot be read, after loading all others.
         """
         unreadable: list[InvalidParameters] = []
         async with self._lock:
@@ -120,10 +120,10 @@ class Applications:
             raise unreadable[0]
 
     async def look_for_changes(self) -> None:
-        """Take over what other nodes created or changed of late; cheap when nothing was.
+        """Load what other nodes have recently created or changed; cheap if nothing was.
 
-        What this cannot see, a finished delete or a change by a node whose clock is far behind,
-        is for `take_over` and `refresh`. Raises as `refresh` does.
+        This does not see a finished delete, or a change by a node whose clock is far behind;
+        `take_over` and `refresh` do. Raises the same errors as `refresh`.
         """
         unreadable: list[InvalidParameters] = []
         async with self._lock:
@@ -136,7 +136,7 @@ class Applications:
             raise unreadable[0]
 
     async def take_over(self, app_id: str) -> None:
-        """Take over what another node made of one application; cheap when nothing changed."""
+        """Load one application as another node has stored it; cheap if nothing changed."""
         async with self._lock:
             record = await self._load(app_id)
             if record is None or record.deleted_at is not None:
@@ -145,19 +145,19 @@ class Applications:
                 await self._take_over_document(record.document)
 
     def version(self, app_id: str) -> int:
-        """Counts the changes of an application; 0 where there is none."""
+        """Return the application's version, which grows with each change; 0 if there is none."""
         return self._versions.get(app_id, 0)
 
     async def catch_up(self, app_id: str, version: int) -> None:
-        """Take the application over, unless it is known here in that version or a later one.
+        """Load the application, unless it is known here in that version or a later one.
 
-        For what may be faster than the news of its application, such as an operation.
+        For messages that may arrive before the news of their application, such as an operation.
         """
         if self.version(app_id) < version:
             await self.take_over(app_id)
 
     async def create(self, document: Any) -> Application:
-        """Check, prepare and store a new application, or `ApplicationAlreadyExists`."""
+        """Check, prepare and store a new application. Raises `ApplicationAlreadyExists`."""
         application = parse_application(document)
         self._check_strategies(application)
         async with self._lock:
@@ -189,19 +189,20 @@ class Applications:
             application = parse_application(merge_application(former.document, changes))
             self._check_strategies(application)
             await check_stored_objects(self._database, former, application)
-            # Until it is stored the former one is in force, here and after a crash.
+            # Until the new one is stored, the former one is in force, here and after a crash.
             await self._prepare(application, beside=former)
             await self._store(application, record)
-            with contextlib.suppress(ServiceUnavailable):  # room in excess harms nobody
+            with contextlib.suppress(ServiceUnavailable):  # having prepared too much is harmless
                 await self._prepare(application)
         await self._tell_other_nodes(app_id)
         return application
 
     async def declare(self, document: dict[str, Any]) -> None:
-        """Put an application of the configuration in force; nothing when it is so already.
+        """Put an application of the configuration in force, if it is not.
 
-        It is made, or the top-level keys that are given are replaced. Several nodes may declare
-        it at once. Raises as `create` and `replace` do, but for what another node was faster with.
+        The application is created, or its given top-level keys are replaced. Several nodes may
+        declare it at the same time. Raises the errors of `create` and `replace`, except those that
+        come from another node's being faster.
         """
         given = msgspec.json.decode(msgspec.json.encode(document))  # as it would be stored
         while True:
@@ -219,7 +220,7 @@ class Applications:
     async def delete(self, app_id: str) -> None:
         """Remove the application and everything that belongs to it.
 
-        If it fails midway nobody serves the application any more, and it is to be called again.
+        If it fails midway, no node serves the application any more, and it must be called again.
         """
         async with self._lock:
             record = await self._load(app_id)
@@ -253,7 +254,7 @@ class Applications:
             read_entry(name, entry, self._strategies)
 
     async def _prepare(self, application: Application, beside: Application | None = None) -> None:
-        """Make room for the application's models; for both, where it is to replace another."""
+        """Prepare the database for the application's models, and for those that it replaces."""
         former = {} if beside is None else beside.models
         stored = [
             _with_paths_of(former[name], model) if name in former else model
@@ -292,7 +293,7 @@ class Applications:
         await self._listeners.tell(application.id, former)
 
     async def _forget(self, app_id: str) -> bool:
-        """Put an application out of force; whether it was in force."""
+        """Put an application out of force. Returns whether it was in force."""
         former = self._known.pop(app_id, None)
         self._versions.pop(app_id, None)
         if former is None:
@@ -303,7 +304,7 @@ class Applications:
     async def _take_over_documents(
         self, documents: Iterable[Document], unreadable: list[InvalidParameters]
     ) -> bool:
-        """Put stored applications in force; whether that was needed. Adds to `unreadable`."""
+        """Put stored applications in force. Returns whether any changed. Adds to `unreadable`."""
         is_new = False
         for document in documents:
             try:
@@ -313,7 +314,7 @@ class Applications:
         return is_new
 
     async def _take_over_document(self, document: Document) -> bool:
-        """Put a stored application in force, if it is not; whether that was needed."""
+        """Put a stored application in force. Returns whether it changed."""
         app_id, version = document["id"], document["version"]
         if "document" not in document:
             return await self._forget(app_id)
@@ -331,8 +332,8 @@ class Applications:
         return True
 
     async def _tell_other_nodes(self, app_id: str) -> None:
-        """Return when the change is in force everywhere, or should be: a node that does not
-        answer is on its way out, or will look by itself (`nexxus.cluster.membership`)."""
+        """Return when the change is in force on all nodes that answer. A node that does not is
+        about to stop, or will find the change itself (`nexxus.cluster.membership`)."""
         with contextlib.suppress(ServiceUnavailable):
             nodes = await self._registry.nodes.alive()
             await asyncio.gather(*(self._tell(node, app_id) for node in nodes))
@@ -361,5 +362,5 @@ def _is_being_removed(record: Record | None) -> TypeGuard[Record]:
 
 
 def _with_paths_of(former: ModelType, model: ModelType) -> ModelType:
-    """The model, with room for what could be filtered by before as well."""
+    """Return the model with the filterable paths of its former schema as well."""
     return msgspec.structs.replace(model, filterable={**former.filterable, **model.filterable})

@@ -1,4 +1,4 @@
-"""Change listeners: what follows from a change of an application is done, however long it takes."""
+"""Change listeners: called after each change of an application, again until they have finished."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final, TypeAlias
 from nexxus.domain.application import Application
 
 Listener: TypeAlias = Callable[[Application | None, Application | None], Awaitable[None]]
-"""Acts on a change, given the former and the present application; either is None where there is
-none. It may be cancelled, and is awaited again until it returns."""
+"""Called after a change with the former and the new application, one of which may be None. It may
+be cancelled, and is called again until it returns."""
 
 _PATIENCE: Final = 4.0
 """Other nodes wait a little longer for this one."""
 
 
 class ChangeListeners:
-    """Awaits listeners, and remembers those that have not come to their end.
+    """Calls listeners, and remembers those that have not finished.
 
-    `present` tells which application of an id is in force. A listener holds up a change for
-    `patience` seconds at most.
+    `present` returns the application of an id that is in force. A listener delays a change for at
+    most `patience` seconds.
     """
 
     def __init__(
@@ -38,13 +38,15 @@ class ChangeListeners:
         self._listeners.append(listener)
 
     async def tell(self, app_id: str, former: Application | None) -> None:
-        """Await every listener after a change; what fails, or takes long, is left for `finish`."""
+        """Call every listener after a change; those that fail or take too long are left for
+        `finish`.
+        """
         for listener in self._listeners:
-            # Whoever has not finished with an earlier change goes on from what was before that.
+            # A listener that has not finished an earlier change starts from the application before.
             self._unfinished.setdefault((app_id, listener), former)
         try:
             for listener in self._listeners:
-                with contextlib.suppress(Exception):  # what it is shows, and is told, in `finish`
+                with contextlib.suppress(Exception):  # it fails again in `finish`, which raises it
                     async with asyncio.timeout(self._patience):
                         await self._await(app_id, listener)
         finally:
@@ -52,10 +54,9 @@ class ChangeListeners:
                 self._is_left_behind.set()
 
     async def finish(self) -> None:
-        """Wait until something was left behind, and go on with all of that.
+        """Wait until a listener was left behind, and call all of those again.
 
-        Raises the first of what listeners fail with; the others were awaited nevertheless. To be
-        called again and again.
+        Raises the first error, after calling the others. To be called in a loop.
         """
         await self._is_left_behind.wait()
         failures: list[Exception] = []

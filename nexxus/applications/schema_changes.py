@@ -1,4 +1,4 @@
-"""Changes of a schema: whether what is stored fits the new one."""
+"""Changes of a schema: checks that the stored objects fit the new one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The models that Nexxus keeps for itself, in the same database as everybody's.
+"""The internal models of Nexxus, in the same database as those of the applications.
 
-No client's model can meet them: their names and their application are none that a schema or
-an application document may choose.
+They cannot collide with an application's models: neither a schema nor an application document may
+use their names.
 """
 
 from __future__ import annotations

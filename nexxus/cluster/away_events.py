@@ -1,4 +1,4 @@
-"""Away events: from the parts that route events to the one that pushes them."""
+"""Away events: sent by the parts that route events to the part that pushes them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from nexxus.interfaces.broker import Broker, Group, Message, Topic
 class AwayEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An event, for devices that are away.
 
-    `delivery` says what it is to which routing keys, without the object. `after` is the object for
-    those to which it was created or updated, `before` for those that it left, as far as they are
-    known. With a `device_id` it is for that device alone, else for all away devices of the keys.
+    `delivery` has the verdict for each routing key, without the object. `after` is the object for
+    keys under which it was created or updated, `before` the object for keys that it has left, as
+    far as they are known. With a `device_id` the event is for that device only, otherwise for all
+    away devices of the keys.
     """
 
     delivery: Delivery
@@ -27,13 +28,13 @@ class AwayEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 AWAY_EVENTS: Final[Topic[AwayEvent]] = Topic("away-events", AwayEvent, must_survive=True)
-"""What is to be pushed. A device that is away has no other way to learn of it."""
+"""Events to be pushed. A device that is away learns of them in no other way."""
 
 PUSH: Final[Group[AwayEvent]] = Group(AWAY_EVENTS, "push")
 
 
 async def publish_away(broker: Broker, events: Sequence[AwayEvent]) -> None:
-    """Publish events for away devices; return when they are safe with the pushing part."""
+    """Publish events for away devices; return when they are stored for the pushing part."""
     await broker.publish(AWAY_EVENTS, [Message(_partition(event), event) for event in events])
 
 

@@ -1,9 +1,9 @@
-"""Consuming a group's messages for as long as the role runs, and never leaving a batch half done.
+"""Consumes a group's messages while a role runs, without leaving a batch half done.
 
-A message that cannot be processed must not hold up others. One that fails is tried again after a
-growing delay, the later ones of its key behind it, and is stored as a dead letter in the end.
-Where a whole batch fails and nobody knows why, its messages are processed one by one. A message
-that only lacks a service that is away is not at fault: it waits for the service, however long.
+A message that cannot be processed must not block others. It is tried again after a growing delay,
+followed by the later messages of its key, and finally stored as a dead letter. If a whole batch
+fails, its messages are processed one by one. A message that fails because a service is away is not
+at fault: it waits for the service without limit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nexxus.toolkit.backoff import Backoff
 T = TypeVar("T")
 
 _DELIVERIES: Final = 20
-"""How often, beyond its attempts, a message may have been delivered to consumers that then died."""
+"""How many deliveries to consumers that then died a message may have, beyond its attempts."""
 
 
 class Failure(NamedTuple, Generic[T]):
@@ -39,17 +39,17 @@ class Failure(NamedTuple, Generic[T]):
 Process: TypeAlias = Callable[
     [Consumer[T], Sequence[Received[T]]], Coroutine[Any, Any, Sequence[Failure[T]]]
 ]
-"""Processes a batch and settles it, but for the failures that it returns and the later messages of
-their keys. May raise: then whatever it has not settled is processed again, one by one."""
+"""Processes a batch and settles it, except the failures that it returns and the later messages of
+their keys. If it raises, the messages that it has not settled are processed again, one by one."""
 
 GiveUp: TypeAlias = Callable[[Received[T], Exception], Awaitable[None]]
-"""Called when a message has become a dead letter, and why; the message is settled afterwards."""
+"""Called with a message that became a dead letter and the error. It is settled afterwards."""
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a failing message is tried, and after which delays. Times are in seconds.
+    """How often a failing message is tried, and with which delays. Times are in seconds.
 
-    The delay is `away_delay` where a service is away. A consumer that was lost is replaced after
+    The delay is `away_delay` if a service is away. A lost consumer is replaced after
     `reconnect_delay`.
     """
 
@@ -64,7 +64,7 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STANDARD_RETRIES: Final = Retries()
-"""A message that fails alone is tried for a minute or so."""
+"""A failing message is tried for about a minute."""
 
 
 async def consume(
@@ -80,9 +80,8 @@ async def consume(
 ) -> None:
     """Hand the group's messages to `process`, at most `batch` at a time, until cancelled.
 
-    A batch that was begun is finished first. Where the broker goes away under a consumer, another
-    one takes its place as soon as the broker is back; what was not settled is delivered to it
-    again.
+    A batch that was started is finished first. If a consumer loses the broker, it is replaced as
+    soon as the broker is back, and unsettled messages are delivered again.
     """
     consumption = _Consumption(group, process, batch, dead_letters, logger, retries, give_up)
     while True:
@@ -143,7 +142,8 @@ class _Consumption(Generic[T]):
     async def _try(
         self, consumer: Consumer[T], messages: Sequence[Received[T]]
     ) -> Sequence[Failure[T]]:
-        """Process messages; whatever is raised becomes failures of those that fail alone, too."""
+        """Process messages. After an exception, each message is tried alone to find those at
+        fault."""
         try:
             return await self._process(consumer, messages)
         except ServiceUnavailable:
@@ -167,7 +167,7 @@ class _Consumption(Generic[T]):
         messages: Sequence[Received[T]],
         failures: Sequence[Failure[T]],
     ) -> None:
-        """Decide on the failures of each key, in their order, and on what came behind them."""
+        """Retry or bury the failures of each key in order, and give back the later messages."""
         retried = [each for each in failures if not self._is_last_attempt(each)]
         if retried:
             self._logger.warning(
@@ -204,7 +204,7 @@ class _Consumption(Generic[T]):
         return is_last and _is_at_fault(failure)
 
     async def _bury(self, consumer: Consumer[T], message: Received[T], error: Exception) -> None:
-        """Store a message as a dead letter, so that those behind it can go on."""
+        """Store a message as a dead letter, so that the later ones of its key can continue."""
         subject = _subject(message)
         self._logger.error("a message becomes a dead letter", subject=subject, error=error)
         reason = f"{type(error).__name__}: {error}"
@@ -233,7 +233,7 @@ class _Consumption(Generic[T]):
 
 
 class _Noting(Consumer[T]):
-    """A consumer of a broker that is not durable: dead letters learn what became of replayed ones.
+    """A consumer of a broker that is not durable, which reports replayed dead letters as settled.
 
     They are kept in the database until then.
     """
@@ -269,7 +269,7 @@ class _Noting(Consumer[T]):
 
 
 def _is_at_fault(failure: Failure[Any]) -> bool:
-    """Whether it is the message that failed, and not a service that it needs."""
+    """Return whether the message is at fault, and not a service that it needs."""
     return not isinstance(failure.error, ServiceUnavailable)
 
 
@@ -279,9 +279,9 @@ def _subject(message: Received[Any]) -> list[str]:
 
 
 async def _finish(work: Awaitable[None]) -> None:
-    """Await `work`; when cancelled meanwhile, only after `work` has come to its end.
+    """Await `work`. If cancelled meanwhile, first wait until `work` has finished.
 
-    When cancelled again, `work` is cut off.
+    If cancelled again, `work` is cancelled too.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -1,6 +1,6 @@
-"""Dead letters: messages that were set aside, kept in the database for an operator.
+"""Dead letters: messages that could not be processed, stored in the database for an operator.
 
-A broker has nothing to do with them: one that is a log could neither list nor delete single
+They are not stored in the broker, because a broker that is a log cannot list or delete single
 messages. See docs/decisions/dead-letters-in-the-database.md.
 """
 
@@ -65,9 +65,9 @@ class DeadLetterFigures(msgspec.Struct):
 
 
 class DeadLetters:
-    """Stores dead letters of the groups that it is told of, and delivers them again.
+    """Stores dead letters and delivers them again.
 
-    `groups` are those to which a letter can be replayed.
+    `groups` are the groups to which a letter can be replayed.
     """
 
     def __init__(self, database: Database, broker: Broker, groups: Iterable[Group[Any]]) -> None:
@@ -113,12 +113,13 @@ class DeadLetters:
         return DeadLetterFigures(counts)
 
     async def replay(self, ids: Collection[str]) -> int:
-        """Deliver dead letters to their groups again, behind what waits there, in their order.
+        """Deliver dead letters to their groups again, in order, after the messages that wait there.
 
-        They are no dead letters then. Where the broker is not durable, a crash makes them some
-        again, until they are settled. Returns how many there were. Ids that name none are ignored,
-        so that it may be called again: a letter may be delivered twice. Raises `InvalidParameters`
-        for one that no group takes, or that still cannot be decoded; those before it are replayed.
+        They are then no longer dead letters. If the broker is not durable, a crash before they are
+        settled makes them dead letters again. Returns how many there were. Unknown ids are ignored,
+        so that this may be called again; a letter may be delivered twice. Raises
+        `InvalidParameters` for a letter whose group is not configured or that cannot be decoded,
+        after replaying those before it.
         """
         count = 0
         for document in sorted(await self._records.find_all(ids), key=_place):
@@ -133,9 +134,9 @@ class DeadLetters:
         return count
 
     async def settled(self, group: Group[Any], messages: Iterable[Received[Any]]) -> None:
-        """Delete those letters that were replayed, and are settled now.
+        """Delete replayed letters that are settled now.
 
-        Raises `ServiceUnavailable`; the letter is then one like any other, and may be replayed.
+        Raises `ServiceUnavailable`; the letter is then a normal dead letter and may be replayed.
         """
         if not self._replayed:
             return

@@ -1,4 +1,4 @@
-"""The inbox: takes the messages of a mailbox and hands them to whoever handles their type."""
+"""The inbox: reads a mailbox and calls the handlers for each type of message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 _BATCH: Final = 128
-"""Messages handled in one turn of the loop: what they send to one socket leaves in one write."""
+"""Messages handled in one turn of the loop, so that what they send to a socket is one write."""
 
 _RETRY_DELAY: Final = 0.5
 
@@ -43,7 +43,7 @@ class Inbox(Generic[T]):
         self._on_loss: list[Callable[[], None]] = []
         self._receiver: Receiver[T] | None = None
         self._is_broken = False
-        """The mailbox ended with its reader, and what was sent since is lost."""
+        """Whether the mailbox has ended, so that messages sent since are lost."""
 
     def on(self, kind: type[M], handler: Callable[[M], None]) -> None:
         """Call `handler` with every message of type `kind`."""
@@ -54,7 +54,7 @@ class Inbox(Generic[T]):
         self._on_loss.append(handler)
 
     async def open(self) -> None:
-        """Make the mailbox: from now on no message is lost. Raises `ServiceUnavailable`."""
+        """Create the mailbox; from now on no message is lost. Raises `ServiceUnavailable`."""
         if self._receiver is None:
             self._receiver = await self._broker.receive(self._mailbox)
 
@@ -88,7 +88,7 @@ class Inbox(Generic[T]):
                 continue
             for message in batch:
                 self._dispatch(message)
-            # What the handlers have put off to the end of the turn is done before the next batch.
+            # Run what the handlers have scheduled for the end of the turn before the next batch.
             await asyncio.sleep(0)
 
     def _dispatch(self, message: T) -> None:

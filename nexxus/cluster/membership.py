@@ -1,9 +1,9 @@
-"""Membership: this node says that it is alive, and sweeps those that no longer do.
+"""Membership: announces that this node is alive, and removes nodes that are not.
 
-A registry that has lost data says so when a node announces itself, and a node that died may have
-left something half done. Each node then puts back what is its own. It does so beside its further
-announcements, as it follows what the others make of applications: either may take longer than its
-lifetime.
+The registry reports when it has lost data, and a node that died may have left a change half done.
+Each node then writes its own entries again. This runs concurrently with the announcements, as does
+following changes of applications, because either may take longer than the lifetime of an
+announcement.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from nexxus.interfaces.registry import Node, Registry
 from nexxus.toolkit.backoff import Backoff
 
 LIFETIME = 15.0
-"""Seconds after its last sign of life that a node counts as dead."""
+"""Seconds after its last announcement when a node counts as dead."""
 
 _ALL_EVERY: Final = 20
-"""How many looks at what changed come to one look at all applications."""
+"""In how many rounds all applications are read once, instead of the changed ones only."""
 
 _FINISH_AGAIN: Final = Backoff(first=0.1, longest=3.0)
 """The pauses between attempts to finish what follows from a change."""
@@ -59,11 +59,11 @@ class Membership:
         self._sweep_after = 0.0
 
     async def join(self) -> None:
-        """Be known to the others, before anything is served."""
+        """Announce this node, before anything is served."""
         await self._registry.nodes.announce(self._node, LIFETIME)
 
     async def run(self) -> None:
-        """Stay known until cancelled."""
+        """Announce this node regularly until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_known())
             tasks.create_task(self._put_back())
@@ -86,18 +86,18 @@ class Membership:
                 await self._look_at_others()
             except ServiceUnavailable as error:
                 self._logger.warning("the other nodes are out of sight", reason=error.message)
-                # While the registry was away nobody could announce himself: all seem to be dead.
+                # No node could announce itself meanwhile, so all of them would seem dead.
                 self._sweep_after = loop.time() + LIFETIME
 
     async def _look_at_others(self) -> None:
-        """Notice who has gone since the last time."""
+        """Find out which nodes have left since the last time."""
         former, present = self._others, await self._registry.nodes.alive()
         self._others = frozenset(node.id for node in present if node.id != self._node.id)
         if former - self._others:
             self._is_doubtful.set()
 
     async def _follow_applications(self) -> None:
-        """Take over what others change, whatever stands in the way of one change or one look."""
+        """Follow the changes of other nodes; an error of one change does not stop this."""
         rounds = 0
         while True:
             await asyncio.sleep(self._every)
@@ -115,7 +115,7 @@ class Membership:
                 self._logger.exception("applications could not be followed")
 
     async def _finish_changes(self) -> None:
-        """Have what follows from changes of applications done, until it succeeds."""
+        """Run the change listeners that have not finished, until they succeed."""
         failures = 0
         while True:
             try:
@@ -142,7 +142,7 @@ class Membership:
                 self._is_doubtful.set()
 
     async def leave(self) -> None:
-        """Be forgotten at once."""
+        """Remove this node from the registry."""
         try:
             await self._registry.nodes.retire(self._node.id)
         except ServiceUnavailable as error:

@@ -1,6 +1,7 @@
-"""Messages between nodes: what a gateway is told of events and devices, and what a node is told.
+"""Messages between nodes: to a gateway, about events and devices, and to a node itself.
 
-They travel through mailboxes: one per transport that a node serves, and one of the node's own.
+They are sent to mailboxes: each node has one for every transport that it serves, and one for
+itself.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from nexxus.interfaces.broker import Mailbox
 
 
 class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="delivery"):
-    """One event for one node: what it means for the routing keys that have subscribers there.
+    """One event for one node, with the verdicts for the routing keys that have subscribers there.
 
     `patches` are present if a verdict is `UPDATED` and clients can apply them; `object` is present
-    if a verdict is `CREATED`, or `UPDATED` without patches. `event_id`
-    identifies an event without a version, and is empty otherwise. `accepted_at` is when the write
-    was accepted, in UNIX milliseconds, 0 if that is not known. A delivery `is_late` if the node
-    got its keys only while the event was sent to others: then it is for the devices that brought
-    a key from there.
+    if a verdict is `CREATED`, or `UPDATED` without patches. `event_id` identifies an event without
+    a version, and is empty otherwise. `accepted_at` is when the write was accepted, in UNIX
+    milliseconds, 0 if unknown. A delivery `is_late` if the node began to serve its keys while the
+    event was sent to other nodes: it is then for the devices that came from those.
     """
 
     app_id: str
@@ -45,7 +45,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", ta
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="rejection"):
-    """Tells a device on this node that its operation was rejected."""
+    """A device's operation was rejected; the device's node notifies it."""
 
     app_id: str
     device_id: str
@@ -54,9 +54,9 @@ class Rejection(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", t
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="outcome"):
-    """Tells the node that waits for an operation what became of it.
+    """The outcome of an operation, for the node that waits for it.
 
-    `document` is the stored object, for a delete ``{id, type, version}``; None if rejected.
+    `document` is the stored object, or ``{id, type, version}`` for a delete; None if rejected.
     """
 
     operation_id: str
@@ -67,9 +67,9 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag
 class SessionEnded(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="session_ended"
 ):
-    """The device's connection on this node is to be closed as logged out.
+    """The device's session has ended; its connection is closed as logged out.
 
-    Only if it is of that session: the device may have signed in anew by now.
+    A connection of another session stays: the device may have signed in again.
     """
 
     app_id: str
@@ -80,7 +80,7 @@ class SessionEnded(
 class ConnectionReplaced(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="connection_replaced"
 ):
-    """Another node holds the device now; `connection_id` here is to be closed as replaced."""
+    """Another node holds the device now; `connection_id` is closed as replaced."""
 
     app_id: str
     device_id: str
@@ -88,7 +88,7 @@ class ConnectionReplaced(
 
 
 class ReplyTo(msgspec.Struct, frozen=True):
-    """The node that waits for the answer to a message, and what it is to be called there."""
+    """The node that waits for the answer to a message, and the answer's id there."""
 
     node: str
     id: str
@@ -97,10 +97,10 @@ class ReplyTo(msgspec.Struct, frozen=True):
 class Acknowledged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="acknowledged"
 ):
-    """What the message `id` asked for is done, or `error` says why it cannot be.
+    """The request of the message `id` was carried out, or failed with `error`.
 
-    `missed` answers a `HandoverAsked`: what the device has missed, oldest first, each with the
-    routing keys that it is to be told of; None where the node cannot say.
+    `missed` answers a `HandoverAsked`: the deliveries that the device has missed, oldest first,
+    each with the routing keys that concern it; None if the node does not know.
     """
 
     id: str
@@ -111,9 +111,9 @@ class Acknowledged(
 class SubscriptionChanged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="subscription_changed"
 ):
-    """The device's subscriptions in the registry changed; its node is to read them anew.
+    """The device's subscriptions in the registry changed; its node reads them again.
 
-    `channel_id` is the one that was just made, None where it was another change.
+    `channel_id` is the one that was just made, None for any other change.
     """
 
     app_id: str
@@ -142,7 +142,7 @@ class DeviceWentAway(
 ):
     """A persistent device of this node is away since the sequence number `after`.
 
-    The node sends it to itself: what arrived before it is all that the device may have missed.
+    The node sends it to itself: the device can only have missed messages that arrived before it.
     """
 
     app_id: str
@@ -153,7 +153,7 @@ class DeviceWentAway(
 class ApplicationChanged(
     msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="application_changed"
 ):
-    """The application was created, replaced or deleted; read it anew."""
+    """The application was created, replaced or deleted; the node loads it again."""
 
     app_id: str
     reply_to: ReplyTo | None = None
@@ -168,17 +168,17 @@ GatewayMessage: TypeAlias = (
     | HandoverAsked
     | DeviceWentAway
 )
-"""What is sent to a node's gateway for a transport."""
+"""A message to a node's gateway for a transport."""
 
 NodeMessage: TypeAlias = Outcome | ApplicationChanged | Acknowledged
-"""What is sent to a node itself, whatever its roles."""
+"""A message to a node itself, whatever its roles."""
 
 
 def gateway_mailbox(transport: str, node: str) -> Mailbox[GatewayMessage]:
-    """The mailbox of a node's gateway for a transport, such as ``websockets-transport.<node>``."""
+    """Return the mailbox of a node's gateway, such as ``websockets-transport.<node>``."""
     return Mailbox(f"{transport}-transport.{node}", GatewayMessage)
 
 
 def node_mailbox(node: str) -> Mailbox[NodeMessage]:
-    """The mailbox of the node itself, ``node.<node>``."""
+    """Return the mailbox of a node itself, ``node.<node>``."""
     return Mailbox(f"node.{node}", NodeMessage)

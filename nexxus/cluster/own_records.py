@@ -1,4 +1,4 @@
-"""Records that Nexxus keeps for itself, in the same database as everybody's objects."""
+"""Internal records of Nexxus, in the same database as the applications' objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAGE: Final = 500
 
 
 class OwnRecords:
-    """The records of one of the models that no application has. `open` makes room for them.
+    """The records of an internal model. Call `open` before any other method.
 
     Documents are given without the built-in fields, and returned with them.
     """

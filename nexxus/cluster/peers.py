@@ -1,4 +1,4 @@
-"""Peers: sending another node a message, and waiting for its answer where that matters."""
+"""Peers: sends messages to other nodes, and waits for their answers if needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nexxus.interfaces.broker import Broker, Mailbox
 T = TypeVar("T")
 
 ANSWER_WITHIN: Final = 5.0
-"""Seconds that a node has for acknowledging what it was asked."""
+"""Seconds within which a node must acknowledge a request."""
 
 
 class Peers:
@@ -39,7 +39,7 @@ class Peers:
         self._asked: dict[str, asyncio.Future[Acknowledged]] = {}
 
     async def send(self, mailbox: Mailbox[T], message: T) -> None:
-        """Put a message into a mailbox. Those of one task arrive in their order."""
+        """Put a message into a mailbox. Messages of one task arrive in order."""
         await self._broker.send(mailbox, [message])
 
     async def ask(
@@ -49,10 +49,10 @@ class Peers:
         *,
         within: float = ANSWER_WITHIN,
     ) -> Acknowledged:
-        """Send a message and return the answer, which comes when its consequences are in force.
+        """Send a message and return the answer, which comes when the request was carried out.
 
-        Raises the `WireError` that the other node met with, and `ServiceUnavailable` when it does
-        not answer within so many seconds: it may have done it or not.
+        Raises the `WireError` of the other node, and `ServiceUnavailable` if it does not answer
+        within that many seconds; the request may then have been carried out or not.
         """
         reply_to = ReplyTo(self.here, new_id())
         answer: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class Peers:
         *,
         missed: list[Delivery] | None = None,
     ) -> None:
-        """Answer the node that asked, if one did: it is done, or why it cannot be."""
+        """Answer the node that asked, if one did: done, or the error."""
         if reply_to is None:
             return
         told = None if error is None else OperationError(error.name, error.message, error.details)

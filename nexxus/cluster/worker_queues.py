@@ -1,7 +1,8 @@
-"""Worker queues: how far each custom worker is behind, and the end of one that was taken out.
+"""Worker queues: shows how far each custom worker is behind, and removes those of removed workers.
 
-A worker's group takes every event from the moment it is declared, whether or not any node runs the
-worker. One that was taken out of ``server.workers`` would therefore fill up, and then block writes.
+A worker's group receives every event from the moment it is declared, whether or not a node runs the
+worker. The queue of a worker that was removed from ``server.workers`` would therefore fill up, and
+then block writes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class WorkerQueues:
         ]
 
     async def remove(self, name: str) -> None:
-        """Remove a worker's queue with the events in it; without one, nothing happens.
+        """Remove a worker's queue with the events in it. Does nothing if there is none.
 
         Raises `InvalidParameters` if the worker is configured on this node, and
         `ServiceUnavailable`. A node that still runs the worker creates the queue again.

@@ -1,1 +1,1 @@
-"""Objects: reading, writing and subscribing, whichever way a client asks for it."""
+"""Objects: reading, writing and subscribing, over HTTP and in frames."""

@@ -1,4 +1,4 @@
-"""Idempotency: a write that a client repeats under one key is the write that it was before."""
+"""Idempotency: repeating a write with the same key does not write again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAY: Final = 86_400
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a key stands for: a digest of the request, and the ids that it was given."""
+    """What is stored for a key: a digest of the request, and the ids of its write."""
 
     request: str
     operation_id: str
@@ -26,7 +26,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class IdempotencyKeys:
-    """Remembers for a day what was asked for under which key, for each owner apart."""
+    """Remembers the request of each key for a day, separately for each owner."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -34,11 +34,11 @@ class IdempotencyKeys:
     async def claim(
         self, identity: Identity, key: str | None, object_id: str, request: tuple[Any, ...]
     ) -> tuple[Claim, Fate | None]:
-        """The ids of a write: new ones, or those that its key stands for.
+        """Return the ids of a write: new ones, or those stored for its key.
 
-        With the latter comes the operation's fate. One that is not known to be judged is
-        submitted again, as a retry, and the writer applies it once. A key that stands for another
-        request is an `InvalidParameters`.
+        Stored ids come with the operation's fate. If the operation is not known to be judged, it is
+        submitted again as a retry, and the writer applies it once. Raises `InvalidParameters` if
+        the key was used for another request.
         """
         if key is None:
             return Claim("", new_id(), object_id), None
@@ -59,7 +59,7 @@ class IdempotencyKeys:
         return claim, fate or Fate(app_id, claim.operation_id, "queued", identity.owner)
 
     async def release(self, identity: Identity, key: str | None) -> None:
-        """Forget a key whose write came to nothing: a repetition is the first one again."""
+        """Forget the key of a write that was not accepted, so that a repetition counts as new."""
         if key is not None:
             await self._registry.claims.release(identity.app_id, _SCOPE, _owned(identity, key))
 

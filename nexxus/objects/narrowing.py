@@ -1,16 +1,18 @@
 """Narrowing: live subscriptions follow their application's roles.
 
-A changed role changes what a subscription may show. Its channel id stays; its route becomes
-another one. While the change is under way the device is on both routes, so that no event is
-missed whichever route a transport manager still knows, and what is for the former one alone is
-denied: here at once, before the registry is asked for anything; then what is no longer permitted is
-taken away, object by object, and the former route is left. At last the device reads the channel
-anew: for what it may see now and could not before, and for what was under way. An event that
-was matched before the change comes when its route may be left already, and nobody knows how
-long it takes; what it told of was stored before the channel is read.
+When a role changes, a subscription may show other objects. Its channel keeps its id but gets
+another route, in these steps:
 
-Whatever of this fails is made up for: each step may be repeated, and what a subscription has come
-to is written in itself. Only what its channel has shown under several rules is remembered here.
+1. The device follows both routes, so that it misses no event whichever route a transport manager
+   still knows. Events that only the former route matches are denied to it. This happens
+   immediately, before the registry is called. 2. The objects that are no longer permitted are taken
+   away one by one (``denied``), and the device leaves the former route. 3. The device reads the
+   channel again, for objects that it may see only now and for events that were under way: an event
+   that was matched before the change may arrive after the device has left its route. Its object was
+   stored before the channel is read.
+
+Every step can be repeated after a failure, and a subscription itself records how far it has come.
+Only what a channel has shown under several rules is remembered here.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ from nexxus.toolkit.paging import pages
 _PAGE: Final = 500
 
 _AT_ONCE: Final = 32
-"""Devices that are narrowed at a time: the registry and the database have others to answer."""
+"""Devices that are narrowed concurrently, to limit the load on the registry and the database."""
 
 
 class ServedDevice(Protocol):
@@ -61,15 +63,15 @@ class ServedDevice(Protocol):
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Its subscriptions as they are served here."""
+        """Its subscriptions as this node serves them."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether a connection here holds it."""
+        """Whether a connection of this node holds it."""
 
 
 class NarrowingHost(Protocol):
-    """This node's gateway, as far as narrowing needs it."""
+    """The methods of this node's gateway that narrowing needs."""
 
     async def adopt(self, app_id: str, device_id: str) -> None:
         """Serve the device's subscriptions as the registry has them, from now on.
@@ -78,13 +80,14 @@ class NarrowingHost(Protocol):
         """
 
     def devices(self, app_id: str) -> Sequence[ServedDevice]:
-        """The devices of an application that this node serves, the silent ones too."""
+        """Return the application's devices that this node serves, including silent ones."""
 
     def withhold(self, subscription: Subscription) -> None:
-        """Serve a subscription by its new route at once, and deny what is for its former alone."""
+        """Serve a subscription by its new route now, and deny events that only the former
+        matches."""
 
     async def serve(self, subscription: Subscription) -> None:
-        """Serve a subscription that has changed, if there still is one and its device is here."""
+        """Serve a changed subscription, if it has not ended and its device is on this node."""
 
     def end_sessions(self, app_id: str) -> None:
         """Close every connection of an application that is gone."""
@@ -92,17 +95,17 @@ class NarrowingHost(Protocol):
     def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]
     ) -> None:
-        """Tell the device that it may not see these any more, but for what it was sent since."""
+        """Notify the device that it may no longer see these, except those sent since."""
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
-        """Tell the device to read these channels anew."""
+        """Tell the device to read these channels again."""
 
 
 class _Change:
-    """What has become of an application, and the devices that are still to follow.
+    """A change of an application, and the devices that must still be narrowed.
 
-    With each of them: what its channels have shown since they last agreed with the roles. Those
-    that `failed` were tried in vain.
+    For each device, `due` has what its channels have shown since they last agreed with the roles.
+    `failed` are the devices whose last attempt failed.
     """
 
     def __init__(self, former: Application, present: Application) -> None:
@@ -139,8 +142,8 @@ class Narrowing:
     ) -> None:
         """Bring every subscription of the application in line with its roles and schema.
 
-        Raises `ServiceUnavailable` when that did not succeed with all, and is then to be called
-        again: it goes on with those that are left. It may be cancelled and called again, too.
+        Raises `ServiceUnavailable` if some could not be changed. Call it again to continue with
+        those. It may also be cancelled and called again.
         """
         if former is None:
             return
@@ -164,7 +167,7 @@ class Narrowing:
         return change
 
     async def _withhold(self, change: _Change) -> None:
-        """Let no device be shown any more what it may not see, whatever is away."""
+        """Stop showing devices what they may not see, even if services cannot be reached."""
         for number, device in enumerate(self._host.devices(change.present.id)):
             if self._changes.get(change.present.id) is not change:
                 return
@@ -177,14 +180,14 @@ class Narrowing:
                 await asyncio.sleep(0)
 
     async def _go_on(self, change: _Change) -> None:
-        """Narrow the devices that are due, some at a time; one that fails keeps no other."""
+        """Narrow the devices that are due, some at a time; a failure does not block the others."""
         served = {device.device_id: device for device in self._host.devices(change.present.id)}
         for gone in change.due.keys() - served.keys():
             del change.due[gone]
         devices = iter([served[device_id] for device_id in change.due])
         failures: list[Exception] = []
         while some := list(islice(devices, _AT_ONCE)):
-            # Who comes with a later change waits for these, and then has the last word.
+            # A later change waits for these, and is then applied on top.
             async with self._lock:
                 outcomes = await asyncio.gather(
                     *(self._follow(change, device) for device in some), return_exceptions=True
@@ -260,9 +263,10 @@ class Narrowing:
             self._host.send_resync(present.id, subscription.device_id, channels)
 
     def _note_shown(self, subscription: Subscription, change: _Change, model: ModelType) -> Filter:
-        """All that the channel has shown by now, under this change's former rules or earlier ones.
+        """Return all that the channel has shown, under the rules before this change or earlier
+        ones.
 
-        A narrowing that was not finished before the next one began has left two routes or more.
+        If a narrowing was not finished before the next one began, there are two routes or more.
         """
         former = change.former.models.get(model.name, model)
         shown = change.due.setdefault(subscription.device_id, {})
@@ -275,7 +279,7 @@ class Narrowing:
     async def _take_away(
         self, subscription: Subscription, model: ModelType, lost: Filter, shown: Filter
     ) -> None:
-        """Deny the device what is `lost`, as far as it was `shown`."""
+        """Deny the device the `lost` objects, as far as they were `shown`."""
         was_shown: Callable[[Document], bool] | None = None
         if _is_answerable(shown, model):
             lost = conjoin(lost, shown)
@@ -302,17 +306,17 @@ class Narrowing:
 
 
 def _access_of(route: Route, *models: ModelType) -> Filter:
-    """What a route lets through, as the first model understands it that does."""
+    """Return the objects that a route permits, by the first of the models that can parse it."""
     if route.access is None:
         return EVERYTHING
     for model in models:
         with suppress(InvalidParameters):
             return from_document(route.access, model)
-    return EVERYTHING  # No schema that is known knows the fields: take nothing for granted.
+    return EVERYTHING  # No known schema has the fields, so nothing can be ruled out.
 
 
 def _is_answerable(filter: Filter, model: ModelType) -> bool:
-    """Whether the database can be asked: a field may not be filterable any more."""
+    """Return whether the database can evaluate it: a field may no longer be filterable."""
     try:
         from_document(to_document(filter), model)
     except InvalidParameters:

@@ -1,4 +1,4 @@
-"""Queries: what a client asks for, as the database understands it; and the cursors of pages."""
+"""Queries: parsing what a client asks for into database queries, and the cursors of pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_SORT = (SortKey("createdAt"), SortKey("id"))
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """The part of a query's answer that a client asks for, as it came."""
+    """The page of a query that a client asks for, not yet checked."""
 
     limit: int | None = None
     offset: int | None = None
@@ -31,7 +31,7 @@ class Paging(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The objects of a model that a client asks for, unchecked; by default all of them."""
+    """The objects of a model that a client asks for, not yet checked; all of them by default."""
 
     id: str | None = None
     user_id: str | None = None
@@ -39,7 +39,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class FilterLimits(msgspec.Struct, frozen=True):
-    """How many conditions a filter may have, and how many levels."""
+    """The maximum number of conditions and of levels of a filter."""
 
     conditions: int
     depth: int
@@ -74,12 +74,12 @@ def describe(
 
 
 def filter_of(descriptor: Descriptor, model: ModelType) -> Filter:
-    """The client's own filter, without the descriptor's id and user."""
+    """Return the client's own filter, without the descriptor's id and user."""
     return EVERYTHING if descriptor.filter is None else from_document(descriptor.filter, model)
 
 
 def rows_of(descriptor: Descriptor, model: ModelType) -> Filter:
-    """All that a descriptor asks for, as one filter."""
+    """Return everything that a descriptor asks for as one filter."""
     parts = [filter_of(descriptor, model)]
     if descriptor.id is not None:
         parts.append(Compare("id", Op.EQ, descriptor.id))
@@ -89,9 +89,9 @@ def rows_of(descriptor: Descriptor, model: ModelType) -> Filter:
 
 
 def build_query(application: Application, model: ModelType, rows: Filter, paging: Paging) -> Query:
-    """The database's query for a page of `rows`.
+    """Return the database's query for a page of `rows`.
 
-    Raises `InvalidParameters` for a limit, a sort or a cursor that cannot be.
+    Raises `InvalidParameters` for an invalid limit, sort or cursor.
     """
     sort = _parse_sort(paging.sort, model)
     limit = application.default_limit if paging.limit is None else paging.limit
@@ -116,7 +116,7 @@ def build_query(application: Application, model: ModelType, rows: Filter, paging
 
 
 def cursor_behind(document: Document, query: Query) -> str:
-    """The cursor that continues a query behind an object."""
+    """Return the cursor that continues a query after an object."""
     packed = msgspec.json.encode([_fingerprint(query), query.place_of(document)])
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
@@ -171,7 +171,7 @@ def _fits(value: Any, kind: Kind) -> bool:
 
 
 def _fingerprint(query: Query) -> str:
-    """Which query a cursor is of; a cursor continues no other."""
+    """Return what identifies a query. A cursor continues only the query that it was made for."""
     order = ",".join(f"{'-' if key.descending else ''}{key.path}" for key in query.sort)
     named = f"{query.app_id}|{query.model.name}|{filter_id(query.filter)}|{order}"
     return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -26,14 +26,14 @@ from nexxus.objects.queries import (
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Some of the objects of a query; `cursor` continues it, and is None if no more follow."""
+    """A page of a query's objects. `cursor` continues the query; it is None on the last page."""
 
     items: list[Document]
     cursor: str | None = None
 
 
 class Reads:
-    """Answers from the database, narrowed to what the caller may see."""
+    """Reads from the database, limited to what the caller may see."""
 
     def __init__(
         self, *, applications: Applications, database: Database, filter_limits: FilterLimits

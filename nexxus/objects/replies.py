@@ -1,4 +1,4 @@
-"""Replies: what a request about objects is answered with, over HTTP and in frames."""
+"""Replies to requests about objects, over HTTP and in frames."""
 
 from __future__ import annotations
 

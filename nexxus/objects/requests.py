@@ -1,4 +1,4 @@
-"""Requests about objects: their shapes, and what they do.
+"""Requests about objects: their shapes, and how they are performed.
 
 HTTP routes and WebSocket frames use the same shapes and are answered with the same replies.
 """
@@ -47,11 +47,11 @@ AnyPatch = Annotated[
 class _Request(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """What all of them have in common."""
+    """The keys that all requests have in common."""
 
 
 class UpdateRequest(_Request, frozen=True, kw_only=True):
-    """Patch an object. What the path names may be left out of the body, or repeated."""
+    """Patch an object. Keys that the path gives may be omitted from the body or repeated."""
 
     patch: AnyPatch
     type: str | None = None
@@ -60,7 +60,7 @@ class UpdateRequest(_Request, frozen=True, kw_only=True):
 
 
 class DeleteRequest(_Request, frozen=True, kw_only=True):
-    """Delete an object. What the path names may be left out of the body, or repeated."""
+    """Delete an object. Keys that the path gives may be omitted from the body or repeated."""
 
     type: str | None = None
     id: str | None = None

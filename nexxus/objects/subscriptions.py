@@ -24,10 +24,10 @@ from nexxus.objects.requests import SubscribeRequest, UnsubscribeRequest
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """A permitted request for a channel, before anything is done.
+    """A permitted request for a channel, before it is carried out.
 
-    `subscription` is the one to be served, None if the client only reads. `query` is that of the
-    first page, None for a transient model.
+    `subscription` is the subscription to serve, None if the client only reads. `query` is the query
+    of the first page, None for a transient model.
     """
 
     subscription: Subscription | None
@@ -37,8 +37,8 @@ class Opening(msgspec.Struct, frozen=True):
 class Subscriptions:
     """Decides which subscriptions a client may have, and reads their first pages.
 
-    Whoever asks has a subscription served: a gateway by its own resident, HTTP by the node that
-    holds the device's connection.
+    The caller must have the subscription served: a gateway serves it itself, HTTP asks the node
+    that holds the device's connection.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Subscriptions:
         self._filter_limits = filter_limits
 
     def open(self, identity: Identity, request: SubscribeRequest) -> Opening:
-        """Return what a client asks for, if it may.
+        """Parse a request and check that the client may make it.
 
-        Raises the `WireError` of everything that can be wrong with the request.
+        Raises the `WireError` for whatever is wrong with the request.
         """
         application = self._applications.get(identity.app_id)
         model = application.model(request.model)
@@ -90,9 +90,9 @@ class Subscriptions:
     def admit(self, wanted: Subscription, held: Collection[Subscription]) -> Subscription:
         """Return the device's subscription to the channel: the one that it has, or `wanted`.
 
-        `held` are all subscriptions of the device. After a change of roles another query may have
-        got the same channel id. It then replaces the former one: to a client a channel is one
-        view. Raises `InvalidParameters` if the device has too many.
+        `held` are all subscriptions of the device. After a change of roles, two queries may have
+        the same channel id. The new one then replaces the other, because to a client a channel is
+        one view. Raises `InvalidParameters` if the device has too many subscriptions.
         """
         for subscription in held:
             if subscription.descriptor == wanted.descriptor:
@@ -111,8 +111,8 @@ class Subscriptions:
     ) -> ChannelPage:
         """Return the channel and its first page.
 
-        To be called once events of the channel reach the device: then whatever the page lacks
-        arrives as an event. `subscription` is the one that is served.
+        To be called when events of the channel reach the device, so that every object missing from
+        the page arrives as an event. `subscription` is the subscription that is served.
         """
         page = Page([]) if opening.query is None else await self._reads.page(opening.query)
         return ChannelPage(
@@ -133,7 +133,7 @@ class Subscriptions:
         descriptor = describe(application, model, request.selection, self._filter_limits)
         access = application.access.decide(identity.caller, Action.SUBSCRIBE, model.name)
         channel = channel_id(application.id, descriptor, model, access)
-        # A subscription that was narrowed keeps the channel id with which it began.
+        # A narrowed subscription keeps its original channel id.
         held = list(held)
         same = [each for each in held if each.descriptor == descriptor]
         same += [each for each in held if each.channel_id == channel]
@@ -158,9 +158,9 @@ def channel_id(app_id: str, descriptor: Descriptor, model: ModelType, access: Fi
 def route_of(
     channel: str, app_id: str, descriptor: Descriptor, model: ModelType, access: Filter
 ) -> Route:
-    """Return the route of a channel's members who asked for this and may see `access`.
+    """Return the route of the devices that follow this channel and may see `access`.
 
-    A channel id that was made under other roles may meanwhile be that of another query, too.
+    A channel id that was made under former roles may now also be the id of another query.
     """
     document = None if access == EVERYTHING else to_document(access)
     if document is None and channel == channel_id(app_id, descriptor, model, EVERYTHING):
@@ -183,10 +183,10 @@ def permitted_rows(application: Application, subscription: Subscription) -> Filt
 
 
 def rerouted(subscription: Subscription, application: Application) -> Subscription | None:
-    """Return the subscription moving to the route that the present roles give it.
+    """Return the subscription, moving to its route under the current roles.
 
-    Returns it unchanged if it has that route, and None if there is none. Raises
-    `InvalidParameters` if it does not fit the schema any more.
+    Returns it unchanged if it has that route, and None if the roles permit none. Raises
+    `InvalidParameters` if it no longer fits the schema.
     """
     model = application.models.get(subscription.descriptor.model)
     if model is None or not model.subscribable:

@@ -1,4 +1,4 @@
-"""Writing objects: from a client's wish to an operation that the broker has taken."""
+"""Writing objects: from a client's request to an operation that the broker has accepted."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from nexxus.objects.idempotency import Claim, IdempotencyKeys
 from nexxus.objects.reads import denied, require, stored_model
 
 _DOUBT = 5.0
-"""Seconds that the writer has for saying whether it denies what the API would."""
+"""Seconds to wait for the writer's decision on a write that the API would deny."""
 MAX_WAIT = 30.0
-"""Seconds that a ``Prefer: wait`` is honoured at most."""
+"""The maximum of ``Prefer: wait`` in seconds."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A write that was taken.
+    """A write that was accepted.
 
     `operation_id` is empty for a transient create. `stored` is the object after the write (for
     a delete ``{id, type, version}``) when the caller waited for it and it came in time.
@@ -62,11 +62,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """How a client wants its write to be handled.
+    """How a write is to be handled.
 
-    `idempotency_key` makes it happen once; `wait` is in seconds, None for not waiting.
-    `on_publish` is called when the write has its place among others: one that begins from then
-    on is published after it. It is not called for a write that is refused before that.
+    With the same `idempotency_key` it is done once. `wait` is in seconds, None for not waiting.
+    `on_publish` is called when the write has its place among others: every write that starts later
+    is published later. It is not called for a write that is refused before that.
     """
 
     idempotency_key: str | None = None
@@ -75,7 +75,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class _Origin(TypedDict):
-    """What every operation tells of where it comes from."""
+    """The origin of an operation."""
 
     operation_id: str
     accepted_at: int
@@ -87,7 +87,7 @@ class _Origin(TypedDict):
 
 
 class Writes:
-    """Judges writes as far as the API can, and hands them to the writer."""
+    """Checks writes as far as the API can, and passes them to the writer."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Writes:
         self._waiting: dict[str, set[asyncio.Future[Outcome]]] = {}
 
     def settle(self, outcome: Outcome) -> None:
-        """Take in what the writer tells whoever waits here."""
+        """Pass the writer's outcome to the callers that wait for it."""
         for waiting in self._waiting.pop(outcome.operation_id, ()):
             if not waiting.done():
                 waiting.set_result(outcome)
@@ -115,7 +115,7 @@ class Writes:
     async def create(
         self, identity: Identity, model_name: str, body: dict[str, Any], terms: Terms
     ) -> Accepted:
-        """Create an object; a transient one goes straight to its channels."""
+        """Create an object. A transient one is sent to its channels without being stored."""
         application = self._applications.get(identity.app_id)
         model = application.model(model_name)
         permitted = require(application, identity, Action.CREATE, model)
@@ -193,14 +193,14 @@ class Writes:
         return await self._submit(identity, operation, terms, known, permitted)
 
     async def fate(self, identity: Identity, operation_id: str) -> Fate:
-        """What became of an operation of the caller's; `NotFound` for anybody else's."""
+        """Return the fate of the caller's operation. Raises `NotFound` for any other."""
         fate = await self._registry.fates.get(identity.app_id, operation_id)
         if fate is None or fate.owner != identity.owner:
             raise NotFound(f"there is no operation {operation_id!r} of yours in the last 24 h")
         return fate
 
     async def _permits_present_row(self, key: ObjectKey, permitted: Filter) -> bool:
-        """Whether the object is stored, as far as is known here, and may be changed as it is."""
+        """Return whether the object is stored, as far as is known, and the caller may change it."""
         if permitted == EVERYTHING:
             return True
         (record,) = await self._database.load([key])
@@ -216,11 +216,11 @@ class Writes:
         known: Fate | None,
         permitted: Filter = EVERYTHING,
     ) -> Accepted:
-        """Hand the operation to the writer, unless it is `known` what became of it.
+        """Pass the operation to the writer, unless its fate is `known`.
 
-        Where the stored object is not among the `permitted` ones, an earlier write may be on its
-        way that changes this: the one that creates the object, say, taken by another node. So it
-        is the writer that denies, and its answer is waited for.
+        If the stored object is not among the `permitted` ones, an earlier write under way may
+        change this, such as the create of the object, accepted by another node. So the writer
+        decides, and this call waits for its answer.
         """
         key = operation.key
         accepted = Accepted(key.id, key.type, operation.operation_id)
@@ -263,7 +263,7 @@ class Writes:
         operation: AnyOperation,
         terms: Terms,
     ) -> Accepted:
-        """The answer to the repetition of a write that was judged already."""
+        """Return the answer to the repetition of a write that was already judged."""
         if fate.error is not None and _is_answer(fate.error, terms):
             raise _rejection(operation, fate.error)
         if terms.wait is None:
@@ -278,7 +278,7 @@ class Writes:
     async def _push(
         self, identity: Identity, document: Document, terms: Terms, *, is_repeated: bool
     ) -> Accepted:
-        """Have a transient object told; of a repeated one that was done."""
+        """Publish a transient object. A repeated one is not published again."""
         stored = document if terms.wait is not None else None
         accepted = Accepted(document["id"], document["type"], "", stored)
         if is_repeated:
@@ -300,7 +300,7 @@ class Writes:
         try:
             await self._broker.publish(EVENTS, [message])
         except ServiceUnavailable:
-            # Nothing remembers it: the client's retry must be a first one again.
+            # It is not remembered anywhere: the client's retry must count as the first attempt.
             await self._keys.release(identity, terms.idempotency_key)
             raise
         return accepted
@@ -341,7 +341,7 @@ def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:
 
 
 def _is_judged(fate: Fate | None) -> bool:
-    """Whether the write is one that was made before, and what became of it is known."""
+    """Return whether the write was made before and its fate is known."""
     return fate is not None and fate.state != "queued"
 
 
@@ -352,5 +352,5 @@ def _rejection(operation: AnyOperation, told: OperationError) -> WireError:
 
 
 def _is_answer(told: OperationError, terms: Terms) -> bool:
-    """Whether the client hears at once that its write is rejected: of a denial it always does."""
+    """Return whether the answer must say that the write is rejected, as it does for a denial."""
     return terms.wait is not None or told.error == AccessDenied.name

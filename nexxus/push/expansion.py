@@ -1,7 +1,7 @@
 """Expansion: from an event for away devices to a notice for each of them.
 
 The devices of a route are listed by partition and page by page, so that memory does not grow with
-the audience. What takes long, sending, is not done here: notices wait in the registry.
+the audience. Sending, which takes long, is done elsewhere: notices wait in the registry.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Expansion:
             for message in batch:
                 await self._expand(message.payload)
         except ServiceUnavailable as error:
-            # What was expanded already is expanded again: the same notices change nothing.
+            # Events that were already expanded are expanded again; equal notices change nothing.
             self._logger.warning("events were not noted for away devices", reason=error.message)
             await consumer.retry(batch, _AWAY_AGAIN_AFTER, failed=False)
         else:

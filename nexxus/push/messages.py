@@ -1,4 +1,4 @@
-"""Messages: one push for all that a device has not been told."""
+"""Messages: one push for all notices that wait for a device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nexxus.domain.pushes import PushNotice
 from nexxus.interfaces.push_service import PushMessage
 
 MAX_BYTES: Final = 3072
-"""How large a message may be: the services take 4 KB, with what they add themselves."""
+"""The maximum size of a message: services accept 4 KB, including what they add themselves."""
 
 _MAX_CHANNEL_BYTES: Final = 1024
 
 
 def build_message(notices: Sequence[PushNotice], routes: Mapping[str, str]) -> PushMessage | None:
-    """Return the push for a device's notices, oldest first; None if none of them is for it now.
+    """Return the push for a device's notices, oldest first; None if none of them concerns it now.
 
-    `routes` has the present routing key of each of the device's channels, "" where the routing
-    key is not that of the present roles. The text of a notice that came under another one is not
+    `routes` has the current routing key of each of the device's channels, or "" if the channel has
+    not been updated to the current roles. The text of a notice with another routing key is not
     shown.
     """
     current = [each for each in notices if not each.route or channel_of(each.route) in routes]
@@ -40,9 +40,9 @@ def _is_fit(notice: PushNotice, routes: Mapping[str, str]) -> bool:
 
 
 def _data(notices: Sequence[PushNotice]) -> dict[str, Any]:
-    """Say what has happened: the latest event, the channels of all, and how many there are.
+    """Return the data of a push: the latest event, the channels of all events, and their number.
 
-    Where that cannot be said, or takes too much room, the application has to read everything.
+    If that is unknown or too large, the data tells the application to read everything again.
     """
     channels = list(dict.fromkeys(channel_of(each.route) for each in notices if each.route))
     if any(each.event == "resync" for each in notices) or _size(channels) > _MAX_CHANNEL_BYTES:

@@ -1,4 +1,4 @@
-"""Notices: what an away device is to learn of an event, by its application's rules."""
+"""Notices: what is pushed to an away device about an event, by its application's rules."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _EVENTS: Final[dict[Occasion, PushEvent]] = {
 class Objects:
     """The object of an event, before and after it.
 
-    An event that a gateway has passed on may lack it. Then what is stored now takes its place, if
-    it still is of the event's version.
+    An event that a gateway has passed on may lack the object. The stored object is then used, if it
+    still has the event's version.
     """
 
     def __init__(self, event: AwayEvent, database: Database, application: Application) -> None:
@@ -65,7 +65,7 @@ async def make_notice(
 ) -> PushNotice | None:
     """Return the notice for the away devices of a routing key; None if the rule says no push.
 
-    An object that access control has taken away is told by a silent push.
+    If access control has taken the object away, the push is silent.
     """
     delivery = event.delivery
     occasion = _OCCASIONS[verdict]

@@ -1,7 +1,8 @@
 """Rerouting: the subscriptions that no node serves follow their application's roles.
 
-Gateways narrow what they serve. What nobody serves only needs another route: its device has not
-been shown anything meanwhile, and reads its channels again when it connects.
+Gateways narrow the subscriptions that they serve. A subscription that no node serves only needs
+another route: its device has received nothing meanwhile, and reads its channels again when it
+connects.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Rerouting:
     ) -> None:
         """Bring every subscription that no node serves in line with the application.
 
-        Every node does so; what is right already does not change. May be cancelled and called
+        Every node does this; correct subscriptions do not change. May be cancelled and called
         again.
         """
         if former is None or present is None:

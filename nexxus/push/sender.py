@@ -32,12 +32,12 @@ from nexxus.push.messages import build_message
 from nexxus.toolkit.backoff import Backoff
 
 LEASE: Final = 45.0
-"""Seconds that a device is this node's. Sending takes less."""
+"""Seconds for which this node leases a device. Sending takes less."""
 
 _SEND_WITHIN: Final = 30.0
 _AT_ONCE: Final = 200
 _LOOK_AGAIN: Final = 0.25
-"""Seconds until the schedule is looked at again, when nothing was due."""
+"""Seconds until the schedule is read again if nothing was due."""
 
 _NO_LANE_DELAY: Final = 1.0
 _SEND_AGAIN: Final = Backoff(first=5.0, longest=600.0)
@@ -45,7 +45,7 @@ _OPEN_AGAIN: Final = Backoff(first=0.2, longest=5.0)
 
 
 class PushFigures(msgspec.Struct):
-    """What is measured of pushes."""
+    """The figures of pushes."""
 
     sent: Annotated[int, counter("Pushes that a service has accepted.")] = 0
     retried: Annotated[int, counter("Pushes that a service did not accept yet.")] = 0
@@ -54,7 +54,7 @@ class PushFigures(msgspec.Struct):
 
 
 class _Ready(NamedTuple):
-    """A device that is to be pushed to, and what."""
+    """A push that is ready to be sent to a device."""
 
     due: DuePush
     address: PushAddress
@@ -160,7 +160,7 @@ class Sender:
         return len(taken) == _AT_ONCE and not is_full
 
     async def _prepare(self, due: DuePush) -> _Ready | None:
-        """Decide what becomes of a device that is due; None if nothing is to be sent now."""
+        """Return the push for a due device, or None if nothing is to be sent now."""
         pushes = self._registry.pushes
         device, presence, session = await asyncio.gather(
             self._registry.devices.get(due.app_id, due.device_id),
@@ -259,14 +259,14 @@ class Sender:
             await self._registry.pushes.retry(ready.due, _NO_LANE_DELAY, failed=False)
 
     async def _end_subscriptions(self, due: DuePush) -> None:
-        """End what a device follows whose session is over."""
+        """End the subscriptions of a device whose session has ended."""
         store = self._registry.subscriptions
         held = await store.of_device(due.app_id, due.device_id)
         await store.remove(due.app_id, due.device_id, [each.channel_id for each in held])
         await self._registry.pushes.done(due, again_in=None)
 
     async def _end(self, due: DuePush, address: PushAddress) -> None:
-        """Make a device volatile that cannot be reached any more, which ends its subscriptions."""
+        """Make a device volatile that can no longer be reached, which ends its subscriptions."""
         device = await self._registry.devices.get(due.app_id, due.device_id)
         if device is not None and device.push == address:  # else it has got another one by now
             await self._registry.devices.put(msgspec.structs.replace(device, push=None))

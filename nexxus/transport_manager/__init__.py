@@ -1,4 +1,4 @@
-"""The transport manager: which channels an event belongs to, which nodes have subscribers."""
+"""The transport manager: finds the channels of an event and the nodes with subscribers."""
 
 from nexxus.transport_manager.transport_manager import TransportManager
 

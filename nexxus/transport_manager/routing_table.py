@@ -1,4 +1,4 @@
-"""The routing table: one model's routes, kept as fresh as the registry's."""
+"""The routing table: one model's routes, kept up to date with the registry."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Target = tuple[str, str]
 """A transport and a node."""
 
 AWAY: Final[Target] = ("", "")
-"""Stands for the part that pushes to devices that are away."""
+"""The target for the part that pushes to devices that are away."""
 
 
 class RoutingTable:
-    """The routes of one application's model, indexed, and the nodes that each leads to.
+    """The routes of one application's model, indexed, and the nodes of each route.
 
-    `version` is that of the registry's routes that it is as fresh as. Where the server `can_push`,
-    a route with away devices leads to `AWAY`, too.
+    `version` is the registry's version of the routes that the table has. If the server `can_push`,
+    a route with away devices also leads to `AWAY`.
     """
 
     def __init__(self, app_id: str, model: ModelType, *, can_push: bool) -> None:
@@ -42,7 +42,7 @@ class RoutingTable:
         return len(self._nodes)
 
     async def refresh(self, registry: Registry) -> None:
-        """Catch up with the registry; costs one small question when nothing changed."""
+        """Load changed routes from the registry; one small call if nothing changed."""
         version = await registry.subscriptions.routes_version(self._app_id, self.model.name)
         if version == self.version:
             return
@@ -57,10 +57,10 @@ class RoutingTable:
     def deliveries(
         self, event: Event, told: set[tuple[Target, str]]
     ) -> Iterable[tuple[Target, Delivery]]:
-        """Return what each node with subscribers has yet to be sent of an event.
+        """Return the deliveries of an event that nodes with subscribers have not been sent yet.
 
-        `told` contains the routing keys that each node was sent already, and is extended. If it
-        was not empty, the deliveries are late.
+        `told` has the (node, routing key) pairs that were sent before, and is extended. If it was
+        not empty, the deliveries are late.
         """
         if not self._nodes:
             return ()
@@ -89,7 +89,7 @@ class RoutingTable:
         self._nodes[key] = targets
 
     def _add(self, route: Route) -> bool:
-        """Index a route; False where the present schema does not know its fields any more."""
+        """Index a route. Returns False if the current schema no longer has its fields."""
         try:
             self._index.add(route)
         except InvalidParameters:
@@ -98,7 +98,7 @@ class RoutingTable:
 
 
 def _delivery(event: Event, verdicts: Verdicts, accepted_at: int, is_late: bool) -> Delivery:
-    """What a node is sent: patches for an update, the whole object where there are none."""
+    """Return the delivery: patches for an update, the whole object if there are none."""
     present = verdicts.values()
     is_patched = Verdict.UPDATED in present and can_be_patched(event.patches)
     patches = event.patches if is_patched else []

@@ -1,4 +1,4 @@
-"""The transport manager role: events in, one message per node with subscribers out."""
+"""The transport manager role: sends each event once to every node with subscribers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from nexxus.observability.figures import counter
 from nexxus.transport_manager.routing_table import AWAY, RoutingTable, Target
 
 OnSettled = Callable[[str, Iterable[Event]], None]
-"""Called with the group's name and the events that it needs no more."""
+"""Called with the group's name and the events that it has finished."""
 
 
 class RoutingFigures(msgspec.Struct):
-    """What is measured of routing."""
+    """The figures of routing."""
 
     events: Annotated[int, counter("Events that were matched against the subscriptions.")] = 0
     deliveries: Annotated[
@@ -38,13 +38,13 @@ class RoutingFigures(msgspec.Struct):
 
 
 class TransportManager:
-    """Routes events to nodes, and, where the server `can_push`, to the part that pushes.
+    """Routes events to nodes and, if the server `can_push`, to the part that pushes.
 
-    Before a batch is matched, the routes of its models are compared with the registry's by
-    version: a subscription that was made before an event was written is always seen. After it is
-    published they are compared again. A subscription that has moved to another node meanwhile is
-    told there, too: that node asks the former one for what it was told, and what comes to the
-    former one after that would be lost.
+    Before a batch is matched, the routes of its models are compared with the registry's by version,
+    so that every subscription made before an event was written is seen. After the batch is
+    published they are compared again. If a subscription has moved to another node meanwhile, the
+    event is sent there too: the new node asks the former one for its events, but would miss those
+    that the former node receives after that.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class TransportManager:
         tables: dict[tuple[str, str], RoutingTable],
         told: list[set[tuple[Target, str]]],
     ) -> bool:
-        """Tell the nodes what they have not been told yet; whether there was anything."""
+        """Send the nodes what they have not been sent yet. Returns whether there was anything."""
         outgoing: dict[Target, list[Delivery]] = {}
         away: list[AwayEvent] = []
         for event, its_told in zip(events, told, strict=True):
@@ -144,7 +144,7 @@ class TransportManager:
         return bool(sends)
 
     async def _fresh_tables(self, events: Sequence[Event]) -> dict[tuple[str, str], RoutingTable]:
-        """The tables of the events' models, as fresh as the registry."""
+        """Return the tables of the events' models, up to date with the registry."""
         tables: dict[tuple[str, str], RoutingTable] = {}
         for name in dict.fromkeys((event.app_id, event.type) for event in events):
             table = await self._fresh_table(*name)
@@ -153,7 +153,7 @@ class TransportManager:
         return tables
 
     async def _fresh_table(self, app_id: str, model_name: str) -> RoutingTable | None:
-        """The model's table, as fresh as the registry; None for a model that is gone."""
+        """Return the model's table, up to date with the registry; None if the model is gone."""
         model = self._find_model(app_id, model_name)
         if model is None:
             # An event may be faster than the news of its application.
@@ -176,7 +176,7 @@ class TransportManager:
             return None
 
     async def _forget(self, former: Application | None, present: Application | None) -> None:
-        """Drop the tables of an application that changed: its schema may have."""
+        """Drop the tables of a changed application, because its schema may have changed."""
         changed = former or present
         assert changed is not None
         for name in [name for name in self._tables if name[0] == changed.id]:

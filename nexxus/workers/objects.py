@@ -15,11 +15,11 @@ from nexxus.objects.writes import Accepted, Terms, Writes
 
 _WAIT: Final = 30.0
 _PAGE: Final = 1000
-"""Objects of a page; an application's ``maxLimit`` may be less."""
+"""The objects per page; an application's ``maxLimit`` may be lower."""
 
 
 class OwnObjects(WorkerObjects):
-    """Reads and writes in the name of a worker, which has every right."""
+    """Reads and writes for a worker, without access control."""
 
     def __init__(self, worker: str, *, reads: Reads, writes: Writes) -> None:
         self._worker = worker

@@ -1,4 +1,4 @@
-"""The role that runs a custom worker: events of its group in, whatever the plugin does out."""
+"""The role that runs a custom worker: passes the events of its group to the plugin."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nexxus.observability.figures import counter
 from nexxus.toolkit.backoff import Backoff
 
 OnSettled = Callable[[str, Iterable[Event]], None]
-"""Called with the group's name and the events that it needs no more."""
+"""Called with the group's name and the events that it has finished."""
 
 
 class WorkerFigures(msgspec.Struct):
-    """What is measured of a custom worker."""
+    """The figures of a custom worker."""
 
     handled: Annotated[int, counter("Events that the worker has handled.")] = 0
     failed: Annotated[int, counter("Attempts to handle an event that failed.")] = 0
@@ -79,15 +79,15 @@ class WorkerRunner:
             await self._worker.close()
 
     async def is_done(self) -> bool:
-        """Whether no event waits and none is in hand; for a group without other members."""
+        """Return whether no event waits or is being handled; for a group without other members."""
         if await self._broker.depth(self.group):
             return False
-        # What was taken before is in hand after this turn of the loop, and may be given back.
+        # Events that were received before this turn of the loop may still be given back.
         await asyncio.sleep(0)
         return not self._is_busy and not await self._broker.depth(self.group)
 
     async def _open(self) -> None:
-        """Open the worker, again and again while what it needs is away."""
+        """Open the worker; retry while a service that it needs is away."""
         failures = 0
         while True:
             try:
@@ -129,7 +129,7 @@ class WorkerRunner:
         return failures
 
     async def _handle(self, part: Sequence[Received[Event]]) -> Sequence[Failure[Event]]:
-        """Call the worker; what failed, and how."""
+        """Call the worker. Returns the failures."""
         try:
             failed = await self._worker.handle([message.payload for message in part])
             return [_failure(each, part) for each in failed or ()]
@@ -152,11 +152,10 @@ class WorkerRunner:
 def _parts(
     batch: Sequence[Received[Event]], *, largest: int, attempts: int
 ) -> Iterator[Sequence[Received[Event]]]:
-    """Yield the batch in pieces, smaller ones of events that have failed before.
+    """Yield the batch in parts, which are smaller for events that have failed before.
 
-    With each attempt the largest piece is half of what it was, so that one that always fails is
-    soon alone. The last of the `attempts` is made alone, so that neighbours cannot cause it to
-    fail.
+    Each attempt halves the largest part, so that an event that always fails is soon alone. The last
+    of the `attempts` is made alone, so that neighbours cannot cause it to fail.
     """
     part: list[Received[Event]] = []
     limit = largest

@@ -1,4 +1,4 @@
-"""What custom workers keep: small values by name, in the database."""
+"""The state of custom workers: small values by name, in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: takes operations, applies them to what is stored, announces what happened."""
+"""The writer: applies operations to the stored objects, and announces the outcome."""
 
 from nexxus.writer.tombstones import TombstoneSweeper
 from nexxus.writer.writer import Writer

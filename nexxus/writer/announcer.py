@@ -1,5 +1,5 @@
-"""Announcing what became of operations: to the transport managers and workers, to the registry, and
-to those who wait."""
+"""Announces the outcome of operations: to transport managers and workers, to the registry, and to
+waiting callers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Announcer:
     async def announce(self, done: Sequence[Judgement]) -> None:
         """Publish the events, and store the fates.
 
-        Rejections are stored before anything else can fail: judged again, behind what was applied
-        since, the operation might be applied. A fate of an applied one says that it was announced.
+        Rejections are stored before anything else can fail: if such an operation were judged again,
+        after others have been applied, it might be accepted. The fate of an applied operation also
+        says that it was announced.
         """
         fates = [fate for judgement in done for fate in judgement.fates]
         if rejected := [fate for fate in fates if fate.state == "rejected"]:
@@ -39,7 +40,7 @@ class Announcer:
         await self._registry.fates.put([fate for fate in fates if fate.state == "applied"])
 
     async def report(self, done: Sequence[Judgement]) -> None:
-        """Notify the nodes that wait, and the writing devices of what was rejected."""
+        """Notify the waiting nodes of the outcomes, and the writing devices of rejections."""
         outcomes = [outcome for judgement in done for outcome in judgement.outcomes]
         if outcomes:
             # Side by side: a broker confirms each one, and a round may have hundreds. All are

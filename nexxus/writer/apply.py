@@ -1,7 +1,7 @@
 """Applying one operation to one record: a decision, without I/O.
 
-`apply_operation` answers with the record and the event of an applied write, or raises the
-`WireError` that the operation is rejected with. The same operation applied again is a
+`apply_operation` returns the record and the event of an applied write, or raises the `WireError`
+with which the operation is rejected. For an operation that was applied before it returns a
 `Repeated`: the record remembers the operations that made it.
 """
 
@@ -33,16 +33,16 @@ _EVENTS: Final[Mapping[type[AnyOperation], EventName]] = {
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """The record after a write, and the event that tells of it."""
+    """The record after a write, and the write's event."""
 
     record: Record
     event: Event
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The operation had been applied before: nothing changes but that its event goes out again.
+    """The operation was applied before: only its event is published again.
 
-    `version` is the one that the operation made; the object may have newer ones by now.
+    `version` is the version that the operation made; the object may have a newer one.
     """
 
     event: Event
@@ -56,9 +56,9 @@ def apply_operation(
     *,
     committed_together: int = 1,
 ) -> Applied | Repeated:
-    """Apply `operation` to `record`, which is None where nothing is stored, not even a tombstone.
+    """Apply `operation` to `record`, which is None if nothing is stored, not even a tombstone.
 
-    The record will remember what each of the last `committed_together` operations replaced.
+    The new record remembers what each of the last `committed_together` operations replaced.
     """
     if record is not None and is_remembered(record.memory, operation.operation_id):
         return _repeated(operation, record)
@@ -85,7 +85,7 @@ def apply_operation(
 
 
 def _require(operation: Update | Delete, stored: Document | None, model: ModelType) -> Document:
-    """The stored object, if the operation may change it and it has the expected version."""
+    """Return the stored object if the operation may change it and it has the expected version."""
     key = operation.key
     if operation.permit is not None and not (stored and _permits(operation, stored, model)):
         raise AccessDenied(f"you may not change this {key.type}")
@@ -154,17 +154,17 @@ def _applied(
 
 
 def _repeated(operation: AnyOperation, record: Record) -> Repeated:
-    """What an operation made that the record remembers, with its event once more.
+    """Return the version that a remembered operation made, with its event for a second time.
 
-    The event carries the present object, or its deletion: a client that has that version ignores
-    it, a client that missed it has it now. It also carries what the object was before the
-    operation, for the channels that the object has left. Where that is no longer remembered, a
-    later operation was announced, and therefore this one was, too.
+    The event carries the current object or its deletion: a client that already has this version
+    ignores it. It also carries the object before the operation, for the channels that the object
+    has left. If that is no longer remembered, a later operation was announced, so this one was
+    announced as well.
     """
     key = operation.key
     gone = record.deleted_at is not None
     memory = recall(record.memory)
-    # Each remembered operation made one version, the last of them the present one.
+    # Each remembered operation made one version; the last one made the current version.
     since = len(memory.operations) - 1 - memory.operations.index(operation.operation_id)
     first = len(memory.replaced) - 1 - since
     event = Event(

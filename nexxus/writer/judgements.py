@@ -1,4 +1,4 @@
-"""Judgements: what became of the operations on an object, announced once it is committed."""
+"""Judgements: the outcomes of the operations on an object, announced after the commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nexxus.interfaces.database import Record
 
 
 class Judgement(msgspec.Struct):
-    """What became of the operations on one object: everything that is announced about them."""
+    """Everything that is announced about the operations on one object."""
 
     events: list[Event] = []
     fates: list[Fate] = []
@@ -33,9 +33,9 @@ class Judgement(msgspec.Struct):
         self.outcomes.append((operation, Outcome(operation.operation_id, error=told)))
 
     def leave_out_repetitions(self) -> None:
-        """Tell only once of an operation of which two copies came together.
+        """Remove the duplicates of an operation of which two copies are in the same batch.
 
-        A client's retry may come while the first copy is still under way.
+        A client's retry may arrive while the first copy is still under way.
         """
         told = {event.operation_id for event in self.events if not event.repeated}
         self.events = [
@@ -51,7 +51,7 @@ def outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
 
 
 def as_stored(key: ObjectKey, record: Record) -> Document:
-    """What whoever waits for a write is shown: the object, or what identifies a deleted one."""
+    """Return what a waiting caller gets: the object, or the identity of a deleted one."""
     if record.deleted_at is None:
         return record.document
     return {"id": key.id, "type": key.type, "version": record.version}

@@ -1,17 +1,18 @@
-"""The outbox: events that custom workers have yet to handle, stored with the objects.
+"""The outbox: stores the events that custom workers have not handled yet, together with the
+objects.
 
-A broker that is not durable would lose them with the process. So a commit also stores its events,
-in a record of Nexxus's own; it is cleared when every worker has settled them, and what is found
-there at the next start is delivered again.
+A broker that is not durable would lose these events with the process. So a commit also stores its
+events in an internal record. The record is cleared when every worker has settled the events. Events
+that are found at the next start are delivered again.
 
-The records are slots that are used again and again. A batch needs one, and a slot that its workers
-are done with is overwritten by the next batch: what a commit costs more is one row.
+The records are slots that are reused. A batch needs one slot, and the next batch overwrites a slot
+whose workers are done, so that a commit writes only one row more.
 
-Where the database is not atomic, the events are stored first. At the next start, an event whose
-write is not among those that its object remembers is dropped.
+If the database is not atomic, the events are stored first. At the next start, an event is dropped
+if its object does not remember the event's write.
 
-There is one writer, which commits one batch after the other: the broker, not being durable, serves
-one process only.
+There is one writer, which commits one batch after the other, because a broker that is not durable
+serves one process only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ OUTBOX: Final = build_model("outbox", {})
 """A slot: its ``body`` is a JSON list of events, empty when there are none."""
 
 _CLEAR_AFTER: Final = 1.0
-"""Seconds after which a slot that nobody needs is cleared, unless a batch has overwritten it."""
+"""Seconds after which an unused slot is cleared, unless a batch has overwritten it."""
 
 _CHUNK: Final = 200
 _RETRY_DELAY: Final = 1.0
@@ -45,7 +46,7 @@ _decode = msgspec.json.Decoder(list[Event]).decode
 
 
 class OutboxFigures(msgspec.Struct):
-    """What is measured of the outbox."""
+    """The figures of the outbox."""
 
     slots: Annotated[int, gauge("Slots of the outbox, in use or free; none is ever removed.")]
     slots_in_use: Annotated[
@@ -54,9 +55,9 @@ class OutboxFigures(msgspec.Struct):
 
 
 class Outbox:
-    """Commits objects together with their events, and remembers what workers have yet to settle.
+    """Commits objects together with their events, and remembers what workers must still settle.
 
-    `groups` are those of the workers. Without any, it only clears what former ones left behind.
+    `groups` are those of the workers. Without any, it only clears what removed ones left behind.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Outbox:
         await self._records.open()
 
     async def recover(self) -> None:
-        """Deliver again what a former process left unsettled; wait for a service that is away.
+        """Deliver again what an earlier process left unsettled; wait for an unavailable service.
 
         To be called before the first commit. Later calls do nothing.
         """
@@ -120,10 +121,10 @@ class Outbox:
         return sorted(pending.values(), key=lambda event: event.version or 0)
 
     async def commit(self, mutations: Sequence[Mutation], events: Sequence[Event]) -> list[bool]:
-        """Commit mutations, as `Database.commit` does, with the events that follow from them.
+        """Commit mutations like `Database.commit`, together with their events.
 
-        If it raises, it may have been done all the same: then the events are delivered at the next
-        start, unless every worker settles them before, since they are published again.
+        If this raises, the commit may still have been done. The events are then delivered at the
+        next start, unless every worker settles them before, after they were published again.
         """
         if not events or not self._groups:
             return await self._database.commit(mutations)
@@ -146,7 +147,7 @@ class Outbox:
         return won
 
     def settle(self, group: str, events: Iterable[Event]) -> None:
-        """Note that a worker's group has settled events; those that are not here are ignored."""
+        """Record that a worker's group has settled events. Unknown events are ignored."""
         for event in events:
             slot = self._slot_of.get(event.operation_id)
             if slot is None:
@@ -163,7 +164,7 @@ class Outbox:
             await self.clear()
 
     async def clear(self) -> None:
-        """Clear what every worker has settled. What cannot be cleared is delivered once more."""
+        """Clear what every worker has settled. If this fails, the events are delivered again."""
         try:
             for slot in list(self._doubtful):
                 await self._resolve(slot)
@@ -175,7 +176,7 @@ class Outbox:
             self._logger.warning("settled events are still stored", reason=error.message)
 
     async def _resolve(self, slot: str) -> None:
-        """Find out whether a commit that failed is stored; expect nobody to settle what is not."""
+        """Find out whether a failed commit was stored; if not, stop waiting for its events."""
         record = await self._records.load(slot)
         events = self._doubtful.get(slot)
         if events is None:
@@ -234,9 +235,9 @@ class Outbox:
         return str(self._slots - 1)
 
     def _track(self, slot: str, events: Sequence[Event]) -> None:
-        """Expect every group to settle these events; without any, the slot is free.
+        """Wait for every group to settle these events. Without events, the slot is free.
 
-        An event that is in another slot, whose commit failed, is needed only here.
+        An event that is also in the slot of a failed commit is needed only here.
         """
         names = [group.name for group in self._groups]
         if not events or not names:
@@ -250,7 +251,7 @@ class Outbox:
             self._slot_of[event.operation_id] = slot
 
     def _forget(self, operation_id: str) -> None:
-        """Expect nobody to settle an event any more; a slot with no other one is free."""
+        """Stop waiting for an event. A slot without any other event is free."""
         slot = self._slot_of.pop(operation_id)
         unsettled = self._unsettled[slot]
         del unsettled[operation_id]
@@ -261,7 +262,7 @@ class Outbox:
 
 
 def _made(event: Event, record: Record | None) -> bool:
-    """Whether an event's write is stored: the object remembers it, or too much has come since."""
+    """Return whether an event's write is stored: the object remembers it or too many since."""
     if record is None or event.version is None or record.version < event.version:
         return False
     is_forgotten = record.version - event.version >= OPERATIONS_REMEMBERED

@@ -1,9 +1,9 @@
-"""What a write replaced, as far as filters can tell, so that its event can be told once more.
+"""The filterable values that a write replaced, so that its event can be published again.
 
-A writer may die between storing a write and telling of it. Whoever is given the operation next
-has only the object as it is now, and must still tell the channels that the object has left. So a
-record keeps, for each operation of its last commit, the filterable values that it changed: a
-few bytes, and enough to judge by any filter what the object was.
+A writer may die between storing a write and publishing its event. The writer that gets the
+operation next has only the current object, but must still notify the channels that the object has
+left. So a record keeps, for each operation of its last commit, the filterable values that it
+changed. They are a few bytes, and enough to evaluate any filter on the earlier object.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Replaced: TypeAlias = dict[str, Any]
 
 
 def replaced_values(before: Document | None, after: Document, model: ModelType) -> Replaced | None:
-    """By path, the filterable values of `before` that differ in `after`; missing ones are None.
+    """Return, by path, the filterable values of `before` that differ in `after`; None if missing.
 
-    None where nothing was replaced: the write made the object. After a delete `after` is empty.
+    Returns None if the write created the object. After a delete `after` is empty.
     """
     if before is None:
         return None
@@ -37,9 +37,10 @@ def replaced_values(before: Document | None, after: Document, model: ModelType) 
 
 
 def put_back(document: Document, replaced: Sequence[Replaced | None]) -> Document | None:
-    """The object before its last writes, which replaced this, oldest first; filterable values only.
+    """Return the filterable values of the object before its last writes.
 
-    `document` is the present object, or the identity of a deleted one. None where there was none.
+    `document` is the current object, or the identity of a deleted one. The last writes replaced
+    `replaced`, oldest first. Returns None if there was no object before.
     """
     identity = {name: document[name] for name in ("id", "type", "appId")}
     before: Document | None = document

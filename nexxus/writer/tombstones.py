@@ -1,4 +1,5 @@
-"""Tombstones are kept for a time, so that late events never undo newer objects; then swept."""
+"""Removes old tombstones, which are kept for a time so that late events never undo newer
+objects."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from nexxus.interfaces.logger import Logger
 
 
 class TombstoneSweeper:
-    """Forgets tombstones after `keep` seconds, looking every `every` seconds."""
+    """Removes tombstones after `keep` seconds, checking every `every` seconds."""
 
     def __init__(self, database: Database, logger: Logger, *, keep: int, every: float) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The writer role: batches of operations in, committed records and events out."""
+"""The writer role: turns batches of operations into committed records and events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nexxus.writer.outbox import Outbox
 
 
 class WriterFigures(msgspec.Struct):
-    """What is measured of the writer."""
+    """The figures of the writer."""
 
     applied: Annotated[int, counter("Writes that were applied to objects.")] = 0
     rejected: Annotated[
@@ -42,7 +42,7 @@ class WriterFigures(msgspec.Struct):
 
 
 class _MayBeStored(Exception):
-    """A round failed when something of it may have been stored already."""
+    """A round failed after some of it may have been stored."""
 
     def __init__(self, error: ServiceUnavailable) -> None:
         super().__init__(error.message)
@@ -52,11 +52,13 @@ class _MayBeStored(Exception):
 class Writer:
     """Applies operations in the order of their object's partition.
 
-    One round: load the records, apply every operation of an object to it in turn, commit one
-    mutation per object, announce the events, store the fates, settle the messages. What loses
-    its compare-and-set (a fenced-off predecessor still wrote) is loaded and applied again.
+    One round: load the records, apply the operations of each object in turn, commit one mutation
+    per object, announce the events, store the fates, settle the messages. If a compare-and-set
+    fails, because a predecessor that was cut off still wrote, the object is loaded and the
+    operations are applied again.
 
-    With an `outbox` the events are committed with the objects: the broker would lose them.
+    With an `outbox` the events are committed together with the objects, for a broker that would
+    lose them.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Writer:
         )
 
     async def _give_up(self, message: Received[AnyOperation], _: Exception) -> None:
-        """Reject an operation that could not even be judged."""
+        """Reject an operation that could not be processed."""
         self.figures.rejected += 1
         judgement = Judgement()
         judgement.reject(
@@ -138,7 +140,7 @@ class Writer:
         messages: list[Received[AnyOperation]],
         error: ServiceUnavailable,
     ) -> None:
-        """Refuse what is known not to be stored; what is, or may be, must still be announced."""
+        """Refuse what is certainly not stored; anything else must still be announced."""
         unfinished = messages
         if any(message.is_waiting for message in messages):
             keys = list({message.payload.key for message in messages})
@@ -150,7 +152,7 @@ class Writer:
         await consumer.refuse([m for m in messages if m.payload.operation_id not in ids], error)
 
     async def _catch_up_with(self, batch: Sequence[Received[AnyOperation]]) -> None:
-        """Know each application at least as the API knew it when it judged these."""
+        """Load each application in at least the version with which the API checked these."""
         versions: dict[str, int] = {}
         for message in batch:
             operation = message.payload
@@ -166,7 +168,7 @@ class Writer:
         *,
         is_first: bool,
     ) -> list[Received[AnyOperation]]:
-        """Handle what can be handled at once; the messages that need another round."""
+        """Handle what can be handled now. Returns the messages that need another round."""
         by_key, later = _group(batch)
         keys = list(by_key)
         records = await self._load(by_key, trusting=is_first)
@@ -218,11 +220,11 @@ class Writer:
     async def _load(
         self, by_key: dict[ObjectKey, list[Received[AnyOperation]]], *, trusting: bool
     ) -> dict[ObjectKey, Record | None]:
-        """What is stored of each object.
+        """Return what is stored of each object.
 
-        A create is nearly always of a new object. Where the writer is `trusting`, it takes that
-        for granted and saves the question; if it was wrong, the compare-and-set fails, and the
-        next round asks.
+        A create is nearly always for a new object. If the writer is `trusting`, it assumes so and
+        does not load the object. If that was wrong, the compare-and-set fails, and the next round
+        loads it.
         """
         asked = [
             key
@@ -239,12 +241,12 @@ class Writer:
         by_key: dict[ObjectKey, list[Received[AnyOperation]]],
         records: dict[ObjectKey, Record | None],
     ) -> dict[str, Fate]:
-        """What became of those operations that were judged, and told of, before.
+        """Return the fates of the operations that were judged and announced before.
 
-        A record names the operations last applied to it, so that none is applied twice, but not
-        what is longer ago, nor what was rejected. The fates do. They are asked for after the
-        records were loaded: the fates of one round are kept before the next one commits, so an
-        operation that was applied to such a record, and is not named there, has its fate by now.
+        A record names the operations that were last applied to it, so that none is applied twice.
+        It does not name older ones or rejected ones; the fates do. They are read after the records:
+        the fates of a round are stored before the next round commits. So an operation that was
+        applied to a loaded record, but is not named there, has a fate.
         """
         asked = [
             message.payload
@@ -319,10 +321,10 @@ class Writer:
 def _group(
     batch: list[Received[AnyOperation]],
 ) -> tuple[dict[ObjectKey, list[Received[AnyOperation]]], list[Received[AnyOperation]]]:
-    """The messages by object, in order; what exceeds a record's memory waits for the next round.
+    """Group the messages by object, in order. The rest waits for the next round.
 
-    A record remembers the last `OPERATIONS_REMEMBERED` operations: more than those in one
-    commit could be repeated unrecognised after a crash.
+    A record remembers the last `OPERATIONS_REMEMBERED` operations. If one commit had more for an
+    object, a repeated one might not be recognised after a crash.
     """
     by_key: dict[ObjectKey, list[Received[AnyOperation]]] = {}
     later = []
@@ -341,5 +343,5 @@ def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | No
 
 
 def _may_be_judged(message: Received[AnyOperation]) -> bool:
-    """Whether an operation has come before: from its client again, or from the broker."""
+    """Return whether an operation may have come before, from its client or from the broker."""
     return message.payload.is_retry or message.attempts > 0
