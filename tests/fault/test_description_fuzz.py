@@ -65,7 +65,7 @@ schema = schemathesis.pytest.from_fixture("description").exclude(
 @pytest.mark.contract("7. Health and description", "the description is true")
 @schema.parametrize()
 @settings(
-    max_examples=max(2, settings.default.max_examples // 25),
+    max_examples=max(1, settings.default.max_examples // 50),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

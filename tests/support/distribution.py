@@ -12,12 +12,14 @@ import pytest
 
 GROUPS = {
     "elasticsearch_server": "elasticsearch",
+    "installed": "packages",
     "postgres_server": "postgres",
     "rabbitmq_server": "rabbitmq",
     "redis_server": "redis",
     "redis_cluster": "redis",
 }
-"""The fixtures that start a server for the whole run, and what its tests are called together."""
+"""The fixtures that start a server, or install packages, for the whole run, with a name for the
+group of tests that need them."""
 
 ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
@@ -26,12 +28,12 @@ MOST = 4
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of the time a test waits, for a server to start, say.
+    """Two more than there are cores: tests wait a third of their time, such as for servers to start.
 
-    Each has a server of its own, so a great many would only take longer to start; and where there
-    are many more than cores, servers under test miss their time limits.
+    Each process has its own server under test. With many more processes than cores, these servers
+    would exceed their time limits.
     """
-    return min((os.cpu_count() or 1) + 1, MOST)
+    return min((os.cpu_count() or 1) + 2, MOST)
 
 
 @pytest.hookimpl(tryfirst=True)
