@@ -28,7 +28,7 @@ MOST = 4
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests wait a third of their time, such as for servers to start.
+    """Two more than there are cores: tests wait a third of their time, e.g. for servers to start.
 
     Each process has its own server under test. With many more processes than cores, these servers
     would exceed their time limits.
