@@ -46,6 +46,8 @@ class Batcher(Generic[Item, Result]):
         self._largest = largest
         self._waiting: deque[_Asked[Item, Result]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
+        self._active = 0
+        """Senders that will still look at what waits. One that has ended stays a task for a while."""
 
     async def ask(self, items: Sequence[Item]) -> Sequence[Result]:
         """Return the results for these items, in their order. They are sent in one batch.
@@ -56,7 +58,8 @@ class Batcher(Generic[Item, Result]):
         """
         outcome: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Asked(items, outcome))
-        if len(self._senders) < self._width:
+        if self._active < self._width:
+            self._active += 1
             sender = asyncio.create_task(self._run(), name="batch")
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
@@ -72,22 +75,27 @@ class Batcher(Generic[Item, Result]):
             _fail(self._waiting.popleft(), _closed())
 
     async def _run(self) -> None:
-        while batch := self._take():
-            items = [item for asked in batch for item in asked.items]
-            try:
-                results = await self._send(items)
-            except BaseException as error:
-                for asked in batch:
-                    _fail(asked, error if isinstance(error, Exception) else _closed())
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            start = 0
+        try:
+            while batch := self._take():
+                await self._send_batch(batch)
+        finally:
+            self._active -= 1
+
+    async def _send_batch(self, batch: Sequence[_Asked[Item, Result]]) -> None:
+        try:
+            results = await self._send([item for asked in batch for item in asked.items])
+        except BaseException as error:
             for asked in batch:
-                end = start + len(asked.items)
-                if not asked.outcome.done():
-                    asked.outcome.set_result(results[start:end])
-                start = end
+                _fail(asked, error if isinstance(error, Exception) else _closed())
+            if not isinstance(error, Exception):
+                raise
+            return
+        start = 0
+        for asked in batch:
+            end = start + len(asked.items)
+            if not asked.outcome.done():
+                asked.outcome.set_result(results[start:end])
+            start = end
 
     def _take(self) -> list[_Asked[Item, Result]]:
         batch: list[_Asked[Item, Result]] = []

@@ -48,6 +48,12 @@ async def test_calls_in_one_turn_are_sent_together_and_answered_separately(
     assert len(server.sent) == 1
 
 
+async def test_a_caller_may_ask_again_as_soon_as_it_has_its_results(server: Server) -> None:
+    batcher = Numbers(server.send, largest=LARGEST)
+    async with asyncio.timeout(10):
+        assert [await batcher.ask([n]) for n in (1, 2, 3)] == [["1"], ["2"], ["3"]]
+
+
 async def test_calls_while_all_senders_are_busy_are_sent_together_later(server: Server) -> None:
     batcher = Numbers(server.send, largest=LARGEST)
     server.may_answer.clear()
