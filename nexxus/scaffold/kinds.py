@@ -142,9 +142,9 @@ _KINDS: Final = (
         selection=_toml('[broker]\nadapter = "<<name>>"'),
         kit="nexxus.testing.broker_kit.BrokerConformance",
         shows="Order per key, groups, settling, retries, members that come and go, mailboxes. A "
-        "broker that outlives the process subclasses `DurableBrokerConformance` and overrides"
-        " `reopen`. `nexxus.toolkit.delivery_buffer` and `nexxus.toolkit.backlog` keep the "
-        "order of retries.",
+        "durable broker subclasses `StoredBrokerConformance`, or `DurableBrokerConformance` if "
+        "several processes share it, and overrides `open_broker`. `nexxus.toolkit.backlog` and "
+        "`nexxus.toolkit.delivery_buffer` keep the order of retries.",
         scope="process",
     ),
     NewKind(

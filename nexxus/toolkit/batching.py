@@ -47,7 +47,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[_Asked[Item, Result]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self._active = 0
-        """Senders that will still look at what waits. One that has ended stays a task for a while."""
+        """Senders that will still look at what waits; `_senders` also has some that ended."""
 
     async def ask(self, items: Sequence[Item]) -> Sequence[Result]:
         """Return the results for these items, in their order. They are sent in one batch.

@@ -11,9 +11,12 @@ fixture `broker` that yields an open broker (and closes it afterwards)::
             yield broker
             await broker.close()
 
-**A durable broker** subclasses `DurableBrokerConformance`, which also starts processes of its own,
-kills and stalls them. It needs a function that creates a broker in any of them, and a way to break
-connections; nothing else::
+**A durable broker for one process**, such as one in a file, subclasses `StoredBrokerConformance`.
+It has a fixture `open_broker` instead, as below.
+
+**A durable broker for several processes** subclasses `DurableBrokerConformance`, which also starts
+processes, kills and stalls them. It needs a function that creates a broker in any of them, and a
+way to break connections; nothing else::
 
     def create(url: str, options: BrokerOptions) -> MyBroker:
         settings = MySettings(
@@ -69,10 +72,18 @@ class BrokerConformance(
     """What the docstrings of `Broker`, `Consumer` and `Receiver` promise, a test each."""
 
 
-class DurableBrokerConformance(
-    BrokerConformance, EncodingConformance, RestartConformance, ProcessesConformance
-):
-    """What a broker promises besides that outlives the process."""
+class StoredBrokerConformance(BrokerConformance, EncodingConformance, RestartConformance):
+    """What a durable broker promises in addition, even to a single process."""
 
 
-__all__ = ["BrokerConformance", "BrokerOptions", "DurableBrokerConformance", "OpenBroker"]
+class DurableBrokerConformance(StoredBrokerConformance, ProcessesConformance):
+    """What a durable broker promises in addition to several processes."""
+
+
+__all__ = [
+    "BrokerConformance",
+    "BrokerOptions",
+    "DurableBrokerConformance",
+    "OpenBroker",
+    "StoredBrokerConformance",
+]

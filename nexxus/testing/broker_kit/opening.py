@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import pytest
 
 from nexxus.errors import ServiceUnavailable
 from nexxus.interfaces.broker import Broker
 from nexxus.testing.broker_kit.connecting import BrokerOptions, OpenBroker, opened
-from nexxus.testing.broker_kit.materials import consume, declared, event, facts, new_topic, take
+from nexxus.testing.broker_kit.materials import (
+    consume,
+    declared,
+    event,
+    eventually,
+    facts,
+    new_topic,
+    take,
+)
+from nexxus.testing.broker_kit.members import MemberProcess, Sightings
 
 
 class OpeningConformance:
@@ -30,7 +41,14 @@ class OpeningConformance:
 
 
 class RestartConformance:
-    """What outlives the process."""
+    """What survives the end of the process. `patience` is in seconds."""
+
+    patience: ClassVar[float] = 60.0
+
+    @pytest.fixture
+    def open_broker(self) -> OpenBroker:
+        """Creates a broker on the installation under test; picklable."""
+        raise NotImplementedError("a durable broker must override `open_broker`")
 
     @pytest.fixture
     async def broker(self, open_broker: OpenBroker) -> AsyncIterator[Broker]:
@@ -51,5 +69,30 @@ class RestartConformance:
         try:
             again = await consume(reopened, group)
             assert facts(await take(again, 4)) == [("a", number) for number in range(2, 6)]
+        finally:
+            await reopened.close()
+
+    async def test_what_a_killed_process_held_is_there_after_a_restart_in_order(
+        self, broker: Broker, open_broker: OpenBroker
+    ) -> None:
+        group = await declared(broker)
+        await broker.publish(group.topic, [event("a", number) for number in range(1, 6)])
+        await broker.close()
+        killed = await MemberProcess.start(open_broker, BrokerOptions(), Sightings())
+        await killed.join(group, holds=True)
+
+        async def has_all() -> bool:
+            return len(killed.taken) == 5
+
+        await eventually(has_all)
+        await killed.settle(2)
+        killed.kill()
+        await killed.end()
+
+        reopened = await opened(open_broker, BrokerOptions())
+        try:
+            async with asyncio.timeout(self.patience):
+                consumer = await consume(reopened, group)
+                assert facts(await take(consumer, 3)) == [("a", 3), ("a", 4), ("a", 5)]
         finally:
             await reopened.close()

@@ -50,11 +50,6 @@ class ProcessesConformance:
     """Whether `BrokerOptions.queue_limit` means something. Without it, `publish` never refuses a
     message because a group is far behind; say in your documentation what happens then."""
 
-    @pytest.fixture
-    def open_broker(self) -> OpenBroker:
-        """Creates a broker on the server under test; picklable."""
-        raise NotImplementedError("a broker that outlives a process: override `open_broker`")
-
     async def cut_connections(self) -> None:
         """Break every connection that the tests have to the server, as a bad network would."""
         raise NotImplementedError("a broker that has connections: override `cut_connections`")
