@@ -43,4 +43,4 @@ def test_every_figure_is_listed() -> None:
     listed = re.findall(r"^\| `(nexxus_\w+)` \|", OPERATIONS.read_text(), re.MULTILINE)
     missing = {ending for ending in endings() if not any(name.endswith(ending) for name in listed)}
     if missing:
-        pytest.fail(f"docs/operations.md, “Watching it”, does not list {sorted(missing)}")
+        pytest.fail(f"docs/operations.md, “Monitoring”, does not list {sorted(missing)}")
