@@ -1,4 +1,4 @@
-"""The logger: where the process says what happens to it."""
+"""The logger, which writes the log records of the process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTEXT: ContextVar[Mapping[str, Any]] = ContextVar("nexxus_log_context", defau
 
 
 class Level(IntEnum):
-    """How much a record matters; the numbers are those of the standard library."""
+    """The severity of a record; the numbers are those of the standard library."""
 
     DEBUG = 10
     INFO = 20
@@ -31,11 +31,11 @@ class Level(IntEnum):
 
 
 class LogRecord(msgspec.Struct, frozen=True):
-    """One thing that happened, secrets masked already.
+    """One log record, with its secrets masked.
 
     `time` is in UNIX seconds. `fields` are the call's, the logger's bound ones and the
     context's, such as ``requestId`` and ``appId``; their values may be of any type.
-    `source` is the part that speaks, such as ``nexxus`` or ``uvicorn.error``.
+    `source` is the component that logged it, such as ``nexxus`` or ``uvicorn.error``.
     """
 
     time: float
@@ -56,14 +56,14 @@ class LogRecord(msgspec.Struct, frozen=True):
 class Logger(ABC):
     """Takes messages with structured fields: ``logger.info("started", port=8080)``.
 
-    An implementation writes records and decides which levels it writes; masking secrets, bound
-    fields and context are done here, the same for all. Logging never raises and never waits: it
+    An implementation writes records and decides which levels it writes; this class masks secrets
+    and adds bound fields and context. Logging never raises and never waits: it
     is called on hot paths and from other threads.
     """
 
     @abstractmethod
     async def open(self) -> None:
-        """Prepare to write. Records that came before are kept until now, or are written already.
+        """Prepare to write. Earlier records are written now, if they were not written already.
 
         Raises `StartupError` if records cannot be written; its message says why, and how to fix it.
         """
@@ -72,7 +72,7 @@ class Logger(ABC):
     async def close(self) -> None:
         """Write what is pending, in a few seconds at most; may be called twice.
 
-        What is logged afterwards may be dropped.
+        Later records may be dropped.
         """
 
     @abstractmethod
@@ -81,11 +81,11 @@ class Logger(ABC):
 
     @abstractmethod
     def write(self, record: LogRecord) -> None:
-        """Take one record of an enabled level. Returns at once and never raises: a record that
-        cannot be written, such as on a full disk, is dropped.
+        """Write one record of an enabled level. Returns immediately and never raises: a record that
+        cannot be written, for example because the disk is full, is dropped.
 
-        The values of `LogRecord.fields` may be of any type: what the format has no form for is
-        written as text. An error is written as `LogRecord.traceback`, which has no secrets in it.
+        The values of `LogRecord.fields` may be of any type: values that the format cannot represent
+        are written as text. An error is written as `LogRecord.traceback`, which has no secrets.
         """
 
     def log(
@@ -97,7 +97,7 @@ class Logger(ABC):
         error: BaseException | None = None,
         source: str = "nexxus",
     ) -> None:
-        """Say something of the given level; the methods below are shorter."""
+        """Log a message at the given level; the methods below are shorter."""
         if self.is_enabled(level):
             everything = redact({**_CONTEXT.get(), **fields})
             self.write(
@@ -105,32 +105,32 @@ class Logger(ABC):
             )
 
     def debug(self, message: str, **fields: Any) -> None:
-        """What only a developer wants to know."""
+        """Log a detail for developers."""
         self.log(Level.DEBUG, message, fields)
 
     def info(self, message: str, **fields: Any) -> None:
-        """What is normal and worth knowing."""
+        """Log a normal event that operators want to know."""
         self.log(Level.INFO, message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
-        """What is wrong and recovers by itself, or may become worse."""
+        """Log a problem that recovers by itself or may get worse."""
         self.log(Level.WARNING, message, fields)
 
     def error(self, message: str, *, error: BaseException | None = None, **fields: Any) -> None:
-        """What went wrong and is lost or needs somebody; with `error`, its traceback too."""
+        """Log a failure that lost something or needs an operator, with the traceback of `error`."""
         self.log(Level.ERROR, message, fields, error=error)
 
     def exception(self, message: str, **fields: Any) -> None:
-        """An `error` with the exception that is being handled."""
+        """Log an `error` with the exception that is being handled."""
         self.error(message, error=sys.exception(), **fields)
 
     def bind(self, **fields: Any) -> Logger:
-        """The same logger, adding `fields` to every record."""
+        """Return a logger that adds `fields` to every record of this one."""
         return _BoundLogger(self, fields)
 
 
 class _BoundLogger(Logger):
-    """Adds fields to what it hands on; its owner opens and closes the logger beneath."""
+    """Adds fields to each record; the owner of the logger beneath opens and closes that."""
 
     def __init__(self, beneath: Logger, fields: Mapping[str, Any]) -> None:
         self._beneath = beneath
@@ -161,9 +161,9 @@ class _BoundLogger(Logger):
 
 
 class log_context:  # noqa: N801 - it reads as the statement that it is
-    """Add fields to every record of this task while the block runs, whoever logs it.
+    """Add fields to every record of this task while the block runs.
 
-    Every request has one. As a class it costs a third of what a generator would.
+    Every request has one. A class costs a third of a generator.
     """
 
     __slots__ = ("_fields", "_token")

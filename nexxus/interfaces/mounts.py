@@ -1,8 +1,8 @@
-"""Mounts: what a transport serves on the node's HTTP ports, beside the API.
+"""Mounts: routes that a transport serves on the node's HTTP ports, beside the API.
 
-A request at a mount is one of the API's: it is authenticated, counted against the rate limit,
-measured, logged with its request id, and what goes wrong with it is answered in the API's words
-and with its headers. A mount says which of that it does without. ::
+A request at a mount is treated like one of the API: it is authenticated, counted against the rate
+limit, measured and logged with its request id, and errors are answered in the API's format and with
+its headers. A mount may switch off some of that. ::
 
     @property
     def mounts(self):
@@ -13,7 +13,7 @@ and with its headers. A mount says which of that it does without. ::
         connection = self._host.accept(MyWire(stream), FRAMING)
         await connection.register(request.identity)
 
-The API's port serves mounts, and so does the gateway's own, whatever server they run in.
+The API's port and the gateway's own port serve mounts, in every HTTP server.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
 class Authentication(Enum):
-    """Who finds out whose request it is.
+    """Who authenticates a request.
 
-    A request proves itself with ``Authorization: Bearer <access token>`` and ``nxx-app-id``, or
-    with ``?ticket=``, which names the application, too.
+    A request is authenticated by ``Authorization: Bearer <access token>`` and ``nxx-app-id``, or
+    by ``?ticket=``, which also identifies the application.
     """
 
     FIRST = auto()
@@ -45,11 +45,11 @@ class Authentication(Enum):
     """The mount, by `MountRequest.authenticate`."""
 
     NONE = auto()
-    """Nobody: the transport's own protocol does. The request counts for its address."""
+    """The transport's own protocol. Rate limits count the request for its address."""
 
 
 class MountAnswer(msgspec.Struct, frozen=True):
-    """A whole answer. `headers` come in addition to those that the API gives every answer."""
+    """A complete answer. The API adds its usual headers to `headers`."""
 
     status: int
     body: bytes = b""
@@ -58,7 +58,7 @@ class MountAnswer(msgspec.Struct, frozen=True):
 
 
 class Stream(ABC):
-    """The body of an answer that goes on for as long as both sides want. Nothing here may block."""
+    """The body of an answer without a fixed end. No method may block."""
 
     __slots__ = ()
 
@@ -72,15 +72,15 @@ class Stream(ABC):
 
     @abstractmethod
     def end(self, last: bytes = b"") -> None:
-        """End the answer after what was written, and after `last`, however much is unsent."""
+        """End the answer after the unsent bytes and `last`."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop the connection at once; may be called twice, and after its end."""
+        """Drop the connection immediately; may be called twice, and after its end."""
 
 
 class MountRequest(Protocol):
-    """A request at a mount. Header names are in lower case; of a repeated one the last counts."""
+    """A request at a mount. Header names are in lower case; the last of repeated headers counts."""
 
     @property
     def id(self) -> str:
@@ -104,40 +104,40 @@ class MountRequest(Protocol):
 
     @property
     def identity(self) -> Identity | None:
-        """Whose request it is, once it is authenticated."""
+        """The identity of the authenticated request; None before."""
 
     async def authenticate(self) -> Identity:
-        """Return whose request it is; for `Authentication.BY_MOUNT`, called once.
+        """Authenticate the request and return its identity; for `Authentication.BY_MOUNT`, once.
 
         Raises `NoAuthPresent`, `UserTokenExpired` or `UserAuthenticationFailed` (401),
-        `InvalidParameters` where the application is not named, and `TooManyRequests`.
+        `InvalidParameters` if the application is not named, and `TooManyRequests`.
         """
 
     async def read(self) -> bytes:
-        """Return the whole body; raise `PayloadTooLarge` beyond ``limits.body``."""
+        """Return the whole body. Raises `PayloadTooLarge` if it exceeds ``limits.body``."""
 
     async def gone(self) -> None:
         """Return when the client has disconnected; for a handler that waits before it answers.
 
-        Not during `read`, nor once a `stream` has begun. Cancelling has no effect on the request.
+        Do not call it during `read` or after `stream`. Cancelling has no effect on the request.
         """
 
     async def stream(
         self, media_type: bytes, *, headers: Headers = (), lost: Callable[[], None]
     ) -> Stream:
-        """Begin an answer (200) without an end, and return what its body is written to.
+        """Begin an answer (200) and return the stream to write its body to.
 
-        The handler then returns None; the stream lives on, and its end is the connection's. `lost`
-        is called once, when the connection is gone, whoever ended it. Raises `ConnectionResetError`
-        if it is gone already; a handler lets that pass.
+        The handler then returns None; the stream continues, and when it ends, its connection ends.
+        `lost` is called once when the connection has ended for any reason. Raises
+        `ConnectionResetError` if it has ended already; a handler need not catch that.
         """
 
 
 class WebSocket(Wire):
     """An open WebSocket: a `Wire` that can be given to `TransportHost.accept` as it is.
 
-    What is written are whole messages, made by `nexxus.toolkit.web_socket_frames`; pings are
-    sent and answered.
+    Write only whole messages, made by `nexxus.toolkit.web_socket_frames`. Pings are sent and
+    answered automatically.
     """
 
     __slots__ = ()
@@ -147,33 +147,33 @@ class WebSocket(Wire):
 
 
 class WebSocketListener(Protocol):
-    """What a transport makes of what one WebSocket brings."""
+    """Handles the input of one WebSocket."""
 
     def heard(self) -> None:
-        """The peer has sent something, of whatever kind."""
+        """Called when the peer has sent anything."""
 
     def received(self, message: bytes, *, is_text: bool) -> None:
-        """A whole message, of `TransportLimits.frame` bytes at most. Text is valid UTF-8."""
+        """Called with a message of at most `TransportLimits.frame` bytes. Text is valid UTF-8."""
 
     def closed_by_peer(self) -> None:
-        """The peer has said goodbye, or has broken the protocol: it reads nothing more."""
+        """Called when the peer has closed, or has violated the protocol: it reads nothing more."""
 
     def lost(self) -> None:
-        """The connection is gone; the last call."""
+        """Called last, when the connection has ended."""
 
 
 class HttpMount(msgspec.Struct, frozen=True):
     """A route for HTTP requests, at exactly `path`, with or without a slash at its end.
 
-    `handler` returns the answer, None if it has begun a `MountRequest.stream`; it raises a
-    `WireError` for an error of the contract. It is also called while the host does not accept
-    connections (`TransportHost.is_accepting`): one that would open a connection then raises
-    `ServiceUnavailable`. With `reconnects`, a browser that comes back by itself (with
-    ``Last-Event-ID``) may use its ticket again: a cookie proves that it is the browser that used it
-    first. `openapi` adds to the route's description in ``/openapi.json``.
+    `handler` returns the answer, or None if it has begun a `MountRequest.stream`; it raises a
+    `WireError` for an error of the wire contract. It is also called while the host does not accept
+    connections (`TransportHost.is_accepting`): a handler that opens connections then raises
+    `ServiceUnavailable`. With `reconnects`, a browser that reconnects (with ``Last-Event-ID``) may
+    use its ticket again: a cookie proves that the same browser used it first. `openapi`
+    adds to the route's description in ``/openapi.json``.
 
-    A mount that is not `limited` is not counted against ``limits.requests_per_second``, one that
-    is not `measured` is not among the figures of requests.
+    Requests are counted against ``limits.requests_per_second`` if `limited`, and in the metrics of
+    requests if `measured`.
     """
 
     path: str
@@ -190,12 +190,12 @@ class HttpMount(msgspec.Struct, frozen=True):
 class WebSocketMount(msgspec.Struct, frozen=True):
     """A route for WebSockets, at exactly `path`, with or without a slash at its end.
 
-    A WebSocket is opened while the host accepts connections, for a browser only from an origin
-    that ``api.cors_origins`` names where that is set, with the first of the client's
-    subprotocols that is one of `subprotocols`; without a common one it has none. `open` is
-    called when it is open, with the subprotocol, and returns who listens.
+    A WebSocket is opened while the host accepts connections. If ``api.cors_origins`` is set, a
+    browser's origin must be in it. The subprotocol is the first of the client's that is in
+    `subprotocols`, or none. `open` is called with it when the WebSocket is open, and returns the
+    listener.
 
-    `gateway_path` is where it is on the gateway's own port, if not at `path`.
+    `gateway_path` is the path on the gateway's own port, if it is not `path`.
     """
 
     path: str

@@ -10,16 +10,16 @@ import msgspec
 
 
 class PushMessage(msgspec.Struct, frozen=True):
-    """What a device is to show or to learn.
+    """The content of a push.
 
     A message with a `title` is shown, with its `body`. One without is silent: it wakes the
     application up. A later message with the same `collapse` replaces an earlier one on the device;
     "" replaces nothing. The whole encodes to 3 KB of JSON at most.
 
     `data` is for the application. ``event`` is ``model_created``, ``model_updated`` or
-    ``model_deleted``; ``channels`` are the device's channels that it is about, ``model`` and ``id``
-    name the object; where the message stands for several events, these are the latest one's, and
-    ``count`` says how many there are. An ``event`` of ``resync``, with no ``channels``, tells the
+    ``model_deleted``; ``channels`` are the affected channels of the device, ``model`` and ``id``
+    identify the object; if the message stands for several events, these are of the latest one, and
+    ``count`` is their number. An ``event`` of ``resync``, with no ``channels``, tells the
     application to read all its channels again.
     """
 
@@ -35,7 +35,7 @@ class PushMessage(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """A message, the address that it is for, and the seconds after which it is worth nothing.
+    """A message, its address, and the seconds until it expires.
 
     The address is one that `PushService.check_address` has returned.
     """
@@ -50,14 +50,14 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class TryLater(msgspec.Struct, frozen=True):
-    """The push was not accepted, and may be later: `delay` is in seconds, None if unknown."""
+    """The push may be accepted later: after `delay` seconds, or None if that is unknown."""
 
     reason: str
     delay: float | None = None
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """The address is of no device any more. Nothing is pushed to it again."""
+    """The address no longer belongs to a device. Nexxus sends it no more pushes."""
 
     reason: str
 
@@ -79,22 +79,22 @@ class PushService(ABC):
     """
 
     batch: ClassVar[int] = 100
-    """Pushes that are handed over in one call, at most."""
+    """The maximum number of pushes in one call of `send`."""
 
     @property
     def public_key(self) -> str | None:
-        """The key with which clients subscribe at the service, where it needs one (Web Push)."""
+        """The key with which clients subscribe to the service, if it needs one (Web Push)."""
         return None
 
     async def open(self) -> None:  # noqa: B027 - most need none
         """Prepare for sending.
 
-        Raises `ServiceUnavailable` when something is away: it is called again, and pushes wait.
-        Whatever else it raises ends the process.
+        Raises `ServiceUnavailable` if a service is unavailable: `open` is called again, and pushes
+        wait. Any other exception ends the process.
         """
 
     async def close(self) -> None:  # noqa: B027 - most need none
-        """Release everything. No `send` is running and none follows. May be called twice."""
+        """Release all resources. No `send` is running and none follows. May be called twice."""
 
     @abstractmethod
     def check_address(self, address: Mapping[str, Any]) -> dict[str, Any]:
