@@ -133,7 +133,7 @@ def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]
                 f"sort: {key.path!r} is not a filterable field with an order", {"field": "sort"}
             )
         if any(key.path == other.path for other in keys):
-            raise InvalidParameters(f"sort: {key.path!r} stands twice", {"field": "sort"})
+            raise InvalidParameters(f"sort: {key.path!r} is given twice", {"field": "sort"})
         keys.append(key)
     paths = [key.path for key in keys]
     if "id" in paths:  # nothing is left to order behind it
@@ -143,7 +143,7 @@ def _parse_sort(sort: list[str] | None, model: ModelType) -> tuple[SortKey, ...]
 
 def _read_cursor(cursor: str, query: Query) -> tuple[Any, ...]:
     bad = InvalidParameters(
-        "cursor: is of another query, or damaged; start again without it", {"field": "cursor"}
+        "cursor: invalid or of another query; start again without it", {"field": "cursor"}
     )
     try:
         packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

@@ -94,7 +94,7 @@ def _require(operation: Update | Delete, stored: Document | None, model: ModelTy
     if operation.if_version is not None and operation.if_version != stored["version"]:
         raise VersionConflict(
             f"{key.type} {key.id!r} has version {stored['version']}, not {operation.if_version}; "
-            "read it and decide anew",
+            "read the object again before you retry",
             {"version": stored["version"]},
         )
     return stored
@@ -107,7 +107,7 @@ def _create(operation: Create, record: Record | None, stored: Document | None) -
             f"{key.type} {key.id!r} is stored already; update it, or choose another id",
             {"version": stored["version"]},
         )
-    # An id that is created again goes on counting behind its tombstone.
+    # The versions of an id that is created again continue after those of its tombstone.
     return {**operation.data, "version": 1 if record is None else record.version + 1}
 
 
@@ -116,7 +116,9 @@ def _update(
 ) -> tuple[Document, list[dict[str, Any]]]:
     document, told = apply(operation.data, stored, model, now=operation.accepted_at)
     if operation.permit is not None and not _permits(operation, document, model):
-        raise AccessDenied(f"you may not make this {operation.key.type} what you asked for")
+        raise AccessDenied(
+            f"access control does not permit the requested state of this {operation.key.type}"
+        )
     return document, told
 
 

@@ -44,7 +44,7 @@ class Judgement(msgspec.Struct):
 
 
 def outcome_again(key: ObjectKey, record: Record | None, fate: Fate) -> Outcome:
-    """What whoever waits for a judged operation is told, with the object as it is now."""
+    """The outcome for the callers that wait for a judged operation, with the current object."""
     if fate.error is not None or record is None:
         return Outcome(fate.operation_id, error=fate.error)
     return Outcome(fate.operation_id, as_stored(key, record))

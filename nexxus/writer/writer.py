@@ -33,10 +33,10 @@ class WriterFigures(msgspec.Struct):
 
     applied: Annotated[int, counter("Writes that were applied to objects.")] = 0
     rejected: Annotated[
-        int, counter("Accepted writes that could not be applied to the object as it was.")
+        int, counter("Accepted writes that did not apply to the current object.")
     ] = 0
     repeated: Annotated[
-        int, counter("Writes that came again and had been applied or rejected before.")
+        int, counter("Writes received again after they had been applied or rejected.")
     ] = 0
     batches: Annotated[int, counter("Batches of writes that were processed.")] = 0
 

@@ -214,7 +214,7 @@ class Connection:
 
     async def _answer_to(self, asked: DirectRequest) -> tuple[int, Any]:
         if not self._take(asked):
-            raise ServiceUnavailable("this connection takes no more requests")
+            raise ServiceUnavailable("this connection accepts no more requests")
         return await asked.answered
 
     @property

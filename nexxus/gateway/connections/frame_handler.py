@@ -133,7 +133,7 @@ class FrameHandler:
         claims = await self._actions.verify_identity(message.identity)
         _require_unexpired(claims)
         if connection.claims is not None or connection.is_closing:
-            raise ServiceUnavailable("the connection has ended, or has a device already")
+            raise ServiceUnavailable("the connection has ended, or has already registered a device")
         cursor = message.cursor
         verify_again = self._actions.verify_again
         await self._presences.claim(connection, claims, verify_again, resumes=cursor is not None)
@@ -211,5 +211,5 @@ def _check_keys(frame: ClientFrame, *known: str) -> None:
 def _require_same_device(present: TokenClaims, claims: TokenClaims) -> None:
     if (claims.app_id, claims.device_id) != (present.app_id, present.device_id):
         raise InvalidParameters(
-            "the token is of another device; open another connection for that one"
+            "the token belongs to another device; open another connection for that device"
         )

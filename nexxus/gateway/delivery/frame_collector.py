@@ -1,4 +1,4 @@
-"""The frame collector: what leaves in one turn of the loop leaves in one write per connection."""
+"""The frame collector: sends all frames of one turn of the loop in one write per connection."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ _JOIN_UP_TO: Final = 64 * 1024
 class FrameCollector:
     """Collects frames per connection and flushes them at the end of the loop's turn.
 
-    The hot path. A *run* is a series of frames for one and the same audience: it is joined
-    once, whatever its length, so that each socket costs a check and a write. Anything else that
-    is sent, and any change of who is in an audience, ends the run by handing its frames to the
-    connections' own `pending`; so every connection gets its frames in the order in which they
-    were put.
+    The hot path. A *run* is a series of frames for the same audience. It is joined once, so that
+    each socket costs one check and one write. Any other frame, and any change of an audience's
+    members, ends the run: its frames are moved to the `pending` of each connection. So every
+    connection gets its frames in the order in which they were put.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, figures: GatewayFigures) -> None:
@@ -46,9 +45,9 @@ class FrameCollector:
     def put_all(
         self, audience: Collection[Connection], frame: bytes, *, joins: bool = True
     ) -> None:
-        """Send the same frame to an audience, which is known by its identity.
+        """Send the same frame to an audience, which is compared by identity.
 
-        `joins` is what the framing of the whole audience says.
+        `joins` is that of the framing of the whole audience.
         """
         if audience is not self._audience:
             self.end_run()
@@ -59,7 +58,7 @@ class FrameCollector:
         self._figures.frames += len(audience)
 
     def end_run(self) -> None:
-        """To be called before an audience changes: what was put is for those in it now."""
+        """Must be called before an audience changes: earlier frames are for its present members."""
         audience = self._audience
         if audience is None:
             return
@@ -85,7 +84,7 @@ class FrameCollector:
                 self._flush_pending(connection, now)
 
     def flush_one(self, connection: Connection) -> None:
-        """Write what is pending for one connection now, before the others' turn."""
+        """Write what is pending for one connection now, before the others."""
         self.end_run()
         if connection.pending:
             self._flush_pending(connection, self._loop.time())
@@ -116,7 +115,7 @@ class FrameCollector:
         return _joined(run) if self._run_joins else run
 
     def _refuse(self, connection: Connection, now: float) -> None:
-        """Nothing more is sent to it: its token has expired, or it does not read."""
+        """Send nothing more to a connection whose token has expired or whose peer does not read."""
         if connection.is_closing:
             return
         if now >= connection.expires:

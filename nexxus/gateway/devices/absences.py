@@ -75,7 +75,7 @@ class Absences:
             await self._report(presence, away)
         except ServiceUnavailable as error:
             self._logger.warning(
-                "the registry was not told of a lost connection", reason=error.message
+                "a lost connection was not reported to the registry", reason=error.message
             )
             self._tasks.start(self._report_later(presence, away))
 
@@ -106,7 +106,7 @@ class Absences:
     async def _pass_on(self, away: DeviceWentAway) -> None:
         async with self._residents.hold(away.app_id, away.device_id) as device:
             if device.connection is not None:
-                return  # It is back, and gets what it has missed there.
+                return  # It has reconnected, and gets the missed events there.
             missed = None
             if not device.is_vacant and away.after != NOT_LIVE:
                 missed = missed_by(device, self._residents.log, away.after, self._settings)

@@ -114,7 +114,7 @@ class Handover:
                     self._one_went.clear()
                     await self._one_went.wait()
         except TimeoutError:
-            self._logger.info("some clients did not come back on another node yet")
+            self._logger.info("some clients have not reconnected to another node yet")
 
     def _keeps_something(self) -> bool:
         return any(
@@ -126,7 +126,7 @@ class Handover:
         if device.is_vacant or device.is_foreign:
             return None
         if device.connection is not None:
-            # A connection that is half open, or one by which the client has come back.
+            # A half-open connection, or the one with which the client reconnected.
             holder = await self._registry.presence.get(device.app_id, device.device_id)
             if holder is None or self._place.has(holder):
                 return None

@@ -38,7 +38,7 @@ class Notices:
                 await self._peers.send(gateway_mailbox(holder.transport, holder.node), message)
             except ServiceUnavailable as error:
                 self._logger.warning(
-                    "another node could not be told about a device",
+                    "another node could not be notified about a device",
                     node=holder.node,
                     reason=str(error),
                 )
