@@ -231,19 +231,18 @@ class PushSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     services: Annotated[
         tuple[str, ...],
-        Meta(description="The push services that devices may use, by name; plugins bring them."),
+        Meta(description="Names of the push services that devices may use; plugins can add more."),
     ] = ()
     retention: Annotated[
         float,
         Meta(
             gt=0,
-            description="How long a device is pushed to that does not connect; then its "
-            "subscriptions end.",
+            description="How long a disconnected device gets pushes; then its subscriptions end.",
         ),
     ] = 2_592_000.0
     expiry: Annotated[
         float,
-        Meta(gt=0, description="How long a push is tried that its service does not accept."),
+        Meta(gt=0, description="How long a push that its service does not accept is retried."),
     ] = 86_400.0
     concurrency: Annotated[
         int, Meta(ge=1, description="Batches that are sent to one service at a time.")

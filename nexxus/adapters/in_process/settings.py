@@ -26,13 +26,11 @@ class InProcessBrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields
 class InProcessRegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section ``[registry]`` for ``adapter = "in-process"``."""
 
-    cached_sessions: Annotated[
-        int, Meta(ge=2, description="Sessions held in memory in front of the file.")
-    ] = 100_000
+    cached_sessions: Annotated[int, Meta(ge=2, description="Sessions cached in memory.")] = 100_000
     cached_fates: Annotated[
         int,
-        Meta(ge=2, description="Fates of operations held in memory in front of the file."),
+        Meta(ge=2, description="Outcomes of operations cached in memory."),
     ] = 10_000
-    clean_every: Annotated[
-        float, Meta(gt=0, description="How often what has expired is removed.")
-    ] = 60.0
+    clean_every: Annotated[float, Meta(gt=0, description="How often expired data is removed.")] = (
+        60.0
+    )

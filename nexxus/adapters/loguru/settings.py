@@ -13,13 +13,13 @@ class LoguruSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
-        Meta(description="The least level that is written."),
+        Meta(description="The lowest level that is written."),
     ] = "info"
     format: Annotated[
         Literal["text", "json"],
-        Meta(description="Lines for people, or one JSON object a line."),
+        Meta(description="Readable lines, or one JSON object per line."),
     ] = "text"
     colors: Annotated[
         Literal["auto", "always", "never"],
-        Meta(description="Colours in text; `auto`: when it goes to a terminal."),
+        Meta(description="Colours in text; `auto`: only on a terminal."),
     ] = "auto"

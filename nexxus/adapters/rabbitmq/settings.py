@@ -15,15 +15,16 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern=r"^amqps?://",
-            description="Where RabbitMQ is, with user and password: amqp:// or, with TLS, "
-            "amqps://user:password@host:port/vhost. Of a cluster, several, separated by commas.",
+            description="The URL of RabbitMQ: amqp:// or, with TLS, "
+            "amqps://user:password@host:port/vhost. For a cluster, several, separated by "
+            "commas.",
         ),
     ] = "amqp://guest:guest@127.0.0.1:5672/"
     prefix: Annotated[
         str,
         Meta(
             pattern=r"^[A-Za-z0-9_-]{1,32}$",
-            description="What the names of all queues and exchanges begin with.",
+            description="The prefix of the names of all queues and exchanges.",
         ),
     ] = "nexxus"
     partitions: Annotated[
@@ -31,16 +32,18 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1,
             le=256,
-            description="Queues that writes and events are spread over; at most so many nodes of "
-            "a role have work. The same on every node; queues that exist keep theirs.",
+            description="Partitions of writes and of events, each with its queue; also "
+            "the most nodes"
+            " of a role that have work. Must be the same on every node.",
         ),
     ] = 8
     replicas: Annotated[
         int,
         Meta(
             ge=1,
-            description="On how many nodes of a RabbitMQ cluster a new queue is kept; a smaller "
-            "cluster keeps it on all.",
+            description="Replicas of a new queue in a RabbitMQ cluster; a smaller cluster "
+            "has one on "
+            "each node.",
         ),
     ] = 3
     max_length: Annotated[
@@ -49,11 +52,16 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 200_000
     node_expires: Annotated[
         float,
-        Meta(ge=1, description="How long the mailbox of a node that is gone is kept."),
+        Meta(ge=1, description="How long the mailbox of a stopped node is kept."),
     ] = 60.0
     heartbeat: Annotated[
         int,
-        Meta(ge=1, description="A silent connection is given up after twice this time."),
+        Meta(
+            ge=1,
+            description="The heartbeat interval; a connection that is silent for twice "
+            "this time is "
+            "closed.",
+        ),
     ] = 5
     connect_timeout: Annotated[
         float, Meta(gt=0, description="How long one attempt to connect may take.")
@@ -63,5 +71,5 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 5.0
     patience: Annotated[
         float,
-        Meta(gt=0, description="How long a publish waits for a lost connection to come back."),
+        Meta(gt=0, description="How long a publish waits until a lost connection is restored."),
     ] = 1.0

@@ -15,33 +15,34 @@ class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern=r"^(rediss?|unix)://",
-            description="Where Redis 7 is, with user and password: redis:// or, with TLS, "
-            "rediss://user:password@host:port/0. Of a cluster some of the nodes, separated by "
-            "commas. It must be told to persist (appendonly yes) and not to evict (noeviction).",
+            description="The URL of Redis 7: redis:// or, with TLS, "
+            "rediss://user:password@host:port/0. For a cluster, some of its nodes, "
+            "separated by commas. Redis must be configured to persist (appendonly yes) "
+            "and not to evict (noeviction).",
         ),
     ] = "redis://127.0.0.1:6379/0"
     cluster: Annotated[
-        bool, Meta(description="Whether it is a Redis Cluster; its nodes find each other.")
+        bool, Meta(description="Whether it is a Redis Cluster; the other nodes are discovered.")
     ] = False
     prefix: Annotated[
         str,
         Meta(
             pattern=r"^[A-Za-z0-9_-]{1,32}$",
-            description="What all keys begin with; installations that share a Redis take "
-            "different ones.",
+            description="The prefix of all keys; installations that share a Redis need different "
+            "ones.",
         ),
     ] = "nexxus"
     connections: Annotated[
         int,
         Meta(
             ge=1,
-            description="Connections to Redis, to each node of a cluster; what comes while all "
-            "are busy waits, and is sent together.",
+            description="Connections to Redis, or to each node of a cluster; while all are busy, "
+            "commands wait and are then sent together.",
         ),
     ] = 16
     timeout: Annotated[
         float,
-        Meta(gt=0, description="How long one answer may take, before clients are told 503."),
+        Meta(gt=0, description="How long one answer may take before clients get 503."),
     ] = 2.0
     connect_timeout: Annotated[
         float, Meta(gt=0, description="How long one attempt to connect may take.")

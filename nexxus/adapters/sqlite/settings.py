@@ -13,24 +13,21 @@ class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     path: Annotated[
         str,
-        Meta(
-            description="The file; a relative one lies in the data directory, and empty means "
-            "nexxus.sqlite3 there."
-        ),
+        Meta(description="The file, relative to the data directory; empty: nexxus.sqlite3."),
     ] = ""
     synchronous: Annotated[
         Literal["full", "normal"],
         Meta(
-            description="With `full` a stored write survives a loss of power, with `normal` only "
-            "the death of the process."
+            description="With `full`, a stored write survives a power failure; with "
+            "`normal`, only a crash of the process."
         ),
     ] = "full"
-    readers: Annotated[int, Meta(ge=1, le=64, description="Queries that run at a time.")] = 2
+    readers: Annotated[int, Meta(ge=1, le=64, description="Queries that run concurrently.")] = 2
     busy_timeout: Annotated[
         float,
         Meta(
             ge=0,
             le=3600,
-            description="How long a foreign program may keep the file locked.",
+            description="How long to wait for another program's lock on the file.",
         ),
     ] = 5.0

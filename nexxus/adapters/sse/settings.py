@@ -13,13 +13,17 @@ class SseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     comment_interval: Annotated[
         float,
-        Meta(gt=0, description="How often a comment shows the client, and what is between, life."),
+        Meta(
+            gt=0,
+            description="How often a comment is sent, so that clients and proxies keep the "
+            "connection.",
+        ),
     ] = 15.0
     retry: Annotated[
         float,
         Meta(
             gt=0,
-            description="How long a browser waits before it reconnects, as it is told; each "
-            "client is told up to half more or less, so that they do not all come at once.",
+            description="How long browsers wait before they reconnect; the server varies "
+            "it by up to half per client, so that they do not all reconnect at the same time.",
         ),
     ] = 2.0
