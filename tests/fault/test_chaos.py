@@ -1,4 +1,4 @@
-"""A short chaos; `make chaos` is the long one."""
+"""A short chaos. `.ci/run` runs it by `make chaos`, which also has the long ones."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SEED = 47609
 FAULTS = 5
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unmeasured_programs")
 @pytest.mark.contract("4. Models", "no accepted write is lost, none is applied twice")
 async def test_nothing_is_lost_and_everybody_agrees_after_faults_of_every_sort(

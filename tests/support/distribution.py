@@ -11,15 +11,15 @@ import os
 import pytest
 
 GROUPS = {
-    "elasticsearch_server": "elasticsearch",
-    "installed": "packages",
+    "elasticsearch_server": "cluster",
+    "installed": "cluster",
     "postgres_server": "postgres",
     "rabbitmq_server": "rabbitmq",
     "redis_server": "redis",
     "redis_cluster": "redis",
 }
 """The fixtures that start a server, or install packages, for the whole run, with a name for the
-group of tests that need them."""
+group of tests that need them. What takes longest to start is shared with the cluster's tests."""
 
 ORDER = ("cluster", "fault", "conformance", "integration", "acceptance", "unit")
 """The folders with the longest tests first: short ones at the end keep everybody busy."""
