@@ -77,7 +77,7 @@ class AccountClaims:
         return won
 
     async def free(self, claim: ObjectKey, user_id: str) -> None:
-        """Give up a user's claim; one that another user has by now stays."""
+        """Release a user's claim. A claim that another user has taken over stays."""
         (record,) = await self._database.load([claim])
         if record is None or record.deleted_at is not None or record.document["user"] != user_id:
             return

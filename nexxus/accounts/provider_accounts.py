@@ -1,11 +1,11 @@
-"""Provider accounts: the user that belongs to whom a provider vouches for.
+"""Provider accounts: finds or creates the user of a person who signs in at a provider.
 
 A user is known by issuer and ``sub``, whatever name or address either has later. The first time, a
 subject is linked to the user whose name is the subject's proven address, or a user is made.
 
-A user name proves nothing: anybody can register with another person's address. Linking therefore
-takes such an account away from whoever made it: its password goes and its sessions end. Only where
-a provider has proven the address of the account before, both are the same person's.
+A user name proves nothing: anybody can register with another person's address. So linking takes
+such an account away from the person who registered it: the password is removed and all sessions
+end. The exception is an account whose address a provider has verified before.
 """
 
 from __future__ import annotations

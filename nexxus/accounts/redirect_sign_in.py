@@ -1,4 +1,4 @@
-"""Signing in at a provider: the way there, the way back, and what ties them together.
+"""Signing in at a provider: the redirect, the callback, and what binds them to each other.
 
 The *state* that travels through the provider is a one-time token: it names the application and
 says how the sign-in was begun. The secrets of the challenge (nonce, PKCE verifier) and the cookie

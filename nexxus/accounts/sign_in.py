@@ -1,4 +1,4 @@
-"""Signing in: from a user who has been recognised, however, to a device with a session."""
+"""Signing in: begins a session on a device, for a user whom a strategy has recognised."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_hint(document: Any) -> DeviceHint | None:
 
 
 class SignInFigures(msgspec.Struct):
-    """What is measured of signing in."""
+    """The figures of signing in."""
 
     succeeded: Annotated[int, counter("Sign-ins and registrations that began a session.")] = 0
     failed: Annotated[

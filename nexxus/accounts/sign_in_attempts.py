@@ -1,4 +1,4 @@
-"""Sign-in attempts: how many may fail, however many are made at once."""
+"""Sign-in attempts: limits how many may fail, even if many are made concurrently."""
 
 from __future__ import annotations
 

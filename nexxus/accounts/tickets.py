@@ -1,4 +1,4 @@
-"""Tickets: what stands once for an access token, where no header can be set.
+"""Tickets: each replaces an access token once, for clients that cannot set a header.
 
 A ticket is ``<application>.<session>.<expiry of the token>.<own expiry>.<nonce>.<HMAC>``: it is
 signed, not stored, so that any node can check it. Its use claims its nonce in the registry,

@@ -44,5 +44,5 @@ def prepare_data_dir(data_dir: Path) -> None:
     if not os.access(data_dir, os.W_OK | os.X_OK):
         raise StartupError(
             f"the data directory {data_dir} cannot be written to; "
-            "mend its permissions or choose another with --data-dir"
+            "fix its permissions, or choose another with --data-dir"
         )

@@ -1,7 +1,7 @@
 """The composition root: configuration in, finished parts out. Nothing is opened and nothing runs.
 
-Nothing else reads the configuration, and nothing is looked up globally: whoever wants to know
-what a Nexxus process is made of reads `compose` from top to bottom.
+Nothing else reads the configuration, and nothing is looked up globally. To see what a Nexxus
+process consists of, read `compose` from top to bottom.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class _Emptying:
 
 
 async def _are_workers_done(parts: Parts, roles: RoleTasks) -> bool:
-    """Whether the workers that run have nothing left to do. Nobody gives them more."""
+    """Return whether the running workers have nothing left to do, when no events are added."""
     for name, worker in parts.workers.items():
         if roles.is_running(f"worker {name}") and not await worker.is_done():
             return False

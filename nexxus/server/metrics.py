@@ -1,4 +1,4 @@
-"""The figures of a process: collected from its parts, and shown to whoever scrapes them."""
+"""The figures of a process: collects them from its parts, and exposes them."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ class Nexxus:
     """A whole server without its ports: ``async with Nexxus(config) as nexxus: …``.
 
     `app` is the ASGI application: the HTTP API, and the WebSocket at ``/ws``. Entering raises
-    `ConfigurationError` when the roles and adapters cannot work together, and `StartupError`
-    when they cannot here and now. Whoever runs it watches `failed`.
+    `ConfigurationError` if the roles and adapters cannot work together, and `StartupError` if the
+    environment prevents a start. The caller must watch `failed`.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -127,9 +127,9 @@ class Nexxus:
         await asyncio.shield(self._drained)
 
     async def stop(self) -> None:
-        """Finish what was accepted, then close everything, whatever fails on the way.
+        """Finish what was accepted, then close everything. Errors are logged.
 
-        What fails is logged. May be called again, and without a start.
+        May be called again, and without a start.
         """
         async with self._stopping:
             await self._ends.aclose()

@@ -1,12 +1,11 @@
-"""A backlog: what waits to be delivered, in order per key, though some of it has to wait longer.
+"""A backlog: items that wait for delivery, in order per key, some of them with a delay.
 
-The usual way of an item is short: added to `fresh`, popped from it. The rest is for retries, and
-keeps one rule: **an item that waits for its delay holds up the later ones of its key, and no
-others.** Where an item can be:
+Most items are added to `fresh` and taken from there. The rest is for retries, with one rule: **an
+item that waits for its delay blocks the later items of its key, and no others.** An item can be in
 
-- `fresh`: added, never looked at;
-- `returned`: given back and due again; a heap, since these are older than anything fresh;
-- `parked`, by key: waits for its delay, or behind an item of its key that does.
+- `fresh`: added, and not taken yet;
+- `returned`: given back and due again; a heap, because these are older than all fresh items;
+- `parked`, by key: waiting for its delay, or for an earlier item of its key.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _SEQUENCE: Callable[[Any], int] = attrgetter("sequence")
 
 
 class Waiting(Protocol):
-    """What can be kept in a backlog.
+    """An item of a backlog.
 
-    `sequence` belongs to the backlog, and says which of two came first. `due` is in the loop's
-    time, 0 for at once.
+    `sequence` is set by the backlog; it is lower for items that were added earlier. `due` is in the
+    loop's time, 0 for immediately.
     """
 
     key: str
@@ -38,10 +37,10 @@ E = TypeVar("E", bound=Waiting)
 
 
 class Backlog(Generic[E]):
-    """Items in the order in which they came. All methods are for the one event loop.
+    """Items in the order of their addition. All methods are for one event loop.
 
-    `on_return` is called when there is something again that was not there before: given back,
-    or parked and due.
+    `on_return` is called when items can be taken again: they were given back, or were parked and
+    are due.
     """
 
     def __init__(self, on_return: Callable[[], None]) -> None:
@@ -52,7 +51,7 @@ class Backlog(Generic[E]):
         self._parked: dict[str, _Parked[E]] = {}
 
     def add(self, items: Sequence[E]) -> None:
-        """Append what has come."""
+        """Append new items."""
         sequence = self._sequence
         for item in items:
             sequence += 1
@@ -61,7 +60,7 @@ class Backlog(Generic[E]):
         self._fresh.extend(items)
 
     def next(self) -> E | None:
-        """Take out the oldest item that need not wait; parks those that must."""
+        """Take the oldest item that need not wait, or None; park items that must wait."""
         while True:
             if self._returned:
                 item = heappop(self._returned)[1]
@@ -75,14 +74,14 @@ class Backlog(Generic[E]):
             insort(parked.items, item, key=_SEQUENCE)
 
     def park(self, items: Sequence[E]) -> None:
-        """Keep items until they are due, and the later ones of their keys behind them."""
+        """Hold items until they are due, and the later ones of their keys after them."""
         for item in items:
             insort(self._parked.setdefault(item.key, _Parked()).items, item, key=_SEQUENCE)
         for key in {item.key for item in items}:
             self._release_due(key)
 
     def give_back(self, items: Iterable[E]) -> None:
-        """Put items back into their old places."""
+        """Put items back into their former places."""
         returned = [(item.sequence, item) for item in items]
         for each in returned:
             heappush(self._returned, each)
@@ -90,7 +89,7 @@ class Backlog(Generic[E]):
             self._on_return()
 
     def keep(self, is_wanted: Callable[[E], bool]) -> None:
-        """Forget everything else."""
+        """Drop all other items."""
         self._fresh = deque(filter(is_wanted, self._fresh))
         self._returned = [each for each in self._returned if is_wanted(each[1])]
         heapify(self._returned)
@@ -99,7 +98,7 @@ class Backlog(Generic[E]):
             self._release_due(key)
 
     def clear(self) -> list[E]:
-        """Forget everything; return what was there, in no particular order."""
+        """Drop all items and return them, in no particular order."""
         forgotten = [*self._fresh, *(item for _, item in self._returned)]
         for parked in self._parked.values():
             parked.cancel_timer()

@@ -10,8 +10,8 @@ import msgspec
 class Backoff(msgspec.Struct, frozen=True):
     """A pause that doubles with each failure, from `first` to `longest` seconds.
 
-    `jitter` is the part of a pause that is random, from 0 to 1: where many callers overload one
-    server together, they should not come back together.
+    `jitter` is the random part of a pause, from 0 to 1. It is needed if many callers overload one
+    server: they should not all come back at the same time.
     """
 
     first: float

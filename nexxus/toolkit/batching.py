@@ -1,9 +1,8 @@
-"""Batching: what many callers ask for, done together.
+"""Batching: combines the calls of many callers into one request.
 
-One request to a server costs several times what one more item in it does, and so does one
-transaction. So what has come while all senders were busy, or within one turn of the loop, leaves
-as one batch: the more there is to do, the cheaper each item becomes. Nothing ever waits for more
-to come.
+A request to a server, or a transaction, costs much more than one more item in it. So the calls that
+arrive while all senders are busy, or in the same turn of the event loop, are sent as one batch: the
+higher the load, the cheaper each item. No call waits for others to arrive.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class _Asked(Generic[Item, Result]):
-    """The items of one caller, and what it waits for."""
+    """The items of one caller, and the future for their results."""
 
     __slots__ = ("items", "outcome")
 
@@ -66,7 +65,7 @@ class Batcher(Generic[Item, Result]):
         return await outcome
 
     async def close(self) -> None:
-        """Give up what is under way and what waits."""
+        """Cancel the calls under way and the waiting ones."""
         senders = list(self._senders)
         for sender in senders:
             sender.cancel()

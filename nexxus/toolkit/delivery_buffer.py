@@ -1,9 +1,9 @@
-"""What a consumer has received from a server and hands out; for any adapter that receives ahead.
+"""The delivery buffer: messages that a consumer has received from a server in advance (prefetched).
 
-A server delivers in order; what goes wrong happens here: a message is retried after a delay, and
-must come before any later one of its key; a source of messages is lost, and what it delivered is
-no longer this consumer's. So a delivery is in the backlog, or `out`, that is, handed out and not
-settled yet; or it is gone: settled, or its source was dropped.
+The server delivers in order. This buffer handles the rest: a message that is retried after a delay
+must come before the later ones of its key, and when a source of messages is lost, its messages no
+longer belong to this consumer. A delivery is in the backlog, or it is `out` (handed out and not
+settled), or it is gone (settled, or its source was dropped).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nexxus.toolkit.backlog import Backlog
 
 
 class BufferedMessage:
-    """One message as a source delivered it. `tag` is what the source knows it by."""
+    """One message as a source delivered it. `tag` is its identifier at the source."""
 
     __slots__ = ("attempts", "due", "key", "payload", "sequence", "source", "tag")
 
@@ -33,10 +33,10 @@ class BufferedMessage:
 
 
 class DeliveryBuffer:
-    """Keeps deliveries in order per key. All methods are for the one event loop.
+    """Keeps deliveries in order per key. All methods are for one event loop.
 
-    At most `prefetch` deliveries are out at once. `awake` is set whenever there may be something
-    new to take.
+    At most `prefetch` deliveries are out at the same time. `awake` is set when there may be
+    something to take.
     """
 
     def __init__(self, prefetch: int) -> None:
@@ -47,14 +47,14 @@ class DeliveryBuffer:
         self._ending: set[Hashable] = set()
 
     def add(self, delivery: BufferedMessage) -> None:
-        """Append what a source has delivered; nothing more of one that ends."""
+        """Append a delivery. It is ignored if its source ends."""
         if delivery.source in self._ending:
             return
         self._backlog.add((delivery,))
         self.awake.set()
 
     def take(self, limit: int) -> list[BufferedMessage]:
-        """Hand out up to `limit` deliveries, oldest first; none when there is nothing to take."""
+        """Hand out up to `limit` deliveries, oldest first; an empty list if there are none."""
         batch: list[BufferedMessage] = []
         room = min(limit, self._prefetch - len(self._out))
         while len(batch) < room and (delivery := self._backlog.next()) is not None:
@@ -63,11 +63,11 @@ class DeliveryBuffer:
         return batch
 
     def out(self, deliveries: Iterable[BufferedMessage]) -> list[BufferedMessage]:
-        """Those that are still out: neither settled nor given back nor lost."""
+        """Return those that are out: neither settled nor given back nor lost."""
         return [each for each in deliveries if each.sequence in self._out]
 
     def finish(self, deliveries: Iterable[BufferedMessage]) -> list[BufferedMessage]:
-        """These are done with; those of them that were still out."""
+        """Remove settled deliveries. Returns those that were out until now."""
         finished = [each for each in deliveries if self._out.pop(each.sequence, None) is not None]
         if finished:
             self.awake.set()
@@ -78,7 +78,7 @@ class DeliveryBuffer:
     ) -> None:
         """Hand these out again after `delay` seconds, before any later one of their keys.
 
-        Those of a source that ends are given back to it, that is, forgotten.
+        Deliveries of a source that ends are dropped: the source delivers them elsewhere.
         """
         due = asyncio.get_running_loop().time() + delay if delay > 0 else 0.0
         returned = [each for each in self.finish(deliveries) if each.source not in self._ending]
@@ -92,12 +92,12 @@ class DeliveryBuffer:
         return any(delivery.source is source for delivery in self._out.values())
 
     def end(self, source: Hashable) -> None:
-        """Hand out no more of a source; what is out already may still be settled."""
+        """Stop handing out deliveries of a source; those that are out may still be settled."""
         self._ending.add(source)
         self._backlog.keep(lambda each: each.source is not source)
 
     def drop(self, source: Hashable) -> None:
-        """Forget a source and all that it has delivered; settling that does nothing."""
+        """Drop a source and all its deliveries; settling those has no effect."""
         self._backlog.keep(lambda each: each.source is not source)
         out = self._out.items()
         self._out = {number: each for number, each in out if each.source is not source}
@@ -105,7 +105,7 @@ class DeliveryBuffer:
         self.awake.set()
 
     def close(self) -> None:
-        """Forget everything, and wake whoever waits."""
+        """Drop everything, and wake waiting callers."""
         self._backlog.clear()
         self._out.clear()
         self._ending.clear()

@@ -1,4 +1,4 @@
-"""A lock file: at most one process uses what it stands for."""
+"""A lock file, which lets one process at a time use a file or folder."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ else:
 
 
 class FileLock:
-    """An exclusive lock that ends with the process, however it dies.
+    """An exclusive lock that ends with the process, even if it is killed.
 
-    The file itself stays: removing it would let two processes lock two files of one name.
+    The file is not removed: otherwise two processes could lock two files of the same name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; `StartupError` when somebody holds it or the file cannot be made."""
+        """Take the lock. Raises `StartupError` if it is held or the file cannot be created."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -50,7 +50,7 @@ class FileLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go; not holding it is fine."""
+        """Release the lock. Does nothing if it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

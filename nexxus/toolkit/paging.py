@@ -1,4 +1,4 @@
-"""Paging: every object that a query is about, a page at a time."""
+"""Paging: iterates over all objects of a query, page by page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nexxus.interfaces.database import Database, Query
 async def pages(database: Database, query: Query) -> AsyncIterator[list[Document]]:
     """Yield pages of at most `query.limit` objects until there are no more; none is empty.
 
-    Each page continues behind the last object of the one before. Objects that are created or
-    deleted meanwhile therefore never repeat or hide others.
+    Each page continues after the last object of the previous page, so that objects created or
+    deleted meanwhile never cause others to be repeated or skipped.
     """
     after: tuple[Any, ...] | None = query.after
     while True:

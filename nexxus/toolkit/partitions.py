@@ -1,4 +1,4 @@
-"""Partitions: which one a key belongs to, and which member of a group owns which."""
+"""Partitions: the partition of a key, and the assignment of partitions to a group's members."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 def assign(partitions: int, members: list[str]) -> list[str]:
-    """Return which member has which partition: evenly, and most stay where they are when members
-    change.
+    """Return the member of each partition: evenly, and mostly unchanged when members change.
 
     Rendezvous hashing with a bound: each partition goes to its highest-scoring member that does
     not have its share yet. `members` must not be empty; their order does not matter.

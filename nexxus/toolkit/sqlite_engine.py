@@ -1,14 +1,14 @@
 """A SQLite file as an asyncio service: one writer with group commit, a few readers.
 
-All that waits to be written is executed in one transaction and made durable by one fsync, so
-that the number of writers costs little. Every job has a savepoint of its own: one that fails
-spoils no other.
+All waiting writes are executed in one transaction and made durable by one fsync, so that many
+concurrent writers cost little. Every job has its own savepoint, so that a failing job does not
+affect the others.
 
-SQLite gives up the interpreter's lock at every step of a statement, and beside a busy event
-loop it waits for `sys.getswitchinterval()` (5 ms) or longer to have it back. What counts is
-therefore not how much a statement does but **how many steps** a job takes: ask for one row that
-holds everything, insert many rows with one statement, and let what is waiting be written
-together (`SqliteEngine.write_together`).
+SQLite releases the interpreter's lock at every step of a statement. With a busy event loop it then
+waits for `sys.getswitchinterval()` (5 ms) or longer to get the lock back. So the time of a job
+depends on **how many steps** it takes, not on how much a statement does: select one row that
+contains everything, insert many rows with one statement, and write waiting items together
+(`SqliteEngine.write_together`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class SqliteEngine:
         await asyncio.to_thread(self._open, asyncio.get_running_loop())
 
     async def close(self) -> None:
-        """Finish what was asked for and let go of the file; may be called twice."""
+        """Finish the calls under way and release the file. May be called twice."""
         if self._loop is None:
             return
         self._loop = None
@@ -109,7 +109,7 @@ class SqliteEngine:
         return result
 
     async def write_together(self, handler: Handler[Item, T], item: Item) -> T:
-        """Like `write`, with what waits for the same `handler` given to it in one call.
+        """Like `write`, but give all items that wait for the same `handler` to it in one call.
 
         The handler returns one result per item, in their order, which is that of the calls.
         When it raises, it is called again for each item alone.
@@ -167,7 +167,7 @@ class SqliteEngine:
         writer, readers = self._file.open(readers=self._readers)
         self._loop = loop
         for number, connection in enumerate((writer, *readers)):
-            # As a daemon, because an engine that nobody closed must not keep a process alive.
+            # A daemon, because an engine that was not closed must not keep the process alive.
             thread = threading.Thread(
                 target=self._run_reader if number else self._run_writer,
                 args=(loop, connection),
@@ -220,8 +220,8 @@ class SqliteEngine:
 
 
 def _settle(loop: asyncio.AbstractEventLoop, batch: Sequence[Job], outcomes: Sequence[Any]) -> None:
-    """Wake up everybody who waits, with one call into the event loop."""
-    # A loop that was closed under us has nobody left who waits.
+    """Wake all waiting callers, with one call into the event loop."""
+    # If the loop was closed meanwhile, no caller waits any more.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_resolve, batch, outcomes)
 

@@ -1,4 +1,4 @@
-"""A SQLite file that belongs to one process: opening it, and what may be wrong with it."""
+"""A SQLite file that belongs to one process: opens it, and explains its errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SqliteFile:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
 
     def open(self, *, readers: int) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
-        """Own the file; return a connection that writes and others that only read.
+        """Take ownership of the file; return a connection that writes and others that only read.
 
         Raises `StartupError`, with what to do, if another process owns the file or it cannot be
         used.

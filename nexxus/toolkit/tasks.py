@@ -1,4 +1,4 @@
-"""Tasks that somebody waits for in the end."""
+"""Background tasks with an owner that awaits or cancels them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexxus.interfaces.logger import Logger
 
 
 class Tasks:
-    """Owns short tasks that begin outside of any coroutine, such as in a transport's callback."""
+    """Owns short tasks that are started outside of coroutines, such as in a protocol's callback."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, logger: Logger) -> None:
         self._loop = loop
@@ -18,14 +18,14 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work`; what it raises is logged."""
+        """Run `work` in a task. Its errors are logged."""
         task = self._loop.create_task(self._run(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     async def join(self, at_most: float) -> bool:
-        """Wait until none is running, `at_most` so many seconds; whether that came true."""
+        """Wait for all tasks, for `at_most` seconds. Returns whether none is running."""
         try:
             async with asyncio.timeout(at_most):
                 while self._running:
@@ -35,7 +35,7 @@ class Tasks:
         return True
 
     async def cancel(self) -> None:
-        """End those that still run."""
+        """Cancel the tasks that still run."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

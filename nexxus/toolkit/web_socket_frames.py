@@ -1,4 +1,4 @@
-"""The messages of a WebSocket server as bytes, made once for any number of sockets.
+"""Encodes the messages of a WebSocket server once for any number of sockets.
 
 A server's frames are not masked, so the bytes of a message are the same for every receiver. They
 are never fragmented or compressed.

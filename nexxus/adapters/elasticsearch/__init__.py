@@ -1,6 +1,6 @@
-"""The Elasticsearch database; ``database.py`` is its face.
+"""The Elasticsearch database; ``database.py`` implements the interface.
 
-How it stores: `layouts` (what an index holds of each object), `rebuilds` (how that changes while
-everybody writes), `bulk` and `commits` (how a write is compared and set), `queries` (filters
-and orders in Elasticsearch's language), `refreshes` (how a search sees every commit).
+How it stores: `layouts` (the indexed fields of each object), `rebuilds` (how they change while
+nodes write), `bulk` and `commits` (how a write is compared and set), `queries` (filters and orders
+in Elasticsearch's language), `refreshes` (how a search sees every commit).
 """

@@ -25,20 +25,20 @@ _LARGEST_REQUEST: Final = 8 * 1024 * 1024
 """Bytes; a server refuses more than 100 MB, and works best with far less."""
 
 _MOST_ITEMS: Final = 1_000
-# Not all at once again: whoever overloads a node does so together with others.
+# With jitter, because several callers overload a node together.
 _AGAIN: Final = Backoff(first=0.01, longest=1.0, jitter=0.5)
 
 _encode = msgspec.json.Encoder().encode
 
 
 class BulkOutcome(Enum):
-    """What became of one write."""
+    """The outcome of one write."""
 
     APPLIED = auto()
     CONFLICTING = auto()
-    """The stored document is another than the write's condition says, or there is none."""
+    """The stored document is not the one in the write's condition, or there is none."""
     MOVED = auto()
-    """What it was addressed to is not there."""
+    """The target does not exist."""
     _POSTPONED = auto()
 
 

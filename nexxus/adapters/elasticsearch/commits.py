@@ -1,4 +1,4 @@
-"""Commits: compare-and-set of many records in as few requests as can be.
+"""Commits: compare-and-set of many records in as few requests as possible.
 
 The condition of a write is the token of the record that was loaded. A rebuild changes the token
 but not the version, and versions are what counts: where a token is out of date, the record is
@@ -30,7 +30,7 @@ async def commit(
     *,
     patience: float,
 ) -> list[bool]:
-    """Whether each mutation took effect. Raises `ServiceUnavailable` when that cannot be said."""
+    """Return whether each mutation took effect. Raises `ServiceUnavailable` if that is unknown."""
     results = [False] * len(mutations)
     tokens: dict[int, Token | None] = {}
     unknown = []

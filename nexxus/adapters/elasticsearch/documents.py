@@ -1,4 +1,4 @@
-"""Documents: what stands in the index for a record, and back."""
+"""Documents: converts records to the documents in the index, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indices: their layouts as this node knows them, made and removed."""
+"""Indices: creates and removes them, and caches their layouts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nexxus.adapters.elasticsearch.settings import ElasticsearchSettings
 
 
 class Indices:
-    """The indices of one prefix. What is known of one may be out of date, never ahead."""
+    """The indices of one prefix. A cached layout may be out of date, but never ahead."""
 
     def __init__(self, settings: ElasticsearchSettings) -> None:
         self._settings = settings

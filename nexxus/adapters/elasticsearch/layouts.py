@@ -1,4 +1,4 @@
-"""Layouts: what an index holds of each object.
+"""Layouts: the fields that an index has for each object.
 
 A stored document has two parts. What comes back is in ``document``, the object's JSON as one
 string that is neither indexed nor looked into, and in ``memory``, ``version`` and ``deletedAt``.
@@ -7,9 +7,9 @@ one in ``keyword``, ``number`` or ``boolean``, according to its kind. (A path is
 there, so that ``place`` and ``place.city`` can both be fields, at any time.)
 
 Every number is a ``double``, which holds each int within ±2^53: an int that becomes a float
-changes nothing, and no date is outside of a calendar. A field is thus never changed, only added,
-and the fields of an index only grow. A value goes by its own type into the field of that type;
-where there is none it is stored, but found by nobody.
+changes nothing, and no date is outside of a calendar. So a field is never changed, only added, and
+the number of fields of an index only grows. A value is indexed in the field of its own type; if
+there is no such field, the value is stored but cannot be found.
 
 A new field is *filling* until every document has it, then *ready*: its name is then in the
 mapping below ``ready``, where names are only ever added, so that nodes which prepare at once
@@ -145,9 +145,9 @@ class _Column(NamedTuple):
 
 
 class Layout:
-    """An index as it was at a moment; never changed, only replaced by a later one.
+    """The layout of an index at one time; immutable, and replaced by a later one.
 
-    `write_alias` is where it is written, None where somebody has removed that.
+    `write_alias` is the alias for writing, None if it was removed.
     """
 
     def __init__(

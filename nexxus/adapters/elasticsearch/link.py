@@ -41,9 +41,9 @@ class _Json(JsonSerializer):
 class ElasticsearchLink:
     """Lends its client to any number of calls, and ends when the last of them has ended.
 
-    Only a request that reads is repeated, on another node where there is one: of a write that got
-    no answer nobody knows what a second answer would mean. A node that does not answer is left
-    alone for some seconds, where there are others.
+    Only reads are repeated, on another Elasticsearch node if there is one: if a write got no
+    answer, the answer to its repetition would be ambiguous. A node that does not answer is avoided
+    for some seconds, if there are others.
     """
 
     def __init__(self, settings: ElasticsearchSettings) -> None:
@@ -52,9 +52,10 @@ class ElasticsearchLink:
         self._calls: set[asyncio.Future[None]] = set()
 
     async def open(self) -> None:
-        """See that a server of a version that will do lets us in.
+        """Check that the server has a supported version and accepts the credentials.
 
-        Raises `StartupError` for what waiting does not mend, else `ServiceUnavailable`.
+        Raises `StartupError` for an error that waiting does not fix, otherwise
+        `ServiceUnavailable`.
         """
         client = self._new_client()
         try:

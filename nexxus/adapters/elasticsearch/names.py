@@ -1,8 +1,8 @@
 """Names of indices and aliases.
 
-Elasticsearch takes lower case only and refuses a good dozen of characters. `encode` is injective,
-and leaves most names readable: ``lineItem`` becomes ``line_item``. The parts of an index's name
-are divided by dots, which no encoded name has.
+Elasticsearch accepts lower case only and refuses about a dozen characters. `encode` is injective
+and keeps most names readable: ``lineItem`` becomes ``line_item``. The parts of an index's name are
+separated by dots, which no encoded name contains.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def encode(name: str) -> str:
-    """`name` in characters that an index may be called by; no two names become the same.
+    """Return `name` in characters that an index name may have. Distinct names stay distinct.
 
     Capital letters are written small behind ``_``, and ``_`` is doubled; whatever else is not
     plain is its code point between two ``+``. What becomes too long is cut, with its digest.

@@ -1,4 +1,4 @@
-"""What went wrong in Elasticsearch, and what to do about it."""
+"""Explains Elasticsearch's errors, with their fixes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def unavailable() -> Iterator[None]:
 
 
 def describe(error: ApiError | TransportError) -> str:
-    """An error of the client, for people."""
+    """Return a readable message for an error of the client."""
     if isinstance(error, ApiError):
         return explain(error.meta.status, *cause_of(error))
     if isinstance(error, ConnectionTimeout):
@@ -46,13 +46,13 @@ def cause_of(error: ApiError) -> tuple[str, str]:
 
 
 def explain(status: int, kind: str, reason: str) -> str:
-    """A refusal of Elasticsearch, for people: what it said, and the mend."""
+    """Return a readable message for a refusal: what Elasticsearch said, and the fix."""
     said = f"Elasticsearch answered {status} {kind}: {reason[:500]}"
-    mend = _mend(status, kind, reason)
-    return f"{said}; {mend}" if mend else said
+    fix = _fix(status, kind, reason)
+    return f"{said}; {fix}" if fix else said
 
 
-def _mend(status: int, kind: str, reason: str) -> str:
+def _fix(status: int, kind: str, reason: str) -> str:
     if _FLOOD_STAGE in reason:
         return (
             "a disk is nearly full and its indices are read-only: free space or add a node, and "

@@ -1,4 +1,4 @@
-"""Purging: forgetting the tombstones of deletes long ago, one compare-and-set each."""
+"""Purging: removes old tombstones, with one compare-and-set each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def purge_tombstones(
 ) -> int:
     """Remove the tombstones of deletes before that UNIX second; how many this call removed.
 
-    One that is written meanwhile (an id created anew) stays; one that another node purges at
+    One that is written meanwhile (an id created again) stays; one that another node purges at
     the same time is counted there.
     """
     purged = 0

@@ -1,4 +1,4 @@
-"""Filters and orders as Elasticsearch's queries: exactly what the matcher says.
+"""Compiles filters and orders to Elasticsearch queries that agree exactly with the matcher.
 
 Each condition is about one field of a layout. A field has no value for a missing one, so that
 no condition holds for it, and its ``must_not`` does.

@@ -1,11 +1,12 @@
-"""Rebuilds: an index gets new fields while every node goes on writing to it.
+"""Rebuilds: an index gets new fields while all nodes continue to write to it.
 
-There is one document per object, and it is never copied anywhere else: a rebuild rewrites it in
-place, by compare-and-set like any writer. So nothing can be lost, whatever happens; what has to
-be shown is that, at the end, every document has every field:
+There is one document per object. A rebuild rewrites it in place, by compare-and-set like any
+writer, so nothing can be lost. These steps ensure that at the end every document has every field:
 
-1. The new fields are added to the mapping. (Where two nodes do so at once, both are in it.)
-2. The index is written through an alias alone, whose name has the digest of the fields. It is
+1. The new fields are added to the mapping. (If two nodes do this concurrently, it gets the fields
+of
+   both.)
+2. The index is written only through an alias, whose name has the digest of the fields. It is
    exchanged for the one of the new fields, by compare-and-set: the former must be there. Who still
    writes in the former layout is told that there is no such alias, learns the new layout, and
    writes again. What a rebuild rewrites goes through the alias, too.
@@ -54,7 +55,7 @@ async def prepare_index(
     *,
     patience: float,
 ) -> None:
-    """Make or adapt a model's index; on return every field that the model needs is ready."""
+    """Create or adapt a model's index; on return every field that the model needs is ready."""
     wanted = fields_of(model)
     if 2 * len(wanted) > MAX_FIELDS - 100:
         raise InvalidParameters(

@@ -1,4 +1,4 @@
-"""Searches: one page of hits, however far back it begins."""
+"""Searches: one page of hits, at any offset."""
 
 from __future__ import annotations
 

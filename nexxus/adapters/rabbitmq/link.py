@@ -198,7 +198,7 @@ class Link(Generic[L]):
 
 @contextmanager
 def unavailable_when_away_unless_wrong() -> Iterator[None]:
-    """As `unavailable_when_away`, but what waiting will not mend is passed on."""
+    """Like `unavailable_when_away`, but pass on errors that waiting does not fix."""
     try:
         with unavailable_when_away():
             yield

@@ -25,7 +25,7 @@ _PREFETCH = 1000
 
 
 class RabbitMQReceiver(Reading, Receiver[T]):
-    """Reads a queue of its own, which expires when nobody reads it for long."""
+    """Reads a mailbox's queue, which expires if it is not read for too long."""
 
     def __init__(
         self,

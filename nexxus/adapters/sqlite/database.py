@@ -60,7 +60,7 @@ class SqliteDatabase(Database):
         try:
             self._tables = await self._engine.read(read_tables)
         except (ServiceUnavailable, sqlite3.Error) as error:
-            # The file opened, but what is in it cannot be read: waiting would not mend it.
+            # The file was opened but cannot be read, which waiting does not fix.
             await self._engine.close()
             raise StartupError(
                 f"{self._engine.path} cannot be read ({error}); the file is damaged: "

@@ -1,4 +1,4 @@
-"""Tables: where each model's objects lie, and which column holds which path.
+"""Tables: the table of each model's objects, and the column of each path.
 
 A model of an application has a table ``objects_<n>`` with a column ``c<m>`` per filterable path;
 the numbers are given out by the tables ``models`` and ``columns``, so that no name of a model or
@@ -62,7 +62,7 @@ class ColumnType(StrEnum):
 
 
 class Table:
-    """The table of one model as it is at a moment; never changed, only replaced."""
+    """The table of one model at one time; immutable, and replaced by a later one."""
 
     def __init__(self, number: int, columns: Columns) -> None:
         self.number = number
@@ -140,10 +140,10 @@ def finish_columns(connection: sqlite3.Connection, table: Table) -> Table:
 
 
 def analyze_table(connection: sqlite3.Connection, table: Table) -> None:
-    """Let the planner know which of the columns tell objects apart.
+    """Update the planner's statistics of a table.
 
-    A matter of milliseconds; with a thousand tables, of whose statistics SQLite reads all anew, of
-    many: there is nothing to learn of an empty one.
+    This takes milliseconds, but more with a thousand tables, because SQLite then reads the
+    statistics of all tables again. So empty tables are skipped.
     """
     if connection.execute(f"SELECT 1 FROM {table.objects} LIMIT 1").fetchone() is None:
         return

@@ -1,4 +1,4 @@
-"""What a document's values become in columns: exact, comparable, never mixed up.
+"""Converts a document's values to column values that compare exactly.
 
 SQLite compares without surprises what is of one storage class, so each kind has its own:
 

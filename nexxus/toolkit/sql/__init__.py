@@ -1,4 +1,4 @@
-"""Objects in an SQL database: what every such adapter needs, whatever its engine.
+"""Objects in an SQL database: what every such adapter needs, for any engine.
 
 - `Dialect`: how one database spells conditions, orders and parameters;
 - `compile_filter`: a filter as SQL that means exactly what the matcher means;

@@ -1,7 +1,7 @@
-"""Filters as SQL: exactly what the matcher says.
+"""Compiles filters to SQL that agrees exactly with the matcher.
 
-`Dialect` spells the conditions on single paths; what is here joins them, as shallow as can be, and
-takes apart what nests too deep for a database's parser.
+`Dialect` spells the conditions on single paths. This module joins them with as little nesting as
+possible, and splits conditions that nest too deeply for a database's parser.
 """
 
 from __future__ import annotations

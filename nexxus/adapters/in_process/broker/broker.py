@@ -29,12 +29,12 @@ _CLOSED = "the in-process broker is closed"
 
 
 class InProcessBroker(Broker):
-    """Hands payloads over as the objects they are: publishers must not change them afterwards.
+    """Passes payloads on without copying: publishers must not change them afterwards.
 
-    It stores nothing, so what must survive is confirmed when it is settled: an accepted write is
-    as durable as the database made it. Such a `publish` also raises what a message is refused with,
-    and `ServiceUnavailable` when a message is not settled within `confirm_timeout`; what was never
-    delivered until then is withdrawn.
+    It stores nothing, so a message that must survive is confirmed when it is settled: an accepted
+    write is as durable as the database made it. Such a `publish` also raises the error with which a
+    message is refused, and `ServiceUnavailable` if a message is not settled within
+    `confirm_timeout`; messages that were not delivered by then are withdrawn.
     """
 
     is_durable = False
@@ -165,9 +165,9 @@ class InProcessBroker(Broker):
 
 
 class _Confirmations:
-    """The publishers that wait for the writer, oldest first, and the end of their patience.
+    """The publishers that wait for the writer, oldest first, and their time-outs.
 
-    All wait equally long, so one queue and one timer do for all: a time-out per publisher would
+    All have the same time-out, so one queue and one timer are enough: a timer per publisher would
     cost more than the rest of publishing.
     """
 

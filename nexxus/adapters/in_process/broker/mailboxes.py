@@ -48,7 +48,7 @@ class LocalMailbox(Receiver[T]):
             self._on_close()
 
     def shut(self, error: Exception | None) -> None:
-        """End the mailbox. Those who wait to send get the error; without one they send nothing."""
+        """End the mailbox. Waiting senders get the error; without one they return."""
         self._is_closed = True
         self._messages.clear()
         self.room.close(error)

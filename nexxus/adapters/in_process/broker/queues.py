@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Confirmation:
-    """What one publisher waits for: that all its entries are settled."""
+    """The confirmation of one publisher, which waits until all its entries are settled."""
 
     __slots__ = ("abandoned", "future", "remaining")
 
@@ -33,7 +33,7 @@ class Confirmation:
         self.remaining = entries
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.abandoned = False
-        """The publisher was told that nothing was taken; what was never delivered shall not be."""
+        """Whether the publisher gave up, so that undelivered entries are not delivered."""
 
     def settle_one(self) -> None:
         """One more entry is settled."""
@@ -42,7 +42,7 @@ class Confirmation:
             self.future.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Tell the publisher that it did not work out."""
+        """Raise an error at the publisher."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -63,9 +63,9 @@ class QueueEntry:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether its publisher gave up before it was ever delivered.
+        """Whether its publisher gave up before it was first delivered.
 
-        What was delivered once may have been acted upon, and must be finished.
+        An entry that was delivered may have had effects, so it must be finished.
         """
         return (
             self.confirmation is not None and self.confirmation.abandoned and not self.was_delivered
@@ -104,12 +104,12 @@ class GroupQueue:
     # Delivering
 
     def wake(self) -> None:
-        """Let the consumers look again."""
+        """Wake the consumers."""
         for consumer in self.consumers:
             consumer.awake.set()
 
     def deliver(self, consumer: LocalConsumer[T], limit: int) -> list[Received[T]]:
-        """Hand up to `limit` entries to a consumer, oldest first."""
+        """Deliver up to `limit` entries to a consumer, oldest first."""
         batch: list[Received[T]] = []
         while len(batch) < limit and (entry := self._next_for(consumer)) is not None:
             if entry.is_abandoned:
@@ -173,7 +173,7 @@ class GroupQueue:
 
 
 class LocalConsumer(Consumer[T]):
-    """A consumer of a `GroupQueue`. What it settles after its end is ignored: it comes again."""
+    """A consumer of a `GroupQueue`. After its end, settling is ignored: entries come again."""
 
     def __init__(self, queue: GroupQueue, prefetch: int) -> None:
         self.awake = asyncio.Event()

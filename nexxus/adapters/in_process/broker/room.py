@@ -1,4 +1,4 @@
-"""Room: how many messages a queue may hold, and who waits until there is space."""
+"""Room: the number of messages in a queue, and the publishers that wait for space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexxus.errors import ServiceUnavailable
 
 
 class Room:
-    """A bounded number of messages. Those who find it full are let in in the order they came.
+    """A bounded number of messages. Waiting publishers are admitted in the order of arrival.
 
     All methods are for the one event loop. `size` counts the messages inside.
     """
@@ -42,7 +42,7 @@ class Room:
         self.size -= count
 
     def admit(self) -> None:
-        """Let in those who wait and for whom there is space by now."""
+        """Admit waiting publishers for which there is space."""
         while self._line and not self.is_full:
             admitted, (count, put) = self._line.popitem(last=False)
             self.size += count
@@ -50,11 +50,11 @@ class Room:
             admitted.set_result(None)
 
     def give_up(self, admitted: asyncio.Future[None]) -> None:
-        """Leave the line; no error for those who have been let in."""
+        """Stop waiting. Does nothing for a publisher that was admitted."""
         self._line.pop(admitted, None)
 
     def close(self, error: Exception | None) -> None:
-        """Empty the room and dissolve the line, with an error or, for None, silently."""
+        """Remove all messages and waiting publishers, which get the error unless it is None."""
         self.size = 0
         for admitted in self._line:
             if error is None:

@@ -1,4 +1,4 @@
-"""A bounded memory of what is on disk."""
+"""A bounded cache of rows on disk."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Keeps between `capacity / 2` and `capacity` entries, those used lately.
+    """Keeps between `capacity / 2` and `capacity` recently used entries.
 
-    Entries live in two generations. What is used in the old one moves to the young one; when
-    the young one is full, it becomes the old one and the former old one is forgotten. That is
-    nearly least-recently-used, and a hit costs one look into a dictionary.
+    Entries are in two generations. An entry of the old generation that is used moves to the young
+    one. When the young generation is full, it becomes the old one, and the former old one is
+    dropped. This approximates least-recently-used at the cost of one dictionary lookup per hit.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -45,7 +45,7 @@ class Expiry:
             self._task = None
 
     async def clean(self) -> int:
-        """Remove everything that is over by now; how many rows that were."""
+        """Remove everything that has expired. Returns the number of rows."""
         now = self._clock()
         return sum([await self._delete(table, "expires_at <= ?", now) for table in EXPIRING])
 

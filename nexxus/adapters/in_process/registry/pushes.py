@@ -1,4 +1,4 @@
-"""What devices that are away are to learn, and when. On disk only."""
+"""Notices for devices that are away, and the schedule of pushes. On disk only."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class InProcessRegistry(Registry):
         await self._engine.open()
         persistent = await self.subscriptions.load()
         if await self._engine.write(_begin):
-            # What a killed process was about to push, or to send to a connection, is not known.
+            # It is unknown what a killed process was about to push or to send.
             for app_id, device_id in persistent:
                 await self.pushes.add(app_id, [device_id], RESYNC, within=RESYNC_WITHIN)
         self._expiry.start()

@@ -1,4 +1,4 @@
-"""Routes: which nodes have subscribers of which audience, and what changed since a version.
+"""Routes: which nodes have subscribers of a route, and what changed since a version.
 
 There may be a million of them, so an entry is small, and there is no separate log of changes: a
 model's entries are kept **in the order of their last change**, and what changed since a version
@@ -24,7 +24,7 @@ AWAY: Final[NodeKey] = ("", "")
 """Counts the devices that are away, as if a node served them."""
 
 GONE_REMEMBERED: Final = 10_000
-"""How many of the routes that went away last a model remembers."""
+"""How many removed routes a model remembers."""
 
 
 class RouteEntry(msgspec.Struct, gc=False):
@@ -54,7 +54,7 @@ class _ModelRoutes:
         self.entries: dict[str, RouteEntry] = {}
         self.gone: deque[tuple[int, Route]] = deque()
         self.complete_before = 0
-        """A caller that knows an earlier version has missed routes that are gone."""
+        """Callers with an earlier version have missed removed routes, and need all of them."""
 
 
 class InProcessRoutes:
