@@ -1,1 +1,2 @@
-"""References to environment variables, ``${env:NAME}``; ``config_provider.py`` is its face."""
+"""References to environment variables, ``${env:NAME}``; ``config_provider.py`` implements the
+interface."""

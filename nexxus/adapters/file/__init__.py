@@ -1,1 +1,1 @@
-"""References to files, ``${file:/path}``; ``config_provider.py`` is its face."""
+"""References to files, ``${file:/path}``; ``config_provider.py`` implements the interface."""

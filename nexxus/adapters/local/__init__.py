@@ -1,1 +1,1 @@
-"""Signing in with a user name and a password; ``auth_strategy.py`` is its face."""
+"""Signing in with a user name and a password; ``auth_strategy.py`` implements the interface."""

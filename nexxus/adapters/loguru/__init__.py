@@ -1,1 +1,1 @@
-"""The built-in logger; ``logger.py`` is its face, ``settings.py`` needs no library."""
+"""The built-in logger; ``logger.py`` implements the interface, ``settings.py`` needs no library."""

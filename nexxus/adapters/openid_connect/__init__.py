@@ -1,1 +1,1 @@
-"""Signing in at OpenID Connect providers; ``auth_strategy.py`` is its face."""
+"""Signing in at OpenID Connect providers; ``auth_strategy.py`` implements the interface."""

@@ -1,1 +1,1 @@
-"""The RabbitMQ broker; ``broker.py`` is its face."""
+"""The RabbitMQ broker; ``broker.py`` implements the interface."""

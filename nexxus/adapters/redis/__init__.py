@@ -1,1 +1,1 @@
-"""The registry on Redis, single or a cluster; ``registry.py`` is its face."""
+"""The registry on Redis, single or a cluster; ``registry.py`` implements the interface."""

@@ -1,1 +1,1 @@
-"""The embedded database in one file; ``database.py`` is its face."""
+"""The embedded database in one file; ``database.py`` implements the interface."""
