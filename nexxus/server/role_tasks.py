@@ -1,4 +1,4 @@
-"""Roles: what runs for as long as the server, each in a task that ends only when it is told to."""
+"""Runs the roles of a process, each in a task that runs until the server ends it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 from nexxus.interfaces.logger import Logger
 
 _LAST_WORDS: Final = 5.0
-"""Seconds that a role has for letting go of what it holds, once it is cut off."""
+"""Seconds for a role to release its resources after it was cancelled a second time."""
 
 
 class RoleTasks:
-    """Starts roles, notices when one ends by itself, and ends them."""
+    """Starts and ends roles, and detects a role that ends by itself."""
 
     def __init__(self, logger: Logger, *, last_words: float = _LAST_WORDS) -> None:
         self._logger = logger
@@ -23,26 +23,26 @@ class RoleTasks:
         self._failed = asyncio.Event()
 
     def start(self, name: str, role: Coroutine[Any, Any, None]) -> None:
-        """Run a role until `end`; one that has ended may be started again."""
+        """Run a role until `end`. A role that has ended may be started again."""
         self._ending.discard(name)
         task = asyncio.create_task(role, name=f"nexxus {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda task: self._ended(name, task))
 
     def is_running(self, name: str) -> bool:
-        """Whether a role of this name was started and has not ended."""
+        """Return whether a role of this name is running."""
         task = self._tasks.get(name)
         return task is not None and not task.done()
 
     async def failed(self) -> None:
-        """Return when a role has ended that was not told to; its error is logged."""
+        """Return when a role has ended without `end`; its error is logged."""
         await self._failed.wait()
 
     async def end(self, *names: str, within: float) -> None:
-        """End roles; what they have begun they finish, where it takes less than so many seconds.
+        """Cancel roles, and give them `within` seconds to finish their current work.
 
-        After that they are cut off, and get some seconds to release what they hold; whoever
-        does not is left behind. Names of roles that do not run here are fine.
+        Roles that still run are then cancelled again and have some seconds to release their
+        resources; the call does not wait longer. Roles that do not run here are ignored.
         """
         running = {self._tasks[name] for name in names if self.is_running(name)}
         self._ending.update(names)
