@@ -13,10 +13,15 @@ from typing import Final
 
 import msgspec
 
+from nexxus.domain.objects import time_of
 from nexxus.writer.replaced import Replaced
 
 OPERATIONS_REMEMBERED: Final = 64
 """How many of the operations last applied to an object are remembered."""
+
+
+_SHORTEST_FULL: Final = OPERATIONS_REMEMBERED * 2
+"""A full memory has at least so many bytes, however short the ids are."""
 
 
 class Memory(msgspec.Struct, frozen=True, array_like=True):
@@ -44,6 +49,18 @@ def is_remembered(memory: bytes, operation_id: str) -> bool:
     """Return whether the operation is one of those last applied."""
     # Among the bytes it may also be found by chance, within a replaced value.
     return operation_id.encode() in memory and operation_id in recall(memory).operations
+
+
+def may_have_forgotten(memory: bytes, made_at: int) -> bool:
+    """Return whether an operation may have been applied so long ago that it is forgotten.
+
+    It was accepted at `made_at`, in UNIX milliseconds. If it was applied and forgotten, the object
+    remembers only operations that were accepted later.
+    """
+    if len(memory) < _SHORTEST_FULL:
+        return False
+    operations = recall(memory).operations
+    return len(operations) == OPERATIONS_REMEMBERED and time_of(operations[0]) >= made_at
 
 
 def remember(

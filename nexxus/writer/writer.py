@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from nexxus.applications.applications import Applications
 from nexxus.cluster.consuming import Failure, consume
 from nexxus.cluster.dead_letters import DeadLetters
 from nexxus.cluster.messages import Outcome
-from nexxus.domain.objects import ObjectKey
+from nexxus.domain.objects import ObjectKey, time_of
 from nexxus.domain.operations import AnyOperation, Create, Fate, owner_of
 from nexxus.errors import ModelNotFound, ServerError, ServiceUnavailable, WireError
 from nexxus.interfaces.broker import WRITER, Broker, Consumer, Received
@@ -24,8 +25,12 @@ from nexxus.observability.figures import counter
 from nexxus.writer.announcer import Announcer
 from nexxus.writer.apply import Repeated, apply_operation
 from nexxus.writer.judgements import Judgement, as_stored, outcome_again
-from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered
+from nexxus.writer.memory import OPERATIONS_REMEMBERED, is_remembered, may_have_forgotten
 from nexxus.writer.outbox import Outbox
+
+_DOUBT: Final = 5_000
+"""Milliseconds after which an accepted operation may have gone to another writer. No two clocks of
+the API's nodes must differ by more."""
 
 
 class WriterFigures(msgspec.Struct):
@@ -172,7 +177,7 @@ class Writer:
         by_key, later = _group(batch)
         keys = list(by_key)
         records = await self._load(by_key, trusting=is_first)
-        judged = await self._judged_before(by_key, records)
+        judged = await self._judged_before(by_key, records, is_first=is_first)
         judgements = {
             key: self._apply_all(key, records[key], messages, judged)
             for key, messages in by_key.items()
@@ -229,7 +234,7 @@ class Writer:
         asked = [
             key
             for key, (first, *_) in by_key.items()
-            if not (trusting and isinstance(first.payload, Create)) or _may_be_judged(first)
+            if not (trusting and isinstance(first.payload, Create)) or _comes_again(first)
         ]
         records: dict[ObjectKey, Record | None] = dict.fromkeys(by_key)
         if asked:
@@ -240,6 +245,8 @@ class Writer:
         self,
         by_key: dict[ObjectKey, list[Received[AnyOperation]]],
         records: dict[ObjectKey, Record | None],
+        *,
+        is_first: bool,
     ) -> dict[str, Fate]:
         """Return the fates of the operations that were judged and announced before.
 
@@ -247,12 +254,21 @@ class Writer:
         It does not name older ones or rejected ones; the fates do. They are read after the records:
         the fates of a round are stored before the next round commits. So an operation that was
         applied to a loaded record, but is not named there, has a fate.
+
+        A writer that was slow or frozen may have lost its partition without knowing it. Another
+        writer may then have judged everything that this one has in hand, and much more. So fates
+        are also read for what is not certainly new.
         """
         asked = [
             message.payload
             for key, messages in by_key.items()
             for message in messages
-            if _may_be_judged(message) or _is_applied(message.payload, records)
+            if _comes_again(message)
+            or _is_applied(message.payload, records)
+            or (
+                self._broker.is_durable  # else there is no other writer
+                and not (is_first and _is_new(message.payload, records[key]))
+            )
         ]
         if not asked:
             return {}
@@ -342,6 +358,17 @@ def _is_applied(operation: AnyOperation, records: Mapping[ObjectKey, Record | No
     return record is not None and is_remembered(record.memory, operation.operation_id)
 
 
-def _may_be_judged(message: Received[AnyOperation]) -> bool:
+def _comes_again(message: Received[AnyOperation]) -> bool:
     """Return whether an operation may have come before, from its client or from the broker."""
     return message.payload.is_retry or message.attempts > 0
+
+
+def _is_new(operation: AnyOperation, record: Record | None) -> bool:
+    """Return whether no other writer can have judged an operation that is delivered once.
+
+    It was accepted just now, and after those that the object has forgotten.
+    """
+    made_at = time_of(operation.operation_id)
+    if made_at < time.time() * 1000 - _DOUBT:
+        return False
+    return record is None or not may_have_forgotten(record.memory, made_at - _DOUBT)
