@@ -119,9 +119,11 @@ class Sessions:
         is_login: bool = True,
         is_known_device: bool = False,
     ) -> Tokens:
-        """Begin a device's session, which ends the previous session of a known device.
+        """Begin a device's session, which replaces the previous one of a known device.
 
-        Where an application allows only one login, a login ends the user's other sessions.
+        The tokens of the previous session are refused from then on. The device's connection stays,
+        until the token expires with which it registered. If an application allows only one login, a
+        login ends the user's sessions on other devices.
         """
         if user is not None:
             is_only_one = is_login and not application.users().allow_multiple_login
@@ -129,7 +131,7 @@ class Sessions:
                 await self._end_some_of(
                     application.id,
                     user.id,
-                    lambda other: is_only_one or other.device_id == device.id,
+                    lambda other: other.is_ending or (is_only_one and other.device_id != device.id),
                 )
         now = self._clock()
         session = Session(
@@ -147,9 +149,7 @@ class Sessions:
         session = msgspec.structs.replace(
             session, refresh_hash=hash_refresh_token(tokens.refresh_token)
         )
-        former = await self._registry.sessions.put(session)
-        if former is not None:  # another one began on the device just now
-            await self._disconnect(application.id, device.id, former)
+        await self._registry.sessions.put(session)
         return tokens
 
     async def refresh(self, application: Application, refresh_token: str) -> Tokens:

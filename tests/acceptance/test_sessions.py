@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from client import NexxusClient, replace, unique
 from connection import Connection
+from waiting import eventually
 
 contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
 
@@ -206,6 +207,41 @@ async def test_logging_out_ends_the_session_its_connection_and_its_subscriptions
     await user.sign_in(user.username, device={"id": former})
     assert user.device_id == former
     assert (await user.ok("GET", "/device"))["subscriptions"] == []
+
+
+@contract("a new login on a device leaves its connection")
+async def test_signing_in_again_replaces_the_session_and_leaves_the_connection(
+    user: Any, signed: Any, new_client: Any
+) -> None:
+    await user.connect()
+    view = await user.subscribe("task", limit=100)
+    former = user.token
+
+    await user.sign_in(user.username, device={"id": user.device_id})
+
+    current, user.token = user.token, former
+    await expired(user)
+    user.token = current
+    writer = await new_client(signed).register_user(unique("writer"))
+    task = await writer.create("task", title="before the connection moved on")
+    await eventually(lambda: task["id"] in view.items)
+    await user.socket.send("refresh_access_token", {"token": user.token})
+    await user.socket.wait_for("refresh_access_token")
+    task = await writer.create("task", title="after it")
+    await eventually(lambda: task["id"] in view.items)
+
+    await user.ok("POST", "/auth/logout", {"refreshToken": user.refresh_token})
+    assert await user.socket.wait_closed() == 4001
+
+
+@contract("a new login on a device leaves its connection")
+async def test_the_end_of_the_new_session_closes_a_connection_of_the_former_one(user: Any) -> None:
+    await user.connect()
+    await user.sign_in(user.username, device={"id": user.device_id})
+
+    await user.ok("POST", "/auth/logout", {"refreshToken": user.refresh_token})
+
+    assert await user.socket.wait_closed() == 4001
 
 
 @contract("logging out")

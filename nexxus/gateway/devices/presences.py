@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from nexxus.cluster.messages import ConnectionReplaced
 from nexxus.domain.channels import Subscription
-from nexxus.errors import ServiceUnavailable
+from nexxus.errors import ServiceUnavailable, WireError
 from nexxus.gateway.connections.connection import Connection
 from nexxus.gateway.connections.deadlines import Deadlines
 from nexxus.gateway.devices.absences import Absences
@@ -127,11 +127,18 @@ class Presences:
             await self._after_release(held, presence)
 
     async def end_session(self, app_id: str, device_id: str, session_id: str) -> None:
-        """Close the device's connection as logged out, if it is of that session."""
+        """Close the device's connection as logged out, if its session has ended.
+
+        The connection may be of another session than the one that was ended: of a later one, which
+        is live, or of an earlier one that the ended one has replaced.
+        """
         if self._residents.find(app_id, device_id) is None:
             return
         async with self._residents.hold(app_id, device_id) as device:
-            if device.claims is None or device.claims.session_id != session_id:
+            claims = device.claims
+            if claims is None:
+                return
+            if claims.session_id != session_id and await self._is_live(claims):
                 return
             connection = device.connection
             if connection is not None:
@@ -141,6 +148,14 @@ class Presences:
                 presence = self._place.presence(app_id, device_id, connection)
                 await self._absences.report_lost(device, presence, has_ended=True)
             await self._forget_or_retry(device, self._unsubscribe)
+
+    async def _is_live(self, claims: TokenClaims) -> bool:
+        """Return whether a session is live. One that cannot be looked up counts as ended."""
+        try:
+            await self._actions.verify_again(claims)
+        except WireError:
+            return False
+        return True
 
     async def end_silence(self, device: Resident) -> None:
         """Remove what was kept for a device that did not come back in time."""
@@ -202,11 +217,11 @@ class Presences:
     ) -> list[Placement]:
         """Return the subscriptions that other nodes have left and that may be kept; end the rest.
 
-        Subscriptions end with their session, even if the device signs in again. Without resuming
-        they end with their connection.
+        A session that replaced another one keeps its subscriptions, if the user is the same.
+        Without resuming, subscriptions end with their connection.
         """
         is_known = not device.is_vacant
-        is_same = device.claims is not None and device.claims.session_id == claims.session_id
+        is_same = device.claims is not None and _user_of(device.claims) == _user_of(claims)
         former = device.connection
         window = device.resume_window if former is None else former.resume_window
         if is_known and not (is_same and window and connection.resume_window):
@@ -237,7 +252,7 @@ class Presences:
             return False
         if self._as_permitted(placement) is None:
             return False
-        return subscription.user_id == claims.user_id and subscription.user_type == claims.user_type
+        return (subscription.user_id, subscription.user_type) == _user_of(claims)
 
     def _as_permitted(self, placement: Placement) -> Subscription | None:
         """Return the subscription under the current roles; a serving node has updated it itself."""
@@ -271,3 +286,7 @@ class Presences:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _user_of(claims: TokenClaims) -> tuple[str | None, str | None]:
+    return claims.user_id, claims.user_type

@@ -208,15 +208,41 @@ async def test_the_end_of_a_former_session_leaves_the_present_one(world: World) 
     assert await client.is_quiet()
 
 
-async def test_a_new_session_does_not_inherit_subscriptions(world: World) -> None:
-    first = await world.connect("d1.old")
+@pytest.mark.parametrize(("user", "kept"), [("ann", ["c1"]), ("bob", [])])
+async def test_a_session_that_replaces_another_keeps_the_subscriptions_of_its_own_user(
+    world: World, user: str, kept: list[str]
+) -> None:
+    first = await world.connect("d1.old.ann")
     await world.subscribe("d1", "c1")
-    second = await world.connect("d1.new")
+    second = await world.connect(f"d1.new.{user}")
 
     assert await first.closed() == 4003
     await second.send("resume", {"cursor": first.cursor})
     assert (await second.expect("resume"))["success"]
-    assert await world.channels_of("d1") == []
+    assert await world.channels_of("d1") == kept
+
+
+async def test_a_connection_of_a_replaced_session_closes_with_the_session_that_replaced_it(
+    world: World,
+) -> None:
+    client = await world.connect("d1.old.ann")
+    world.actions.ended.add("old")  # its tokens are refused, its connection stays
+
+    await world.tell(SessionEnded(APP, "d1", "new"))
+
+    assert await client.closed() == 4001
+
+
+async def test_the_end_of_a_former_session_leaves_the_connection_of_a_live_one(
+    world: World,
+) -> None:
+    client = await world.connect("d1.new.ann")
+
+    await world.tell(SessionEnded(APP, "d1", "old"))
+
+    await world.subscribe("d1", "c1")
+    await world.tell(event(1, created=["c1"]))
+    await client.expect("model_created")
 
 
 async def test_a_drain_closes_everything_once_what_was_received_is_done(world: World) -> None:

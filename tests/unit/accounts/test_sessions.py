@@ -260,7 +260,7 @@ async def test_logging_out_without_a_session_does_nothing(world: AccountsWorld, 
 
 
 @contract("other ends of a session")
-async def test_a_new_login_on_the_same_device_ends_the_former_session(
+async def test_a_new_login_on_the_same_device_replaces_the_session_and_leaves_the_connection(
     world: AccountsWorld,
 ) -> None:
     former = await world.register("ann")
@@ -269,8 +269,9 @@ async def test_a_new_login_on_the_same_device_ends_the_former_session(
     session = await world.sign_in("ann", device={"id": former.device.id})
 
     assert session.device.id == former.device.id
-    assert await is_over(world, former)
+    assert not await world.is_live(former)
     assert await world.is_live(session)
+    assert world.peers.messages == []
 
 
 @contract("other ends of a session")
@@ -354,8 +355,6 @@ async def end_by(world: AccountsWorld, session: NewSession, means: str) -> None:
         await sessions.log_out(world.app, token)
     elif means == "theft":
         await refresh(world, token)
-    elif means == "a new login":
-        await world.sign_in("ann", device={"id": session.device.id})
     elif means == "disabling":
         await administer(world, session.user, disabled=True)
     elif means == "another type":
@@ -367,7 +366,7 @@ async def end_by(world: AccountsWorld, session: NewSession, means: str) -> None:
 @contract("other ends of a session")
 @pytest.mark.parametrize(
     "means",
-    ["logging out", "theft", "a new login", "disabling", "another type", "deleting the user"],
+    ["logging out", "theft", "disabling", "another type", "deleting the user"],
 )
 async def test_an_end_that_did_not_reach_the_node_is_completed_by_the_next_attempt(
     world: AccountsWorld, means: str
