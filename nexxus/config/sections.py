@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from nexxus.domain.objects import LARGEST_OBJECT
 from nexxus.hookspecs import Scope
 
 Role: TypeAlias = Literal["api", "writer", "transport-manager", "gateway", "workers"]
@@ -280,6 +281,14 @@ class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     body: Annotated[int, Meta(ge=1, description="Bytes of a request's body (413).")] = 1 * _MIB
     frame: Annotated[int, Meta(ge=1, description="Bytes of a client's frame (1009).")] = 1 * _MIB
+    object: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Bytes of the JSON of an object: no write makes a larger one (413, or a "
+            "rejected operation).",
+        ),
+    ] = LARGEST_OBJECT
     depth: Annotated[
         int, Meta(ge=1, le=512, description="Levels of nesting in a body or frame (400).")
     ] = 64

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgspec
 from uuid_utils import uuid7
 
 from nexxus.domain.schema import ModelType
 from nexxus.domain.values import coerce_fields
-from nexxus.errors import AccessDenied, InvalidParameters
+from nexxus.errors import AccessDenied, InvalidParameters, PayloadTooLarge
 
 Document: TypeAlias = dict[str, Any]
 """An object as on the wire: ``id type appId userId? createdAt updatedAt version`` and fields."""
 
 OBJECT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+LARGEST_OBJECT: Final = 1 << 20
+"""The default of ``limits.object``, in bytes."""
+
 BUILT_IN: Final = ("id", "type", "appId", "userId", "createdAt", "updatedAt", "version")
 
 
@@ -82,6 +86,16 @@ def build_object(
     document["createdAt"] = document["updatedAt"] = now
     document.update(coerce_fields(fields, model.fields, ""))
     return document
+
+
+def check_size(document: Document, largest: int) -> None:
+    """Raise `PayloadTooLarge` if the JSON of an object has more than `largest` bytes."""
+    size = len(msgspec.json.encode(document))
+    if size > largest:
+        raise PayloadTooLarge(
+            f"{document['type']} {document['id']!r} would have {size} bytes; "
+            f"an object has at most {largest} (limits.object)"
+        )
 
 
 def check_object(model: ModelType, document: Document) -> None:

@@ -42,10 +42,12 @@ class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
     `operation_id` identifies it permanently: applying it twice changes nothing. `user_id` and
     `device_id` are the client that sent the write; the object may belong to another user. `permit`
     is a normalised filter document from access control that the object must match before (updates,
-    deletes) and after the write (updates); None if nothing is restricted. `accepted_at` is in UNIX
-    seconds. `reply_to` is the node that waits for the `Outcome`, "" for none. `is_retry` means that
-    the client has sent the write before, maybe so long ago that the object no longer remembers it.
-    `application_version` is the version of the application by which the API validated the write.
+    deletes) and after the write (updates); None if nothing is restricted. `readable` is the filter
+    of the objects that the client may read: an error says nothing about any other. `accepted_at` is
+    in UNIX seconds. `reply_to` is the node that waits for the `Outcome`, "" for none. `is_retry`
+    means that the client has sent the write before, maybe so long ago that the object no longer
+    remembers it. `application_version` is the version of the application by which the API validated
+    the write.
     """
 
     operation_id: str
@@ -53,6 +55,7 @@ class Operation(msgspec.Struct, frozen=True, rename="camel", tag_field="event"):
     user_id: str | None = None
     device_id: str | None = None
     permit: dict[str, Any] | None = None
+    readable: dict[str, Any] | None = None
     if_version: int | None = None
     reply_to: str = ""
     is_retry: bool = False

@@ -130,6 +130,13 @@ def require(
     return permitted
 
 
+def readable_rows(application: Application, identity: Identity, model: ModelType) -> Filter:
+    """Return the rows that the caller may read by id; `NOTHING` for none."""
+    if identity.worker is not None:
+        return EVERYTHING
+    return application.access.decide(identity.caller, Action.GET, model.name)
+
+
 def denied(action: Action, model: ModelType) -> AccessDenied:
     """Return the error for a caller without permission, whether or not the object exists."""
     return AccessDenied(f"you may not {action} this {model.name}")

@@ -16,7 +16,7 @@ from nexxus.domain.events import Event
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filters import EVERYTHING, Filter, to_document
 from nexxus.domain.identity import Identity
-from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, new_id
+from nexxus.domain.objects import Document, ObjectKey, build_object, check_id, check_size, new_id
 from nexxus.domain.operations import (
     AnyOperation,
     Create,
@@ -40,7 +40,9 @@ from nexxus.interfaces.broker import EVENTS, WRITES, Broker, Message
 from nexxus.interfaces.database import Database
 from nexxus.interfaces.registry import Registry
 from nexxus.objects.idempotency import Claim, IdempotencyKeys
-from nexxus.objects.reads import denied, require, stored_model
+from nexxus.objects.reads import denied, readable_rows, require, stored_model
+
+_LONGEST_VERSION = 2**53 - 1
 
 _DOUBT = 5.0
 """Seconds to wait for the writer's decision on a write that the API would deny."""
@@ -81,6 +83,7 @@ class _Origin(TypedDict):
     accepted_at: int
     user_id: str | None
     device_id: str | None
+    readable: dict[str, Any] | None
     reply_to: str
     is_retry: bool
     application_version: int
@@ -97,6 +100,7 @@ class Writes:
         broker: Broker,
         registry: Registry,
         node: str,
+        largest_object: int,
     ) -> None:
         self._applications = applications
         self._database = database
@@ -104,6 +108,7 @@ class Writes:
         self._registry = registry
         self._keys = IdempotencyKeys(registry)
         self._node = node
+        self._largest_object = largest_object
         self._waiting: dict[str, set[asyncio.Future[Outcome]]] = {}
 
     def settle(self, outcome: Outcome) -> None:
@@ -124,14 +129,16 @@ class Writes:
         )
         if permitted != EVERYTHING and not compile_matcher(permitted)(document):
             raise denied(Action.CREATE, model)
+        check_size({**document, "version": _LONGEST_VERSION}, self._largest_object)
         claim, known = await self._keys.claim(
             identity, terms.idempotency_key, document["id"], ("create", model.name, body)
         )
         document["id"] = claim.object_id
         if model.transient:
             return await self._push(identity, document, terms, is_repeated=known is not None)
-        operation = Create(**self._origin(identity, claim, known, terms), data=document)
-        return await self._submit(identity, operation, terms, known)
+        readable = readable_rows(application, identity, model)
+        operation = Create(**self._origin(identity, claim, known, terms, readable), data=document)
+        return await self._submit(identity, operation, terms, known, readable)
 
     async def update(
         self,
@@ -156,13 +163,14 @@ class Writes:
             ("update", model.name, object_id, patch, if_version),
         )
         metadata = PatchMetadata(application.id, object_id, model.name, identity.user_id)
+        readable = readable_rows(application, identity, model)
         operation = Update(
-            **self._origin(identity, claim, known, terms),
-            permit=_permit(permitted),
+            **self._origin(identity, claim, known, terms, readable),
+            permit=_as_document(permitted),
             if_version=if_version,
             data=[_queued(entry, metadata) for entry in patches],
         )
-        return await self._submit(identity, operation, terms, known, permitted)
+        return await self._submit(identity, operation, terms, known, readable, permitted)
 
     async def delete(
         self,
@@ -184,13 +192,14 @@ class Writes:
             object_id,
             ("delete", model.name, object_id, if_version),
         )
+        readable = readable_rows(application, identity, model)
         operation = Delete(
-            **self._origin(identity, claim, known, terms),
-            permit=_permit(permitted),
+            **self._origin(identity, claim, known, terms, readable),
+            permit=_as_document(permitted),
             if_version=if_version,
             data=Deletion(object_id, model.name, application.id, identity.user_id),
         )
-        return await self._submit(identity, operation, terms, known, permitted)
+        return await self._submit(identity, operation, terms, known, readable, permitted)
 
     async def fate(self, identity: Identity, operation_id: str) -> Fate:
         """Return the fate of the caller's operation. Raises `NotFound` for any other."""
@@ -214,9 +223,12 @@ class Writes:
         operation: AnyOperation,
         terms: Terms,
         known: Fate | None,
+        readable: Filter,
         permitted: Filter = EVERYTHING,
     ) -> Accepted:
         """Pass the operation to the writer, unless its fate is `known`.
+
+        A caller that waits gets the object if it is among the `readable` ones.
 
         If the stored object is not among the `permitted` ones, an earlier write under way may
         change this, such as the create of the object, accepted by another node. So the writer
@@ -225,7 +237,7 @@ class Writes:
         key = operation.key
         accepted = Accepted(key.id, key.type, operation.operation_id)
         if known is not None and _is_judged(known):
-            return await self._answer_again(accepted, known, key, operation, terms)
+            return await self._answer_again(accepted, known, key, operation, terms, readable)
         wait = terms.wait
         if not await self._permits_present_row(key, permitted):
             wait = max(wait or 0.0, _DOUBT)
@@ -253,7 +265,7 @@ class Writes:
             return accepted
         if terms.wait is None:
             return accepted
-        return msgspec.structs.replace(accepted, stored=outcome.document)
+        return msgspec.structs.replace(accepted, stored=_shown(outcome.document, readable))
 
     async def _answer_again(
         self,
@@ -262,18 +274,21 @@ class Writes:
         key: ObjectKey,
         operation: AnyOperation,
         terms: Terms,
+        readable: Filter,
     ) -> Accepted:
         """Return the answer to the repetition of a write that was already judged."""
         if fate.error is not None and _is_answer(fate.error, terms):
             raise _rejection(operation, fate.error)
         if terms.wait is None:
             return accepted
-        if isinstance(operation, Delete):
+        stored: Document | None = None
+        if not isinstance(operation, Delete):
+            (record,) = await self._database.load([key])
+            if record is not None and record.deleted_at is None:
+                stored = _shown(record.document, readable)
+        if stored is None:  # deleted, by this write or since
             stored = {"id": key.id, "type": key.type, "version": fate.version}
-            return msgspec.structs.replace(accepted, stored=stored)
-        (record,) = await self._database.load([key])
-        document = None if record is None or record.deleted_at is not None else record.document
-        return msgspec.structs.replace(accepted, stored=document)
+        return msgspec.structs.replace(accepted, stored=stored)
 
     async def _push(
         self, identity: Identity, document: Document, terms: Terms, *, is_repeated: bool
@@ -319,21 +334,35 @@ class Writes:
                 del self._waiting[operation_id]
 
     def _origin(
-        self, identity: Identity, claim: Claim, known: Fate | None, terms: Terms
+        self,
+        identity: Identity,
+        claim: Claim,
+        known: Fate | None,
+        terms: Terms,
+        readable: Filter,
     ) -> _Origin:
         return {
             "operation_id": claim.operation_id,
             "accepted_at": int(time.time()),
             "user_id": identity.user_id,
             "device_id": identity.device_id,
+            "readable": _as_document(readable),
             "reply_to": "" if terms.wait is None else self._node,
             "is_retry": known is not None,
             "application_version": self._applications.version(identity.app_id),
         }
 
 
-def _permit(permitted: Filter) -> dict[str, Any] | None:
-    return None if permitted == EVERYTHING else to_document(permitted)
+def _as_document(rows: Filter) -> dict[str, Any] | None:
+    """Return a filter of access control as operations carry it; None for all rows."""
+    return None if rows == EVERYTHING else to_document(rows)
+
+
+def _shown(document: Document | None, readable: Filter) -> Document | None:
+    """Return an object as its writer may see it: the whole, or what identifies its version."""
+    if document is None or readable == EVERYTHING or compile_matcher(readable)(document):
+        return document
+    return {name: document[name] for name in ("id", "type", "version")}
 
 
 def _queued(patch: Patch, metadata: PatchMetadata) -> QueuedPatch:

@@ -162,6 +162,7 @@ def compose(config: Config, context: AdapterContext, adapters: Adapters) -> Part
         outbox=outbox,
         logger=logger,
         batch=config.writer.batch,
+        largest_object=config.limits.object,
     )
     transport_manager = TransportManager(
         applications=applications,
@@ -294,6 +295,7 @@ def _compose_actions(
         broker=adapters.broker,
         registry=registry,
         node=context.node,
+        largest_object=limits.object,
     )
     return Actions(
         accounts=_compose_accounts(

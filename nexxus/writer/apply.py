@@ -16,7 +16,7 @@ from nexxus.domain.application import Application
 from nexxus.domain.events import Event, EventName
 from nexxus.domain.filter_matcher import compile_matcher
 from nexxus.domain.filter_parser import from_document
-from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.objects import LARGEST_OBJECT, Document, ObjectKey, check_size
 from nexxus.domain.operations import AnyOperation, Create, Delete, Update
 from nexxus.domain.patches import apply
 from nexxus.domain.schema import ModelType
@@ -54,11 +54,13 @@ def apply_operation(
     record: Record | None,
     application: Application,
     *,
+    largest: int = LARGEST_OBJECT,
     committed_together: int = 1,
 ) -> Applied | Repeated:
     """Apply `operation` to `record`, which is None if nothing is stored, not even a tombstone.
 
-    The new record remembers what each of the last `committed_together` operations replaced.
+    No update makes an object of more than `largest` bytes; the API has checked creates. The new
+    record remembers what each of the last `committed_together` operations replaced.
     """
     if record is not None and is_remembered(record.memory, operation.operation_id):
         return _repeated(operation, record)
@@ -68,9 +70,10 @@ def apply_operation(
     patches: list[dict[str, Any]] = []
     match operation:
         case Create():
-            after = _create(operation, record, before)
+            after = _create(operation, record, before, model)
         case Update():
             after, patches = _update(operation, _require(operation, before, model), model)
+            check_size(after, largest)
         case Delete():
             _require(operation, before, model)
         case _:
@@ -93,19 +96,21 @@ def _require(operation: Update | Delete, stored: Document | None, model: ModelTy
         raise ModelNotFound(f"there is no {key.type} {key.id!r}")
     if operation.if_version is not None and operation.if_version != stored["version"]:
         raise VersionConflict(
-            f"{key.type} {key.id!r} has version {stored['version']}, not {operation.if_version}; "
+            f"{key.type} {key.id!r} does not have version {operation.if_version}; "
             "read the object again before you retry",
-            {"version": stored["version"]},
+            _version_of(operation, stored, model),
         )
     return stored
 
 
-def _create(operation: Create, record: Record | None, stored: Document | None) -> Document:
+def _create(
+    operation: Create, record: Record | None, stored: Document | None, model: ModelType
+) -> Document:
     if stored is not None:
         key = operation.key
         raise VersionConflict(
             f"{key.type} {key.id!r} is stored already; update it, or choose another id",
-            {"version": stored["version"]},
+            _version_of(operation, stored, model),
         )
     # The versions of an id that is created again continue after those of its tombstone.
     return {**operation.data, "version": 1 if record is None else record.version + 1}
@@ -115,7 +120,7 @@ def _update(
     operation: Update, stored: Document, model: ModelType
 ) -> tuple[Document, list[dict[str, Any]]]:
     document, told = apply(operation.data, stored, model, now=operation.accepted_at)
-    if operation.permit is not None and not _permits(operation, document, model):
+    if not _permits(operation, document, model):
         raise AccessDenied(
             f"access control does not permit the requested state of this {operation.key.type}"
         )
@@ -191,6 +196,18 @@ def _identity(key: ObjectKey, document: Document) -> Document:
     return identity
 
 
+def _version_of(
+    operation: AnyOperation, stored: Document, model: ModelType
+) -> dict[str, Any] | None:
+    """Return the details of a conflict: the version, if the client may read the object."""
+    if operation.readable is not None and not _matches(operation.readable, stored, model):
+        return None
+    return {"version": stored["version"]}
+
+
 def _permits(operation: Update | Delete, document: Document, model: ModelType) -> bool:
-    assert operation.permit is not None
-    return compile_matcher(from_document(operation.permit, model))(document)
+    return operation.permit is None or _matches(operation.permit, document, model)
+
+
+def _matches(filter: dict[str, Any], document: Document, model: ModelType) -> bool:
+    return compile_matcher(from_document(filter, model))(document)

@@ -78,6 +78,7 @@ class Writer:
         outbox: Outbox | None,
         logger: Logger,
         batch: int,
+        largest_object: int,
     ) -> None:
         self.figures = WriterFigures()
         self._applications = applications
@@ -89,6 +90,7 @@ class Writer:
         self._dead_letters = dead_letters
         self._outbox = outbox
         self._batch = batch
+        self._largest_object = largest_object
 
     async def run(self) -> None:
         """Consume until cancelled; a batch that was begun is finished first."""
@@ -312,6 +314,7 @@ class Writer:
                 operation,
                 record,
                 self._applications.get(key.app_id),
+                largest=self._largest_object,
                 committed_together=committed_together,
             )
         except WireError as error:

@@ -203,3 +203,80 @@ async def test_a_repeated_write_is_answered_even_if_its_object_is_gone(
 
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
+
+
+# What answers show of objects that the client may write and not read
+
+
+READ_OPEN = {
+    "effect": "Allow",
+    "action": ["read"],
+    "resource": ["task"],
+    "condition": {"StringEquals": {"status": ["open"]}},
+}
+WRITE = {"effect": "Allow", "action": ["write"], "resource": ["task"]}
+
+
+@pytest.fixture
+async def writer(admin: Admin, new_client: Any) -> Any:
+    """A user who may write every task and read the open ones; and one who may do everything."""
+    auth = {
+        "acl": True,
+        "userTypes": {"default": {"roles": ["writer"]}, "boss": {"roles": ["all"]}},
+    }
+    roles = {"writer": {"statements": [READ_OPEN, WRITE]}, "all": ALL}
+    app = admin.create(signed_application(roles=roles, auth=auth))
+    client = await new_client(app).register_user("writer")
+    boss = await new_client(app).register_user("boss", userType="boss")
+    return client, boss
+
+
+@contract("roles: answers to writes show only what may be read")
+async def test_a_write_shows_the_object_only_to_who_may_read_it(writer: Any) -> None:
+    client, boss = writer
+    created = await client.write("POST", "/model/task", {"title": "x", "status": "secret"})
+    data = created.json()["data"]
+    assert (created.status_code, set(data)) == (201, {"id", "type", "version"})
+    await boss.update("task", data["id"], replace(title="classified"))
+
+    answer = await client.write("PUT", f"/model/task/{data['id']}", {"patch": replace(points=1)})
+
+    assert answer.json()["data"] == {"id": data["id"], "type": "task", "version": 3}
+    opened = await client.write(
+        "PUT", f"/model/task/{data['id']}", {"patch": replace(status="open")}
+    )
+    assert opened.json()["data"]["title"] == "classified"
+
+
+@contract("roles: answers to writes show only what may be read")
+async def test_a_repeated_write_shows_nothing_that_has_become_secret(writer: Any) -> None:
+    client, boss = writer
+    task = await client.create("task", title="x", status="open")
+    body = {"patch": replace(points=1)}
+    path = f"/model/task/{task['id']}"
+    first = await client.write("PUT", path, body, Idempotency_Key="once")
+    assert first.json()["data"]["title"] == "x"
+    await boss.update("task", task["id"], replace(status="secret"))
+
+    again = await client.write("PUT", path, body, Idempotency_Key="once")
+
+    assert set(again.json()["data"]) == {"id", "type", "version"}
+
+
+@contract("roles: answers to writes show only what may be read")
+async def test_a_conflict_names_the_version_only_to_who_may_read_the_object(writer: Any) -> None:
+    client, boss = writer
+    hidden = await boss.create("task", title="x", status="secret")
+    await boss.update("task", hidden["id"], replace(points=1))
+    shown = await boss.create("task", title="x", status="open")
+
+    for task, details in ((hidden, None), (shown, {"version": 1})):
+        body = {"title": "mine", "id": task["id"]}
+        answer = await client.write("POST", "/model/task", body)
+        assert_error(answer, 409, "VersionConflictException")
+        assert answer.json().get("details") == details
+        stale = {"patch": replace(points=2), "ifVersion": 7}
+        answer = await client.write("PUT", f"/model/task/{task['id']}", stale)
+        assert_error(answer, 409, "VersionConflictException")
+        assert answer.json().get("details") == details
+        assert "version 2" not in answer.text

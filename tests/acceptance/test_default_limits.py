@@ -48,6 +48,35 @@ async def test_a_body_just_under_the_limit_is_accepted(client: NexxusClient) -> 
     assert len((await client.get("task", task["id"]))["title"]) == 1_000_000
 
 
+@contract("limits.object: no write makes a larger object")
+async def test_appending_does_not_make_an_object_larger_than_a_mebibyte(
+    client: NexxusClient,
+) -> None:
+    task = await client.create("task", title="")
+    patch = {"patch": {"op": "append", "path": "title", "value": "x" * 400_000}}
+    for _ in range(2):
+        assert (await client.write("PUT", f"/model/task/{task['id']}", patch)).status_code == 200
+
+    response = await client.write("PUT", f"/model/task/{task['id']}", patch)
+
+    assert_error(response, 413, "PayloadTooLargeException", "1048576", "limits.object")
+    fate = await client.fate(response.headers["nxx-operation-id"])
+    assert (fate["state"], fate["error"]["error"]) == ("rejected", "PayloadTooLargeException")
+    assert len((await client.get("task", task["id"]))["title"]) == 800_000
+
+
+@contract("limits.object: no write makes a larger object")
+async def test_the_built_in_fields_count_too(client: NexxusClient) -> None:
+    await client.refused(
+        "POST",
+        "/model/task",
+        {"title": "x" * ((1 << 20) - 40)},
+        "limits.object",
+        status=413,
+        error="PayloadTooLargeException",
+    )
+
+
 @contract("limits")
 @pytest.mark.parametrize("depth", [65, 10_000, 200_000])
 async def test_a_body_nested_deeper_than_64_levels_is_refused(

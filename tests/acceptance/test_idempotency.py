@@ -54,6 +54,21 @@ async def test_concurrent_retries_are_applied_once(client: NexxusClient) -> None
 
 
 @contract("a repeated key is applied once")
+async def test_a_create_that_is_repeated_after_the_object_was_deleted_is_still_applied(
+    client: NexxusClient,
+) -> None:
+    key, body = unique("key"), {"title": "x"}
+    first = await client.write("POST", "/model/task", body, Idempotency_Key=key)
+    object_id = first.json()["data"]["id"]
+    await client.delete("task", object_id)
+
+    again = await client.write("POST", "/model/task", body, Idempotency_Key=key)
+
+    assert again.status_code == first.status_code == 201
+    assert again.json()["data"] == {"id": object_id, "type": "task", "version": 1}
+
+
+@contract("a repeated key is applied once")
 async def test_a_key_used_for_another_request_is_refused(client: NexxusClient) -> None:
     key = unique("key")
     await client.write("POST", "/model/task", {"title": "x"}, Idempotency_Key=key)

@@ -23,6 +23,7 @@ contract = partial(pytest.mark.contract, "10. The process")
 async def test_limits_may_be_lowered(start: Callable[..., Server]) -> None:
     server = start(
         "--set=limits.body=2000",
+        "--set=limits.object=1000",
         "--set=limits.frame=2000",
         "--set=limits.depth=5",
         "--set=limits.filter_conditions=2",
@@ -36,6 +37,14 @@ async def test_limits_may_be_lowered(start: Callable[..., Server]) -> None:
         await (await client.register_device()).connect()
         large = await client.send("POST", "/model/note", {"text": "x" * 2000})
         assert_error(large, 413, "PayloadTooLargeException")
+        await client.refused(
+            "POST",
+            "/model/note",
+            {"text": "x" * 900},
+            "limits.object",
+            status=413,
+            error="PayloadTooLargeException",
+        )
         wide = {"$or": [{"text": word} for word in ("a", "b")] + [{"text": {"ne": "c"}}]}
         await client.refused("POST", "/model/note/search", {"filter": wide})
         deep: Any = {"text": "a"}

@@ -18,7 +18,7 @@ from nexxus.cluster.messages import Acknowledged
 from nexxus.cluster.peers import Peers
 from nexxus.domain.application import Application
 from nexxus.domain.identity import Identity
-from nexxus.domain.objects import Document, ObjectKey
+from nexxus.domain.objects import LARGEST_OBJECT, Document, ObjectKey
 from nexxus.errors import DeviceNotConnected
 from nexxus.interfaces.database import Mutation, Record
 from nexxus.interfaces.registry import Presence
@@ -110,6 +110,7 @@ class ObjectsWorld:
             broker=self.broker,
             registry=self.registry,
             node=NODE,
+            largest_object=LARGEST_OBJECT,
         )
         self.subscriptions = Subscriptions(
             applications=self.applications,

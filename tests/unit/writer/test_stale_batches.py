@@ -20,7 +20,7 @@ from nexxus.adapters.in_process.registry.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.applications.applications import Applications
 from nexxus.cluster.peers import Peers
-from nexxus.domain.objects import ObjectKey, new_id
+from nexxus.domain.objects import LARGEST_OBJECT, ObjectKey, new_id
 from nexxus.domain.operations import (
     AnyOperation,
     Create,
@@ -74,6 +74,7 @@ class World:
             outbox=None,
             logger=Journal(),
             batch=100,
+            largest_object=LARGEST_OBJECT,
         )
 
     async def process(self, *operations: AnyOperation) -> None:
