@@ -82,6 +82,14 @@ class Resync(Shape, frozen=True, kw_only=True):
     cursor: str | UnsetType = UNSET
 
 
+class Unsubscribed(Shape, frozen=True, kw_only=True):
+    """These subscriptions have ended, because of a change of the schema or of the roles."""
+
+    channels: list[str]
+    error: str
+    message: str
+
+
 class RequestReply(Shape, frozen=True, kw_only=True):
     """The reply to the frame with the same `ref`: what HTTP would respond."""
 
@@ -187,6 +195,7 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
     "refresh_access_token": Refreshed,
     "resume": Resumed,
     "resync": Resync,
+    "unsubscribed": Unsubscribed,
     "pong": Pong,
     "reply": RequestReply,
     "error": Fault,
@@ -198,6 +207,7 @@ _FROM_STREAM: Final[dict[str, type[msgspec.Struct]]] = {
     "register": Registered,
     "resume": Resumed,
     "resync": Resync,
+    "unsubscribed": Unsubscribed,
     "subscribed": SubscribedEvent,
     "error": RefusedSubscription,
     "model_created": ModelCreated,

@@ -136,6 +136,8 @@ def _follow(
                 left = _print_event(frame, left)
             while left is None or left > 0:
                 coming = _next(websocket, session)
+                if coming is not None and coming["event"] == "unsubscribed":
+                    raise CommandFailed(f"the subscription ended: {coming['data']['message']}")
                 if coming is not None:
                     left = _print_event(coming, left)
     except ConnectionClosed as closed:

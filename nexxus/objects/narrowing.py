@@ -11,6 +11,9 @@ another route, in these steps:
    that was matched before the change may arrive after the device has left its route. Its object was
    stored before the channel is read.
 
+A subscription ends if its model can no longer be subscribed to, if the roles permit nothing of it,
+or if its filter no longer fits the schema. The device is notified (``unsubscribed``).
+
 Every step can be repeated after a failure, and a subscription itself records how far it has come.
 Only what a channel has shown under several rules is remembered here.
 """
@@ -40,7 +43,14 @@ from nexxus.domain.filters import (
 )
 from nexxus.domain.objects import Document
 from nexxus.domain.schema import ModelType
-from nexxus.errors import DeviceNotConnected, InvalidParameters, NexxusError, ServiceUnavailable
+from nexxus.errors import (
+    AccessDenied,
+    DeviceNotConnected,
+    InvalidParameters,
+    ModelNotFound,
+    ServiceUnavailable,
+    WireError,
+)
 from nexxus.interfaces.database import Database, Query, SortKey
 from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry
@@ -100,18 +110,25 @@ class NarrowingHost(Protocol):
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Tell the device to read these channels again."""
 
+    def send_unsubscribed(
+        self, app_id: str, device_id: str, channels: list[str], reason: WireError
+    ) -> None:
+        """Notify the device that these subscriptions have ended, now or when it resumes."""
+
 
 class _Change:
     """A change of an application, and the devices that must still be narrowed.
 
-    For each device, `due` has what its channels have shown since they last agreed with the roles.
-    `failed` are the devices whose last attempt failed.
+    For each device, `due` has what its channels have shown since they last agreed with the roles,
+    and `ended` the channels that have ended, with the reasons, until it is notified. `failed` are
+    the devices whose last attempt failed.
     """
 
     def __init__(self, former: Application, present: Application) -> None:
         self.former = former
         self.present = present
         self.due: dict[str, dict[str, Filter]] = {}
+        self.ended: dict[str, dict[str, WireError]] = {}
         self.failed: set[str] = set()
 
 
@@ -161,6 +178,7 @@ class Narrowing:
         change = _Change(former, present)
         predecessor = self._changes.get(present.id)
         left = {} if predecessor is None else predecessor.due
+        change.ended = {} if predecessor is None else predecessor.ended
         for device in self._host.devices(present.id):
             change.due[device.device_id] = left.get(device.device_id, {})
         self._changes[present.id] = change
@@ -184,6 +202,7 @@ class Narrowing:
         served = {device.device_id: device for device in self._host.devices(change.present.id)}
         for gone in change.due.keys() - served.keys():
             del change.due[gone]
+            change.ended.pop(gone, None)
         devices = iter([served[device_id] for device_id in change.due])
         failures: list[Exception] = []
         while some := list(islice(devices, _AT_ONCE)):
@@ -222,9 +241,12 @@ class Narrowing:
                 await self._narrow_or_end(placement.subscription, change)
             except ServiceUnavailable as error:
                 failure = error
-        if [each.subscription for each in placements] != list(device.subscriptions):
-            # An earlier attempt came as far as the registry.
+        ended = change.ended.get(device_id, {})
+        if ended or [each.subscription for each in placements] != list(device.subscriptions):
+            # This attempt or an earlier one has changed the registry.
             await self._adopt(app_id, device_id)
+        for channel, reason in change.ended.pop(device_id, {}).items():
+            self._host.send_unsubscribed(app_id, device_id, [channel], reason)
         if failure is not None:
             raise failure
         change.due.pop(device_id, None)
@@ -234,31 +256,34 @@ class Narrowing:
             await self._narrow(subscription, change)
         except ServiceUnavailable:
             raise
-        except NexxusError as error:
-            self._logger.error(
-                "a subscription could not be narrowed and was ended",
+        except WireError as error:
+            self._logger.info(
+                "a subscription that no longer fits its application was ended",
                 channel=subscription.channel_id,
-                reason=str(error),
+                reason=error.message,
             )
-            await self._end(subscription)
+            await self._end(subscription, change, error)
 
     async def _narrow(self, subscription: Subscription, change: _Change) -> None:
-        present = change.present
+        present, name = change.present, subscription.descriptor.model
         moving = rerouted(subscription, present)
         if moving is None:
-            await self._end(subscription)
-            return
+            if name not in present.models:
+                raise ModelNotFound(f"there is no model {name!r} any more")
+            raise InvalidParameters(f"{name} cannot be subscribed to any more")
         if moving.narrowing_from is None:
             return
-        model = present.models[subscription.descriptor.model]
+        model = present.models[name]
         allowed = permitted_rows(present, subscription)
         rows = rows_of(subscription.descriptor, model)
         shown = self._note_shown(subscription, change, model)
         await self._host.serve(moving)
         if not model.transient:
             await self._take_away(moving, model, conjoin(rows, negate(allowed)), shown)
+        if allowed == NOTHING:
+            raise AccessDenied(f"you may not subscribe to {name} any more")
         await self._host.serve(msgspec.structs.replace(moving, narrowing_from=None))
-        if allowed != NOTHING and not model.transient:
+        if not model.transient:
             channels = [subscription.channel_id]
             self._host.send_resync(present.id, subscription.device_id, channels)
 
@@ -295,10 +320,10 @@ class Narrowing:
                     subscription.app_id, subscription.device_id, subscription.channel_id, denied
                 )
 
-    async def _end(self, subscription: Subscription) -> None:
+    async def _end(self, subscription: Subscription, change: _Change, reason: WireError) -> None:
         app_id, device_id = subscription.app_id, subscription.device_id
         await self._registry.subscriptions.remove(app_id, device_id, [subscription.channel_id])
-        await self._adopt(app_id, device_id)
+        change.ended.setdefault(device_id, {})[subscription.channel_id] = reason
 
     async def _adopt(self, app_id: str, device_id: str) -> None:
         with suppress(DeviceNotConnected):  # It has left meanwhile, and nothing is served to it.

@@ -124,14 +124,41 @@ async def test_when_a_model_is_no_longer_permitted_all_its_objects_leave_as_deni
     admin.put(app["id"], {"roles": {**GUARDED_ROLES, "member": {"statements": [nothing]}}})
 
     await eventually(lambda: not any(view.items for view in views))
+    await eventually(lambda: not member.views)  # they have ended
     await member.denied("POST", "/subscription/", {"model": "task"})
-    seen = len(member.socket.frames)
     await staff.update("task", tasks[0]["id"], replace(points=1))
     own = await member.create("task", title="x")
     admin.put(app["id"], {"roles": GUARDED_ROLES})
-    await member.wait_for("resync", after=seen)
-    await member.converged(*views)
-    assert set(views[0].items) == {own["id"], *(task["id"] for task in tasks)}
+    view = await member.subscribe("task", limit=1000)
+    await member.converged(view)
+    assert set(view.items) == {own["id"], *(task["id"] for task in tasks)}
+
+
+@contract("roles: a channel without any right ends as unsubscribed")
+async def test_a_channel_that_ends_is_told_after_its_objects(
+    user_of_type: Any, admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(guarded_application())
+    staff = await user_of_type(app, "staff")
+    note_only = {"effect": "Allow", "action": ["*"], "resource": ["note"]}
+    statements = [*GUARDED_ROLES["member"]["statements"], note_only]
+    admin.put(app["id"], {"roles": {**GUARDED_ROLES, "member": {"statements": statements}}})
+    member = await (await new_client(app).register_user("member")).connect()
+    task = await staff.create("task", title="x", status="published")
+    view = await member.subscribe("task", limit=1000)
+    other = await member.subscribe("note", limit=1000)
+
+    admin.put(app["id"], {"roles": {**GUARDED_ROLES, "member": {"statements": [note_only]}}})
+
+    ended = await member.wait_for("unsubscribed")
+    assert ended["data"]["channels"] == [view.channel_id]
+    assert ended["data"]["error"] == "AccessDeniedException"
+    events = [frame["event"] for frame in member.socket.frames]
+    assert events.index("unsubscribed") > events.index("model_deleted")
+    assert (await member.ok("GET", "/device"))["subscriptions"] == [other.channel_id]
+    await staff.update("task", task["id"], replace(points=1))
+    note = await member.create("note", text="x")
+    await eventually(lambda: note["id"] in other.items)
 
 
 @contract("a change of a user's type ends its sessions")

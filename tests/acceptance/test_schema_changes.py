@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from client import Admin, assert_error
 from documents import (
+    NOTE,
     SCHEMA,
     TASK,
     open_application,
@@ -15,6 +16,9 @@ from documents import (
 from waiting import eventually
 
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
+
+STATUS = {"status": {"type": "string", "filterable": True}}
+PLAIN = {"status": {"type": "string"}}
 
 
 @contract("a change takes effect within 5 s, without downtime")
@@ -84,3 +88,50 @@ async def test_a_schema_that_invalidates_an_object_is_refused(
 
     assert_error(response, 400, "InvalidParametersException", thing["id"])
     assert await client.get("thing", thing["id"]) == thing
+
+
+@pytest.mark.contract("5. Subscriptions", "a subscription that ends is told as unsubscribed")
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        ({"fields": PLAIN}, "InvalidParametersException"),
+        ({"fields": STATUS, "subscribable": False}, "InvalidParametersException"),
+        (None, "ModelNotFoundException"),
+    ],
+)
+async def test_a_channel_that_the_new_schema_ends_is_told(
+    admin: Admin, new_client: Any, task: Any, error: str
+) -> None:
+    app = admin.create(open_application(schema={"task": {"fields": STATUS}, "note": NOTE}))
+    client = await (await new_client(app).register_device()).connect()
+    view = await client.subscribe("task", filter={"status": "open"}, limit=10)
+    other = await client.subscribe("note", limit=10)
+
+    admin.put(app["id"], {"schema": {"note": NOTE, **({} if task is None else {"task": task})}})
+
+    ended = await client.wait_for("unsubscribed")
+    assert ended["data"]["channels"] == [view.channel_id]
+    assert ended["data"]["error"] == error
+    note = await client.create("note", text="x")
+    await eventually(lambda: note["id"] in other.items)
+
+
+@pytest.mark.contract("5. Subscriptions", "a subscription that ends is told as unsubscribed")
+async def test_a_device_that_was_away_when_its_channel_ended_gets_a_resync_without_it(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(open_application(schema={"task": {"fields": STATUS}, "note": NOTE}))
+    client = await (await new_client(app).register_device()).connect()
+    await client.subscribe("task", filter={"status": "open"}, limit=10)
+    other = await client.subscribe("note", limit=10)
+    await client.drop()
+
+    admin.put(app["id"], {"schema": {"task": {"fields": PLAIN}, "note": NOTE}})
+
+    async def has_ended() -> bool:
+        return (await client.ok("GET", "/device"))["subscriptions"] == [other.channel_id]
+
+    await eventually(has_ended)
+    await client.connect(resume=True)
+    resync = await client.wait_for("resync")
+    assert resync["data"]["channels"] == [other.channel_id]

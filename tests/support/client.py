@@ -448,6 +448,11 @@ class NexxusClient:
         if event == "resync":
             assert isinstance(data, dict), frame
             self._on_resync(data["channels"])
+        elif event == "unsubscribed":
+            assert isinstance(data, dict), frame
+            assert set(data) == {"channels", "error", "message"}, frame
+            for channel in data["channels"]:
+                self._forget(self.views[channel])
         elif event == "error":
             assert isinstance(data, dict), frame
             if data["code"] == "OPERATION_REJECTED":

@@ -179,6 +179,7 @@ async function watch() {
   socket.onmessage = ({ data }) => {
     const frame = JSON.parse(data);
     if (frame.event === "register" || frame.event === "resync") return subscribe();
+    if (frame.event === "unsubscribed") return report(new Error(frame.data.message));
     if (frame.event === "error") return report(new Error(frame.data.message));
     if (frame.event === "reply") {
       if (frame.data.error) return report(new Error(frame.data.error.message));

@@ -205,6 +205,8 @@ export class Nexxus extends EventTarget {
         return this.#finish();
       case "resync":
         return this.#resync(data);
+      case "unsubscribed":
+        return this.#end(data);
       case "error":
         return this.#reportError(data);
       case "model_created":
@@ -231,6 +233,14 @@ export class Nexxus extends EventTarget {
     const stale = [...this.#channels.values()].filter(({ id }) => resumed || channels.includes(id));
     this.#refill(stale);
     if (resumed) this.#becomeLive();
+  }
+
+  /** The application's schema or roles have changed so that these channels ended. */
+  #end({ channels, error, message }) {
+    for (const id of channels) {
+      this.#channels.get(id)?.fail(new NexxusError({ status: 0, error, message }));
+      this.#channels.delete(id);
+    }
   }
 
   async #renew() {

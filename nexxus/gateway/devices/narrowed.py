@@ -7,6 +7,7 @@ from typing import Any
 
 from nexxus.cluster.messages import SessionEnded
 from nexxus.domain.channels import Subscription
+from nexxus.errors import WireError
 from nexxus.gateway.delivery.audiences import Audiences
 from nexxus.gateway.delivery.frames import identify
 from nexxus.gateway.devices.reconciliation import Reconciliation
@@ -57,6 +58,15 @@ class NarrowedDevices:
         device = self._residents.find(app_id, device_id)
         if device is not None:
             self._residents.resync(device, channels)
+
+    def send_unsubscribed(
+        self, app_id: str, device_id: str, channels: list[str], reason: WireError
+    ) -> None:
+        """Notify a device that subscriptions have ended, now or by a resync when it resumes."""
+        device = self._residents.find(app_id, device_id)
+        if device is not None:
+            data = {"channels": channels, "error": reason.name, "message": reason.message}
+            self._residents.notify(device, "unsubscribed", data, channels)
 
     def withhold(self, subscription: Subscription) -> None:
         """Serve a subscription by its new route before the registry knows of that.

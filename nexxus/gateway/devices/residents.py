@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -229,15 +229,22 @@ class Residents:
         if connection is not None:
             connection.close(CloseCode.REPLACED, "replaced")
 
-    # Reading channels again
+    # What devices must not miss
 
     def resync(self, device: Resident, channels: list[str]) -> None:
-        """Have a device read channels again, now or, if it is not live, when it resumes.
+        """Have a device read channels again, now or, if it is not live, when it resumes."""
+        cursor = self.log.cursors.write(self.log.seq + 1)
+        self.notify(device, "resync", {"channels": channels, "cursor": cursor}, channels)
 
-        A client that misses this frame must not resume from before it, so the floor is raised.
+    def notify(
+        self, device: Resident, event: str, data: dict[str, Any], channels: list[str]
+    ) -> None:
+        """Send a device a frame that no resume may leave out.
+
+        A client that misses it must not resume from before it, so the floor is raised: a device
+        that is not live gets a resync when it resumes.
         """
         device.floor = self.log.advance()
         if device.is_live and device.connection is not None:
             cursor = self.log.cursors.write(device.floor)
-            data = {"channels": channels, "cursor": cursor}
-            device.connection.send("resync", data, cursor=cursor, channels=channels)
+            device.connection.send(event, data, cursor=cursor, channels=channels)

@@ -14,7 +14,7 @@ from objects_world import ANN, APP, BEN, NODE, TRANSPORT, WITH_USERS, ObjectsWor
 from nexxus.domain.application import Application, merge_application, parse_application
 from nexxus.domain.channels import Route, Subscription
 from nexxus.domain.identity import Identity
-from nexxus.errors import DeviceNotConnected, InvalidParameters, ServiceUnavailable
+from nexxus.errors import DeviceNotConnected, InvalidParameters, ServiceUnavailable, WireError
 from nexxus.objects.narrowing import Narrowing
 from nexxus.objects.requests import SubscribeRequest
 from nexxus.testing.journal import Journal
@@ -74,6 +74,11 @@ class Gateway:
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         self.steps.append(("resync", device_id, len(channels)))
+
+    def send_unsubscribed(
+        self, app_id: str, device_id: str, channels: list[str], reason: WireError
+    ) -> None:
+        self.steps.append(("unsubscribed", device_id, len(channels), reason.name))
 
     def _replace(self, subscription: Subscription) -> None:
         device = self.known[subscription.device_id]
@@ -201,13 +206,36 @@ async def test_only_objects_of_the_channel_are_removed(world: World) -> None:
     assert ("denied", "phone", "b2") in world.gateway.steps
 
 
-@contract("roles: a change narrows live subscriptions")
-async def test_if_nothing_is_permitted_anymore_everything_is_removed(world: World) -> None:
+@contract("roles: a channel without any right ends as unsubscribed")
+async def test_if_nothing_is_permitted_anymore_everything_is_removed_and_the_channel_ends(
+    world: World,
+) -> None:
     await world.begin(allowing(), ANN)
     await world.change({"roles": {"member": {"statements": []}}})
-    assert ("denied", "phone", "a1", "a2", "b1", "b2") in world.gateway.steps
-    assert ("resync", "phone", 1) not in world.gateway.steps
-    assert len(await world.placed(ANN)) == 1
+    assert world.gateway.steps[-3:] == [
+        ("denied", "phone", "a1", "a2", "b1", "b2"),
+        ("adopt", "phone"),
+        ("unsubscribed", "phone", 1, "AccessDeniedException"),
+    ]
+    assert await world.placed(ANN) == []
+
+
+@contract("roles: a channel without any right ends as unsubscribed")
+async def test_a_device_is_notified_of_an_ended_channel_although_that_failed_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.begin(allowing(), ANN)
+    adopt = world.gateway.adopt
+
+    async def be_away(*_: Any) -> None:
+        raise ServiceUnavailable("away")
+
+    monkeypatch.setattr(world.gateway, "adopt", be_away)
+    with pytest.raises(ServiceUnavailable):
+        await world.change({"roles": {"member": {"statements": []}}})
+    monkeypatch.setattr(world.gateway, "adopt", adopt)
+    await world.try_again()
+    assert world.gateway.steps[-1] == ("unsubscribed", "phone", 1, "AccessDeniedException")
 
 
 async def test_many_objects_are_removed_page_by_page(
@@ -262,7 +290,10 @@ async def test_the_channels_of_a_removed_model_end(world: World) -> None:
         "member": {"statements": []}
     }})  # fmt: skip
     assert await world.placed(ANN) == []
-    assert world.gateway.steps[-1] == ("adopt", "phone")
+    assert world.gateway.steps[-2:] == [
+        ("adopt", "phone"),
+        ("unsubscribed", "phone", 1, "ModelNotFoundException"),
+    ]
     assert world.gateway.known["phone"].subscriptions == ()
 
 
@@ -280,6 +311,7 @@ async def test_a_channel_whose_filter_no_longer_fits_the_schema_ends(world: Worl
     unfiltered = {**WITH_USERS["schema"], "task": {"title": {"type": "string"}}}
     await world.change({"schema": unfiltered, "roles": allowing(ANNS)["roles"]})
     assert await world.placed(ANN) == []
+    assert world.gateway.steps[-1] == ("unsubscribed", "phone", 1, "InvalidParametersException")
 
 
 # Applications
