@@ -10,6 +10,7 @@ import click
 
 from nexxus.cli.options import json_option, server_options
 from nexxus.cli.output import print_json, print_list
+from nexxus.cli.root import CommandFailed
 from nexxus.cli.server_client import ServerClient, connect
 
 _PATH: Final = "/dead-letters"
@@ -86,7 +87,7 @@ def replay(
     """Put dead letters back at the end of their queues."""
     with connect(url, admin_key, config_file) as server:
         count = _act(server, "replay", _chosen(server, ids, queue, every=every))
-    click.echo(f"{count} replayed.")
+    _report(count, "replayed", ids)
 
 
 @dead.command()
@@ -110,7 +111,7 @@ def discard(
         if chosen and not yes:
             click.confirm(f"Delete {len(chosen)} messages permanently?", abort=True)
         count = _act(server, "discard", chosen)
-    click.echo(f"{count} discarded.")
+    _report(count, "discarded", ids)
 
 
 def _chosen(
@@ -132,6 +133,14 @@ def _act(server: ServerClient, verb: str, ids: list[str]) -> int:
         return 0
     count: int = server.admin("POST", f"{_PATH}/{verb}", json={"ids": ids})["data"]["count"]
     return count
+
+
+def _report(count: int, done: str, ids: tuple[str, ...]) -> None:
+    """Print how many letters there were; fail if some of the given ids name none."""
+    click.echo(f"{count} {done}.")
+    missing = len(set(ids)) - count
+    if missing > 0:
+        raise CommandFailed(f"{missing} of the ids name no dead letter; see nexxus dead list")
 
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:

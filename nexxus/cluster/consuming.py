@@ -131,7 +131,7 @@ class _Consumption(Generic[T]):
         deadly = [message for message in messages if message.attempts >= limit]
         for message in deadly:
             error = RuntimeError(f"its consumers died or were cut off {message.attempts} times")
-            await self._bury(consumer, message, error)
+            await self._bury(consumer, message, error, attempts=message.attempts)
         rest = [message for message in messages if message not in deadly] if deadly else messages
         if not rest:
             return
@@ -182,7 +182,8 @@ class _Consumption(Generic[T]):
         for key, its_failures in by_key.items():
             for failure in its_failures:
                 if self._is_last_attempt(failure):
-                    await self._bury(consumer, failure.message, failure.error)
+                    attempts = failure.message.attempts + 1
+                    await self._bury(consumer, failure.message, failure.error, attempts=attempts)
                 else:
                     await self._retry(consumer, failure)
             failed = [failure.message for failure in its_failures]
@@ -203,13 +204,15 @@ class _Consumption(Generic[T]):
         is_last = failure.message.attempts + 1 >= self._retries.attempts
         return is_last and _is_at_fault(failure)
 
-    async def _bury(self, consumer: Consumer[T], message: Received[T], error: Exception) -> None:
+    async def _bury(
+        self, consumer: Consumer[T], message: Received[T], error: Exception, *, attempts: int
+    ) -> None:
         """Store a message as a dead letter, so that the later ones of its key can continue."""
         subject = _subject(message)
         self._logger.error("a message becomes a dead letter", subject=subject, error=error)
         reason = f"{type(error).__name__}: {error}"
         try:
-            await self._dead_letters.bury(self._group, message, reason)
+            await self._dead_letters.bury(self._group, message, reason, attempts=attempts)
             if self._give_up is not None:
                 await self._give_up(message, error)
         except Exception as failure:  # whatever it is, it must not end the role

@@ -42,8 +42,8 @@ class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
     """A message that was set aside.
 
     `queue` is the name of the `Group` that could not process it. `payload` is JSON values, or text
-    where the message is no JSON. `attempts` counts the deliveries before the last one; `buried_at`
-    is in UNIX seconds.
+    where the message is no JSON. `attempts` is how often its processing was begun; `buried_at` is
+    in UNIX seconds.
     """
 
     id: str
@@ -81,15 +81,18 @@ class DeadLetters:
         """Prepare the database."""
         await self._records.open()
 
-    async def bury(self, group: Group[Any], message: Received[Any], reason: str) -> None:
+    async def bury(
+        self, group: Group[Any], message: Received[Any], reason: str, *, attempts: int
+    ) -> None:
         """Store a message that cannot be processed. Raises `ServiceUnavailable`."""
         body = msgspec.json.encode(message.payload)
-        await self._store(group, message.key, body, message.attempts, reason)
+        await self._store(group, message.key, body, attempts, reason)
 
     async def bury_undecodable(self, group: Group[Any], undecodable: Undecodable) -> None:
         """Store a message that cannot be decoded. Raises `ServiceUnavailable`."""
         reason = f"cannot be decoded: {undecodable.reason}"
-        await self._store(group, undecodable.key, undecodable.body, undecodable.attempts, reason)
+        attempts = undecodable.attempts + 1
+        await self._store(group, undecodable.key, undecodable.body, attempts, reason)
 
     async def get(self, id: str) -> DeadLetter | None:
         """Return one dead letter."""

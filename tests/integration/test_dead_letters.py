@@ -68,6 +68,10 @@ def test_an_operator_lists_shows_replays_and_discards(
     assert "cannot be decoded" in nexxus("list", "--queue", "writer")
     assert json.loads(nexxus("show", second))["payload"] == {"event": "model_renamed"}
     assert nexxus("discard", first, "--yes") == "1 discarded.\n"
+    for command in (("replay",), ("discard", "--yes")):
+        unknown = run_nexxus("dead", *command, "no-such-letter", *options, cwd=server.folder)
+        assert unknown.returncode == 1
+        assert "name no dead letter" in unknown.stderr
     refused = run_nexxus("dead", "replay", "--all", *options, cwd=server.folder)
     assert refused.returncode == 1
     assert "cannot be decoded, so it cannot be replayed" in refused.stderr

@@ -19,7 +19,9 @@ async def consumer(server: Nexxus) -> Consumer[Event]:
     for version in (1, 2, 3):
         event = Event("model_created", "shop", "item", "a", version, None, {"id": "a"})
         message = Received("a", event)
-        await server.parts.dead_letters.bury(MAIL, message, "ValueError: no such address")
+        await server.parts.dead_letters.bury(
+            MAIL, message, "ValueError: no such address", attempts=3
+        )
     return await consume(server.broker, MAIL)
 
 
@@ -36,7 +38,7 @@ async def test_they_are_listed_with_what_an_operator_needs(
     assert [item["payload"]["version"] for item in items] == [1, 2, 3]
     first = items[0]
     assert set(first) == {"id", "queue", "key", "payload", "attempts", "reason", "buriedAt"}
-    assert (first["queue"], first["key"], first["attempts"]) == ("worker.mail", "a", 0)
+    assert (first["queue"], first["key"], first["attempts"]) == ("worker.mail", "a", 3)
     assert first["reason"] == "ValueError: no such address"
     assert (
         len((await admin_http.get("/dead-letters", params={"limit": 1})).json()["data"]["items"])
@@ -77,7 +79,7 @@ async def test_one_of_a_worker_that_is_not_configured_stays(
 ):
     event = Event("model_created", "shop", "item", "a", 1, None, {"id": "a"})
     gone = worker_group("gone")
-    await server.parts.dead_letters.bury(gone, Received("a", event), "x")
+    await server.parts.dead_letters.bury(gone, Received("a", event), "x", attempts=1)
     response = await admin_http.post("/dead-letters/replay", json={"ids": await ids(admin_http)})
     assert response.status_code == 400
     assert "server.workers" in response.json()["message"]

@@ -114,6 +114,6 @@ async def test_dead_letters_are_counted_by_their_group(nexxus: Nexxus) -> None:
     group = worker_group("idle")
     assert await value_of(nexxus.app, "nexxus_dead_letters", group=group.name) == 0
     for key in ("a", "b"):
-        await nexxus.parts.dead_letters.bury(group, Received(key, {}), "spoilt")
+        await nexxus.parts.dead_letters.bury(group, Received(key, {}), "spoilt", attempts=1)
     assert await value_of(nexxus.app, "nexxus_dead_letters", group=group.name) == 2
     assert await value_of(nexxus.app, "nexxus_dead_letters", group="writer") == 0

@@ -97,6 +97,7 @@ async def test_only_the_message_that_fails_becomes_a_dead_letter(
     assert letters.buried == [("transport-manager", "b", "ValueError: poison")]
     assert process.done == ["a1", "c1"]
     assert process.batches.count(["b1"]) == FAST.attempts
+    assert letters.attempts == [FAST.attempts]
     assert await broker.depth(TRANSPORT_MANAGER) == 0
 
 
@@ -207,10 +208,10 @@ async def test_a_dead_letter_that_cannot_be_stored_does_not_end_the_role(
     letters = DeadLetterStore()
     bury, errors = letters.bury, [TypeError("it cannot be encoded")]
 
-    async def fail_once(*arguments: Any) -> None:
+    async def fail_once(*arguments: Any, **options: Any) -> None:
         if errors:
             raise errors.pop()
-        await bury(*arguments)
+        await bury(*arguments, **options)
 
     monkeypatch.setattr(letters, "bury", fail_once)
     process = Processing("a1")
