@@ -13,6 +13,7 @@ from nexxus.domain.patches import can_be_patched
 from nexxus.domain.schema import ModelType
 from nexxus.domain.verdicts import Verdict, Verdicts
 from nexxus.errors import InvalidParameters
+from nexxus.interfaces.logger import Logger
 from nexxus.interfaces.registry import Registry, RouteState
 from nexxus.matching import RouteIndex
 
@@ -30,8 +31,9 @@ class RoutingTable:
     a route with away devices also leads to `AWAY`.
     """
 
-    def __init__(self, app_id: str, model: ModelType, *, can_push: bool) -> None:
+    def __init__(self, app_id: str, model: ModelType, *, can_push: bool, logger: Logger) -> None:
         self._can_push = can_push
+        self._logger = logger
         self._app_id = app_id
         self.model = model
         self.version = 0
@@ -89,10 +91,19 @@ class RoutingTable:
         self._nodes[key] = targets
 
     def _add(self, route: Route) -> bool:
-        """Index a route. Returns False if the current schema no longer has its fields."""
+        """Index a route. Returns False if it does not fit the current schema.
+
+        A gateway then ends its subscriptions; until that is done, they get no events.
+        """
         try:
             self._index.add(route)
-        except InvalidParameters:
+        except InvalidParameters as error:
+            self._logger.warning(
+                "a route does not fit the schema, and gets no events",
+                application=route.app_id,
+                route=route.key,
+                reason=error.message,
+            )
             return False
         return True
 

@@ -164,7 +164,7 @@ class TransportManager:
         table = self._tables.get((app_id, model_name))
         if table is None or table.model is not model:
             table = self._tables[app_id, model_name] = RoutingTable(
-                app_id, model, can_push=self._can_push
+                app_id, model, can_push=self._can_push, logger=self._logger
             )
         await table.refresh(self._registry)
         return table
