@@ -82,7 +82,7 @@ class Resync(Shape, frozen=True, kw_only=True):
     cursor: str | UnsetType = UNSET
 
 
-class Unsubscribed(Shape, frozen=True, kw_only=True):
+class EndedSubscriptions(Shape, frozen=True, kw_only=True):
     """These subscriptions have ended, because of a change of the schema or of the roles."""
 
     channels: list[str]
@@ -195,7 +195,7 @@ _FROM_SERVER: Final[dict[str, type[msgspec.Struct]]] = {
     "refresh_access_token": Refreshed,
     "resume": Resumed,
     "resync": Resync,
-    "unsubscribed": Unsubscribed,
+    "unsubscribed": EndedSubscriptions,
     "pong": Pong,
     "reply": RequestReply,
     "error": Fault,
@@ -207,7 +207,7 @@ _FROM_STREAM: Final[dict[str, type[msgspec.Struct]]] = {
     "register": Registered,
     "resume": Resumed,
     "resync": Resync,
-    "unsubscribed": Unsubscribed,
+    "unsubscribed": EndedSubscriptions,
     "subscribed": SubscribedEvent,
     "error": RefusedSubscription,
     "model_created": ModelCreated,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from nexxus.domain.spelling import hint
 from nexxus.errors import InvalidParameters
 
 T = TypeVar("T")
@@ -73,7 +75,8 @@ def convert(value: Any, type: type[T], where: str = "") -> T:
     except msgspec.ValidationError as error:
         whole = _with_whole_numbers(value)
         if whole is None:
-            raise explain(error, "body", where) from None
+            known = getattr(type, "__struct_encode_fields__", ())
+            raise explain(error, "body", where, known) from None
         return convert(whole, type, where)
 
 
@@ -154,8 +157,13 @@ def _find_alien(value: Any) -> _Alien | None:
     return None
 
 
-def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:
-    """Translate a decoder's error to one that names the field and the rule."""
+def explain(
+    error: Exception, what: str, where: str = "", known: Iterable[str] = ()
+) -> InvalidParameters:
+    """Translate a decoder's error to one that names the field and the rule.
+
+    `known` are the keys of the value at `where`, to suggest one instead of an unknown key.
+    """
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return InvalidParameters(f"the {what} cannot be read: {text}", {"rule": "syntax"})
@@ -165,7 +173,10 @@ def explain(error: Exception, what: str, where: str = "") -> InvalidParameters:
         text = text[: at.start()]
     if unknown := _UNKNOWN.match(text):
         field = _join(where, unknown.group(1))
-        return InvalidParameters(f"{field}: unknown key", {"field": field, "rule": "unknown"})
+        suggestion = "" if at is not None else hint(unknown.group(1), known)
+        return InvalidParameters(
+            f"{field}: unknown key{suggestion}", {"field": field, "rule": "unknown"}
+        )
     if missing := _MISSING.match(text):
         field = _join(where, missing.group(1))
         return InvalidParameters(f"{field} is required", {"field": field, "rule": "required"})

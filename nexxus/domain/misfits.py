@@ -5,10 +5,10 @@ Each is a 400 whose message begins with the dotted path of the error, which is a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from nexxus.domain.spelling import hint
 from nexxus.errors import InvalidParameters
 
 
@@ -26,8 +26,7 @@ def check_keys(document: Mapping[str, Any], known: Collection[str], where: str) 
         if key not in known:
             # A client may send a key that is a megabyte long.
             shown = key[:64]
-            near = difflib.get_close_matches(shown, known, 1)
             names = ", ".join(sorted(known))
-            hint = f"did you mean {near[0]!r}?" if near else f"the known keys are {names}"
+            suggestion = hint(shown, known) or f"; the known keys are {names}"
             place = f"{where}.{shown}" if where else shown
-            raise misfit(place, f"unknown key; {hint}")
+            raise misfit(place, f"unknown key{suggestion}")

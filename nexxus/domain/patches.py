@@ -17,6 +17,7 @@ import msgspec
 
 from nexxus.domain.objects import BUILT_IN, Document
 from nexxus.domain.schema import NUMERIC, Field, Kind, ModelType
+from nexxus.domain.spelling import hint
 from nexxus.domain.values import (
     LATEST_DATE,
     MAX_INT,
@@ -26,6 +27,8 @@ from nexxus.domain.values import (
     undeclared,
 )
 from nexxus.errors import InvalidParameters
+
+_KEYS: Final = frozenset({"op", "path", "value", "metadata"})
 
 
 class PatchOp(StrEnum):
@@ -72,9 +75,11 @@ def _parse_patch(document: Any, model: ModelType, where: str) -> Patch:
     if not isinstance(document, dict):
         raise InvalidParameters(f"{where}: expected an object with op, path and value")
     # Older clients send the metadata of the object along.
-    unknown = document.keys() - {"op", "path", "value", "metadata"}
-    if unknown:
-        raise InvalidParameters(f"{where}: unknown key {min(unknown)!r}", {"field": min(unknown)})
+    for key in document.keys() - _KEYS:
+        shown = key[:64]
+        raise InvalidParameters(
+            f"{where}: unknown key {shown!r}{hint(shown, _KEYS)}", {"field": shown}
+        )
     try:
         op = PatchOp(document.get("op", ""))
     except ValueError:
@@ -122,7 +127,7 @@ def _parse_value(op: PatchOp, path: str, value: Any, model: ModelType) -> Any:
             raise InvalidParameters(
                 f"{path} is set by the server and cannot be patched", {"field": path}
             )
-        raise undeclared(path)
+        raise undeclared(path, model.paths)
     if op is PatchOp.REPLACE:
         return coerce(value, field, path)
     if op is PatchOp.REMOVE:
@@ -190,7 +195,7 @@ def _apply_one(
     """Apply one operation on one path; return what leads a client's copy to the same."""
     field = model.paths.get(path)
     if field is None:  # the schema changed between acceptance and application
-        raise undeclared(path)
+        raise undeclared(path, model.paths)
     parts = path.split(".")
     if op is PatchOp.REMOVE:
         parent = _existing_parent(document, parts, owned)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from nexxus.domain.schema import Field, Kind
+from nexxus.domain.spelling import hint
 from nexxus.errors import InvalidParameters
 
 MAX_INT: Final = 2**53
@@ -65,7 +66,7 @@ def coerce_fields(value: Any, fields: Mapping[str, Field], path: str) -> dict[st
     for name, item in value.items():
         field = fields.get(name)
         if field is None:
-            raise undeclared(f"{prefix}{name}")
+            raise undeclared(f"{prefix}{name}", [f"{prefix}{each}" for each in fields])
         stored[name] = coerce(item, field, f"{prefix}{name}")
     for name, field in fields.items():
         if field.required and name not in stored:
@@ -112,10 +113,10 @@ def parse_date(value: Any, path: str) -> int:
     return _within_range(value, path)
 
 
-def undeclared(path: str) -> InvalidParameters:
-    """Return the error for a field that the schema does not declare."""
+def undeclared(path: str, known: Iterable[str]) -> InvalidParameters:
+    """Return the error for a field that the schema does not declare; `known` are the others."""
     return InvalidParameters(
-        f"{path} is not a field of this model; the schema is closed",
+        f"{path[:256]} is not a field of this model{hint(path, known)}",
         {"field": path, "rule": "declared"},
     )
 

@@ -33,6 +33,11 @@ async def test_an_undeclared_field_is_named(client: NexxusClient, fields: Any, n
     await client.refused("POST", "/model/task", {"title": "x", **fields}, named)
 
 
+@contract("the schema is closed")
+async def test_the_nearest_field_is_suggested_for_a_misspelt_one(client: NexxusClient) -> None:
+    await client.refused("POST", "/model/task", {"titel": "x"}, "did you mean 'title'?")
+
+
 @contract("values are validated")
 @pytest.mark.parametrize(
     ("field", "value"),

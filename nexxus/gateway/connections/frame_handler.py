@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from nexxus.domain.frames import OPERATIONS, WRITE_OPERATIONS, WriteEvent
+from nexxus.domain.spelling import hint
 from nexxus.errors import (
     InvalidParameters,
     ServerError,
@@ -201,10 +202,11 @@ def _only_string(frame: ClientFrame, name: str) -> str:
 def _check_keys(frame: ClientFrame, *known: str) -> None:
     for key in frame.data:
         if key not in known:
-            keys = ", ".join(known) or "no keys"
+            shown, keys = key[:64], ", ".join(known) or "no keys"
             raise InvalidParameters(
-                f"data: unknown key {key[:64]!r} in a {frame.event} frame; it has {keys}",
-                {"field": key[:64]},
+                f"data: unknown key {shown!r} in a {frame.event} frame"
+                f"{hint(shown, known) or f'; it has {keys}'}",
+                {"field": shown},
             )
 
 

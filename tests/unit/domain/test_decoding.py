@@ -27,7 +27,7 @@ def complaint(decoder: Decoder, data: bytes, *, msgpack: bool = False) -> Invali
 
 def test_an_unknown_key_is_named() -> None:
     error = complaint(SUBSCRIBE, b'{"model": "task", "filtr": {}}')
-    assert error.message == "filtr: unknown key"
+    assert error.message == "filtr: unknown key; did you mean 'filter'?"
     assert error.details == {"field": "filtr", "rule": "unknown"}
 
 
