@@ -86,8 +86,11 @@ class Sessions:
     def _read(self, app_id: str, token: str) -> Identity:
         identity = self._verified.get((app_id, token))
         if identity is None:
-            claims = verify_access_token(self._applications.get(app_id), token, now=self._clock())
+            application = self._applications.get(app_id)
+            claims = verify_access_token(application, token, now=self._clock())
             identity = _identify(app_id, claims)
+            if not _is_of(application, identity.user_id):
+                raise UserTokenExpired("the session has ended; sign in again")
             self._verified[app_id, token] = identity
             if len(self._verified) > _VERIFIED_TOKENS:
                 self._verified.popitem(last=False)
@@ -160,7 +163,7 @@ class Sessions:
         """
         given = read_refresh_token(application, refresh_token)
         session = await self._registry.sessions.get(application.id, given.session_id)
-        if session is not None and session.is_ending:
+        if session is not None and (session.is_ending or not _is_of(application, session.user_id)):
             await self.end(application.id, session.id)
             session = None
         if session is None:
@@ -291,6 +294,11 @@ class Sessions:
             ended = SessionEnded(app_id, device_id, session_id)
             await self._peers.send(gateway_mailbox(presence.transport, presence.node), ended)
         await self._registry.subscriptions.remove(app_id, device_id, channels)
+
+
+def _is_of(application: Application, user_id: str | None) -> bool:
+    """Return whether a session fits: a user's where there are users, a device's where not."""
+    return (user_id is not None) == (application.auth is not None)
 
 
 def _identify(app_id: str, claims: dict[str, Any]) -> Identity:

@@ -29,6 +29,8 @@ from nexxus.errors import (
 from nexxus.observability.redaction import is_secret_name
 
 APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_SECRET_BYTES: Final = 32
+"""The shortest signing secret: as long as the digest of its tokens (RFC 7518, section 3.2)."""
 _DEFAULT_LIMIT: Final = 10
 _MAX_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 10_000
@@ -120,6 +122,15 @@ class Application:
             raise ModelNotFound(f"the application {self.id} has no model {name!r}")
         return found
 
+    def keeps_sessions_of(self, former: Application) -> bool:
+        """Return whether sessions that began in the application's `former` version go on.
+
+        They end if the signing secret was replaced, which may have been stolen, and if the
+        application has got users or has none any more.
+        """
+        has_users, had_users = self.auth is not None, former.auth is not None
+        return self.signing_secret == former.signing_secret and has_users == had_users
+
     def users(self) -> AuthSettings:
         """Return the settings for users. Raises `InvalidAuthMethod` if there are no users."""
         if self.auth is None:
@@ -197,7 +208,12 @@ def parse_application(document: Any) -> Application:
             "id", "expected 1 to 64 characters of a-z 0-9 _ -, beginning with a letter or a digit"
         )
     if not parsed.signing_secret:
-        complete["signingSecret"] = secrets.token_urlsafe(32)
+        complete["signingSecret"] = secrets.token_urlsafe(_SECRET_BYTES)
+    elif len(parsed.signing_secret.encode()) < _SECRET_BYTES:
+        raise misfit(
+            "signingSecret",
+            f"expected at least {_SECRET_BYTES} bytes; without the key, one is made",
+        )
     parsed = msgspec.structs.replace(
         parsed, id=complete["id"], signing_secret=complete["signingSecret"]
     )

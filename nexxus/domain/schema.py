@@ -16,6 +16,8 @@ import msgspec
 from nexxus.domain.misfits import check_keys, misfit
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_DANGEROUS_NAMES: Final = frozenset({"constructor", "prototype"})
+"""Names that mean something to JavaScript on every object; NAME excludes `__proto__`."""
 RESERVED_MODELS: Final = frozenset({"count", "user", "application", "device", "setting", "acl"})
 RESERVED_FIELDS: Final = frozenset(
     {"id", "type", "appId", "userId", "createdAt", "updatedAt", "version"}
@@ -149,6 +151,8 @@ def check_name(name: str, where: str) -> None:
             where,
             f"{name!r} is not a valid name; use a letter, then at most 63 letters, digits or _",
         )
+    if name in _DANGEROUS_NAMES:
+        raise misfit(where, f"{name!r} is not a valid name: JavaScript clients could not hold it")
 
 
 def _walk(fields: Mapping[str, Field], prefix: str) -> Iterator[tuple[str, Field]]:

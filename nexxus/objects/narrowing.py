@@ -164,7 +164,7 @@ class Narrowing:
         """
         if former is None:
             return
-        if present is None:
+        if present is None or not present.keeps_sessions_of(former):
             self._changes.pop(former.id, None)
             self._host.end_sessions(former.id)
             return

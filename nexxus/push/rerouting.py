@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -33,14 +34,16 @@ class Rerouting:
     ) -> None:
         """Bring every subscription that no node serves in line with the application.
 
-        Every node does this; correct subscriptions do not change. May be cancelled and called
-        again.
+        Those of sessions that the change has ended are removed. Every node does this; correct
+        subscriptions do not change. May be cancelled and called again.
         """
         if former is None or present is None:
             return
+        is_over = not present.keeps_sessions_of(former)
+        reroute = partial(self._reroute, present=present, is_over=is_over)
         for model in former.models:
             async for page in self._away(former.id, model):
-                await asyncio.gather(*(self._reroute(each, present) for each in page))
+                await asyncio.gather(*(reroute(each) for each in page))
 
     async def _away(self, app_id: str, model: str) -> AsyncIterator[list[str]]:
         """Iterate over the devices that are away and have subscriptions to a model, by pages."""
@@ -54,7 +57,7 @@ class Rerouting:
                     yield page
                     after = page[-1]
 
-    async def _reroute(self, device_id: str, present: Application) -> None:
+    async def _reroute(self, device_id: str, *, present: Application, is_over: bool) -> None:
         store = self._registry.subscriptions
         for placement in await store.placements(present.id, device_id):
             subscription = placement.subscription
@@ -62,7 +65,7 @@ class Rerouting:
                 continue
             following = None
             with suppress(InvalidParameters):  # it does not fit the schema any more
-                following = rerouted(subscription, present)
+                following = None if is_over else rerouted(subscription, present)
             if following is None:
                 await store.remove(present.id, device_id, [subscription.channel_id])
             elif following != subscription:

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from client import NexxusClient, replace, unique
+from client import Admin, NexxusClient, replace, unique
 from connection import Connection
+from documents import open_application, signed_application
 from waiting import eventually
 
 contract = partial(pytest.mark.contract, "3. Sessions, users, devices")
+applications = partial(pytest.mark.contract, "2. Applications and schemas")
 
 PASSWORD = "correct horse"
 
@@ -253,6 +255,44 @@ async def test_an_ended_session_cannot_register_a_connection(user: Any) -> None:
     frame = await connection.wait_for("error")
     assert frame["data"]["code"] in ("SESSION_ENDED", "TOKEN_EXPIRED")
     await connection.close()
+
+
+@applications("a new signing secret ends every session")
+async def test_a_replaced_signing_secret_ends_every_session(admin: Admin, new_client: Any) -> None:
+    app = admin.create(signed_application())
+    client = await new_client(app).register_user("ann")
+    await client.connect()
+    await client.subscribe("task")
+
+    admin.put(app["id"], {"signingSecret": "another-signing-secret-of-a-good-length"})
+
+    assert await client.socket.wait_closed() == 4001
+    await client.refused("GET", "/user/me", status=401, error="UserAuthenticationFailedException")
+    refreshing = {"refreshToken": client.refresh_token}
+    await client.refused(
+        "POST", "/auth/refresh", refreshing, status=401, error="InvalidRefreshTokenException"
+    )
+    await client.sign_in("ann", device={"id": client.device_id})
+    assert (await client.ok("GET", "/device"))["subscriptions"] == []
+
+
+@applications("sessions without a user end when auth is added")
+async def test_sessions_without_a_user_end_when_auth_is_added(
+    admin: Admin, new_client: Any
+) -> None:
+    app = admin.create(open_application())
+    client = await new_client(app).register_device()
+    await client.connect()
+    await client.subscribe("task")
+
+    admin.put(app["id"], {"auth": {"strategies": {"local": {}}}})
+
+    assert await client.socket.wait_closed() == 4001
+    await expired(client)
+    refreshing = {"refreshToken": client.refresh_token}
+    await client.refused(
+        "POST", "/auth/refresh", refreshing, status=401, error="InvalidRefreshTokenException"
+    )
 
 
 @contract("other ends of a session")

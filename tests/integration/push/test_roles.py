@@ -88,6 +88,16 @@ async def test_a_device_that_is_away_follows_a_change_of_roles(tmp_path: Path) -
         await eventually(lambda: len(staff.reader.pushes) == 2)
 
 
+async def test_a_device_that_is_away_is_pushed_nothing_once_its_session_has_ended(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, application={**ACL, "roles": roles(5)}) as world:
+        staff = await sign_in(world)
+        await world.put_application(signingSecret="another-signing-secret-of-a-good-length")
+        subscriptions = world.nexxus.registry.subscriptions
+        assert await subscriptions.of_device(APPLICATION["id"], staff.reader.id) == []
+
+
 async def test_a_text_that_waits_when_roles_change_is_not_shown(tmp_path: Path) -> None:
     async with serving(tmp_path, application={**ACL, "roles": roles(5)}) as world:
         staff = await sign_in(world)

@@ -96,6 +96,7 @@ async def test_the_devices_of_a_user_are_listed(world: AccountsWorld) -> None:
 
 @contract("devices")
 async def test_a_device_without_a_user_lists_itself(world: AccountsWorld) -> None:
+    world.app.auth = None
     device = await world.accounts.devices.register(world.app, "sensor", None)
     tokens = await world.accounts.sessions.begin(world.app, device, None)
     identity = await world.accounts.sessions.verify("app", tokens.token)

@@ -80,6 +80,7 @@ async def test_a_token_expires_even_if_its_verification_was_cached(world: Accoun
 
 @contract("a session")
 async def test_a_session_of_a_device_without_a_user_has_no_user(world: AccountsWorld) -> None:
+    world.app.auth = None
     device = await world.accounts.devices.register(world.app, "sensor", None)
     tokens = await world.accounts.sessions.begin(world.app, device, None)
 

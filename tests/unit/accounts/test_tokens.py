@@ -80,7 +80,9 @@ def test_claims_that_nexxus_never_issues_are_refused_even_if_signed(
 
 
 def test_the_secret_of_another_application_does_not_verify() -> None:
-    stranger = parse_application({**APPLICATION, "signingSecret": "another-secret-of-good-length"})
+    stranger = parse_application(
+        {**APPLICATION, "signingSecret": "another-signing-secret-of-a-good-length"}
+    )
     with pytest.raises(UserAuthenticationFailed):
         verify_access_token(stranger, TOKEN, now=NOW)
 

@@ -239,6 +239,7 @@ async def test_an_added_device_has_its_own_session(world: AccountsWorld) -> None
 
 @contract("the user's own account")
 async def test_a_token_without_a_user_is_refused(world: AccountsWorld) -> None:
+    world.app.auth = None
     device = await world.accounts.devices.register(world.app, "sensor", None)
     tokens = await world.accounts.sessions.begin(world.app, device, None)
     identity = await world.accounts.sessions.verify("app", tokens.token)

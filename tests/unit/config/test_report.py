@@ -9,7 +9,7 @@ from nexxus.config.report import describe, to_toml, toml_literal
 
 APPLICATION = {
     "id": "a",
-    "signingSecret": "hunter2",
+    "signingSecret": "hunter2" * 5,
     "auth": {"strategies": {"google": {"clientID": "shown", "clientSecret": "hunter2"}}},
 }
 

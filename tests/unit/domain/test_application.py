@@ -19,10 +19,11 @@ from nexxus.errors import InvalidAuthMethod, InvalidParameters, ModelNotFound, N
 contract = partial(pytest.mark.contract, "2. Applications and schemas")
 
 GOOGLE = {"clientID": "public", "clientSecret": "hidden"}
+SECRET = "a-signing-secret-of-a-good-length-0123"
 STORED = {
     "id": "shop",
     "name": "Shop",
-    "signingSecret": "sign",
+    "signingSecret": SECRET,
     "auth": {
         "strategies": {"local": {}, "google": GOOGLE},
         "userTypes": {"staff": {"private": True, "roles": ["staff"]}},
@@ -41,6 +42,14 @@ def test_a_missing_id_and_signing_secret_are_generated() -> None:
     assert one.document == {"id": one.id, "signingSecret": one.signing_secret}
     assert len(one.signing_secret) >= 43  # 256 bits
     assert one.signing_secret != other.signing_secret
+
+
+@contract("a signing secret has at least 32 bytes")
+def test_a_signing_secret_that_could_be_guessed_is_refused() -> None:
+    assert parse_application({"signingSecret": "é" * 16}).signing_secret == "é" * 16
+
+    with pytest.raises(InvalidParameters, match=r"^signingSecret: expected at least 32 bytes"):
+        parse_application({"signingSecret": "a" * 31})
 
 
 def test_the_given_document_is_not_modified() -> None:

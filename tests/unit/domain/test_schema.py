@@ -115,7 +115,11 @@ def test_a_name_is_a_letter_and_up_to_63_letters_digits_and_underscores(name: st
 
 
 @contract("names of models and fields")
-@pytest.mark.parametrize("name", ["", "1a", "_a", "a-b", "a.b", "$a", "a b", "é", "a\n", "a" * 65])
+@contract("constructor and prototype are no names")
+@pytest.mark.parametrize(
+    "name",
+    ["", "1a", "_a", "a-b", "a.b", "$a", "a b", "é", "a\n", "a" * 65, "constructor", "prototype"],
+)
 def test_any_other_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidParameters, match="is not a valid name") as refusal:
         compile_model(name, {})

@@ -323,6 +323,17 @@ async def test_the_sessions_of_a_deleted_application_end(world: World) -> None:
     assert world.gateway.steps == [("end sessions",)]
 
 
+@pytest.mark.parametrize(
+    "change", [{"signingSecret": "another-signing-secret-of-a-good-length"}, {"auth": None}]
+)
+async def test_another_secret_and_an_end_of_users_end_the_sessions(
+    world: World, change: dict[str, Any]
+) -> None:
+    await world.begin(allowing(), ANN)
+    await world.change(change)
+    assert world.gateway.steps == [("end sessions",)]
+
+
 async def test_a_new_application_affects_no_subscription(world: World) -> None:
     await world.begin(allowing(), ANN)
     await world.narrowing.application_changed(None, world.present)
