@@ -93,6 +93,10 @@ class RestartConformance:
         try:
             async with asyncio.timeout(self.patience):
                 consumer = await consume(reopened, group)
-                assert facts(await take(consumer, 3)) == [("a", 3), ("a", 4), ("a", 5)]
+                (first,) = facts(await take(consumer, 1))
+                rest = facts(await take(consumer, 5 - first[1]))
+                # What was settled may come again, if the broker had not heard of it.
+                assert first[1] <= 3
+                assert [first, *rest] == [("a", number) for number in range(first[1], 6)]
         finally:
             await reopened.close()
