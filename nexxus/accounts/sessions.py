@@ -13,6 +13,7 @@ from nexxus.accounts.tokens import (
     application_named_in,
     derive_refresh_token,
     hash_refresh_token,
+    key_id,
     read_refresh_token,
     sign_access_token,
     verify_access_token,
@@ -88,9 +89,7 @@ class Sessions:
         if identity is None:
             application = self._applications.get(app_id)
             claims = verify_access_token(application, token, now=self._clock())
-            identity = _identify(app_id, claims)
-            if not _is_of(application, identity.user_id):
-                raise UserTokenExpired("the session has ended; sign in again")
+            identity = _identify(application, claims)
             self._verified[app_id, token] = identity
             if len(self._verified) > _VERIFIED_TOKENS:
                 self._verified.popitem(last=False)
@@ -100,10 +99,15 @@ class Sessions:
         return identity
 
     async def require_live(self, identity: Identity) -> None:
-        """Raise `UserTokenExpired` if the session behind a verified token has ended."""
+        """Raise `UserTokenExpired` if the session behind a verified token has ended.
+
+        It may have ended since the token was verified: the application may have another secret.
+        """
         device_id = identity.device()
+        application = self._applications.get(identity.app_id)
+        is_valid = identity.key_id == key_id(application) and _is_of(application, identity.user_id)
         session = None
-        if identity.session_id is not None:
+        if is_valid and identity.session_id is not None:
             session = await self._registry.sessions.get(identity.app_id, identity.session_id)
         if session is None or session.is_ending or session.device_id != device_id:
             raise UserTokenExpired("the session has ended; sign in again")
@@ -301,14 +305,15 @@ def _is_of(application: Application, user_id: str | None) -> bool:
     return (user_id is not None) == (application.auth is not None)
 
 
-def _identify(app_id: str, claims: dict[str, Any]) -> Identity:
+def _identify(application: Application, claims: dict[str, Any]) -> Identity:
     user_type = claims.get("userType")
     return Identity(
-        app_id=app_id,
+        app_id=application.id,
         device_id=claims.get("deviceId"),
         user_id=claims["sub"] if user_type is not None else None,
         user_type=user_type,
         session_id=claims.get("sid"),
         expires_at=int(claims["exp"]),
         claims=claims,
+        key_id=key_id(application),
     )

@@ -101,6 +101,11 @@ def verify_access_token(application: Application, token: str, *, now: float) -> 
     return claims
 
 
+def key_id(application: Application) -> str:
+    """Return a name of the application's secret, from which the secret cannot be derived."""
+    return _key_id(application.signing_secret)
+
+
 def application_named_in(token: str) -> str:
     """Return the application that a token claims to be of; nothing is verified yet."""
     try:
@@ -146,6 +151,11 @@ def _mac(application: Application, body: str) -> str:
 
 def _encode(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+@lru_cache(_KEYS)
+def _key_id(secret: str) -> str:
+    return hmac.digest(secret.encode(), b"key id", "sha256").hex()[:16]
 
 
 @lru_cache(_KEYS)

@@ -15,8 +15,8 @@ class Identity(msgspec.Struct, frozen=True):
     """The claims of a verified access token, or only the application if there is no token.
 
     Without a token, every attribute except `app_id` has its default. `expires_at` is in UNIX
-    seconds. `worker` is the name of a custom worker, which may do everything; `user_id` is then the
-    user for whom it creates an object.
+    seconds. `key_id` identifies the secret that signed the token. `worker` is the name of a custom
+    worker, which may do everything; `user_id` is then the user for whom it creates an object.
     """
 
     app_id: str
@@ -27,6 +27,7 @@ class Identity(msgspec.Struct, frozen=True):
     expires_at: int = 0
     claims: dict[str, Any] = {}
     worker: str | None = None
+    key_id: str | None = None
 
     @property
     def caller(self) -> Caller:

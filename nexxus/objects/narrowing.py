@@ -100,7 +100,7 @@ class NarrowingHost(Protocol):
         """Serve a changed subscription, if it has not ended and its device is on this node."""
 
     def end_sessions(self, app_id: str) -> None:
-        """Close every connection of an application that is gone."""
+        """Close every connection of an application whose session has ended."""
 
     def send_denied(
         self, app_id: str, device_id: str, channel_id: str, objects: list[dict[str, Any]]

@@ -47,11 +47,10 @@ class NarrowedDevices:
         await self._reconciliation.serve(subscription)
 
     def end_sessions(self, app_id: str) -> None:
-        """Close every connection of an application that is gone, as logged out."""
+        """Close every connection of an application whose session has ended, as logged out."""
         for device in self.devices(app_id):
-            if device.claims is not None:
-                session_id = device.claims.session_id
-                self._end_session(SessionEnded(app_id, device.device_id, session_id))
+            # Not its present session: the device may be registering with another one just now.
+            self._end_session(SessionEnded(app_id, device.device_id, session_id=""))
 
     def send_resync(self, app_id: str, device_id: str, channels: list[str]) -> None:
         """Have a device read channels again, such as where it may see more than before."""

@@ -104,6 +104,17 @@ async def test_a_changed_secret_invalidates_cached_verifications(
         await world.identify(session)
 
 
+@pytest.mark.contract("2. Applications and schemas", "a new signing secret ends every session")
+async def test_a_session_ends_with_the_secret_even_if_its_token_is_verified_already(
+    world: AccountsWorld,
+) -> None:
+    identity = await world.identify(await world.register("ann"))
+    world.app.signing_secret = "another-signing-secret-of-a-good-length"
+
+    with pytest.raises(UserTokenExpired):
+        await world.accounts.sessions.require_live(identity)
+
+
 async def test_an_identity_without_a_session_is_refused(world: AccountsWorld) -> None:
     with pytest.raises(NoAuthPresent):
         await world.accounts.sessions.require_live(Identity("app"))
