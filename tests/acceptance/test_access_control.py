@@ -9,7 +9,6 @@ import pytest
 from client import Admin, NexxusClient, assert_error, replace, unique
 from documents import (
     ALL,
-    open_application,
     signed_application,
 )
 
@@ -58,20 +57,6 @@ async def test_a_user_type_without_roles_may_do_nothing_but_default_everything(
     user = await new_client(free).register_user("u")
     note = await user.create("note", text="x")
     await user.delete("note", note["id"])
-
-
-@contract("roles: anything not allowed is denied")
-async def test_a_session_from_before_auth_was_added_may_do_nothing(
-    admin: Admin, new_client: Any
-) -> None:
-    app = admin.create(open_application())
-    client = await new_client(app).register_device()
-    note = await client.create("note", text="x")
-    auth = {"strategies": {"local": {}}, "acl": True}
-    admin.put(app["id"], {"auth": auth, "roles": {"all": ALL}})
-
-    await client.denied("GET", f"/model/note/{note['id']}")
-    await client.denied("POST", "/model/note", {"text": "x"})
 
 
 @contract("roles: a Deny overrides")
