@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 
+from nexxus.accounts.usernames import normalise
 from nexxus.applications.system import ACCOUNT_CLAIM
 from nexxus.domain.objects import Document, ObjectKey
 from nexxus.interfaces.auth_strategy import Subject
@@ -18,8 +19,8 @@ from nexxus.interfaces.database import Database, Mutation, Record
 
 
 def name_claim(app_id: str, username: str) -> ObjectKey:
-    """Return the claim on a user name."""
-    return _claim(app_id, "name", username)
+    """Return the claim on a user name: the same one for names that are compared as equal."""
+    return _claim(app_id, "name", normalise(username))
 
 
 def subject_claim(app_id: str, subject: Subject) -> ObjectKey:

@@ -10,6 +10,7 @@ from nexxus.accounts.sign_in import NewSession, SignIn, read_hint
 from nexxus.accounts.sign_in_attempts import SignInAttempts
 from nexxus.accounts.strategies import CredentialsEntry
 from nexxus.accounts.user_records import User, UserRecords
+from nexxus.accounts.usernames import normalise
 from nexxus.domain.application import Application
 from nexxus.domain.decoding import convert
 from nexxus.interfaces.auth_strategy import OwnAccounts, Subject
@@ -52,7 +53,7 @@ class CredentialsSignIn:
             user_type = application.users().choose_user_type(fields.pop("userType"))
         credentials = convert(fields, strategy.credentials)
         own = _OwnAccounts(self._records, self._passwords, application)
-        account_name = f"{entry.name}/{strategy.name_of(credentials)}"
+        account_name = f"{entry.name}/{normalise(strategy.name_of(credentials))}"
         with self._sign_in.attempt():
             async with self._attempts.one(application.id, account_name):
                 account = await strategy.verify(entry.settings, credentials, accounts=own)

@@ -18,7 +18,8 @@ import msgspec
 
 from nexxus.accounts.passwords import PASSWORD_PROVIDER
 from nexxus.accounts.sessions import Sessions
-from nexxus.accounts.user_records import MAX_USERNAME, User, UserRecords
+from nexxus.accounts.user_records import User, UserRecords
+from nexxus.accounts.usernames import MAX_USERNAME
 from nexxus.domain.application import Application
 from nexxus.domain.schema import Field
 from nexxus.domain.values import coerce
@@ -43,9 +44,10 @@ class ProviderAccounts:
         """
         user = await self._records.find_subject(application.id, account.subject)
         if user is None and account.address is not None:
-            user = await self._records.find(application.id, account.address)
-            if user is not None:
-                return await self._link(user, provider, account.subject, account.address)
+            namesake = await self._records.find(application.id, account.address)
+            # Names are compared more loosely than addresses: strasse@ and straße@ are two people.
+            if namesake is not None and namesake.username.lower() == account.address.lower():
+                return await self._link(namesake, provider, account.subject, account.address)
         if user is None:
             return await self._create(application, provider, account, user_type)
         _require_enabled(user)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from nexxus.accounts.account_claims import AccountClaims, name_claim, subject_claim
+from nexxus.accounts.usernames import normalise
 from nexxus.applications.system import USER
 from nexxus.domain.objects import Document, ObjectKey, new_id
 from nexxus.errors import ServiceUnavailable, UserAlreadyExists
 from nexxus.interfaces.auth_strategy import Subject
 from nexxus.interfaces.database import Database, Mutation, Query, Record
-
-MAX_USERNAME: Final = 256
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
@@ -93,7 +92,7 @@ class UserRecords:
         return None if record is None else _to_user(record.document)
 
     async def find(self, app_id: str, username: str) -> User | None:
-        """Return the user of that name."""
+        """Return the user of that name, however it is spelled (see `usernames.normalise`)."""
         return await self._holder(name_claim(app_id, username))
 
     async def find_subject(self, app_id: str, subject: Subject) -> User | None:
@@ -175,7 +174,8 @@ class UserRecords:
         renamed = await self.change(
             user, lambda latest: msgspec.structs.replace(latest, username=username)
         )
-        await self._claims.free(name_claim(user.app_id, user.username), user.id)
+        if normalise(username) != normalise(user.username):
+            await self._claims.free(name_claim(user.app_id, user.username), user.id)
         return renamed
 
     async def claim_subject(self, user: User, subject: Subject) -> None:
@@ -215,7 +215,7 @@ class UserRecords:
     async def _claim_name(self, user: User) -> None:
         async def is_held(user_id: str) -> bool:
             holder = await self.get(user.app_id, user_id)
-            return holder is not None and holder.username == user.username
+            return holder is not None and normalise(holder.username) == normalise(user.username)
 
         claim = name_claim(user.app_id, user.username)
         if not await self._claims.make(claim, user.id, is_held=is_held):

@@ -9,7 +9,8 @@ import msgspec
 from nexxus.accounts.passwords import PASSWORD_PROVIDER, Passwords, check_password
 from nexxus.accounts.sessions import Sessions
 from nexxus.accounts.sign_in import NewSession, SignIn, read_hint
-from nexxus.accounts.user_records import MAX_USERNAME, User, UserRecords
+from nexxus.accounts.user_records import User, UserRecords
+from nexxus.accounts.usernames import check_username
 from nexxus.domain.application import Application
 from nexxus.domain.identity import Identity
 from nexxus.domain.objects import BUILT_IN
@@ -71,7 +72,7 @@ class Users:
                 f"the application {application.id} does not sign in with passwords"
             )
         fields = dict(body)
-        username = _check_username(fields.pop("username", None))
+        username = check_username(fields.pop("username", None))
         password = check_password(fields.pop("password", None))
         user_type = auth.choose_user_type(fields.pop("userType", "default"))
         hint = read_hint(fields.pop("device", None))
@@ -117,7 +118,7 @@ class Users:
         now = user.updated_at
         changed, _ = apply(patches, _to_patchable(user), model, now=now)
         password = changed.get("password")
-        username = _check_username(changed.get("username"))
+        username = check_username(changed.get("username"))
         details = changed.get("details") or {}
         if details != user.details:
             details = coerce_fields(details, application.details.get(user.user_type, {}), "details")
@@ -212,14 +213,6 @@ def _with_password(user: User, password_hash: str) -> User:
     if PASSWORD_PROVIDER not in providers:
         providers = [*providers, PASSWORD_PROVIDER]
     return msgspec.structs.replace(user, password_hash=password_hash, auth_providers=providers)
-
-
-def _check_username(value: Any) -> str:
-    if isinstance(value, str) and 0 < len(value) <= MAX_USERNAME:
-        return value
-    raise InvalidParameters(
-        f"username: expected a string of 1 to {MAX_USERNAME} characters", {"field": "username"}
-    )
 
 
 def _patchable_model(application: Application, user: User) -> ModelType:

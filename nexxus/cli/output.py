@@ -15,7 +15,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns as wide as their widest cell, under dimmed headings."""
+    """Print rows in columns as wide as their widest cell, under dimmed headings.
+
+    What a terminal would obey instead of show is escaped.
+    """
+    rows = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     click.secho(_line(headings, widths), dim=True)
     for row in rows:
@@ -37,6 +41,14 @@ def print_list(
         click.echo(none)
     else:
         print_table(headings, [row(item) for item in items])
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

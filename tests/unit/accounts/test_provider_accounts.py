@@ -153,6 +153,16 @@ async def test_a_name_taken_by_another_providers_user_proves_nothing(
         await user_of(world, account("1", ANN))
 
 
+async def test_a_name_that_only_compares_as_the_address_is_not_linked(world: AccountsWorld) -> None:
+    ann = await world.register("straße@example.com")
+
+    with pytest.raises(UserAlreadyExists):
+        await user_of(world, account("1", "strasse@example.com"))
+
+    await world.identify(ann)
+    await world.sign_in("straße@example.com")
+
+
 @pytest.mark.parametrize("is_linked", [True, False])
 async def test_a_disabled_user_is_refused(world: AccountsWorld, is_linked: bool) -> None:
     if is_linked:

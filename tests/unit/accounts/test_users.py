@@ -104,6 +104,15 @@ async def test_a_name_can_be_registered_only_once_even_concurrently(world: Accou
     await world.sign_in("ann")
 
 
+@contract("user names are compared normalised")
+async def test_a_name_that_looks_the_same_is_taken(world: AccountsWorld) -> None:
+    await world.register("Bob")
+
+    with pytest.raises(UserAlreadyExists):
+        await world.register(" bob")
+    assert (await world.sign_in("BOB")).user.username == "Bob"
+
+
 @contract("registering")
 @pytest.mark.parametrize("auth", [None, {"strategies": {"directory": {"realm": "staff"}}}])
 async def test_without_passwords_registration_is_refused(world: AccountsWorld, auth: Any) -> None:
@@ -148,6 +157,17 @@ async def test_several_changes_are_one_patch(world: AccountsWorld) -> None:
     with pytest.raises(UserAuthenticationFailed):
         await world.sign_in("ann")
     await world.sign_in("beth")
+
+
+@contract("user names are compared normalised")
+async def test_a_user_may_spell_the_own_name_in_another_way(world: AccountsWorld) -> None:
+    session = await world.register("ann")
+
+    await change(world, session, replace(username="Ann"))
+
+    assert (await world.sign_in("ann")).user.username == "Ann"
+    with pytest.raises(UserAlreadyExists):
+        await world.register("ANN")
 
 
 @contract("the user's own account")
