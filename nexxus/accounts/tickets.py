@@ -15,7 +15,7 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Final, NamedTuple
 
-from nexxus.accounts.tokens import derive_secret
+from nexxus.accounts.tokens import derive_secret, key_id
 from nexxus.applications.applications import Applications
 from nexxus.domain.application import Application
 from nexxus.domain.identity import Identity
@@ -118,6 +118,7 @@ class Tickets:
             user_type=session.user_type,
             session_id=session.id,
             expires_at=read.token_expires_at,
+            key_id=key_id(read.application),
         )
 
     def _read(self, ticket: str) -> _Ticket:

@@ -12,6 +12,7 @@ import pytest
 from clock import Clock
 
 from nexxus.accounts.tickets import LIFETIME, Tickets
+from nexxus.accounts.tokens import key_id
 from nexxus.adapters.in_process.registry import InProcessRegistry
 from nexxus.adapters.in_process.settings import InProcessRegistrySettings
 from nexxus.domain.application import parse_application
@@ -27,22 +28,24 @@ from nexxus.testing.journal import Journal
 
 NOW = int(time.time())
 SESSION = Session("s1", "shop", "d1", "u1", 1, "", NOW, NOW + 86_400, user_type="staff")
-IDENTITY = Identity("shop", "d1", "u1", "staff", "s1", NOW + 3600)
+APPLICATIONS = {
+    name: parse_application({"id": name, "signingSecret": name * 16, "schema": {}})
+    for name in ("shop", "other")
+}
+IDENTITY = Identity(
+    *("shop", "d1", "u1", "staff", "s1"),
+    expires_at=NOW + 3600,
+    key_id=key_id(APPLICATIONS["shop"]),
+)
 
 
 class Directory:
     """The applications, each with its own signing secret."""
 
-    def __init__(self) -> None:
-        self._known = {
-            name: parse_application({"id": name, "signingSecret": name * 16, "schema": {}})
-            for name in ("shop", "other")
-        }
-
     def get(self, app_id: str) -> Any:
-        if app_id not in self._known:
+        if app_id not in APPLICATIONS:
             raise ApplicationNotFound(app_id)
-        return self._known[app_id]
+        return APPLICATIONS[app_id]
 
 
 @pytest.fixture
