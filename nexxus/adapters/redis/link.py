@@ -169,7 +169,11 @@ class RedisLink:
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         async with asyncio.timeout(self._settings.timeout), self._gate:
-            return await _send(self._client, commands)
+            answers = await _send(self._client, commands)
+            if any(isinstance(answer, _BROKEN) for answer in answers):
+                # Of a cluster's pipelines, the library sends those again only that were redirected.
+                answers = await _send(self._client, commands)
+            return answers
 
     async def _guarded(self, call: Callable[[Any], Awaitable[T]]) -> T:
         client = self._client

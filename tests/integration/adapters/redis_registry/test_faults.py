@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from redis_server import new_redis_prefix, raw, running_redis, running_redis_clu
 from services.redis import RedisClusterServer, RedisServer
 from waiting import eventually
 
+from nexxus.adapters.redis.link import RedisLink
 from nexxus.adapters.redis.registry import RedisRegistry
 from nexxus.adapters.redis.settings import RedisSettings
 from nexxus.errors import ConfigurationError, ServiceUnavailable, StartupError
@@ -81,6 +84,35 @@ async def test_a_redis_that_was_killed_is_a_503_soon_and_comes_back_with_what_it
         assert await registry.subscriptions.routes_version(app, "task") == version
         assert not await registry.nodes.announce(node, 60), "the last second may be missing"
         assert await registry.nodes.announce(node, 60)
+
+
+@pytest.mark.parametrize("kind", ["single", "cluster"])
+async def test_commands_whose_connection_breaks_are_sent_again(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    is_cluster = kind == "cluster"
+    server = request.getfixturevalue("redis_cluster" if is_cluster else "redis_server")
+    link = RedisLink(RedisSettings(url=server.url, cluster=is_cluster))
+    await link.open()
+    key = new_redis_prefix()
+    ports = server.ports if is_cluster else [server.port]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(link.close)
+        servers = [await stack.enter_async_context(raw(port)) for port in ports]
+
+        async def waits() -> bool:
+            clients = [client for each in servers for client in await each.client_list()]
+            return any(client["cmd"] == "set" for client in clients)
+
+        for each in servers:
+            await each.client_pause(20_000, all=False)
+        asked = asyncio.create_task(link.batch([("SET", key, "v"), ("GET", key)]))
+        await eventually(waits)
+        for each in servers:
+            await each.client_kill_filter(_type="normal", skipme=True)
+            await each.client_unpause()
+
+        assert await asked == [b"OK", b"v"]
 
 
 async def test_a_redis_that_comes_back_empty_says_so_and_counts_on_from_above(
